@@ -1,0 +1,55 @@
+//! Whole steps of a classifier: training and evaluation.
+
+use crate::{ModelError, Net, layers::Mode};
+use frugal_tensor::graph::{Element, Graph, ValueId};
+use frugal_tensor::ops::optimizer::Optimizer;
+
+/// Name of the input of images: N×C×H×W.
+pub const IMAGES: &str = "images";
+/// Name of the input of labels: N words.
+pub const LABELS: &str = "labels";
+/// Name of the input that says which samples count: N elements, 1 or 0.
+pub const MASK: &str = "mask";
+
+/// The extents of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepShape {
+    /// Samples in a batch.
+    pub batch: usize,
+    /// Channels, height and width of an image.
+    pub image: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+}
+
+fn forward(net: Net, shape: StepShape, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
+    let mut graph = Graph::new();
+    let [channels, height, width] = shape.image;
+    let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
+    let labels = graph.input(LABELS, [shape.batch], Element::U32);
+    let mask = graph.input(MASK, [shape.batch], Element::F32);
+    let logits = net.forward(&mut graph, images, shape.classes, mode)?;
+    let loss = graph.within("loss", |graph| graph.cross_entropy(logits, labels, mask))?;
+    Ok((graph, loss))
+}
+
+/// Forward, backward and update. Uploads: images, labels, mask, control (see [`Graph::control`]); metrics: mean loss,
+/// correct predictions, samples counted, spare.
+///
+/// # Errors
+/// [`ModelError::Graph`] if the net does not fit the images.
+pub fn training_step(net: Net, shape: StepShape, optimizer: Optimizer) -> Result<Graph, ModelError> {
+    let (mut graph, loss) = forward(net, shape, Mode::Training)?;
+    let gradients = graph.differentiate(&[(loss, None)])?;
+    graph.update(optimizer, &gradients)?;
+    Ok(graph)
+}
+
+/// Forward alone, over the parameters and running statistics of the training step. Uploads: images, labels, mask;
+/// metrics as in [`training_step`].
+///
+/// # Errors
+/// [`ModelError::Graph`] if the net does not fit the images.
+pub fn evaluation_step(net: Net, shape: StepShape) -> Result<Graph, ModelError> {
+    Ok(forward(net, shape, Mode::Evaluation)?.0)
+}

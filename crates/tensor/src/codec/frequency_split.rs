@@ -1,0 +1,156 @@
+//! The frequency split of DIVISION (arXiv 2208.04187): the mean of each B×B block in bf16 carries the low frequencies,
+//! what is left of each element is kept in Q bits.
+//!
+//! For each plane (the elements of one sample and channel):
+//!
+//! 1. means of its blocks, rounded to bf16; blocks at the right and lower edge are as small as they have to be;
+//! 2. h = x − mean of the block; the plane's range \[min h, max h\] is rounded outwards to a bf16 minimum m and a bf16
+//!    step s, so that m ≤ h ≤ m + s·(2^Q − 1);
+//! 3. q = ⌊(h − m)/s + u⌋ with u uniform in \[0, 1): stochastic rounding, so that decoding is unbiased.
+//!
+//! Decoding gives mean + m + q·s. **Promise:** |x̂ − x| ≤ s, up to single-precision rounding, with s at most
+//! (max h − min h)/(2^Q − 1) plus what rounding m and s outwards adds; the mean of x̂ over u is x. A plane with an
+//! infinity or a NaN decodes to NaN throughout: divergence is not hidden.
+//!
+//! Layout, words per plane: one (m low half, s high half), then ⌈blocks/2⌉ (two means each), then ⌈elements·Q/32⌉ codes.
+
+use super::Codec;
+use crate::graph::{Shape, Value};
+use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
+use std::rc::Rc;
+
+/// Frequency split with block size B and Q bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrequencySplit {
+    /// B: extent of a block.
+    pub block: usize,
+    /// Q: bits per element for what the block means leave.
+    pub bits: usize,
+}
+
+impl Default for FrequencySplit {
+    /// The paper's B = 8, Q = 2.
+    fn default() -> Self {
+        Self { block: 8, bits: 2 }
+    }
+}
+
+impl FrequencySplit {
+    /// Blocks down and across.
+    fn blocks(&self, height: usize, width: usize) -> [usize; 2] {
+        [height.div_ceil(self.block), width.div_ceil(self.block)]
+    }
+
+    /// Words of one plane: range, means, codes.
+    pub fn plane_words(&self, height: usize, width: usize) -> [usize; 3] {
+        let [down, across] = self.blocks(height, width);
+        [1, (down * across).div_ceil(2), (height * width * self.bits).div_ceil(32)]
+    }
+
+    /// Words of a value.
+    pub fn words(&self, shape: &Shape) -> Option<usize> {
+        let [n, c, h, w] = shape.nchw()?;
+        Some(n * c * self.plane_words(h, w).iter().sum::<usize>())
+    }
+
+    /// What is wrong with the settings, if anything.
+    ///
+    /// # Errors
+    /// Names the setting and its range.
+    pub fn check(&self) -> Result<(), String> {
+        want([1, 2, 4, 8].contains(&self.bits), "bits must be 1, 2, 4 or 8")?;
+        want((2..=64).contains(&self.block), "block must lie between 2 and 64")
+    }
+
+    fn kernel(&self, shader: &'static str, shape: &Shape) -> Kernel {
+        let [n, c, h, w] = shape.nchw().expect("the codec takes only N×C×H×W");
+        let [range, means, codes] = self.plane_words(h, w);
+        let [_, across] = self.blocks(h, w);
+        Kernel::new(shader).variable("bits", self.bits).parameters([
+            n * c,
+            h,
+            w,
+            self.block,
+            across,
+            range + means,
+            codes,
+        ])
+    }
+}
+
+impl Codec for FrequencySplit {
+    fn name(&self) -> &'static str {
+        "frequency-split"
+    }
+
+    /// Values with rows and columns: a split of single elements would cost more than they do.
+    fn takes(&self, value: &Value) -> bool {
+        let smaller = |shape: &Shape| self.words(shape).is_some_and(|words| words < shape.elements());
+        value.shape.nchw().is_some_and(|[_, _, h, w]| h > 1 && w > 1) && smaller(&value.shape)
+    }
+
+    fn encode(&self, _value: &Value) -> Rc<dyn Operator> {
+        Rc::new(Encode(*self))
+    }
+
+    fn decode(&self, value: &Value) -> Rc<dyn Operator> {
+        Rc::new(Decode { codec: *self, shape: value.shape.clone() })
+    }
+}
+
+/// Inputs: the value, the control words.
+#[derive(Debug)]
+struct Encode(FrequencySplit);
+
+#[derive(Debug)]
+struct Decode {
+    codec: FrequencySplit,
+    shape: Shape,
+}
+
+impl Operator for Encode {
+    fn name(&self) -> &'static str {
+        "frequency-split encode"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        self.0.check()?;
+        let words = self.0.words(&inputs[0].shape).ok_or("the value must be N×C×H×W")?;
+        Ok(vec![Output::words("frequency_split", words)])
+    }
+
+    /// CPU-backed drivers: one invocation per plane. GPUs: one workgroup per plane.
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let shape = &context.inputs[0].shape;
+        let [n, c, ..] = shape.nchw().expect("checked by outputs");
+        let tiles = context.set == KernelSet::Tiles;
+        // The key of the random numbers: two values must not draw the same ones.
+        let stream = context.outputs[0].name.bytes().fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)));
+        let kernel = self
+            .0
+            .kernel("codec/frequency_split/encode", shape)
+            .variable("tiles", tiles)
+            .parameter(stream)
+            .inputs([0, 1])
+            .outputs([0]);
+        vec![if tiles { kernel.workgroups(n * c) } else { kernel.invocations(n * c, 8) }]
+    }
+}
+
+impl Operator for Decode {
+    fn name(&self) -> &'static str {
+        "frequency-split decode"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("decoded", self.shape.clone())])
+    }
+
+    /// One invocation per word of codes.
+    fn kernels(&self, _context: &KernelContext) -> Vec<Kernel> {
+        let [n, c, h, w] = self.shape.nchw().expect("the codec takes only N×C×H×W");
+        let [_, _, codes] = self.codec.plane_words(h, w);
+        let kernel = self.codec.kernel("codec/frequency_split/decode", &self.shape).inputs([0]).outputs([0]);
+        vec![kernel.invocations(n * c * codes, 64)]
+    }
+}

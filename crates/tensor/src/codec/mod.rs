@@ -1,0 +1,160 @@
+//! Codecs: the forms in which a value can wait, and the rewrite that puts one on each kept value.
+//!
+//! A codec is a pair of operators, encode and decode, with an exact size. The rewrite [`store`] is the only place that
+//! knows both gradients and codecs: operators do not know in which form their values wait, codecs do not know for whom.
+
+pub mod frequency_split;
+pub mod mask;
+pub mod window_index;
+
+pub use frequency_split::FrequencySplit;
+
+use crate::graph::{Element, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
+use crate::ops::Operator;
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
+/// A form in which an f32 value can be kept.
+pub trait Codec: fmt::Debug {
+    /// What the user calls it.
+    fn name(&self) -> &'static str;
+
+    /// Whether it takes this value; others stay raw.
+    fn takes(&self, value: &Value) -> bool;
+
+    /// From the value and the step's control words (see [`Graph::control`]) to packed words.
+    fn encode(&self, value: &Value) -> Rc<dyn Operator>;
+
+    /// From packed words to the value.
+    fn decode(&self, value: &Value) -> Rc<dyn Operator>;
+}
+
+/// Which codec each kept value gets; `None` keeps values as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// For every value that the codec takes.
+    pub codec: Option<Rc<dyn Codec>>,
+}
+
+impl Policy {
+    /// Everything as it is.
+    pub fn raw() -> Self {
+        Self::default()
+    }
+
+    /// One codec for every value that it takes.
+    pub fn with(codec: impl Codec + 'static) -> Self {
+        Self { codec: Some(Rc::new(codec)) }
+    }
+
+    fn choose(&self, value: &Value) -> Option<&Rc<dyn Codec>> {
+        self.codec.as_ref().filter(|codec| codec.takes(value))
+    }
+}
+
+/// A kept value and the form it waits in.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The forward value.
+    pub source: ValueId,
+    /// What waits: the source itself, or packed words.
+    pub waiting: ValueId,
+    /// The name of the form.
+    pub form: &'static str,
+}
+
+/// Puts a codec on each kept value: encodes right after it is made, so that its last forward reader may overwrite it,
+/// and decodes right before the first backward reader.
+///
+/// A sign is taken from the values themselves where they wait raw for another reader anyway, and from a bit mask
+/// otherwise.
+///
+/// # Errors
+/// [`GraphError::Shape`] if a codec takes a value that its operators refuse.
+pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphError> {
+    let keeps = graph.take_keeps();
+    let mut after: HashMap<ValueId, Vec<Node>> = HashMap::new();
+    let mut before: HashMap<ValueId, Node> = HashMap::new();
+    let mut replace: HashMap<ValueId, ValueId> = HashMap::new();
+    let mut stored = Vec::new();
+
+    let waits_raw = |graph: &Graph, source: ValueId| {
+        keeps.iter().any(|keep| {
+            keep.source == source
+                && (keep.need == Need::Exact
+                    || keep.need == Need::Values && policy.choose(graph.value(source)).is_none())
+        })
+    };
+    for Keep { source, need, view } in keeps.iter().cloned() {
+        let value = graph.value(source).clone();
+        let layer = layer_of(graph, source);
+        match need {
+            Need::Sign if !waits_raw(graph, source) => {
+                graph.set_phase(Phase::Forward);
+                let node = graph.make_node(Rc::new(mask::EncodeMask), &[source], layer)?;
+                let words = node.outputs[0];
+                graph.value_mut(words).kind = Kind::Stored;
+                replace.insert(view, words);
+                after.entry(source).or_default().push(node);
+                stored.push(Stored { source, waiting: words, form: "mask" });
+            }
+            Need::Values if policy.choose(&value).is_some() => {
+                let codec = policy.choose(&value).expect("just asked").clone();
+                graph.set_phase(Phase::Forward);
+                let control = graph.control();
+                let encode = graph.make_node(codec.encode(&value), &[source, control], layer.clone())?;
+                let words = encode.outputs[0];
+                graph.value_mut(words).kind = Kind::Stored;
+                after.entry(source).or_default().push(encode);
+                graph.set_phase(Phase::Backward);
+                let mut decode = graph.make_node(codec.decode(&value), &[words], layer)?;
+                decode.outputs = vec![view];
+                before.insert(view, decode);
+                stored.push(Stored { source, waiting: words, form: codec.name() });
+            }
+            _ => {
+                replace.insert(view, source);
+                let form = match value.element {
+                    Element::F32 => "raw",
+                    Element::U32 => "window index",
+                };
+                if !stored.iter().any(|s: &Stored| s.waiting == source) {
+                    stored.push(Stored { source, waiting: source, form });
+                }
+            }
+        }
+    }
+
+    let mut nodes = Vec::new();
+    for (source, encoders) in &mut after {
+        if graph.value(*source).kind == Kind::Input {
+            nodes.append(encoders);
+        }
+    }
+    nodes.sort_by_key(|node: &Node| node.inputs[0]);
+    for mut node in graph.take_nodes() {
+        for input in &mut node.inputs {
+            if let Some(decode) = before.remove(input) {
+                nodes.push(decode);
+            }
+            if let Some(other) = replace.get(input) {
+                *input = *other;
+            }
+        }
+        let outputs = node.outputs.clone();
+        nodes.push(node);
+        for output in outputs {
+            nodes.extend(after.remove(&output).unwrap_or_default());
+        }
+    }
+    graph.set_nodes(nodes);
+    graph.set_phase(Phase::Update);
+    Ok(stored)
+}
+
+/// The layer that made a value, or the value's own name for an input.
+fn layer_of(graph: &Graph, value: ValueId) -> String {
+    let maker = graph.nodes().iter().find(|n| n.outputs.contains(&value));
+    maker.map_or_else(|| graph.value(value).name.clone(), |node| node.layer.clone())
+}

@@ -1,0 +1,97 @@
+//! Finding and choosing an adapter.
+
+use super::GpuError;
+use crate::ops::KernelSet;
+use crate::plan::PlanOptions;
+
+/// The backends that Frugal runs on. GL is not among them: its compute support is partial, and software GL adapters
+/// would be taken by accident.
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
+/// An adapter and what is known of it.
+pub struct Adapter {
+    pub(super) handle: wgpu::Adapter,
+    /// Name, driver, backend, type.
+    pub info: wgpu::AdapterInfo,
+}
+
+impl Adapter {
+    /// All adapters, real GPUs first, in a stable order. Honours `WGPU_BACKEND` and the other `WGPU_*` variables.
+    pub fn all() -> Vec<Adapter> {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        descriptor.backends &= BACKENDS;
+        let instance = wgpu::Instance::new(descriptor);
+        let handles = pollster::block_on(instance.enumerate_adapters(BACKENDS));
+        let mut adapters: Vec<Adapter> =
+            handles.into_iter().map(|handle| Adapter { info: handle.get_info(), handle }).collect();
+        adapters.sort_by_key(|adapter| match adapter.info.device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        });
+        adapters
+    }
+
+    /// The adapter asked for by position in [`Adapter::all`] or by part of its name; without a wish the one that
+    /// `WGPU_ADAPTER_NAME` names, else the first.
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`], [`GpuError::NoSuchAdapter`].
+    pub fn choose(wish: Option<&str>) -> Result<Adapter, GpuError> {
+        let mut adapters = Self::all();
+        if adapters.is_empty() {
+            return Err(GpuError::NoAdapter);
+        }
+        let from_env = std::env::var("WGPU_ADAPTER_NAME").ok();
+        let Some(wish) = wish.or(from_env.as_deref()).filter(|w| !w.is_empty() && *w != "auto") else {
+            return Ok(adapters.swap_remove(0));
+        };
+        let by_name = |a: &Adapter| a.info.name.to_lowercase().contains(&wish.to_lowercase());
+        let position = match wish.parse::<usize>() {
+            Ok(index) if index < adapters.len() => Some(index),
+            _ => adapters.iter().position(by_name),
+        };
+        match position {
+            Some(position) => Ok(adapters.swap_remove(position)),
+            None => Err(GpuError::NoSuchAdapter {
+                wanted: wish.to_string(),
+                available: adapters
+                    .iter()
+                    .enumerate()
+                    .map(|(index, a)| format!("  {index}: {} ({})", a.info.name, a.info.backend))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            }),
+        }
+    }
+
+    /// The family of kernels that suits it.
+    pub fn kernel_set(&self) -> KernelSet {
+        match self.info.device_type {
+            wgpu::DeviceType::Cpu => KernelSet::Registers,
+            _ => KernelSet::Tiles,
+        }
+    }
+
+    /// What a plan has to know of it.
+    pub fn plan_options(&self) -> PlanOptions {
+        let limits = self.handle.limits();
+        PlanOptions {
+            set: self.kernel_set(),
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_buffer: limits.max_buffer_size,
+        }
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> wgpu::Limits {
+        self.handle.limits()
+    }
+
+    /// Its features.
+    pub fn features(&self) -> wgpu::Features {
+        self.handle.features()
+    }
+}

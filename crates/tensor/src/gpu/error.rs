@@ -1,0 +1,74 @@
+//! What can go wrong on the device.
+
+use crate::plan::PlanError;
+
+/// What went wrong on the device, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GpuError {
+    /// The machine has no adapter that Vulkan, Metal or DX12 reaches.
+    #[error(
+        "no GPU adapter found.\n\
+         Debian, Ubuntu: apt-get install mesa-vulkan-drivers (runs on the CPU; for a real GPU install its maker's driver)\n\
+         Fedora: dnf install mesa-vulkan-drivers; Arch: pacman -S vulkan-swrast\n\
+         macOS: Metal needs macOS 10.13 or newer; Windows: update the display driver (DX12)\n\
+         In a container: pass the GPU through, or install the software driver inside"
+    )]
+    NoAdapter,
+    /// There are adapters, but not the one asked for.
+    #[error("no adapter matches `{wanted}`; there are:\n{available}")]
+    NoSuchAdapter {
+        /// What was asked for.
+        wanted: String,
+        /// One adapter a line.
+        available: String,
+    },
+    /// The driver refused to open the adapter.
+    #[error("adapter `{adapter}` cannot be opened: {reason}")]
+    NoDevice {
+        /// Its name.
+        adapter: String,
+        /// What the driver says.
+        reason: String,
+    },
+    /// The device has less memory left than the plan needs.
+    #[error(
+        "adapter `{adapter}` is out of memory: {bytes} bytes were asked for; choose a smaller batch or a smaller store"
+    )]
+    OutOfMemory {
+        /// Its name.
+        adapter: String,
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// The device stopped working: driver reset, time-out of a long dispatch, unplugged.
+    #[error("the device was lost: {0}")]
+    Lost(String),
+    /// A shader or a command was refused: a defect of Frugal or of the driver.
+    #[error("the device refused a command: {0}")]
+    Refused(String),
+    /// A shader cannot be expanded or compiled.
+    #[error("shader `{shader}`: {reason}")]
+    Shader {
+        /// Path under `shaders/`.
+        shader: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Data of the wrong size was offered or asked for.
+    #[error("`{name}` takes {expected} bytes, not {given}")]
+    WrongSize {
+        /// Which value.
+        name: String,
+        /// Its bytes.
+        expected: u64,
+        /// What came.
+        given: u64,
+    },
+    /// A value that the plan does not have.
+    #[error("the plan has no persistent value `{0}`")]
+    NoSuchValue(String),
+    /// The plan is wrong.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}

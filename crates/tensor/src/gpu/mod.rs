@@ -1,0 +1,166 @@
+//! Adapters, the device, shaders, and the session that replays a plan.
+//!
+//! One thread polls and submits: [`Gpu`] and [`Session`] are not `Sync`, because drivers and wgpu itself race otherwise.
+
+mod adapter;
+mod error;
+mod session;
+pub mod shader;
+
+pub use adapter::Adapter;
+pub use error::GpuError;
+pub use session::{Session, StepMetrics};
+
+use crate::plan::PlanOptions;
+use shader::Variant;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+/// An open device.
+pub struct Gpu {
+    adapter: Adapter,
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    pipelines: RefCell<HashMap<Variant, Rc<wgpu::ComputePipeline>>>,
+    failure: Arc<Mutex<Option<Failure>>>,
+    /// Whether shaders check array bounds.
+    checked: bool,
+    one_thread: PhantomData<*const ()>,
+}
+
+enum Failure {
+    Lost(String),
+    OutOfMemory,
+    Refused(String),
+}
+
+impl Gpu {
+    /// Opens the adapter that `wish` names, see [`Adapter::choose`].
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`], [`GpuError::NoSuchAdapter`], [`GpuError::NoDevice`].
+    pub fn open(wish: Option<&str>) -> Result<Rc<Gpu>, GpuError> {
+        let adapter = Adapter::choose(wish)?;
+        let (device, queue) = pollster::block_on(adapter.handle.request_device(&wgpu::DeviceDescriptor {
+            label: Some("frugal"),
+            required_features: wgpu::Features::empty(),
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        }))
+        .map_err(|error| GpuError::NoDevice { adapter: adapter.info.name.clone(), reason: error.to_string() })?;
+        let failure: Arc<Mutex<Option<Failure>>> = Arc::default();
+        let first = |slot: &Arc<Mutex<Option<Failure>>>, what: Failure| {
+            let mut slot = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            slot.get_or_insert(what);
+        };
+        let slot = failure.clone();
+        device.on_uncaptured_error(Arc::new(move |error| {
+            let what = match error {
+                wgpu::Error::OutOfMemory { .. } => Failure::OutOfMemory,
+                other => Failure::Refused(other.to_string()),
+            };
+            first(&slot, what);
+        }));
+        let slot = failure.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                first(&slot, Failure::Lost(message));
+            }
+        });
+        let gpu = Gpu {
+            adapter,
+            device,
+            queue,
+            pipelines: RefCell::default(),
+            failure,
+            checked: std::env::var_os("FRUGAL_CHECKED").is_some(),
+            one_thread: PhantomData,
+        };
+        gpu.check(0)?;
+        Ok(Rc::new(gpu))
+    }
+
+    /// The adapter it runs on.
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// What a plan has to know of it.
+    pub fn plan_options(&self) -> PlanOptions {
+        self.adapter.plan_options()
+    }
+
+    /// Bytes of all buffers alive on the device, by wgpu's own count.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.device.get_internal_counters().hal.buffer_memory.read() as u64
+    }
+
+    /// The first failure since the last check, as an error; `bytes` is what was just asked for.
+    pub(crate) fn check(&self, bytes: u64) -> Result<(), GpuError> {
+        let failure = self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        match failure {
+            None => Ok(()),
+            Some(Failure::Lost(reason)) => Err(GpuError::Lost(reason)),
+            Some(Failure::Refused(reason)) => Err(GpuError::Refused(reason)),
+            Some(Failure::OutOfMemory) => Err(GpuError::OutOfMemory { adapter: self.adapter.info.name.clone(), bytes }),
+        }
+    }
+
+    /// Waits until the device has done everything that was submitted.
+    pub(crate) fn wait(&self) -> Result<(), GpuError> {
+        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check(0)?;
+        polled.map(|_| ()).map_err(|error| GpuError::Lost(error.to_string()))
+    }
+
+    /// Lets callbacks of finished work run, without waiting.
+    pub(crate) fn poll(&self) -> Result<(), GpuError> {
+        let polled = self.device.poll(wgpu::PollType::Poll);
+        self.check(0)?;
+        polled.map(|_| ()).map_err(|error| GpuError::Lost(error.to_string()))
+    }
+
+    /// The pipeline of a shader variant, compiled on first use.
+    pub(crate) fn pipeline(&self, variant: &Variant) -> Result<Rc<wgpu::ComputePipeline>, GpuError> {
+        if let Some(pipeline) = self.pipelines.borrow().get(variant) {
+            return Ok(pipeline.clone());
+        }
+        let source = variant.expand()?;
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(variant.shader),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        };
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let module =
+            if self.checked { self.device.create_shader_module(descriptor) } else { self.trusted_module(descriptor) };
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(variant.shader),
+            layout: None,
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(GpuError::Shader { shader: variant.to_string(), reason: error.to_string() });
+        }
+        let pipeline = Rc::new(pipeline);
+        self.pipelines.borrow_mut().insert(variant.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// A module without injected bounds checks: the plan has checked every size, and each shader its own indices.
+    #[allow(unsafe_code)]
+    fn trusted_module(&self, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+        // SAFETY: shaders index only within the extents that the plan puts into their parameters, and every loop ends;
+        // `FRUGAL_CHECKED=1` runs them with all checks, and the tests do so.
+        unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    }
+}

@@ -1,0 +1,188 @@
+//! The gradient graph: each operator's rule appends backward nodes and names what it keeps from the forward pass.
+
+use super::{Graph, GraphError, Kind, Node, Phase, Value, ValueId};
+use crate::ops::{Operator, add::Add};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// How much of a forward value a gradient rule needs. The less, the less is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// All elements; a policy may store them with an error.
+    Values,
+    /// Only which elements are greater than zero.
+    Sign,
+    /// The elements as they are: window indices, batch statistics, logits.
+    Exact,
+}
+
+/// A forward value that a gradient rule reads again.
+///
+/// Backward nodes read `view`, a value that nothing makes yet: the storage rewrite ([`crate::codec::store`]) decides
+/// whether it is the source itself or comes out of a codec.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// The forward value.
+    pub source: ValueId,
+    /// How much of it is needed.
+    pub need: Need,
+    /// What the backward nodes read.
+    pub view: ValueId,
+}
+
+/// What an operator's gradient rule works with.
+pub struct Backward<'g> {
+    graph: &'g mut Graph,
+    node: Node,
+    arriving: Vec<Option<ValueId>>,
+    made: Vec<Node>,
+    given: Vec<(ValueId, ValueId)>,
+}
+
+impl Backward<'_> {
+    /// The node's input.
+    pub fn input(&self, index: usize) -> ValueId {
+        self.node.inputs[index]
+    }
+
+    /// The node's output.
+    pub fn output(&self, index: usize) -> ValueId {
+        self.node.outputs[index]
+    }
+
+    /// A value of the graph.
+    pub fn value(&self, id: ValueId) -> &Value {
+        self.graph.value(id)
+    }
+
+    /// The gradient of the loss with respect to the first output.
+    ///
+    /// # Errors
+    /// [`GraphError::NoGradient`] if none arrives: only a loss may start a backward pass.
+    pub fn arriving(&self) -> Result<ValueId, GraphError> {
+        self.arriving[0].ok_or_else(|| self.no_gradient())
+    }
+
+    /// Whether the gradient with respect to this input is wanted at all.
+    pub fn wants(&self, index: usize) -> bool {
+        self.graph.value(self.node.inputs[index]).needs_gradient
+    }
+
+    /// Asks for a forward value in the backward pass. Values that live across steps are there anyway.
+    pub fn keep(&mut self, source: ValueId, need: Need) -> ValueId {
+        if self.graph.value(source).kind.is_persistent() {
+            return source;
+        }
+        let known = |keep: &&Keep| keep.source == source && keep.need == need;
+        if let Some(keep) = self.graph.keeps.iter().find(known) {
+            return keep.view;
+        }
+        let mut view = self.graph.value(source).clone();
+        view.kind = Kind::Stored;
+        view.needs_gradient = false;
+        let view = self.graph.add_value(view);
+        self.graph.keeps.push(Keep { source, need, view });
+        view
+    }
+
+    /// Appends a backward node.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] if the operator does not take these values.
+    pub fn apply(&mut self, operator: impl Operator + 'static, inputs: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
+        let layer = self.node.layer.clone();
+        let node = self.graph.make_node(Rc::new(operator), inputs, layer)?;
+        let outputs = node.outputs.clone();
+        self.made.push(node);
+        Ok(outputs)
+    }
+
+    /// Says what the gradient with respect to an input is.
+    pub fn give(&mut self, index: usize, gradient: ValueId) {
+        self.given.push((self.node.inputs[index], gradient));
+    }
+
+    /// The error of an operator without a rule.
+    pub fn no_gradient(&self) -> GraphError {
+        GraphError::NoGradient { layer: self.node.layer.clone(), operator: self.node.operator.name() }
+    }
+}
+
+impl Graph {
+    /// Appends the backward pass. Each root is a forward value with the gradient that arrives there, or with `None` if
+    /// the operator that made it is a loss. Returns the gradient of every value that got one.
+    ///
+    /// # Errors
+    /// [`GraphError::NoGradient`] if an operator on the way has no rule.
+    pub fn differentiate(
+        &mut self,
+        roots: &[(ValueId, Option<ValueId>)],
+    ) -> Result<HashMap<ValueId, ValueId>, GraphError> {
+        self.set_phase(Phase::Backward);
+        let mut gradients: HashMap<ValueId, ValueId> = HashMap::new();
+        for (value, gradient) in roots {
+            if let Some(gradient) = gradient {
+                gradients.insert(*value, *gradient);
+            }
+        }
+        for node in self.nodes.clone().into_iter().rev() {
+            let arriving: Vec<_> = node.outputs.iter().map(|v| gradients.get(v).copied()).collect();
+            let is_root = roots.iter().any(|(v, _)| node.outputs.contains(v));
+            let wanted = node.inputs.iter().any(|&v| self.value(v).needs_gradient);
+            if !wanted || !(is_root || arriving.iter().any(Option::is_some)) {
+                continue;
+            }
+            let operator = node.operator.clone();
+            let layer = node.layer.clone();
+            let mut backward = Backward { graph: self, node, arriving, made: Vec::new(), given: Vec::new() };
+            operator.gradient(&mut backward)?;
+            let Backward { made, given, .. } = backward;
+            self.nodes.extend(made);
+            for (value, gradient) in given {
+                let total = match gradients.get(&value) {
+                    None => gradient,
+                    Some(&so_far) => {
+                        let node = self.make_node(Rc::new(Add), &[so_far, gradient], layer.clone())?;
+                        let sum = node.outputs[0];
+                        self.nodes.push(node);
+                        sum
+                    }
+                };
+                if self.value(value).kind == Kind::Parameter {
+                    let name = format!("{}.gradient", self.value(value).name);
+                    let gradient = self.value_mut(total);
+                    // An addition hands on the gradient that arrives: then it may be an input or another's already.
+                    if gradient.kind == Kind::Gradient {
+                        gradient.kind = Kind::ParameterGradient;
+                        gradient.name = name;
+                    }
+                }
+                gradients.insert(value, total);
+            }
+        }
+        self.set_phase(Phase::Update);
+        Ok(gradients)
+    }
+
+    /// Moves each update to the place right after the last reader of what it changes and the makers of what it reads,
+    /// so that gradients of parameters live as briefly as all others.
+    pub fn update_early(&mut self) {
+        let (updates, mut nodes): (Vec<Node>, Vec<Node>) =
+            self.take_nodes().into_iter().partition(|node| node.phase == Phase::Update);
+        let place = |update: &Node| {
+            let touches = |node: &Node| {
+                update.inputs.iter().any(|v| {
+                    let changed_later = self.value(*v).kind.is_persistent() && node.inputs.contains(v);
+                    changed_later || node.outputs.contains(v)
+                })
+            };
+            nodes.iter().rposition(touches).map_or(0, |last| last + 1)
+        };
+        let mut placed: Vec<(usize, Node)> = updates.into_iter().map(|u| (place(&u), u)).collect();
+        placed.sort_by_key(|(position, _)| *position);
+        for (position, update) in placed.into_iter().rev() {
+            nodes.insert(position, update);
+        }
+        self.set_nodes(nodes);
+    }
+}

@@ -1,0 +1,285 @@
+//! The graph: values, the nodes that make them, and the gradient graph built from their rules.
+//!
+//! All shapes are known when a node is added, so every misfit is reported there, with the layer's name. The list of
+//! nodes is the order of execution; a gradient graph is more nodes at its end.
+
+mod error;
+mod gradient;
+mod shape;
+mod value;
+
+pub use error::GraphError;
+pub use gradient::{Backward, Keep, Need};
+pub use shape::Shape;
+pub use value::{Element, Init, Kind, Value, ValueId};
+
+use crate::ops::Operator;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+/// Name of the input that [`Graph::control`] returns.
+pub const CONTROL: &str = "control";
+
+/// Which part of a step a node belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// From the inputs to the loss, encoding included.
+    Forward,
+    /// From the loss to the gradients, decoding included.
+    Backward,
+    /// Optimisers.
+    Update,
+}
+
+/// One application of an operator.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What is done.
+    pub operator: Rc<dyn Operator>,
+    /// The layer that asked for it.
+    pub layer: String,
+    /// The part of the step.
+    pub phase: Phase,
+    /// What it reads; some may be updated in place, see [`Operator::mutates`].
+    pub inputs: Vec<ValueId>,
+    /// What it makes.
+    pub outputs: Vec<ValueId>,
+}
+
+/// Values and nodes in the order of execution.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    values: Vec<Value>,
+    nodes: Vec<Node>,
+    scope: Vec<String>,
+    phase: Option<Phase>,
+    keeps: Vec<Keep>,
+    persistent_names: HashSet<String>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All values.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// All nodes, in the order of execution.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// One value.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.0]
+    }
+
+    /// The shape of a value.
+    pub fn shape(&self, id: ValueId) -> &Shape {
+        &self.values[id.0].shape
+    }
+
+    /// Every value with its name.
+    pub fn ids(&self) -> impl Iterator<Item = (ValueId, &Value)> {
+        self.values.iter().enumerate().map(|(index, value)| (ValueId(index), value))
+    }
+
+    /// The values that training changes, in the order in which they were added.
+    pub fn parameters(&self) -> impl Iterator<Item = (ValueId, &Value)> {
+        self.ids().filter(|(_, value)| value.kind == Kind::Parameter)
+    }
+
+    /// What the gradient rules keep from the forward pass.
+    pub fn keeps(&self) -> &[Keep] {
+        &self.keeps
+    }
+
+    /// Multiply-adds of the forward pass.
+    pub fn multiply_adds(&self) -> u64 {
+        let forward = self.nodes.iter().filter(|n| n.phase == Phase::Forward);
+        forward.map(|node| self.node_multiply_adds(node)).sum()
+    }
+
+    /// Multiply-adds of one node.
+    pub fn node_multiply_adds(&self, node: &Node) -> u64 {
+        let inputs: Vec<&Value> = node.inputs.iter().map(|&v| self.value(v)).collect();
+        let outputs: Vec<&Value> = node.outputs.iter().map(|&v| self.value(v)).collect();
+        node.operator.multiply_adds(&inputs, &outputs)
+    }
+
+    /// Adds nodes under a name: `within("layer1", …)` inside `within("0", …)` names them `layer1.0`.
+    pub fn within<T>(&mut self, name: impl Into<String>, add: impl FnOnce(&mut Self) -> T) -> T {
+        self.scope.push(name.into());
+        let result = add(self);
+        self.scope.pop();
+        result
+    }
+
+    /// The dotted path of the present scope.
+    pub fn layer(&self) -> String {
+        self.scope.join(".")
+    }
+
+    fn path(&self, name: &str) -> String {
+        match (self.scope.is_empty(), name.is_empty()) {
+            (true, _) => name.to_string(),
+            (_, true) => self.layer(),
+            _ => format!("{}.{name}", self.layer()),
+        }
+    }
+
+    /// A value that the host uploads before each step.
+    pub fn input(&mut self, name: &str, shape: impl Into<Shape>, element: Element) -> ValueId {
+        let value = Value {
+            name: self.path(name),
+            shape: shape.into(),
+            element,
+            kind: Kind::Input,
+            init: None,
+            needs_gradient: false,
+        };
+        self.add_value(value)
+    }
+
+    /// A value that lives across steps, for example a parameter. Its name must be its own.
+    ///
+    /// # Errors
+    /// [`GraphError::NameTaken`].
+    pub fn persistent(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        shape: impl Into<Shape>,
+        element: Element,
+        init: Init,
+    ) -> Result<ValueId, GraphError> {
+        let name = self.path(name);
+        if !self.persistent_names.insert(name.clone()) {
+            return Err(GraphError::NameTaken(name));
+        }
+        Ok(self.add_value(Value {
+            name,
+            shape: shape.into(),
+            element,
+            kind,
+            init: Some(init),
+            needs_gradient: kind == Kind::Parameter,
+        }))
+    }
+
+    /// A trained value.
+    ///
+    /// # Errors
+    /// [`GraphError::NameTaken`].
+    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<ValueId, GraphError> {
+        self.persistent(name, Kind::Parameter, shape, Element::F32, init)
+    }
+
+    /// The persistent value of this full name, if there is one.
+    pub fn find(&self, name: &str) -> Option<ValueId> {
+        self.ids().find(|(_, value)| value.name == name && value.kind.is_persistent()).map(|(id, _)| id)
+    }
+
+    /// The words that the host writes before each step: step number, seed, learning rate (as bits), spare.
+    pub fn control(&mut self) -> ValueId {
+        let known = self.ids().find(|(_, v)| v.kind == Kind::Input && v.name == CONTROL);
+        match known {
+            Some((id, _)) => id,
+            None => {
+                let scope = std::mem::take(&mut self.scope);
+                let id = self.input(CONTROL, [4], Element::U32);
+                self.scope = scope;
+                id
+            }
+        }
+    }
+
+    /// Marks a value as one that is read back after the step.
+    pub fn mark_metric(&mut self, id: ValueId) {
+        self.values[id.0].kind = Kind::Metric;
+    }
+
+    pub(crate) fn add_value(&mut self, value: Value) -> ValueId {
+        self.values.push(value);
+        ValueId(self.values.len() - 1)
+    }
+
+    /// Applies an operator and returns all its outputs.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] if the operator does not take these values.
+    pub fn apply(&mut self, operator: impl Operator + 'static, inputs: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
+        let node = self.make_node(Rc::new(operator), inputs, self.layer())?;
+        let outputs = node.outputs.clone();
+        self.nodes.push(node);
+        Ok(outputs)
+    }
+
+    /// Applies an operator that has one output.
+    ///
+    /// # Errors
+    /// As [`Graph::apply`].
+    pub fn apply_one(&mut self, operator: impl Operator + 'static, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
+        Ok(self.apply(operator, inputs)?[0])
+    }
+
+    pub(crate) fn make_node(
+        &mut self,
+        operator: Rc<dyn Operator>,
+        inputs: &[ValueId],
+        layer: String,
+    ) -> Result<Node, GraphError> {
+        let phase = self.phase.unwrap_or(Phase::Forward);
+        let values: Vec<&Value> = inputs.iter().map(|&v| self.value(v)).collect();
+        let needs_gradient = phase == Phase::Forward && values.iter().any(|v| v.needs_gradient);
+        let outputs = operator.outputs(&values).map_err(|reason| GraphError::Shape {
+            layer: layer.clone(),
+            operator: operator.name(),
+            shapes: values.iter().map(|v| v.shape.clone()).collect(),
+            reason,
+        })?;
+        let kind = match phase {
+            Phase::Forward => Kind::Activation,
+            _ => Kind::Gradient,
+        };
+        let outputs = outputs
+            .into_iter()
+            .map(|output| {
+                self.add_value(Value {
+                    name: format!("{layer}.{}", output.name),
+                    shape: output.shape,
+                    element: output.element,
+                    kind: output.kind.unwrap_or(kind),
+                    init: None,
+                    needs_gradient: needs_gradient && output.element == Element::F32,
+                })
+            })
+            .collect();
+        Ok(Node { operator, layer, phase, inputs: inputs.to_vec(), outputs })
+    }
+
+    /// The nodes again, as `rewrite` wants them: the one way to insert nodes in the middle.
+    pub(crate) fn take_nodes(&mut self) -> Vec<Node> {
+        std::mem::take(&mut self.nodes)
+    }
+
+    pub(crate) fn set_nodes(&mut self, nodes: Vec<Node>) {
+        self.nodes = nodes;
+    }
+
+    pub(crate) fn set_phase(&mut self, phase: Phase) {
+        self.phase = Some(phase);
+    }
+
+    pub(crate) fn take_keeps(&mut self) -> Vec<Keep> {
+        std::mem::take(&mut self.keeps)
+    }
+
+    pub(crate) fn value_mut(&mut self, id: ValueId) -> &mut Value {
+        &mut self.values[id.0]
+    }
+}

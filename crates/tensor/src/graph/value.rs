@@ -1,0 +1,96 @@
+//! Values: what flows along the graph.
+
+use super::Shape;
+
+/// Names a value of one graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub(crate) usize);
+
+impl ValueId {
+    /// Position in [`Graph::values`](super::Graph::values).
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What one element is on the device; each takes four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// An IEEE single.
+    F32,
+    /// A word: a label, or packed bits of a stored form.
+    U32,
+}
+
+/// What a value is for. It decides how long it lives and under which heading the ledger counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Uploaded before each step; lives until its last reader.
+    Input,
+    /// Trained; lives across steps.
+    Parameter,
+    /// Updated by the forward pass but not trained (running mean and variance); lives across steps.
+    Statistic,
+    /// Belongs to an optimiser; lives across steps.
+    OptimizerState,
+    /// Made by the forward pass.
+    Activation,
+    /// Made by the backward pass, except those below.
+    Gradient,
+    /// The gradient of a parameter.
+    ParameterGradient,
+    /// An encoded or decoded form made by a codec.
+    Stored,
+    /// Read back after the step; lives to its end.
+    Metric,
+}
+
+impl Kind {
+    /// Whether the value keeps its memory from one step to the next.
+    pub fn is_persistent(self) -> bool {
+        matches!(self, Kind::Parameter | Kind::Statistic | Kind::OptimizerState)
+    }
+}
+
+/// How a persistent value starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Every element the same.
+    Constant(f32),
+    /// Uniform in (−bound, bound), from the run's seed.
+    Uniform {
+        /// Half the width of the interval.
+        bound: f32,
+    },
+}
+
+impl Init {
+    /// He's uniform initialisation for a layer followed by a rectifier: bound = √(6 / fan-in) (arXiv 1502.01852).
+    pub fn kaiming_uniform(fan_in: usize) -> Self {
+        Init::Uniform { bound: (6.0 / fan_in as f64).sqrt() as f32 }
+    }
+}
+
+/// A value of the graph: a tensor whose shape is known before anything runs.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// Dotted path, for example `layer1.0.conv1.weight`.
+    pub name: String,
+    /// Extents.
+    pub shape: Shape,
+    /// What one element is.
+    pub element: Element,
+    /// What it is for.
+    pub kind: Kind,
+    /// How it starts, if it is persistent.
+    pub init: Option<Init>,
+    /// Whether the gradient of the loss with respect to it is wanted, here or further up.
+    pub needs_gradient: bool,
+}
+
+impl Value {
+    /// Bytes of its elements, without any padding.
+    pub fn bytes(&self) -> u64 {
+        4 * self.shape.elements() as u64
+    }
+}

@@ -1,0 +1,48 @@
+//! Addition of two values of one shape: residual connections, and gradients that meet.
+
+use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
+use crate::graph::{Backward, Graph, GraphError, Value, ValueId};
+
+/// y = a + b, in place of a where a has no later reader.
+#[derive(Debug)]
+pub struct Add;
+
+impl Operator for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        want(inputs[0].shape == inputs[1].shape, "the shapes must be equal")?;
+        Ok(vec![Output::new("sum", inputs[0].shape.clone())])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let kernel = kernel::elementwise("ops/add", context).inputs([0, 1]);
+        vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        for index in 0..2 {
+            if backward.wants(index) {
+                backward.give(index, arriving);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Graph {
+    /// a + b.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] unless both have one shape.
+    pub fn add(&mut self, a: ValueId, b: ValueId) -> Result<ValueId, GraphError> {
+        self.apply_one(Add, &[a, b])
+    }
+}

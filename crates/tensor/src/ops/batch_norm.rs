@@ -1,0 +1,217 @@
+//! Batch normalisation (arXiv 1502.03167), per channel over samples and positions.
+
+use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
+use crate::graph::{Backward, Graph, GraphError, Kind, Need, Value, ValueId};
+
+/// Training: y = γ·(x − mean)·inv_std + β with the batch's own mean and variance (divided by the count, plus ε).
+///
+/// Inputs: x, γ, β, running mean, running variance; the last two move by `momentum` towards the batch's mean and its
+/// unbiased variance. Outputs: y, mean, inv_std.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Weight of the new batch in the running statistics.
+    pub momentum: f32,
+}
+
+/// Inference: the running statistics in place of the batch's. Inputs as [`BatchNorm`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNormInference {
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// dx, dγ, dβ from dy, x, γ, mean, inv_std.
+#[derive(Debug)]
+struct BatchNormGradient;
+
+fn check(inputs: &[&Value]) -> Result<[usize; 3], String> {
+    let planes = inputs[0].shape.planes().ok_or("a value needs samples and channels")?;
+    want(planes[0] * planes[2] > 0, "a channel needs at least one element")?;
+    for value in &inputs[1..] {
+        want(value.shape.extents() == [planes[1]], format!("`{}` must have shape {}", value.name, planes[1]))?;
+    }
+    Ok(planes)
+}
+
+fn planes(context: &KernelContext) -> [usize; 3] {
+    context.inputs[0].shape.planes().expect("checked by outputs")
+}
+
+impl Operator for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch norm"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let [_, channels, _] = check(inputs)?;
+        Ok(vec![
+            Output::new("normalized", inputs[0].shape.clone()),
+            Output::new("mean", [channels]),
+            Output::new("inv_std", [channels]),
+        ])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        &[3, 4]
+    }
+
+    fn scratch(&self, context: &KernelContext) -> Vec<usize> {
+        let [samples, channels, _] = planes(context);
+        vec![2 * samples * channels]
+    }
+
+    /// Mean and sum of squared deviations of each plane in one pass over x, then of each channel, then y.
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let [samples, channels, size] = planes(context);
+        let statistics = kernel::per_plane("ops/batch_norm/plane_statistics", samples * channels, size, context.set)
+            .inputs([0])
+            .bind(Binding::Scratch(0));
+        let combine = Kernel::new("ops/batch_norm/channel_statistics")
+            .parameters([samples, channels, size])
+            .parameters([self.epsilon, self.momentum])
+            .bind(Binding::Scratch(0))
+            .inputs([3, 4])
+            .outputs([1, 2])
+            .invocations(channels, 8);
+        let normalize = normalize(context, size, channels)
+            .variable("running", false)
+            .parameter(self.epsilon)
+            .inputs([0, 1, 2])
+            .outputs([1, 2]);
+        vec![statistics, combine, with_output(normalize, context)]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let gamma = backward.input(1);
+        let x = backward.keep(backward.input(0), Need::Values);
+        let mean = backward.keep(backward.output(1), Need::Exact);
+        let inv_std = backward.keep(backward.output(2), Need::Exact);
+        let gradients = backward.apply(BatchNormGradient, &[arriving, x, gamma, mean, inv_std])?;
+        for (index, gradient) in gradients.into_iter().enumerate() {
+            if backward.wants(index) {
+                backward.give(index, gradient);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn normalize(context: &KernelContext, size: usize, channels: usize) -> Kernel {
+    kernel::elementwise("ops/batch_norm/normalize", context)
+        .variable("vector", size.is_multiple_of(4))
+        .parameters([channels, size])
+}
+
+fn with_output(kernel: Kernel, context: &KernelContext) -> Kernel {
+    if context.in_place { kernel } else { kernel.outputs([0]) }
+}
+
+impl Operator for BatchNormInference {
+    fn name(&self) -> &'static str {
+        "batch norm inference"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        check(inputs)?;
+        Ok(vec![Output::new("normalized", inputs[0].shape.clone())])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let [_, channels, size] = planes(context);
+        let kernel = normalize(context, size, channels)
+            .variable("running", true)
+            .parameter(self.epsilon)
+            .inputs([0, 1, 2, 3, 4]);
+        vec![with_output(kernel, context)]
+    }
+}
+
+impl Operator for BatchNormGradient {
+    fn name(&self) -> &'static str {
+        "batch norm gradient"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let channels = inputs[2].shape.clone();
+        Ok(vec![
+            Output::new("norm_gradient", inputs[0].shape.clone()),
+            Output::new("gamma_gradient", channels.clone()),
+            Output::new("beta_gradient", channels),
+        ])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn scratch(&self, context: &KernelContext) -> Vec<usize> {
+        let [samples, channels, _] = planes(context);
+        vec![2 * samples * channels]
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let [samples, channels, size] = planes(context);
+        let sums = kernel::per_plane("ops/batch_norm/plane_gradient", samples * channels, size, context.set)
+            .parameter(channels)
+            .inputs([0, 1, 3, 4])
+            .bind(Binding::Scratch(0));
+        let channel_sums = Kernel::new("ops/batch_norm/channel_gradient")
+            .parameters([samples, channels])
+            .bind(Binding::Scratch(0))
+            .outputs([1, 2])
+            .invocations(channels, 8);
+        let input = kernel::elementwise("ops/batch_norm/input_gradient", context)
+            .variable("vector", size.is_multiple_of(4))
+            .parameters([channels, size])
+            .parameter(1.0 / (samples * size) as f32)
+            .inputs([0, 1, 2, 3, 4])
+            .outputs([1, 2]);
+        vec![sums, channel_sums, with_output(input, context)]
+    }
+}
+
+/// The persistent values of a batch norm.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNormState {
+    /// Scale.
+    pub gamma: ValueId,
+    /// Shift.
+    pub beta: ValueId,
+    /// Running mean.
+    pub mean: ValueId,
+    /// Running variance.
+    pub variance: ValueId,
+}
+
+impl BatchNormState {
+    /// Adds them under PyTorch's names: `weight`, `bias`, `running_mean`, `running_var`.
+    ///
+    /// # Errors
+    /// [`GraphError::NameTaken`].
+    pub fn new(graph: &mut Graph, channels: usize) -> Result<Self, GraphError> {
+        use crate::graph::{Element::F32, Init::Constant};
+        let kind = Kind::Statistic;
+        Ok(Self {
+            gamma: graph.parameter("weight", [channels], Constant(1.0))?,
+            beta: graph.parameter("bias", [channels], Constant(0.0))?,
+            mean: graph.persistent("running_mean", kind, [channels], F32, Constant(0.0))?,
+            variance: graph.persistent("running_var", kind, [channels], F32, Constant(1.0))?,
+        })
+    }
+
+    /// The inputs of both operators after x.
+    pub fn inputs(&self, x: ValueId) -> [ValueId; 5] {
+        [x, self.gamma, self.beta, self.mean, self.variance]
+    }
+}

@@ -1,0 +1,229 @@
+//! Two-dimensional convolution (cross-correlation), N×C×H×W with weights K×C×R×S, as implicit matrix products: no
+//! rearranged copy of the input is ever made.
+
+use super::gemm::Gemm;
+use super::{Binding, Kernel, KernelContext, KernelSet, Operator, Output, want};
+use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+
+/// y[n,k,oy,ox] = Σ over c, r, s of w[k,c,r,s] · x[n, c, oy·stride + r − padding, ox·stride + s − padding].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2d {
+    /// Steps between outputs, down and across.
+    pub stride: [usize; 2],
+    /// Zeros around the input, above and below, left and right.
+    pub padding: [usize; 2],
+}
+
+/// dx from w and dy; the shape of x is not to be told from theirs where strides leave a rest.
+#[derive(Debug)]
+struct Conv2dInputGradient {
+    convolution: Conv2d,
+    input: Shape,
+}
+
+/// dw from x and dy.
+#[derive(Debug)]
+struct Conv2dWeightGradient {
+    convolution: Conv2d,
+    weights: Shape,
+}
+
+/// All extents of a convolution.
+#[derive(Clone, Copy, Debug)]
+struct Extents {
+    samples: usize,
+    channels: usize,
+    input: [usize; 2],
+    filters: usize,
+    kernel: [usize; 2],
+    output: [usize; 2],
+}
+
+impl Conv2d {
+    fn extents(&self, x: &Shape, w: &Shape) -> Result<Extents, String> {
+        let [samples, channels, height, width] = x.nchw().ok_or("the input must be N×C×H×W")?;
+        let [filters, w_channels, r, s] = w.nchw().ok_or("the weights must be K×C×R×S")?;
+        want(channels == w_channels, format!("the input has {channels} channels, the weights {w_channels}"))?;
+        want(self.stride.iter().all(|&s| s > 0), "the stride must be at least 1")?;
+        let output = [(height, r, 0), (width, s, 1)].map(|(extent, kernel, axis)| {
+            let padded = extent + 2 * self.padding[axis];
+            (kernel > 0 && padded >= kernel).then(|| (padded - kernel) / self.stride[axis] + 1)
+        });
+        match output {
+            [Some(oh), Some(ow)] => {
+                Ok(Extents { samples, channels, input: [height, width], filters, kernel: [r, s], output: [oh, ow] })
+            }
+            _ => Err(format!("a kernel of {r}×{s} does not fit into the padded input")),
+        }
+    }
+
+    /// The words that follow those of the product in `Params`.
+    fn parameters(&self, e: &Extents) -> [usize; 13] {
+        [
+            e.channels,
+            e.input[0],
+            e.input[1],
+            e.filters,
+            e.kernel[0],
+            e.kernel[1],
+            e.output[0],
+            e.output[1],
+            self.stride[0],
+            self.stride[1],
+            self.padding[0],
+            self.padding[1],
+            e.samples,
+        ]
+    }
+}
+
+impl Extents {
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    fn output_pixels(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    fn multiply_adds(&self) -> u64 {
+        (self.samples * self.filters * self.output_pixels()) as u64 * (self.channels * self.taps()) as u64
+    }
+}
+
+impl Operator for Conv2d {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let e = self.extents(&inputs[0].shape, &inputs[1].shape)?;
+        Ok(vec![Output::new("convolved", [e.samples, e.filters, e.output[0], e.output[1]])])
+    }
+
+    fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
+        self.extents(&inputs[0].shape, &inputs[1].shape).map_or(0, |e| e.multiply_adds())
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let e = self.extents(&context.inputs[0].shape, &context.inputs[1].shape).expect("checked by outputs");
+        let gemm = Gemm::new(e.filters, e.samples * e.output_pixels(), e.channels * e.taps());
+        let kernel = gemm.kernel("ops/conv2d/forward", context.set).parameters(self.parameters(&e));
+        vec![kernel.inputs([0, 1]).outputs([0])]
+    }
+
+    /// The weights' gradient comes first: what it decodes is gone when the input's gradient is made.
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let (x, w) = (backward.input(0), backward.input(1));
+        if backward.wants(1) {
+            let kept = backward.keep(x, Need::Values);
+            let weights = backward.value(w).shape.clone();
+            let operator = Conv2dWeightGradient { convolution: *self, weights };
+            let gradient = backward.apply(operator, &[kept, arriving])?[0];
+            backward.give(1, gradient);
+        }
+        if backward.wants(0) {
+            let w = backward.keep(w, Need::Values);
+            let input = backward.value(x).shape.clone();
+            let operator = Conv2dInputGradient { convolution: *self, input };
+            let gradient = backward.apply(operator, &[w, arriving])?[0];
+            backward.give(0, gradient);
+        }
+        Ok(())
+    }
+}
+
+impl Operator for Conv2dInputGradient {
+    fn name(&self) -> &'static str {
+        "convolution input gradient"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("input_gradient", self.input.clone())])
+    }
+
+    fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
+        self.convolution.extents(&self.input, &inputs[0].shape).map_or(0, |e| e.multiply_adds())
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let e = self.convolution.extents(&self.input, &context.inputs[0].shape).expect("checked forward");
+        let gemm = Gemm::new(e.channels, e.samples * e.input[0] * e.input[1], e.filters * e.taps());
+        let kernel = gemm.kernel("ops/conv2d/input_gradient", context.set).parameters(self.convolution.parameters(&e));
+        vec![kernel.inputs([0, 1]).outputs([0])]
+    }
+}
+
+impl Conv2dWeightGradient {
+    fn extents(&self, context: &KernelContext) -> Extents {
+        self.convolution.extents(&context.inputs[0].shape, &self.weights).expect("checked forward")
+    }
+
+    /// The depth is N·OH·OW: long, while the product itself is small. It is cut until a GPU is full.
+    fn gemm(&self, e: &Extents, set: KernelSet) -> Gemm {
+        let workgroups = match set {
+            KernelSet::Naive => 1,
+            KernelSet::Tiles => 256,
+            KernelSet::Registers => 32,
+        };
+        Gemm::new(e.filters, e.channels * e.taps(), e.samples * e.output_pixels()).in_parts(set, workgroups, 256)
+    }
+}
+
+impl Operator for Conv2dWeightGradient {
+    fn name(&self) -> &'static str {
+        "convolution weight gradient"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("weight_gradient", self.weights.clone())])
+    }
+
+    fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
+        self.convolution.extents(&inputs[0].shape, &self.weights).map_or(0, |e| e.multiply_adds())
+    }
+
+    fn scratch(&self, context: &KernelContext) -> Vec<usize> {
+        let gemm = self.gemm(&self.extents(context), context.set);
+        if gemm.parts == 1 { vec![] } else { vec![gemm.parts * gemm.rows * gemm.columns] }
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let e = self.extents(context);
+        let gemm = self.gemm(&e, context.set);
+        let product = gemm
+            .kernel("ops/conv2d/weight_gradient", context.set)
+            .parameters(self.convolution.parameters(&e))
+            .inputs([0, 1]);
+        if gemm.parts == 1 {
+            return vec![product.outputs([0])];
+        }
+        vec![product.bind(Binding::Scratch(0)), sum_parts(gemm.parts, gemm.rows * gemm.columns)]
+    }
+}
+
+/// Adds partial sums in fixed order: scratch 0 is parts × elements, output 0 the sum.
+fn sum_parts(parts: usize, elements: usize) -> Kernel {
+    Kernel::new("ops/conv2d/sum_parts")
+        .parameters([parts, elements])
+        .invocations(elements, 64)
+        .bind(Binding::Scratch(0))
+        .outputs([0])
+}
+
+impl Graph {
+    /// Convolution of x with weights w.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] if channels differ or the kernel does not fit.
+    pub fn conv2d(
+        &mut self,
+        x: ValueId,
+        w: ValueId,
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Result<ValueId, GraphError> {
+        self.apply_one(Conv2d { stride, padding }, &[x, w])
+    }
+}

@@ -1,0 +1,116 @@
+//! The loss of classification: softmax and cross-entropy, averaged over the samples that count.
+
+use super::{Binding, Kernel, KernelContext, Operator, Output, want};
+use crate::graph::{Backward, Element, Graph, GraphError, Init, Kind, Need, Value, ValueId};
+
+/// Mean of −log softmax(logits)\[label\] over samples with mask 1.
+///
+/// Inputs: logits N×K, labels (words) N, mask N, status. Output: four metric words: mean loss, correct predictions,
+/// samples counted, spare. A loss that is not finite raises the first word of `status`, and optimisers then leave the
+/// parameters alone: the host learns of it some steps later and finds them as they were.
+#[derive(Debug)]
+pub struct CrossEntropy;
+
+#[derive(Debug)]
+struct CrossEntropyGradient;
+
+/// Name of the persistent value whose first word stops all updates.
+pub const STATUS: &str = "status";
+
+impl Graph {
+    /// The persistent words by which the device stops updates, made on first use.
+    ///
+    /// # Errors
+    /// [`GraphError::NameTaken`] if another value has their name.
+    pub fn status(&mut self) -> Result<ValueId, GraphError> {
+        match self.find(STATUS) {
+            Some(status) => Ok(status),
+            None => self.persistent(STATUS, Kind::Statistic, [4], Element::U32, Init::Constant(0.0)),
+        }
+    }
+
+    /// Softmax cross-entropy of logits against labels; a sample with mask 0 does not count. The result is read back
+    /// after each step: mean loss, correct predictions, samples counted.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] unless there is one label and one mask element per row of logits.
+    pub fn cross_entropy(&mut self, logits: ValueId, labels: ValueId, mask: ValueId) -> Result<ValueId, GraphError> {
+        let status = self.status()?;
+        let loss = self.apply_one(CrossEntropy, &[logits, labels, mask, status])?;
+        self.mark_metric(loss);
+        Ok(loss)
+    }
+}
+
+fn extents(value: &Value) -> [usize; 2] {
+    value.shape.matrix().expect("checked by outputs")
+}
+
+impl Operator for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let [samples, classes] = inputs[0].shape.matrix().ok_or("logits must be samples × classes")?;
+        want(samples * classes > 0, "there must be samples and classes")?;
+        want(inputs[1].shape.extents() == [samples], format!("there must be {samples} labels"))?;
+        want(inputs[1].element == Element::U32, "labels must be words")?;
+        want(inputs[2].shape.extents() == [samples], format!("the mask must have {samples} elements"))?;
+        Ok(vec![Output::new("loss", [4])])
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        &[3]
+    }
+
+    fn scratch(&self, context: &KernelContext) -> Vec<usize> {
+        vec![2 * extents(context.inputs[0])[0]]
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let [samples, classes] = extents(context.inputs[0]);
+        let each = Kernel::new("ops/cross_entropy/samples")
+            .parameters([samples, classes])
+            .inputs([0, 1])
+            .bind(Binding::Scratch(0))
+            .invocations(samples, 8);
+        let total = Kernel::new("ops/cross_entropy/total")
+            .parameter(samples)
+            .bind(Binding::Scratch(0))
+            .inputs([2, 3])
+            .outputs([0])
+            .workgroups(1);
+        vec![each, total]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let logits = backward.keep(backward.input(0), Need::Exact);
+        let labels = backward.keep(backward.input(1), Need::Exact);
+        let mask = backward.keep(backward.input(2), Need::Exact);
+        let loss = backward.output(0);
+        let gradient = backward.apply(CrossEntropyGradient, &[logits, labels, mask, loss])?[0];
+        backward.give(0, gradient);
+        Ok(())
+    }
+}
+
+impl Operator for CrossEntropyGradient {
+    fn name(&self) -> &'static str {
+        "cross-entropy gradient"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("logits_gradient", inputs[0].shape.clone())])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let [samples, classes] = extents(context.inputs[0]);
+        let kernel = Kernel::new("ops/cross_entropy/gradient")
+            .parameters([samples, classes])
+            .inputs([0, 1, 2, 3])
+            .outputs([0])
+            .invocations(samples, 8);
+        vec![kernel]
+    }
+}

@@ -1,0 +1,197 @@
+//! Kernels as data: which shader, in which variant, over which values, on how many workgroups.
+
+use crate::graph::Value;
+
+/// Which family of kernels an adapter gets.
+///
+/// CPU-backed drivers emulate workgroup memory and barriers slowly and run best from registers; GPUs want tiles in
+/// workgroup memory. The naive kernels are the oracle for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KernelSet {
+    /// One output per invocation, nothing clever: the oracle.
+    Naive,
+    /// Tiles in workgroup memory: GPUs.
+    Tiles,
+    /// Blocks in registers, no barriers: drivers that run on CPU cores.
+    Registers,
+}
+
+/// What a kernel choice may depend on.
+#[derive(Debug)]
+pub struct KernelContext<'a> {
+    /// The family of kernels.
+    pub set: KernelSet,
+    /// The inputs.
+    pub inputs: Vec<&'a Value>,
+    /// The outputs.
+    pub outputs: Vec<&'a Value>,
+    /// Whether the first output lies in the memory of the input that the operator may overwrite.
+    pub in_place: bool,
+}
+
+/// A template variable: structure that the shader's text depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Variable {
+    /// A count.
+    Number(u32),
+    /// A switch.
+    Flag(bool),
+    /// The name of a part to include or of a choice to make.
+    Word(&'static str),
+}
+
+impl From<u32> for Variable {
+    fn from(number: u32) -> Self {
+        Variable::Number(number)
+    }
+}
+
+impl From<usize> for Variable {
+    fn from(number: usize) -> Self {
+        Variable::Number(number as u32)
+    }
+}
+
+impl From<bool> for Variable {
+    fn from(flag: bool) -> Self {
+        Variable::Flag(flag)
+    }
+}
+
+impl From<&'static str> for Variable {
+    fn from(word: &'static str) -> Self {
+        Variable::Word(word)
+    }
+}
+
+/// One word of the uniform `Params` of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parameter(pub u32);
+
+impl From<u32> for Parameter {
+    fn from(number: u32) -> Self {
+        Parameter(number)
+    }
+}
+
+impl From<usize> for Parameter {
+    fn from(number: usize) -> Self {
+        Parameter(u32::try_from(number).expect("extents were checked when the value was planned"))
+    }
+}
+
+impl From<f32> for Parameter {
+    fn from(number: f32) -> Self {
+        Parameter(number.to_bits())
+    }
+}
+
+/// A value that a kernel binds, by its place in the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binding {
+    /// The node's input.
+    Input(usize),
+    /// The node's output.
+    Output(usize),
+    /// The node's scratch.
+    Scratch(usize),
+}
+
+/// One dispatch.
+///
+/// Its shader binds the uniform `Params` at 0 and the values at 1, 2, … in group 0, all of them `read_write`, because
+/// values share buffers. The grid is one-dimensional; where it has more than 65,535 workgroups it is folded, so a shader
+/// computes `group = id.x + id.y * count.x` and checks its bounds.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// Path under `shaders/`, without `.wgsl`.
+    pub shader: &'static str,
+    /// Template variables, sorted by name.
+    pub variables: Vec<(&'static str, Variable)>,
+    /// Words of `Params`.
+    pub parameters: Vec<u32>,
+    /// Values, in the order of their bindings from 1 on.
+    pub bindings: Vec<Binding>,
+    /// Workgroups.
+    pub workgroups: usize,
+}
+
+impl Kernel {
+    /// A kernel without variables, parameters, bindings or workgroups.
+    pub fn new(shader: &'static str) -> Self {
+        Self { shader, variables: Vec::new(), parameters: Vec::new(), bindings: Vec::new(), workgroups: 0 }
+    }
+
+    /// Sets a template variable.
+    pub fn variable(mut self, name: &'static str, value: impl Into<Variable>) -> Self {
+        self.variables.push((name, value.into()));
+        self.variables.sort();
+        self
+    }
+
+    /// Appends a word to `Params`.
+    pub fn parameter(mut self, value: impl Into<Parameter>) -> Self {
+        self.parameters.push(value.into().0);
+        self
+    }
+
+    /// Appends words to `Params`.
+    pub fn parameters<T: Into<Parameter>>(self, values: impl IntoIterator<Item = T>) -> Self {
+        values.into_iter().fold(self, Self::parameter)
+    }
+
+    /// Binds the next value.
+    pub fn bind(mut self, binding: Binding) -> Self {
+        self.bindings.push(binding);
+        self
+    }
+
+    /// Binds inputs.
+    pub fn inputs(mut self, indices: impl IntoIterator<Item = usize>) -> Self {
+        self.bindings.extend(indices.into_iter().map(Binding::Input));
+        self
+    }
+
+    /// Binds outputs.
+    pub fn outputs(mut self, indices: impl IntoIterator<Item = usize>) -> Self {
+        self.bindings.extend(indices.into_iter().map(Binding::Output));
+        self
+    }
+
+    /// Sets the number of workgroups.
+    pub fn workgroups(mut self, count: usize) -> Self {
+        self.workgroups = count;
+        self
+    }
+
+    /// Enough workgroups of `size` for `count` invocations.
+    pub fn invocations(self, count: usize, size: usize) -> Self {
+        self.workgroups(count.div_ceil(size))
+    }
+}
+
+/// Invocations in a workgroup of an element-wise kernel.
+const ELEMENTWISE_WORKGROUP: usize = 64;
+
+/// A kernel with one invocation for each four elements of the first output. Its `Params` start with the number of such
+/// vectors; whether it works in place is a variable.
+pub fn elementwise(shader: &'static str, context: &KernelContext) -> Kernel {
+    let vectors = context.outputs[0].shape.elements().div_ceil(4);
+    Kernel::new(shader)
+        .variable("in_place", context.in_place)
+        .parameter(vectors)
+        .invocations(vectors, ELEMENTWISE_WORKGROUP)
+}
+
+/// A kernel that reduces each plane (the elements of one sample and channel), see `parts/sum_plane.wgsl`. Its `Params`
+/// start with the planes and the elements of each in units of its loads.
+pub fn per_plane(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
+    let vector = size.is_multiple_of(4);
+    let tiles = set == KernelSet::Tiles;
+    let kernel = Kernel::new(shader)
+        .variable("tiles", tiles)
+        .variable("vector", vector)
+        .parameter(planes)
+        .parameter(if vector { size / 4 } else { size });
+    if tiles { kernel.workgroups(planes) } else { kernel.invocations(planes, 8) }
+}

@@ -1,0 +1,99 @@
+//! The matrix product, each side as it is or transposed.
+
+use super::gemm::Gemm;
+use super::{Kernel, KernelContext, Operator, Output, want};
+use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
+
+/// C = op(A)·op(B), where op transposes or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MatMul {
+    /// Whether A is given as K×M.
+    pub transpose_a: bool,
+    /// Whether B is given as N×K.
+    pub transpose_b: bool,
+}
+
+impl MatMul {
+    /// M, N and K.
+    fn extents(&self, inputs: &[&Value]) -> Result<[usize; 3], String> {
+        let pair = |value: &Value, transposed: bool| {
+            let [rows, columns] = value.shape.matrix().ok_or("both must be matrices")?;
+            Ok::<_, String>(if transposed { [columns, rows] } else { [rows, columns] })
+        };
+        let [m, k] = pair(inputs[0], self.transpose_a)?;
+        let [k_b, n] = pair(inputs[1], self.transpose_b)?;
+        want(k == k_b, format!("the inner extents must be equal, not {k} and {k_b}"))?;
+        Ok([m, n, k])
+    }
+}
+
+impl Operator for MatMul {
+    fn name(&self) -> &'static str {
+        "matrix product"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let [m, n, _] = self.extents(inputs)?;
+        Ok(vec![Output::new("product", [m, n])])
+    }
+
+    fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
+        self.extents(inputs).map_or(0, |extents| extents.iter().map(|&e| e as u64).product())
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
+        let kernel = Gemm::new(m, n, k)
+            .kernel("ops/matmul/matmul", context.set)
+            .variable("transpose_a", self.transpose_a)
+            .variable("transpose_b", self.transpose_b)
+            .inputs([0, 1])
+            .outputs([0]);
+        vec![kernel]
+    }
+
+    /// With C = op(A)·op(B) and D the arriving gradient: dA is D·op(B)ᵀ, dB is op(A)ᵀ·D, each transposed back if its
+    /// side was.
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        if backward.wants(1) {
+            let a = backward.keep(backward.input(0), Need::Values);
+            let gradient = match self.transpose_b {
+                false => backward.apply(product(!self.transpose_a, false), &[a, arriving])?,
+                true => backward.apply(product(true, self.transpose_a), &[arriving, a])?,
+            };
+            backward.give(1, gradient[0]);
+        }
+        if backward.wants(0) {
+            let b = backward.keep(backward.input(1), Need::Values);
+            let gradient = match self.transpose_a {
+                false => backward.apply(product(false, !self.transpose_b), &[arriving, b])?,
+                true => backward.apply(product(self.transpose_b, true), &[b, arriving])?,
+            };
+            backward.give(0, gradient[0]);
+        }
+        Ok(())
+    }
+}
+
+fn product(transpose_a: bool, transpose_b: bool) -> MatMul {
+    MatMul { transpose_a, transpose_b }
+}
+
+impl Graph {
+    /// a·b.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] unless both are matrices with one inner extent.
+    pub fn matmul(&mut self, a: ValueId, b: ValueId) -> Result<ValueId, GraphError> {
+        self.apply_one(MatMul::default(), &[a, b])
+    }
+
+    /// x·wᵀ: a fully connected layer with weights of shape outputs × inputs.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] unless both are matrices with equally many columns.
+    pub fn linear(&mut self, x: ValueId, w: ValueId) -> Result<ValueId, GraphError> {
+        self.apply_one(product(false, true), &[x, w])
+    }
+}

@@ -1,0 +1,108 @@
+//! Operators: one room per family, each with its shape rule, the kernels it launches and its gradient rule.
+//!
+//! A kernel lies at the same path under `shaders/ops/`. Each operator says in one `kernels` function which kernel serves
+//! which shape on which class of adapter.
+
+pub mod add;
+pub mod batch_norm;
+pub mod bias;
+pub mod conv2d;
+pub mod cross_entropy;
+pub mod gemm;
+pub mod kernel;
+pub mod matmul;
+pub mod optimizer;
+pub mod pool;
+pub mod relu;
+pub mod reshape;
+
+pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Parameter, Variable};
+
+use crate::graph::{Backward, Element, GraphError, Kind, Shape, Value};
+use std::fmt;
+
+/// A value that an operator makes.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Short name, put after the layer's.
+    pub name: &'static str,
+    /// Extents.
+    pub shape: Shape,
+    /// What one element is.
+    pub element: Element,
+    /// What it is for, if that does not follow from the phase.
+    pub kind: Option<Kind>,
+}
+
+impl Output {
+    /// An f32 output.
+    pub fn new(name: &'static str, shape: impl Into<Shape>) -> Self {
+        Self { name, shape: shape.into(), element: Element::F32, kind: None }
+    }
+
+    /// An output of packed words.
+    pub fn words(name: &'static str, words: usize) -> Self {
+        Self { element: Element::U32, ..Self::new(name, [words]) }
+    }
+
+    /// The same output with a kind of its own.
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+}
+
+/// Something that makes values from values on the GPU.
+///
+/// Everything is known before anything runs: shapes, scratch and kernels are functions of the shapes alone.
+pub trait Operator: fmt::Debug {
+    /// Short name, for errors and listings.
+    fn name(&self) -> &'static str;
+
+    /// What it makes of these inputs.
+    ///
+    /// # Errors
+    /// Says what it wants instead.
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String>;
+
+    /// The kernels that do it, in order.
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel>;
+
+    /// Appends the backward nodes: keeps what they need, gives each wanted input its gradient.
+    ///
+    /// # Errors
+    /// [`GraphError::NoGradient`], unless there is a rule.
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        Err(backward.no_gradient())
+    }
+
+    /// Elements of each scratch value that the kernels use between them.
+    fn scratch(&self, _context: &KernelContext) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// The input whose memory the first output may take, if that input has no later reader.
+    fn may_overwrite(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether the output is the input under another shape: no kernel, the same memory.
+    fn is_view(&self) -> bool {
+        false
+    }
+
+    /// Inputs that it changes in place (running statistics, parameters under an optimiser).
+    fn mutates(&self) -> &'static [usize] {
+        &[]
+    }
+
+    /// Multiply-adds, counted as the field counts them: those of convolutions and matrix products.
+    fn multiply_adds(&self, _inputs: &[&Value], _outputs: &[&Value]) -> u64 {
+        0
+    }
+}
+
+/// `Ok` if the condition holds, else what is wanted.
+pub(crate) fn want(condition: bool, what: impl Into<String>) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(what.into()) }
+}

@@ -1,0 +1,185 @@
+//! Pooling. Max pooling keeps where in its window each maximum was, average pooling keeps nothing.
+
+use super::{Kernel, KernelContext, Operator, Output, kernel, want};
+use crate::codec::window_index;
+use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+
+/// The largest element of each window; the first of equals, row by row. Padding never wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPool {
+    /// Extents of a window.
+    pub kernel: [usize; 2],
+    /// Steps between windows.
+    pub stride: [usize; 2],
+    /// Ignored elements around the input, less than a window.
+    pub padding: [usize; 2],
+}
+
+#[derive(Debug)]
+struct MaxPoolGradient {
+    pool: MaxPool,
+    input: Shape,
+}
+
+impl MaxPool {
+    fn output(&self, input: &Shape) -> Result<[usize; 4], String> {
+        let [n, c, height, width] = input.nchw().ok_or("the input must be N×C×H×W")?;
+        let mut extents = [n, c, height, width];
+        for axis in 0..2 {
+            let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
+            want(kernel > 0 && stride > 0, "window and stride must be at least 1")?;
+            want(2 * padding <= kernel, "the padding must be at most half a window")?;
+            let padded = extents[axis + 2] + 2 * padding;
+            want(padded >= kernel, "the window does not fit into the padded input")?;
+            extents[axis + 2] = (padded - kernel) / stride + 1;
+        }
+        Ok(extents)
+    }
+
+    fn bits(&self) -> usize {
+        window_index::bits(self.kernel[0] * self.kernel[1])
+    }
+
+    fn parameters(&self, input: &Shape, output: &Shape) -> [usize; 11] {
+        let (i, o) = (input.extents(), output.extents());
+        [
+            output.elements(),
+            i[2],
+            i[3],
+            o[2],
+            o[3],
+            self.kernel[0],
+            self.kernel[1],
+            self.stride[0],
+            self.stride[1],
+            self.padding[0],
+            self.padding[1],
+        ]
+    }
+}
+
+impl Operator for MaxPool {
+    fn name(&self) -> &'static str {
+        "max pooling"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let extents = self.output(&inputs[0].shape)?;
+        let words = window_index::words(extents.iter().product(), self.bits());
+        Ok(vec![Output::new("pooled", extents), Output::words("window_index", words)])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let words = context.outputs[1].shape.elements();
+        let kernel = Kernel::new("ops/pool/max_forward")
+            .variable("bits", self.bits())
+            .parameters(self.parameters(&context.inputs[0].shape, &context.outputs[0].shape))
+            .invocations(words, 64);
+        vec![kernel.inputs([0]).outputs([0, 1])]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let index = backward.keep(backward.output(1), Need::Exact);
+        let input = backward.value(backward.input(0)).shape.clone();
+        let gradient = backward.apply(MaxPoolGradient { pool: *self, input }, &[arriving, index])?[0];
+        backward.give(0, gradient);
+        Ok(())
+    }
+}
+
+impl Operator for MaxPoolGradient {
+    fn name(&self) -> &'static str {
+        "max pooling gradient"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("pool_gradient", self.input.clone())])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let elements = self.input.elements();
+        let kernel = Kernel::new("ops/pool/max_gradient")
+            .variable("bits", self.pool.bits())
+            .parameter(elements)
+            .parameters(self.pool.parameters(&self.input, &context.inputs[0].shape))
+            .invocations(elements, 64);
+        vec![kernel.inputs([0, 1]).outputs([0])]
+    }
+}
+
+/// The mean of each plane: N×C×H×W becomes N×C.
+#[derive(Debug)]
+pub struct GlobalAveragePool;
+
+#[derive(Debug)]
+struct GlobalAveragePoolGradient(Shape);
+
+impl Operator for GlobalAveragePool {
+    fn name(&self) -> &'static str {
+        "global average pooling"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let [n, c, h, w] = inputs[0].shape.nchw().ok_or("the input must be N×C×H×W")?;
+        want(h * w > 0, "planes must not be empty")?;
+        Ok(vec![Output::new("average", [n, c])])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let [n, c, size] = context.inputs[0].shape.planes().expect("checked by outputs");
+        let kernel = kernel::per_plane("ops/pool/average_forward", n * c, size, context.set)
+            .parameter(1.0 / size as f32)
+            .inputs([0])
+            .outputs([0]);
+        vec![kernel]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let shape = backward.value(backward.input(0)).shape.clone();
+        let gradient = backward.apply(GlobalAveragePoolGradient(shape), &[arriving])?[0];
+        backward.give(0, gradient);
+        Ok(())
+    }
+}
+
+impl Operator for GlobalAveragePoolGradient {
+    fn name(&self) -> &'static str {
+        "global average pooling gradient"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("pool_gradient", self.0.clone())])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let [_, _, size] = self.0.planes().expect("made from an N×C×H×W value");
+        let kernel = kernel::elementwise("ops/pool/average_gradient", context)
+            .parameter(self.0.elements())
+            .parameter(size)
+            .parameter(1.0 / size as f32)
+            .inputs([0])
+            .outputs([0]);
+        vec![kernel]
+    }
+}
+
+impl Graph {
+    /// Max pooling without padding, windows side by side.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] if the window does not fit.
+    pub fn max_pool(&mut self, x: ValueId, window: usize) -> Result<ValueId, GraphError> {
+        let pool = MaxPool { kernel: [window; 2], stride: [window; 2], padding: [0; 2] };
+        self.apply_one(pool, &[x])
+    }
+
+    /// The mean of each plane.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] unless x is N×C×H×W.
+    pub fn global_average_pool(&mut self, x: ValueId) -> Result<ValueId, GraphError> {
+        self.apply_one(GlobalAveragePool, &[x])
+    }
+}

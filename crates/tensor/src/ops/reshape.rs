@@ -1,0 +1,57 @@
+//! Another shape for the same elements: no kernel, no copy.
+
+use super::{Kernel, KernelContext, Operator, Output, want};
+use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
+
+/// The input's elements under this shape.
+#[derive(Debug)]
+pub struct Reshape(pub Shape);
+
+impl Operator for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let (from, to) = (inputs[0].shape.elements(), self.0.elements());
+        want(from == to, format!("{} has {to} elements, not {from}", self.0))?;
+        Ok(vec![Output::new("reshaped", self.0.clone())])
+    }
+
+    fn is_view(&self) -> bool {
+        true
+    }
+
+    fn kernels(&self, _context: &KernelContext) -> Vec<Kernel> {
+        Vec::new()
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let shape = backward.value(backward.input(0)).shape.clone();
+        let gradient = backward.apply(Reshape(shape), &[arriving])?[0];
+        backward.give(0, gradient);
+        Ok(())
+    }
+}
+
+impl Graph {
+    /// The elements of x under another shape.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] unless both have equally many.
+    pub fn reshape(&mut self, x: ValueId, shape: impl Into<Shape>) -> Result<ValueId, GraphError> {
+        self.apply_one(Reshape(shape.into()), &[x])
+    }
+
+    /// x as a matrix with one row per sample.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub fn flatten(&mut self, x: ValueId) -> Result<ValueId, GraphError> {
+        let shape = self.shape(x);
+        let samples = shape.extents().first().copied().unwrap_or(1);
+        let rest = shape.elements() / samples.max(1);
+        self.reshape(x, [samples, rest])
+    }
+}

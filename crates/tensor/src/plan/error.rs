@@ -1,0 +1,42 @@
+//! Why a plan cannot be made.
+
+use crate::graph::{GraphError, Shape};
+
+/// Why a plan cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A value is larger than a kernel may bind on the adapter.
+    #[error(
+        "layer `{layer}`: value {shape} takes {bytes} bytes, but a kernel can bind at most {limit} on this adapter; \
+         the largest batch that fits is {largest_batch}"
+    )]
+    TooLarge {
+        /// Where in the net.
+        layer: String,
+        /// Extents of the value.
+        shape: Shape,
+        /// Its size.
+        bytes: u64,
+        /// What the adapter allows.
+        limit: u64,
+        /// The largest batch whose values all fit.
+        largest_batch: usize,
+    },
+    /// A kernel needs more workgroups than two folded dimensions hold.
+    #[error("layer `{layer}`: kernel {shader} needs {workgroups} workgroups, more than any adapter runs at once")]
+    TooManyWorkgroups {
+        /// Where in the net.
+        layer: String,
+        /// Which kernel.
+        shader: &'static str,
+        /// How many.
+        workgroups: usize,
+    },
+    /// A plan that shares memory with another has a persistent value that the other lacks.
+    #[error("`{0}` is not among the persistent values of the plan to share memory with, or has another shape there")]
+    NotShared(String),
+    /// The graph itself is wrong.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}

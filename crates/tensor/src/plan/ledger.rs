@@ -1,0 +1,221 @@
+//! The byte ledger: what a step holds, by what it is for and by layer.
+
+use super::{Plan, READBACKS_IN_FLIGHT, UPLOADS_IN_FLIGHT};
+use crate::graph::{Kind, Phase, ValueId};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// Where the bytes of a run go. `peak` is what the run allocates; the others add up to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bytes {
+    /// Parameters and running statistics.
+    pub parameters: u64,
+    /// Most bytes of parameters' gradients that are alive at once (each is used up by its update right away).
+    pub gradients: u64,
+    /// State of the optimiser.
+    pub optimizer: u64,
+    /// What waits from the forward to the backward pass, in its stored form.
+    pub kept: u64,
+    /// What would wait if every value were kept raw.
+    pub kept_raw: u64,
+    /// Activations and gradients in flight, kernels' scratch and parameters, padding.
+    pub scratch: u64,
+    /// Upload buffers, and inputs that do not wait for the backward pass.
+    pub inputs: u64,
+    /// All of it: what the run allocates.
+    pub peak: u64,
+}
+
+/// A value that waits from the forward to the backward pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeptValue {
+    /// What it is a form of.
+    pub name: String,
+    /// `raw`, `mask`, `window index`, `frequency-split` …
+    pub form: &'static str,
+    /// Bytes of the value itself.
+    pub raw_bytes: u64,
+    /// Bytes of the form.
+    pub stored_bytes: u64,
+}
+
+/// A layer's share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerBytes {
+    /// Dotted path.
+    pub name: String,
+    /// Operators of its forward pass.
+    pub operators: Vec<&'static str>,
+    /// Extents of what it makes.
+    pub output: Vec<usize>,
+    /// Trained elements.
+    pub parameters: u64,
+    /// Multiply-adds per sample.
+    pub macs_per_sample: u64,
+    /// What waits of what it made.
+    pub kept: Vec<KeptValue>,
+}
+
+/// A moment of a step and the transient bytes alive then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// The layer at work.
+    pub layer: String,
+    /// The operator at work.
+    pub operator: &'static str,
+    /// Bytes alive.
+    pub bytes: u64,
+}
+
+impl Plan {
+    /// Every value that was there before the backward pass, is not persistent, and is read in it.
+    pub fn kept_values(&self) -> Vec<ValueId> {
+        let graph = &self.graph;
+        let mut made: BTreeSet<ValueId> = graph
+            .ids()
+            .filter(|(_, v)| v.kind == Kind::Input && v.name != crate::graph::CONTROL)
+            .map(|(id, _)| id)
+            .collect();
+        let mut kept = BTreeSet::new();
+        for node in graph.nodes() {
+            match node.phase {
+                Phase::Forward => made.extend(node.outputs.iter().filter(|&&v| graph.value(v).kind != Kind::Metric)),
+                _ => kept.extend(node.inputs.iter().filter(|v| made.contains(v))),
+            }
+        }
+        let mut blocks = BTreeSet::new();
+        kept.retain(|v: &ValueId| blocks.insert(self.lifetimes.of_value[v.index()]));
+        kept.into_iter().collect()
+    }
+
+    /// Bytes of [`Plan::kept_values`].
+    pub fn kept_bytes(&self) -> u64 {
+        self.bytes_of(&self.kept_values())
+    }
+
+    /// Where the bytes go when `self` trains, the plans `beside` it run over the same memory, and `raw` is the plan of
+    /// the same step with everything kept raw.
+    pub fn bytes(&self, beside: &[&Plan], raw: &Plan) -> Bytes {
+        let all: Vec<&Plan> = std::iter::once(self).chain(beside.iter().copied()).collect();
+        let most = |f: &dyn Fn(&Plan) -> u64| all.iter().map(|p| f(p)).max().unwrap_or(0);
+        let of = |kinds: &[Kind]| {
+            let values = self.graph.values().iter().filter(|v| kinds.contains(&v.kind));
+            values.map(|v| v.bytes()).sum::<u64>()
+        };
+        let kept_values = self.kept_values();
+        let uploads = UPLOADS_IN_FLIGHT as u64 * most(&|p| p.upload_bytes());
+        let inputs_not_kept: u64 =
+            self.uploads().iter().filter(|v| !kept_values.contains(v)).map(|&v| self.graph.value(v).bytes()).sum();
+        let parameters = of(&[Kind::Parameter, Kind::Statistic]);
+        let optimizer = of(&[Kind::OptimizerState]);
+        let gradients = self.most_gradient_bytes();
+        let kept = self.kept_bytes();
+        let inputs = uploads + inputs_not_kept;
+        let peak = Self::allocated(&all);
+        Bytes {
+            parameters,
+            gradients,
+            optimizer,
+            kept,
+            kept_raw: raw.kept_bytes(),
+            scratch: peak.saturating_sub(parameters + optimizer + gradients + kept + inputs),
+            inputs,
+            peak,
+        }
+    }
+
+    /// What a session over these plans allocates, to the byte.
+    pub fn allocated(plans: &[&Plan]) -> u64 {
+        let most = |f: &dyn Fn(&Plan) -> u64| plans.iter().map(|p| f(p)).max().unwrap_or(0);
+        let persistent: u64 = plans.first().map_or(0, |p| p.persistent_pages.iter().sum());
+        let transient: u64 = Self::transient_pages_of(plans).iter().sum();
+        let uniforms: u64 = plans.iter().map(|p| 4 * p.uniforms.len() as u64).sum();
+        persistent
+            + transient
+            + uniforms
+            + UPLOADS_IN_FLIGHT as u64 * most(&|p| p.upload_bytes())
+            + READBACKS_IN_FLIGHT as u64 * most(&|p| p.readback_bytes())
+    }
+
+    /// The transient pages that serve all these plans in turn.
+    pub fn transient_pages_of(plans: &[&Plan]) -> Vec<u64> {
+        let count = plans.iter().map(|p| p.transient_pages.len()).max().unwrap_or(0);
+        let largest = |page| plans.iter().filter_map(|p| p.transient_pages.get(page)).max().copied();
+        (0..count).map(|page| largest(page).unwrap_or(0)).collect()
+    }
+
+    fn most_gradient_bytes(&self) -> u64 {
+        let mut alive = vec![0; self.graph.nodes().len() + 2];
+        for (id, value) in self.graph.ids().filter(|(_, v)| v.kind == Kind::ParameterGradient) {
+            if let Some(block) = self.lifetimes.of_value[id.index()] {
+                let block = &self.lifetimes.blocks[block];
+                alive[block.start..=block.end].iter_mut().for_each(|bytes| *bytes += value.bytes());
+            }
+        }
+        alive.into_iter().max().unwrap_or(0)
+    }
+
+    /// The `count` moments at which most transient bytes are alive, largest first.
+    pub fn largest_moments(&self, count: usize) -> Vec<Moment> {
+        let alive = self.lifetimes.alive();
+        let mut moments: Vec<Moment> = self
+            .graph
+            .nodes()
+            .iter()
+            .enumerate()
+            .map(|(index, node)| Moment {
+                layer: node.layer.clone(),
+                operator: node.operator.name(),
+                bytes: alive[index + 1],
+            })
+            .collect();
+        moments.sort_by_key(|moment| std::cmp::Reverse(moment.bytes));
+        moments.truncate(count);
+        moments
+    }
+
+    /// Each layer of the forward pass, in order.
+    pub fn layers(&self) -> Vec<LayerBytes> {
+        let kept = self.kept_values();
+        let mut layers: Vec<LayerBytes> = Vec::new();
+        for node in self.graph.nodes().iter().filter(|n| n.phase == Phase::Forward) {
+            let position = layers.iter().position(|layer| layer.name == node.layer);
+            let position = position.unwrap_or_else(|| {
+                layers.push(LayerBytes {
+                    name: node.layer.clone(),
+                    operators: Vec::new(),
+                    output: Vec::new(),
+                    parameters: 0,
+                    macs_per_sample: 0,
+                    kept: Vec::new(),
+                });
+                layers.len() - 1
+            });
+            let layer = &mut layers[position];
+            let first_output = self.graph.value(node.outputs[0]);
+            let batch = self.graph.value(node.inputs[0]).shape.extents().first().copied().unwrap_or(1).max(1);
+            if first_output.kind != Kind::Stored {
+                layer.output = first_output.shape.extents().to_vec();
+                layer.operators.push(node.operator.name());
+            }
+            layer.macs_per_sample += self.graph.node_multiply_adds(node) / batch as u64;
+            for &input in &node.inputs {
+                let value = self.graph.value(input);
+                if value.kind == Kind::Parameter {
+                    layer.parameters += value.shape.elements() as u64;
+                }
+            }
+            layer.kept.extend(node.outputs.iter().chain(&node.inputs).filter_map(|&v| {
+                let made_here = node.outputs.contains(&v) || self.graph.value(v).kind == Kind::Input;
+                let stored = self.stored.iter().find(|s| s.waiting == v)?;
+                (made_here && kept.contains(&v)).then(|| KeptValue {
+                    name: self.graph.value(stored.source).name.clone(),
+                    form: stored.form,
+                    raw_bytes: self.graph.value(stored.source).bytes(),
+                    stored_bytes: self.graph.value(v).bytes(),
+                })
+            }));
+        }
+        layers
+    }
+}

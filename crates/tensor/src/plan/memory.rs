@@ -1,0 +1,189 @@
+//! Lifetimes become buffers.
+//!
+//! A value lives from the node that makes it to its last reader. Values that never live together share memory: each
+//! gets an offset in a page (one GPU buffer), larger ones first, at the tightest gap among those alive at the same time
+//! (greedy by size, arXiv 2001.03288). Views and values written in place share the block of what they come from.
+
+use crate::graph::{Graph, Kind, ValueId};
+use crate::ops::{KernelContext, KernelSet};
+
+/// Offsets are multiples of this many bytes: the largest binding alignment that WebGPU allows.
+pub const ALIGNMENT: u64 = 256;
+
+/// A piece of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Which page.
+    pub page: usize,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// Bytes, without padding.
+    pub size: u64,
+}
+
+/// A stretch of memory with a lifetime. Node `i` runs at moment `i + 1`; uploads happen at moment 0.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Bytes, a multiple of [`ALIGNMENT`].
+    pub size: u64,
+    /// First moment at which it is in use.
+    pub start: usize,
+    /// Last moment at which it is in use.
+    pub end: usize,
+    /// Whether it keeps its content from step to step.
+    pub persistent: bool,
+}
+
+/// Which block each value and each node's scratch has, before blocks have places.
+#[derive(Clone, Debug)]
+pub struct Lifetimes {
+    /// All blocks.
+    pub blocks: Vec<Block>,
+    /// The block of each value; `None` for a value that nobody makes or reads.
+    pub of_value: Vec<Option<usize>>,
+    /// The blocks of each node's scratch, with their bytes.
+    pub of_scratch: Vec<Vec<(usize, u64)>>,
+    /// Whether each node writes over one of its inputs.
+    pub in_place: Vec<bool>,
+}
+
+fn padded(bytes: u64) -> u64 {
+    bytes.max(4).next_multiple_of(ALIGNMENT)
+}
+
+/// The kernel context of a node.
+pub fn context<'g>(graph: &'g Graph, node: usize, set: KernelSet, in_place: bool) -> KernelContext<'g> {
+    let node = &graph.nodes()[node];
+    KernelContext {
+        set,
+        inputs: node.inputs.iter().map(|&v| graph.value(v)).collect(),
+        outputs: node.outputs.iter().map(|&v| graph.value(v)).collect(),
+        in_place,
+    }
+}
+
+impl Lifetimes {
+    /// Reads the lifetimes off the order of the nodes.
+    pub fn new(graph: &Graph, set: KernelSet) -> Self {
+        let moments = graph.nodes().len() + 1;
+        let mut last_use = vec![None; graph.values().len()];
+        for (index, node) in graph.nodes().iter().enumerate() {
+            for value in &node.inputs {
+                last_use[value.index()] = Some(index + 1);
+            }
+        }
+        let mut this = Self {
+            blocks: Vec::new(),
+            of_value: vec![None; graph.values().len()],
+            of_scratch: vec![Vec::new(); graph.nodes().len()],
+            in_place: vec![false; graph.nodes().len()],
+        };
+        for (id, value) in graph.ids() {
+            let read = last_use[id.index()];
+            if value.kind.is_persistent() {
+                this.add(id, value.bytes(), 0, moments, true);
+            } else if value.kind == Kind::Input && read.is_some() {
+                this.add(id, value.bytes(), 0, read.unwrap_or(0), false);
+            }
+        }
+        for (index, node) in graph.nodes().iter().enumerate() {
+            let now = index + 1;
+            for (place, &output) in node.outputs.iter().enumerate() {
+                let value = graph.value(output);
+                let end = match value.kind {
+                    Kind::Metric => moments,
+                    _ => last_use[output.index()].unwrap_or(now),
+                };
+                let source = match place {
+                    0 if node.operator.is_view() => Some(node.inputs[0]),
+                    0 => node.operator.may_overwrite().map(|i| node.inputs[i]),
+                    _ => None,
+                };
+                let shared = source.and_then(|source| {
+                    let block = this.of_value[source.index()]?;
+                    let b = &this.blocks[block];
+                    let dies = !b.persistent
+                        && b.end == now
+                        && graph.value(source).bytes() == value.bytes()
+                        && node.inputs.iter().filter(|v| this.of_value[v.index()] == Some(block)).count() == 1;
+                    (node.operator.is_view() || dies).then_some(block)
+                });
+                match shared {
+                    Some(block) => {
+                        this.in_place[index] = !node.operator.is_view();
+                        this.of_value[output.index()] = Some(block);
+                        this.blocks[block].end = this.blocks[block].end.max(end);
+                    }
+                    None => this.add(output, value.bytes(), now, end, false),
+                }
+            }
+            let scratch = {
+                let context = context(graph, index, set, this.in_place[index]);
+                node.operator.scratch(&context)
+            };
+            for elements in scratch {
+                let bytes = 4 * elements as u64;
+                this.of_scratch[index].push((this.blocks.len(), bytes));
+                this.blocks.push(Block { size: padded(bytes), start: now, end: now, persistent: false });
+            }
+        }
+        this
+    }
+
+    fn add(&mut self, id: ValueId, bytes: u64, start: usize, end: usize, persistent: bool) {
+        self.of_value[id.index()] = Some(self.blocks.len());
+        self.blocks.push(Block { size: padded(bytes), start, end, persistent });
+    }
+
+    /// Bytes of the transient blocks that are alive at each moment.
+    pub fn alive(&self) -> Vec<u64> {
+        let moments = self.blocks.iter().map(|b| b.end + 1).max().unwrap_or(0);
+        let mut alive = vec![0; moments];
+        for block in self.blocks.iter().filter(|b| !b.persistent) {
+            for bytes in &mut alive[block.start..=block.end] {
+                *bytes += block.size;
+            }
+        }
+        alive
+    }
+}
+
+/// Gives blocks places: `(page, offset)` for each, and the bytes of each page. No page exceeds `page_limit`, unless a
+/// single block does.
+pub fn place(blocks: &[&Block], page_limit: u64) -> (Vec<(usize, u64)>, Vec<u64>) {
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].size), blocks[i].start, i));
+    let mut places = vec![(0, 0); blocks.len()];
+    let mut pages: Vec<u64> = Vec::new();
+    let mut placed: Vec<Vec<usize>> = Vec::new();
+    for index in order {
+        let block = blocks[index];
+        let found = (0..pages.len()).find_map(|page| {
+            let mut taken: Vec<(u64, u64)> = placed[page]
+                .iter()
+                .filter(|&&other| blocks[other].start <= block.end && block.start <= blocks[other].end)
+                .map(|&other| (places[other].1, places[other].1 + blocks[other].size))
+                .collect();
+            taken.sort_unstable();
+            let mut best: Option<(u64, u64)> = None;
+            let mut cursor = 0;
+            for (from, to) in taken {
+                if from >= cursor + block.size && best.is_none_or(|(gap, _)| from - cursor < gap) {
+                    best = Some((from - cursor, cursor));
+                }
+                cursor = cursor.max(to);
+            }
+            let offset = best.map_or(cursor, |(_, offset)| offset);
+            (offset + block.size <= page_limit).then_some((page, offset))
+        });
+        let (page, offset) = found.unwrap_or((pages.len(), 0));
+        if page == pages.len() {
+            pages.push(0);
+            placed.push(Vec::new());
+        }
+        pages[page] = pages[page].max(offset + block.size);
+        placed[page].push(index);
+        places[index] = (page, offset);
+    }
+    (places, pages)
+}

@@ -1,0 +1,267 @@
+//! The plan: every buffer, every byte and every dispatch of a step, before anything runs.
+//!
+//! A plan needs no adapter. It is made from a graph and the few facts about an adapter that matter: which kernels suit
+//! it and how much one binding and one buffer may hold.
+
+mod error;
+mod ledger;
+mod memory;
+
+pub use error::PlanError;
+pub use ledger::{Bytes, KeptValue, LayerBytes, Moment};
+pub use memory::{ALIGNMENT, Block, Lifetimes, Place, place};
+
+use crate::codec::{Policy, Stored, store};
+use crate::graph::{Graph, Kind, Phase, ValueId};
+use crate::ops::{Binding, Kernel, KernelSet};
+use std::collections::HashMap;
+
+/// Upload buffers that take turns, so that the host fills one while the GPU reads the other.
+pub const UPLOADS_IN_FLIGHT: usize = 2;
+/// Read-back buffers that take turns.
+pub const READBACKS_IN_FLIGHT: usize = 4;
+/// Most workgroups in one dimension of a grid, in every WebGPU implementation.
+pub const WORKGROUPS_PER_DIMENSION: usize = 65_535;
+
+/// What a plan has to know of an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Which family of kernels suits it.
+    pub set: KernelSet,
+    /// Most bytes that one binding may hold.
+    pub max_binding: u64,
+    /// Most bytes that one buffer may hold.
+    pub max_buffer: u64,
+}
+
+impl PlanOptions {
+    /// A GPU without limits on what a kernel binds: for planning where there is no adapter.
+    pub fn unlimited(set: KernelSet) -> Self {
+        Self { set, max_binding: u64::MAX, max_buffer: u64::MAX }
+    }
+}
+
+/// Which buffer of a session holds something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// Keeps its content from step to step; shared by all plans of a session.
+    Persistent,
+    /// Used anew by each step; shared by all plans of a session.
+    Transient,
+}
+
+/// A kernel with places for what it binds.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// What to run.
+    pub kernel: Kernel,
+    /// The node it belongs to.
+    pub node: usize,
+    /// Places of its values.
+    pub places: Vec<(Region, Place)>,
+    /// Where its parameters lie among the plan's uniforms.
+    pub uniform_offset: u64,
+    /// The grid, folded into two dimensions.
+    pub grid: [u32; 2],
+}
+
+/// A step as data.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What is computed.
+    pub graph: Graph,
+    /// What waits between the passes, and in which form.
+    pub stored: Vec<Stored>,
+    /// What the plan assumed of the adapter.
+    pub options: PlanOptions,
+    /// Blocks with their lifetimes.
+    pub lifetimes: Lifetimes,
+    /// Bytes of each persistent page.
+    pub persistent_pages: Vec<u64>,
+    /// Bytes of each transient page.
+    pub transient_pages: Vec<u64>,
+    /// Dispatches, in order.
+    pub dispatches: Vec<Dispatch>,
+    /// The kernels' parameters, [`ALIGNMENT`] bytes each.
+    pub uniforms: Vec<u32>,
+    places: Vec<Option<(Region, Place)>>,
+}
+
+impl Plan {
+    /// Stores what the graph keeps as the policy says and plans the result.
+    ///
+    /// # Errors
+    /// [`PlanError::TooLarge`] if a value cannot be bound on the adapter.
+    pub fn new(graph: Graph, policy: &Policy, options: PlanOptions) -> Result<Self, PlanError> {
+        Self::build(graph, policy, options, None)
+    }
+
+    /// Plans a graph over the persistent values of another plan (an evaluation beside a training step).
+    ///
+    /// # Errors
+    /// [`PlanError::NotShared`] if the other plan lacks one.
+    pub fn beside(&self, graph: Graph) -> Result<Self, PlanError> {
+        Self::build(graph, &Policy::raw(), self.options, Some(self))
+    }
+
+    fn build(
+        mut graph: Graph,
+        policy: &Policy,
+        options: PlanOptions,
+        shared: Option<&Plan>,
+    ) -> Result<Self, PlanError> {
+        let stored = store(&mut graph, policy)?;
+        graph.update_early();
+        check_sizes(&graph, options.max_binding)?;
+        let lifetimes = Lifetimes::new(&graph, options.set);
+        let mut block_places: Vec<(Region, usize, u64)> = vec![(Region::Transient, 0, 0); lifetimes.blocks.len()];
+        let mut pages_of = |persistent: bool, region: Region| {
+            let indices: Vec<usize> =
+                (0..lifetimes.blocks.len()).filter(|&i| lifetimes.blocks[i].persistent == persistent).collect();
+            let blocks: Vec<&Block> = indices.iter().map(|&i| &lifetimes.blocks[i]).collect();
+            let (places, pages) = place(&blocks, options.max_buffer);
+            for (index, (page, offset)) in indices.into_iter().zip(places) {
+                block_places[index] = (region, page, offset);
+            }
+            pages
+        };
+        let mut persistent_pages = pages_of(true, Region::Persistent);
+        let transient_pages = pages_of(false, Region::Transient);
+        if let Some(shared) = shared {
+            persistent_pages = shared.persistent_pages.clone();
+            for (id, value) in graph.ids().filter(|(_, v)| v.kind.is_persistent()) {
+                let place = shared
+                    .graph
+                    .find(&value.name)
+                    .filter(|&other| shared.graph.shape(other) == &value.shape)
+                    .and_then(|other| shared.place(other))
+                    .ok_or_else(|| PlanError::NotShared(value.name.clone()))?;
+                let block = lifetimes.of_value[id.index()].expect("persistent values have blocks");
+                block_places[block] = (place.0, place.1.page, place.1.offset);
+            }
+        }
+        let at = |block: usize, size: u64| {
+            let (region, page, offset) = block_places[block];
+            (region, Place { page, offset, size })
+        };
+        let places = graph
+            .ids()
+            .map(|(id, value)| lifetimes.of_value[id.index()].map(|block| at(block, value.bytes())))
+            .collect();
+        let mut plan = Self {
+            stored,
+            options,
+            persistent_pages,
+            transient_pages,
+            dispatches: Vec::new(),
+            uniforms: Vec::new(),
+            places,
+            graph,
+            lifetimes: lifetimes.clone(),
+        };
+        plan.record(&|node, scratch| {
+            let (block, bytes) = lifetimes.of_scratch[node][scratch];
+            at(block, bytes)
+        })?;
+        Ok(plan)
+    }
+
+    /// Nodes become dispatches.
+    fn record(&mut self, scratch: &dyn Fn(usize, usize) -> (Region, Place)) -> Result<(), PlanError> {
+        let mut uniform_slots: HashMap<Vec<u32>, u64> = HashMap::new();
+        for (index, node) in self.graph.nodes().iter().enumerate() {
+            let context = memory::context(&self.graph, index, self.options.set, self.lifetimes.in_place[index]);
+            for kernel in node.operator.kernels(&context) {
+                let places = kernel
+                    .bindings
+                    .iter()
+                    .map(|binding| match *binding {
+                        Binding::Input(i) => self.place(node.inputs[i]).expect("read values have places"),
+                        Binding::Output(i) => self.place(node.outputs[i]).expect("made values have places"),
+                        Binding::Scratch(i) => scratch(index, i),
+                    })
+                    .collect();
+                let uniforms = &mut self.uniforms;
+                let uniform_offset = *uniform_slots.entry(kernel.parameters.clone()).or_insert_with(|| {
+                    let offset = 4 * uniforms.len() as u64;
+                    uniforms.extend(&kernel.parameters);
+                    uniforms.resize(uniforms.len().next_multiple_of(ALIGNMENT as usize / 4), 0);
+                    offset
+                });
+                let rows = kernel.workgroups.div_ceil(WORKGROUPS_PER_DIMENSION).max(1);
+                if rows > WORKGROUPS_PER_DIMENSION {
+                    return Err(PlanError::TooManyWorkgroups {
+                        layer: node.layer.clone(),
+                        shader: kernel.shader,
+                        workgroups: kernel.workgroups,
+                    });
+                }
+                let grid = [kernel.workgroups.div_ceil(rows) as u32, rows as u32];
+                self.dispatches.push(Dispatch { kernel, node: index, places, uniform_offset, grid });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a value lies.
+    pub fn place(&self, value: ValueId) -> Option<(Region, Place)> {
+        self.places[value.index()]
+    }
+
+    /// The inputs that the host uploads before each step, in the order of their addition to the graph.
+    pub fn uploads(&self) -> Vec<ValueId> {
+        self.of_kind(Kind::Input)
+    }
+
+    /// The values that are read back after each step.
+    pub fn metrics(&self) -> Vec<ValueId> {
+        self.of_kind(Kind::Metric)
+    }
+
+    fn of_kind(&self, kind: Kind) -> Vec<ValueId> {
+        let of_kind = self.graph.ids().filter(|(_, v)| v.kind == kind);
+        of_kind.map(|(id, _)| id).filter(|&id| self.place(id).is_some()).collect()
+    }
+
+    fn bytes_of(&self, values: &[ValueId]) -> u64 {
+        values.iter().map(|&v| self.graph.value(v).bytes()).sum()
+    }
+
+    /// Bytes of one upload buffer.
+    pub fn upload_bytes(&self) -> u64 {
+        self.bytes_of(&self.uploads())
+    }
+
+    /// Bytes of one read-back buffer.
+    pub fn readback_bytes(&self) -> u64 {
+        self.bytes_of(&self.metrics())
+    }
+
+    /// Number of nodes in a phase.
+    pub fn nodes_in(&self, phase: Phase) -> usize {
+        self.graph.nodes().iter().filter(|n| n.phase == phase).count()
+    }
+}
+
+/// Refuses values that no kernel can bind.
+fn check_sizes(graph: &Graph, limit: u64) -> Result<(), PlanError> {
+    let Some(largest) = graph.values().iter().max_by_key(|v| v.bytes()) else {
+        return Ok(());
+    };
+    if largest.bytes() <= limit {
+        return Ok(());
+    }
+    let batch = largest.shape.extents().first().copied().unwrap_or(1).max(1);
+    let layer = graph
+        .nodes()
+        .iter()
+        .find(|n| n.outputs.iter().any(|&o| graph.value(o).name == largest.name))
+        .map_or(largest.name.clone(), |n| n.layer.clone());
+    Err(PlanError::TooLarge {
+        layer,
+        shape: largest.shape.clone(),
+        bytes: largest.bytes(),
+        limit,
+        largest_batch: (limit / (largest.bytes() / batch as u64).max(1)) as usize,
+    })
+}

@@ -1,0 +1,313 @@
+//! Every operator, forward and gradient, on every kernel set, against f64 references.
+
+mod common;
+
+use common::{Case, Tensor, gpu};
+use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference};
+use frugal_tensor::ops::conv2d::Conv2d;
+use frugal_tensor::ops::matmul::MatMul;
+use frugal_tensor::ops::pool::MaxPool;
+
+type Build<'a> = &'a dyn Fn(&mut Graph, &[ValueId]) -> Result<ValueId, GraphError>;
+
+fn check(
+    name: &str,
+    activations: Vec<Tensor>,
+    parameters: Vec<Tensor>,
+    build: Build,
+    reference: &dyn Fn(&[Tensor]) -> Tensor,
+) {
+    let case = Case { name: name.into(), activations, parameters, build, reference, samples: 24, tolerance: 2e-5 };
+    case.check(&gpu());
+}
+
+fn map2(a: &Tensor, f: impl Fn(usize, f64) -> f64) -> Tensor {
+    Tensor::new(&a.shape, a.data.iter().enumerate().map(|(i, &x)| f(i, x)).collect())
+}
+
+fn convolve(t: &[Tensor], stride: [usize; 2], padding: [usize; 2]) -> Tensor {
+    let [n, c, h, w] = t[0].nchw();
+    let [k, _, r, s] = t[1].nchw();
+    let oh = (h + 2 * padding[0] - r) / stride[0] + 1;
+    let ow = (w + 2 * padding[1] - s) / stride[1] + 1;
+    Tensor::from_fn(&[n, k, oh, ow], |i| {
+        let (ox, oy, f, b) = (i % ow, i / ow % oh, i / (ow * oh) % k, i / (ow * oh * k));
+        let mut sum = 0.0;
+        for ch in 0..c {
+            for dy in 0..r {
+                for dx in 0..s {
+                    let (y, x) = (oy * stride[0] + dy, ox * stride[1] + dx);
+                    if y >= padding[0] && x >= padding[1] && y - padding[0] < h && x - padding[1] < w {
+                        let at = ((b * c + ch) * h + y - padding[0]) * w + x - padding[1];
+                        sum += t[0].data[at] * t[1].data[((f * c + ch) * r + dy) * s + dx];
+                    }
+                }
+            }
+        }
+        sum
+    })
+}
+
+/// A convolution comes first in this process: Mesa 22.3 returned zeros to a peer there.
+#[test]
+fn convolution() {
+    // samples, channels, input, filters, kernel, stride, padding
+    let cases: [([usize; 4], [usize; 3], [usize; 2], [usize; 2]); 16] = [
+        ([2, 3, 8, 8], [16, 3, 3], [1, 1], [1, 1]),
+        ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0]),
+        ([3, 5, 7, 11], [13, 3, 3], [1, 1], [1, 1]),
+        ([2, 16, 16, 16], [16, 3, 3], [1, 1], [1, 1]),
+        ([2, 17, 9, 9], [70, 3, 3], [1, 1], [1, 1]),
+        ([2, 4, 8, 8], [9, 3, 3], [2, 2], [1, 1]),
+        ([1, 3, 9, 7], [5, 3, 3], [2, 2], [1, 1]),
+        ([2, 4, 7, 8], [8, 1, 1], [2, 2], [0, 0]),
+        ([3, 4, 5, 6], [8, 1, 1], [1, 1], [0, 0]),
+        ([2, 1, 28, 28], [8, 5, 5], [1, 1], [2, 2]),
+        ([2, 8, 14, 14], [16, 5, 5], [1, 1], [2, 2]),
+        ([1, 2, 13, 17], [3, 5, 3], [2, 1], [0, 1]),
+        ([1, 3, 23, 23], [4, 11, 11], [4, 4], [2, 2]),
+        ([1, 2, 6, 6], [3, 2, 4], [3, 2], [1, 3]),
+        ([5, 2, 3, 3], [2, 3, 3], [1, 1], [2, 2]),
+        ([1, 2, 40, 3], [33, 3, 1], [1, 1], [1, 0]),
+    ];
+    for ([n, c, h, w], [k, r, s], stride, padding) in cases {
+        check(
+            &format!("convolution {n}×{c}×{h}×{w} with {k}×{r}×{s} stride {stride:?} padding {padding:?}"),
+            vec![Tensor::random(&[n, c, h, w], 1)],
+            vec![Tensor::random(&[k, c, r, s], 2)],
+            &|g, v| g.apply_one(Conv2d { stride, padding }, v),
+            &|t| convolve(t, stride, padding),
+        );
+    }
+}
+
+#[test]
+fn matrix_product() {
+    for [m, n, k] in [[1, 1, 1], [64, 64, 64], [7, 13, 29], [65, 33, 127], [3, 130, 2], [64, 10, 128]] {
+        for transpose_a in [false, true] {
+            for transpose_b in [false, true] {
+                let a = if transpose_a { [k, m] } else { [m, k] };
+                let b = if transpose_b { [n, k] } else { [k, n] };
+                check(
+                    &format!("matrix product {m}×{n}×{k} {transpose_a} {transpose_b}"),
+                    vec![Tensor::random(&a, 1)],
+                    vec![Tensor::random(&b, 2)],
+                    &|g, v| g.apply_one(MatMul { transpose_a, transpose_b }, v),
+                    &|t| {
+                        let at = |i: usize, l: usize| t[0].data[if transpose_a { l * m + i } else { i * k + l }];
+                        let bt = |l: usize, j: usize| t[1].data[if transpose_b { j * k + l } else { l * n + j }];
+                        Tensor::from_fn(&[m, n], |i| (0..k).map(|l| at(i / n, l) * bt(l, i % n)).sum())
+                    },
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn element_wise() {
+    for shape in [vec![1, 1], vec![3, 5], vec![2, 3, 4, 4], vec![2, 5, 3, 7], vec![1, 1, 1, 257]] {
+        let channels = shape[1];
+        let size: usize = shape[2..].iter().product();
+        let x = || vec![Tensor::random(&shape, 1)];
+        check(&format!("relu {shape:?}"), x(), vec![], &|g, v| g.relu(v[0]), &|t| map2(&t[0], |_, x| x.max(0.0)));
+        check(
+            &format!("bias {shape:?}"),
+            x(),
+            vec![Tensor::random(&[channels], 2)],
+            &|g, v| g.bias(v[0], v[1]),
+            &|t| map2(&t[0], |i, x| x + t[1].data[i / size % channels]),
+        );
+        check(
+            &format!("add {shape:?}"),
+            vec![Tensor::random(&shape, 1), Tensor::random(&shape, 2)],
+            vec![],
+            &|g, v| g.add(v[0], v[1]),
+            &|t| map2(&t[0], |i, x| x + t[1].data[i]),
+        );
+        check(
+            &format!("reshape {shape:?}"),
+            x(),
+            vec![],
+            &|g, v| {
+                let flat = g.flatten(v[0])?;
+                g.relu(flat)
+            },
+            &|t| Tensor::new(&[shape[0], channels * size], t[0].data.iter().map(|x| x.max(0.0)).collect()),
+        );
+    }
+}
+
+#[test]
+fn residual_block_shares_and_sums_gradients() {
+    check(
+        "relu(x + relu(x))",
+        vec![Tensor::random(&[2, 3, 4, 5], 1)],
+        vec![],
+        &|g, v| {
+            let r = g.relu(v[0])?;
+            let sum = g.add(v[0], r)?;
+            g.relu(sum)
+        },
+        &|t| map2(&t[0], |_, x| (x + x.max(0.0)).max(0.0)),
+    );
+}
+
+#[test]
+fn batch_norm() {
+    for [n, c, h, w] in [[4, 3, 4, 4], [2, 5, 3, 3], [7, 1, 1, 5], [32, 16, 8, 8], [3, 2, 17, 19]] {
+        let norm = |t: &[Tensor], epsilon: f64| {
+            let count = (n * h * w) as f64;
+            let channel = |i: usize| i / (h * w) % c;
+            let sum = |ch: usize, f: &dyn Fn(f64) -> f64| {
+                let xs = t[0].data.iter().enumerate().filter(|(i, _)| channel(*i) == ch);
+                xs.map(|(_, &x)| f(x)).sum::<f64>() / count
+            };
+            let mean: Vec<f64> = (0..c).map(|ch| sum(ch, &|x| x)).collect();
+            let var: Vec<f64> = (0..c).map(|ch| sum(ch, &|x| (x - mean[ch]).powi(2))).collect();
+            map2(&t[0], |i, x| {
+                let ch = channel(i);
+                (x - mean[ch]) / (var[ch] + epsilon).sqrt() * t[1].data[ch] + t[2].data[ch]
+            })
+        };
+        let apply = |g: &mut Graph, v: &[ValueId], offset: f32| {
+            let statistic = |g: &mut Graph, name: &str, start: f32| {
+                let kind = frugal_tensor::graph::Kind::Statistic;
+                let init = frugal_tensor::graph::Init::Constant(start);
+                g.persistent(name, kind, [c], frugal_tensor::graph::Element::F32, init)
+            };
+            let mean = statistic(g, "running_mean", offset)?;
+            let var = statistic(g, "running_var", 2.0)?;
+            Ok::<_, GraphError>([v[0], v[1], v[2], mean, var])
+        };
+        let parameters = || vec![Tensor::random(&[c], 2), Tensor::random(&[c], 3)];
+        check(
+            &format!("batch norm {n}×{c}×{h}×{w}"),
+            vec![Tensor::random(&[n, c, h, w], 1)],
+            parameters(),
+            &|g, v| {
+                let inputs = apply(g, v, 0.0)?;
+                g.apply_one(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &inputs)
+            },
+            &|t| norm(t, 1e-5),
+        );
+    }
+}
+
+#[test]
+fn batch_norm_keeps_running_statistics_for_inference() {
+    use frugal_tensor::graph::{Element, Init};
+    use frugal_tensor::ops::batch_norm::BatchNormState;
+    use frugal_tensor::{Plan, Policy, Session};
+    let gpu = gpu();
+    let x = Tensor::random(&[5, 2, 3, 3], 4);
+    let mut training = Graph::new();
+    let input = training.input("x", x.shape.as_slice(), Element::F32);
+    let state = BatchNormState::new(&mut training, 2).unwrap();
+    training.apply(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(input)).unwrap();
+    let mut inference = Graph::new();
+    let input = inference.input("x", x.shape.as_slice(), Element::F32);
+    let state = BatchNormState::new(&mut inference, 2).unwrap();
+    let y = inference.apply_one(BatchNormInference { epsilon: 1e-5 }, &state.inputs(input)).unwrap();
+    inference.mark_metric(y);
+    let plan = Plan::new(training, &Policy::raw(), gpu.plan_options()).unwrap();
+    let beside = plan.beside(inference).unwrap();
+    let mut session = Session::new(gpu, vec![plan, beside], 0).unwrap();
+    session.write("running_mean", &[0.5, -0.25]).unwrap();
+    let data = x.f32();
+    session.step(0, &[bytemuck::cast_slice(&data)]).unwrap();
+    session.step(1, &[bytemuck::cast_slice(&data)]).unwrap();
+    let metrics = session.finished().unwrap().pop().unwrap();
+    let wanted_mean: Vec<f64> = (0..2)
+        .map(|c| {
+            let xs: Vec<f64> = x.data.iter().enumerate().filter(|(i, _)| i / 9 % 2 == c).map(|(_, &x)| x).collect();
+            let mean = xs.iter().sum::<f64>() / 45.0;
+            [0.5, -0.25][c] + 0.1 * (mean - [0.5, -0.25][c])
+        })
+        .collect();
+    let mean: Vec<f64> = session.read("running_mean").unwrap().into_iter().map(f64::from).collect();
+    common::compare("running mean", &mean, &wanted_mean, 1e-6);
+    let var: Vec<f64> = session.read("running_var").unwrap().into_iter().map(f64::from).collect();
+    let wanted: Vec<f64> =
+        x.data.iter().enumerate().map(|(i, x)| (x - mean[i / 9 % 2]) / (var[i / 9 % 2] + 1e-5).sqrt()).collect();
+    let got: Vec<f64> = (0..metrics.words.len()).map(|i| f64::from(metrics.f32(i))).collect();
+    common::compare("inference", &got, &wanted, 1e-5);
+}
+
+#[test]
+fn pooling() {
+    for (shape, kernel, stride, padding) in [
+        ([2, 3, 8, 8], [2, 2], [2, 2], [0, 0]),
+        ([1, 2, 7, 9], [2, 2], [2, 2], [0, 0]),
+        ([2, 2, 9, 9], [3, 3], [2, 2], [1, 1]),
+        ([1, 3, 5, 6], [3, 2], [1, 1], [1, 0]),
+        ([1, 1, 3, 3], [1, 1], [2, 2], [0, 0]),
+        ([1, 2, 11, 11], [5, 5], [3, 3], [2, 2]),
+    ] {
+        let [n, c, h, w] = shape;
+        let oh = (h + 2 * padding[0] - kernel[0]) / stride[0] + 1;
+        let ow = (w + 2 * padding[1] - kernel[1]) / stride[1] + 1;
+        check(
+            &format!("max pooling {shape:?} {kernel:?} {stride:?} {padding:?}"),
+            vec![Tensor::random(&shape, 1)],
+            vec![],
+            &|g, v| g.apply_one(MaxPool { kernel, stride, padding }, v),
+            &|t| {
+                Tensor::from_fn(&[n, c, oh, ow], |i| {
+                    let (ox, oy, plane) = (i % ow, i / ow % oh, i / (ow * oh));
+                    let mut best = f64::NEG_INFINITY;
+                    for r in 0..kernel[0] {
+                        for s in 0..kernel[1] {
+                            let (y, x) = (oy * stride[0] + r, ox * stride[1] + s);
+                            if y >= padding[0] && x >= padding[1] && y - padding[0] < h && x - padding[1] < w {
+                                best = best.max(t[0].data[(plane * h + y - padding[0]) * w + x - padding[1]]);
+                            }
+                        }
+                    }
+                    best
+                })
+            },
+        );
+    }
+    for [n, c, h, w] in [[2, 3, 8, 8], [1, 5, 7, 3], [3, 1, 1, 1]] {
+        check(
+            &format!("global average pooling {n}×{c}×{h}×{w}"),
+            vec![Tensor::random(&[n, c, h, w], 1)],
+            vec![],
+            &|g, v| g.global_average_pool(v[0]),
+            &|t| {
+                let size = h * w;
+                Tensor::from_fn(&[n, c], |i| t[0].data[i * size..(i + 1) * size].iter().sum::<f64>() / size as f64)
+            },
+        );
+    }
+}
+
+/// More than 65,535 workgroups in a row: the grid is folded.
+#[test]
+fn grids_beyond_one_dimension() {
+    let elements = 64 * 4 * 65_535 + 1_000;
+    let case = Case {
+        name: "relu and bias of a long value".into(),
+        activations: vec![Tensor::random(&[1, elements], 1)],
+        parameters: vec![],
+        build: &|g, v| g.relu(v[0]),
+        reference: &|t| map2(&t[0], |_, x| x.max(0.0)),
+        samples: 3,
+        tolerance: 1e-6,
+    };
+    case.check(&gpu());
+}
+
+#[test]
+fn misfits_name_layer_and_shapes() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2, 3, 8, 8], frugal_tensor::graph::Element::F32);
+    let w = graph.parameter("w", [4, 5, 3, 3], frugal_tensor::graph::Init::Constant(0.0)).unwrap();
+    let error = graph.within("features.0", |g| g.conv2d(x, w, [1, 1], [1, 1])).unwrap_err();
+    let text = error.to_string();
+    for part in ["features.0", "2×3×8×8", "4×5×3×3", "3 channels"] {
+        assert!(text.contains(part), "{text}");
+    }
+}

@@ -1,0 +1,117 @@
+//! One batch: its buffers, where they come from and go to, and how they are filled.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Split;
+
+/// One batch. Its shape never changes: the last one of an epoch is padded, and `mask` says where.
+///
+/// Rows beyond `samples` repeat the first rows of the same batch with mask 0. Real images and not zeros, because batch
+/// norm takes its statistics over all rows.
+pub struct Batch {
+    /// batch × C × H × W, normalised.
+    pub images: Vec<f32>,
+    /// One label a row.
+    pub labels: Vec<u32>,
+    /// The weight of each row in loss and accuracy: 1 for a sample, 0 for padding.
+    pub mask: Vec<f32>,
+    /// How many rows are samples.
+    pub samples: usize,
+    /// Which batch of the epoch this is, from 0.
+    pub index: usize,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let buffers = Buffers {
+            images: std::mem::take(&mut self.images),
+            labels: std::mem::take(&mut self.labels),
+            mask: std::mem::take(&mut self.mask),
+        };
+        self.pool.lock().push(buffers);
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch {} ({} samples in {} rows)", self.index, self.samples, self.labels.len())
+    }
+}
+
+/// The vectors of a batch between two uses.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    images: Vec<f32>,
+    labels: Vec<u32>,
+    mask: Vec<f32>,
+}
+
+impl Buffers {
+    /// Room for `batch` rows; `None` if there is not that much memory.
+    pub fn new(batch: usize, sample: usize) -> Option<Buffers> {
+        let mut buffers = Buffers::default();
+        buffers.images.try_reserve_exact(batch.checked_mul(sample)?).ok()?;
+        buffers.labels.try_reserve_exact(batch).ok()?;
+        buffers.mask.try_reserve_exact(batch).ok()?;
+        Some(buffers)
+    }
+}
+
+/// Buffers that wait for their next batch. It never holds more than were in use at one time.
+#[derive(Debug, Default)]
+pub(super) struct Pool(Mutex<Vec<Buffers>>);
+
+impl Pool {
+    /// A pool that begins with one set of buffers.
+    pub fn new(first: Buffers) -> Pool {
+        Pool(Mutex::new(vec![first]))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Buffers>> {
+        // Nothing can be half-done in there, so a panic elsewhere is no reason for another one here.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes any batch of one epoch; shared by the epoch and its worker.
+pub(super) struct Filler {
+    pub split: Arc<Split>,
+    /// What each byte becomes, for each channel.
+    pub table: Arc<[[f32; 256]]>,
+    pub pool: Arc<Pool>,
+    /// Rows of a batch.
+    pub batch: usize,
+    /// Which sample stands at which place; `None` where each stands at its own.
+    pub order: Option<Vec<u32>>,
+}
+
+impl Filler {
+    /// Makes batch number `index`, which must exist.
+    pub fn fill(&self, index: usize) -> Batch {
+        let start = index * self.batch;
+        let samples = self.batch.min(self.split.len() - start);
+        // The guard must be gone before the long work begins.
+        let recycled = self.pool.lock().pop();
+        let Buffers { mut images, mut labels, mut mask } = recycled.unwrap_or_default();
+        images.clear();
+        labels.clear();
+        mask.clear();
+        images.reserve_exact(self.batch * self.split.sample_len());
+        labels.reserve_exact(self.batch);
+        mask.reserve_exact(self.batch);
+
+        let [_, height, width] = self.split.shape();
+        for row in 0..self.batch {
+            let place = start + row % samples;
+            let sample = self.order.as_ref().map_or(place, |order| order[place] as usize);
+            for (plane, table) in self.split.image(sample).chunks_exact(height * width).zip(&*self.table) {
+                images.extend(plane.iter().map(|&byte| table[usize::from(byte)]));
+            }
+            labels.push(u32::from(self.split.labels()[sample]));
+            mask.push(if row < samples { 1.0 } else { 0.0 });
+        }
+        Batch { images, labels, mask, samples, index, pool: self.pool.clone() }
+    }
+}

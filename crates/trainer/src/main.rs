@@ -1,0 +1,3 @@
+//! The program `frugal`.
+
+fn main() {}

@@ -1,0 +1,266 @@
+//! The data room from outside: files of every kind of badness, and the sets themselves.
+//!
+//! What needs the large sets is checked where they are present and skipped where they are not.
+
+use std::io::Write;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use frugal_trainer::data::{self, DataError, Split, cifar, idx};
+use proptest::prelude::*;
+
+// ---- files -----------------------------------------------------------------------------------------------------------
+
+fn idx_bytes(dims: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, dims.len() as u8];
+    bytes.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
+    bytes.extend(values);
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// The offset and the text of an error that must be about the format of `file`.
+fn format_error<T: std::fmt::Debug>(result: Result<T, DataError>) -> (u64, String) {
+    match result {
+        Err(DataError::Format { file, offset, what }) => {
+            assert!(file.starts_with("some-file"), "{file}");
+            (offset, what)
+        }
+        other => panic!("expected a format error, got {other:?}"),
+    }
+}
+
+fn read_idx(bytes: &[u8]) -> Result<idx::Idx, DataError> {
+    idx::read("some-file", bytes, 1 << 20)
+}
+
+proptest! {
+    #[test]
+    fn idx_survives_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read_idx(&bytes);
+        let _ = read_idx(&gzip(&bytes));
+        let _ = idx::read("some-file", &bytes[..], u64::MAX);
+    }
+
+    /// Random bytes seldom get past the first four; these do.
+    #[test]
+    fn idx_survives_any_header(
+        kind in prop_oneof![Just(8u8), any::<u8>()],
+        rank in 0u8..6,
+        rest in prop::collection::vec(prop_oneof![Just(0u8), Just(1), any::<u8>()], 0..60),
+        zipped: bool,
+    ) {
+        let mut bytes = vec![0, 0, kind, rank];
+        bytes.extend(rest);
+        let bytes = if zipped { gzip(&bytes) } else { bytes };
+        if let Ok(idx) = idx::read("some-file", &bytes[..], u64::MAX) {
+            prop_assert_eq!(idx.dims.iter().product::<usize>(), idx.values.len());
+        }
+    }
+
+    #[test]
+    fn idx_reads_what_was_written(
+        (dims, values) in prop::collection::vec(0u32..8, 1..5).prop_flat_map(|dims| {
+            let count = dims.iter().product::<u32>() as usize;
+            (Just(dims), prop::collection::vec(any::<u8>(), count))
+        }),
+        zipped: bool,
+    ) {
+        let bytes = idx_bytes(&dims, &values);
+        let idx = read_idx(&if zipped { gzip(&bytes) } else { bytes }).unwrap();
+        prop_assert_eq!(idx.dims, dims.iter().map(|&dim| dim as usize).collect::<Vec<_>>());
+        prop_assert_eq!(idx.values, values);
+    }
+
+    /// Some bits of gzip mean nothing (padding, the time in its header); all others are under its checksum.
+    #[test]
+    fn idx_notices_damage_in_gzip(at in 0usize..1000, bit in 0u8..8) {
+        let values: Vec<u8> = (0..120).collect();
+        let mut zipped = gzip(&idx_bytes(&[4, 5, 6], &values));
+        let at = at % zipped.len();
+        zipped[at] ^= 1 << bit;
+        if let Ok(idx) = read_idx(&zipped) {
+            prop_assert_eq!(idx.values, values);
+        }
+    }
+
+    #[test]
+    fn cifar_survives_any_bytes(bytes in prop::collection::vec(0u8..20, 0..8000), records in 0usize..4) {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        let result = cifar::read("some-file", &bytes[..], records, &mut images, &mut labels);
+        prop_assert_eq!(images.len(), labels.len() * cifar::PIXELS);
+        prop_assert!(labels.len() <= records);
+        if result.is_ok() {
+            prop_assert_eq!(bytes.len(), records * cifar::RECORD);
+        }
+    }
+}
+
+#[test]
+fn idx_cut_anywhere_is_an_error_with_an_offset() {
+    let whole = idx_bytes(&[3, 2, 2], &[7; 12]);
+    for length in 0..whole.len() {
+        let (offset, what) = format_error(read_idx(&whole[..length]));
+        assert_eq!(offset, length as u64, "{what}");
+    }
+    let zipped = gzip(&whole);
+    for length in 2..zipped.len() {
+        format_error(read_idx(&zipped[..length]));
+    }
+}
+
+#[test]
+fn idx_says_what_is_wrong_and_where() {
+    let good = idx_bytes(&[2, 2], &[1, 2, 3, 4]);
+    let broken = |at: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = value;
+        format_error(read_idx(&bytes))
+    };
+    assert_eq!(broken(1, 1).0, 0);
+    assert_eq!(broken(2, 13).0, 2);
+    assert_eq!(broken(3, 0).0, 3);
+    assert_eq!(broken(3, 5).0, 3);
+    // Larger than the limit, smaller than the file, larger than the file.
+    assert_eq!(broken(8, 255).0, 8);
+    assert_eq!(broken(11, 1).0, 14);
+    assert_eq!(broken(11, 3).0, 16);
+}
+
+#[test]
+fn a_lying_header_takes_no_memory() {
+    // 16 TiB announced, four bytes there: asking the system for it would end the process.
+    let bytes = idx_bytes(&[1 << 22, 1 << 22], &[0; 4]);
+    let (offset, _) = format_error(idx::read("some-file", &bytes[..], u64::MAX));
+    assert_eq!(offset, 16);
+    // More than 64 bits count.
+    let bytes = idx_bytes(&[u32::MAX; 4], &[]);
+    assert_eq!(format_error(idx::read("some-file", &bytes[..], u64::MAX)).0, 12);
+    // The other way round: much there, little announced. It is not unpacked to see how much.
+    let bomb = gzip(&idx_bytes(&[4], &vec![0; 256 << 20]));
+    assert!(bomb.len() < 2 << 20);
+    assert_eq!(format_error(read_idx(&bomb)).0, 12);
+}
+
+#[test]
+fn splits_must_fit_together() {
+    let images = idx_bytes(&[3, 2, 2], &[9; 12]);
+    let read = |images: &[u8], labels: &[u8]| {
+        idx::read_split(("some-file.i", images), ("some-file.l", labels), 3, [1, 2, 2], 10)
+    };
+    let split = read(&images, &gzip(&idx_bytes(&[3], &[0, 9, 5]))).unwrap();
+    assert_eq!((split.len(), split.labels(), split.image(2)), (3, &[0, 9, 5][..], &[9; 4][..]));
+
+    assert_eq!(format_error(read(&images, &idx_bytes(&[2], &[0, 1]))).0, 4);
+    assert_eq!(format_error(read(&images, &idx_bytes(&[4], &[0; 4]))).0, 4);
+    assert_eq!(format_error(read(&images, &idx_bytes(&[3], &[0, 10, 0]))).0, 9);
+    assert_eq!(format_error(read(&idx_bytes(&[3, 4, 1], &[9; 12]), &[])).0, 4);
+    assert_eq!(format_error(read(&idx_bytes(&[12], &[9; 12]), &[])).0, 4);
+
+    assert!(Split::new([1, 2, 2], 10, vec![0; 12], vec![0; 3]).is_ok());
+    assert!(Split::new([1, 2, 2], 10, vec![0; 11], vec![0; 3]).is_err());
+    assert!(Split::new([1, 0, 2], 10, vec![], vec![0; 3]).is_err());
+    assert!(Split::new([usize::MAX, 2, 2], 10, vec![0; 12], vec![0; 3]).is_err());
+    assert!(Split::new([1, 2, 2], 3, vec![0; 12], vec![0, 3, 0]).is_err());
+}
+
+#[test]
+fn cifar_says_what_is_wrong_and_where() {
+    let mut bytes: Vec<u8> = (0..2 * cifar::RECORD).map(|at| at as u8).collect();
+    (bytes[0], bytes[cifar::RECORD]) = (3, 9);
+    let read = |bytes: &[u8]| {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        cifar::read("some-file", bytes, 2, &mut images, &mut labels).map(|()| (images, labels))
+    };
+    let (images, labels) = read(&bytes).unwrap();
+    assert_eq!((labels, images[0], images[cifar::PIXELS]), (vec![3, 9], 1, bytes[cifar::RECORD + 1]));
+    assert_eq!(format_error(read(&bytes[..4000])).0, 4000);
+    assert_eq!(format_error(read(&[&bytes[..], &[0]].concat())).0, 2 * cifar::RECORD as u64);
+    bytes[cifar::RECORD] = 10;
+    assert_eq!(format_error(read(&bytes)).0, cifar::RECORD as u64);
+}
+
+// ---- sets ------------------------------------------------------------------------------------------------------------
+
+/// Counts, labels, and mean and deviation of a set against its description.
+fn check_set(name: &str, root: &Path, tolerance: f64) {
+    let set = data::open(name, root).unwrap();
+    let entry = data::catalogue(root).into_iter().find(|entry| entry.name == name).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (entry.train, entry.test));
+    assert_eq!((set.shape, set.classes), (entry.shape, entry.classes));
+    assert_eq!(set.class_names.len(), set.classes);
+    for split in [&set.train, &set.test] {
+        let mut counts = vec![0; set.classes];
+        split.labels().iter().for_each(|&label| counts[usize::from(label)] += 1);
+        let fair = split.len() / set.classes;
+        assert!(counts.iter().all(|count| (fair * 4 / 5..=fair * 6 / 5).contains(count)), "{counts:?}");
+    }
+    let plane = set.shape[1] * set.shape[2];
+    for channel in 0..set.shape[0] {
+        let (mut sum, mut squares) = (0u64, 0u64);
+        for image in set.train.images().chunks_exact(set.train.sample_len()) {
+            for &byte in &image[channel * plane..][..plane] {
+                sum += u64::from(byte);
+                squares += u64::from(byte).pow(2);
+            }
+        }
+        let count = (set.train.len() * plane) as f64;
+        let mean = sum as f64 / count / 255.0;
+        let std = (squares as f64 / count / 255.0 / 255.0 - mean * mean).sqrt();
+        assert!((mean - f64::from(set.mean[channel])).abs() < tolerance, "{name}: mean {mean}");
+        assert!((std - f64::from(set.std[channel])).abs() < tolerance, "{name}: deviation {std}");
+    }
+}
+
+#[test]
+fn embedded_sets_need_no_files() {
+    let nowhere = Path::new("there is no such folder");
+    check_set("digits", nowhere, 1e-5);
+    // Normalised like the full set, so only nearly like itself.
+    check_set("fashion-mnist-small", nowhere, 2e-3);
+    let set = data::open("fashion-mnist-small", nowhere).unwrap();
+    for class in 0..10 {
+        let count = |split: &Split| split.labels().iter().filter(|&&label| label == class).count();
+        assert_eq!((count(&set.train), count(&set.test)), (200, 50));
+    }
+    assert_eq!(data::get("digits", nowhere, |_| ()).unwrap(), data::Got::Embedded);
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn full_sets_are_what_the_table_says() {
+    let root = data::default_root();
+    for entry in data::catalogue(&root).into_iter().filter(|entry| !entry.embedded) {
+        if entry.present {
+            check_set(entry.name, &root, 1e-5);
+        } else {
+            println!("skipped: {} is not under {}", entry.name, root.display());
+        }
+    }
+}
+
+#[test]
+fn missing_and_unknown_sets_say_what_to_do() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(data::catalogue(root.path()).iter().all(|entry| entry.present == entry.embedded));
+    let text = data::open("mnist", root.path()).unwrap_err().to_string();
+    assert!(text.contains("frugal data get mnist") && text.contains("train-labels-idx1-ubyte"), "{text}");
+    let text = data::open("mnits", root.path()).unwrap_err().to_string();
+    assert!(text.contains("cifar10, ") || text.ends_with("cifar10"), "{text}");
+    // A damaged file is named with its place.
+    let folder = root.path().join("mnist");
+    std::fs::create_dir(&folder).unwrap();
+    for file in
+        ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte"]
+    {
+        std::fs::write(folder.join(file), idx_bytes(&[60_000, 28, 28], &[0; 100])).unwrap();
+    }
+    let text = data::open("mnist", root.path()).unwrap_err().to_string();
+    assert!(text.contains("train-images-idx3-ubyte, byte 116"), "{text}");
+}

@@ -1,0 +1,29 @@
+// partial[n, c] = (Σ dy, Σ dy · (x − mean) · inv_std) over each plane.
+// Variables and dispatch: see parts/sum_plane.wgsl.
+struct Params {
+    planes: u32,
+    size: u32,
+    channels: u32,
+}
+
+{% include "parts/lane.wgsl" %}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> dy: array<Lane>;
+@group(0) @binding(2) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(3) var<storage, read_write> mean: array<f32>;
+@group(0) @binding(4) var<storage, read_write> inv_std: array<f32>;
+@group(0) @binding(5) var<storage, read_write> partial: array<vec2<f32>>;
+
+{% include "parts/grid.wgsl" %}
+
+fn term(plane: u32, index: u32) -> Terms {
+    let d = dy[index];
+    return Terms(d, d * (x[index] - mean[plane % p.channels]));
+}
+
+fn finish(plane: u32, a: f32, b: f32) {
+    partial[plane] = vec2(a, b * inv_std[plane % p.channels]);
+}
+
+{% include "parts/sum_plane.wgsl" %}

@@ -1,0 +1,24 @@
+// partial[n, c] = Σ over i of x[n, c, i].
+// Variables and dispatch: see parts/sum_plane.wgsl.
+struct Params {
+    planes: u32,
+    size: u32,
+}
+
+{% include "parts/lane.wgsl" %}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(2) var<storage, read_write> partial: array<f32>;
+
+{% include "parts/grid.wgsl" %}
+
+fn term(plane: u32, index: u32) -> Terms {
+    return Terms(x[index], Lane());
+}
+
+fn finish(plane: u32, a: f32, b: f32) {
+    partial[plane] = a;
+}
+
+{% include "parts/sum_plane.wgsl" %}

@@ -1,0 +1,155 @@
+{#-
+Direct 2-D convolution in registers, for adapters that run shaders on the CPU (lavapipe).  NCHW, f32, no bias.
+
+transposed = false, the correlation:
+  y[n,k,oy,ox] = sum over c,r,s of weight(k,c,r,s) * x[n, c, oy*stride + r - pad, ox*stride + s - pad]
+transposed = true, its adjoint in x, that is the input gradient of a convolution with this stride and pad:
+  y[n,k,oy,ox] = sum over c,r,s of weight(k,c,r,s) * x[n, c, (oy + pad - r)/stride, (ox + pad - s)/stride]
+                 where both divisions are exact (x: the output gradient, y: the input gradient).
+  weight(k,c,r,s) = w[k*w_lane + c*w_loop + t],  t = r*kernel_width + s;  flip = 1: t = R*S - 1 - that
+Forward:        x = input,           c,h,w = input's,  k,oh,ow = output's, w_lane = C*R*S, w_loop = R*S,   flip = 0.
+Input gradient: x = output gradient, c,h,w = output's, k,oh,ow = input's,  w_lane = R*S,   w_loop = C*R*S, flip = 0
+(C: the input's channels).  The input gradient at stride 1 is also a correlation: transposed = false, flippable = true,
+pad = kernel size - 1 - pad, flip = 1.  So one pipeline can serve both directions of a 3x3 layer with pad 1, 6 % slower
+than two pipelines with flippable = false.  Without flippable, flip is ignored.
+
+The lanes of a workgroup of one subgroup are `lanes` consecutive output channels (times channel_blocks); every lane keeps
+tile_height x tile_width output pixels in registers.  The input tile of one channel is loaded once by all lanes together
+and handed out by subgroupBroadcast, so a loaded value serves kernel area x lanes multiply-adds.
+
+Template variables
+  kernel_width, kernel_height, stride, pad: of the convolution that is computed or differentiated
+  flippable: see above; false if transposed
+  transposed: see above; needs pad < kernel size, and tile sizes that are multiples of stride
+  tile_width, tile_height: output pixels a lane; channel_blocks: output channels a lane
+  vec: 4 if w and ow are multiples of 4, tile_width too, and tile_width*stride (transposed: tile_width/stride) is; else 1
+  lanes: the workgroup's size = the subgroup size (8 on lavapipe);  subgroups: false to do without subgroup operations
+Bindings: 0 Params, 1 x, 2 w, 3 y
+Dispatch: groups = batch * tiles_y * tiles_x * k_blocks workgroups with tiles_x = ceil(ow / tile_width), tiles_y =
+  ceil(oh / tile_height), k_blocks = ceil(k / (lanes * channel_blocks)); folded as group = wid.x + wid.y * num_workgroups.x
+-#}
+{%- set TW, TH, KW, KH, S, LANES = tile_width, tile_height, kernel_width, kernel_height, stride, lanes -%}
+{#- The input tile starts `before` pixels before the tile's origin and holds XH x XW values, `step` pixels apart. -#}
+{%- set step = S if KW == 1 and KH == 1 and not transposed else 1 -%}
+{%- if transposed -%}
+{%- set before_x, before_y = (KW - 1 - pad) // S, (KH - 1 - pad) // S -%}
+{%- set XW, XH = (TW - 1 + pad) // S + before_x + 1, (TH - 1 + pad) // S + before_y + 1 -%}
+{%- else -%}
+{%- set before_x, before_y = pad, pad -%}
+{%- set XW, XH = ((TW - 1) * S + KW - 1) // step + 1, ((TH - 1) * S + KH - 1) // step + 1 -%}
+{%- endif -%}
+{#- vec 4: a row starts at a multiple of 4, `skip` values earlier, and step is done while reading. -#}
+{%- if vec == 4 -%}
+{%- set lead = (before_x + 3) // 4 * 4 -%}
+{%- set skip = lead - before_x -%}
+{%- set chunks = (skip + (XW - 1) * step + 1 + 3) // 4 -%}
+{%- else -%}
+{%- set lead, skip, chunks = before_x, 0, XW -%}
+{%- endif -%}
+{%- set loads = (XH * chunks + LANES - 1) // LANES -%}
+{%- set origin_x = "tx * " ~ (TW // S if transposed else TW * S) ~ "u" -%}
+{%- set origin_y = "ty * " ~ (TH // S if transposed else TH * S) ~ "u" -%}
+{%- set value_type = "vec4<f32>" if vec == 4 else "f32" -%}
+struct Params {
+  batch: u32, c: u32, h: u32, w: u32, k: u32, oh: u32, ow: u32,
+  tiles_x: u32, tiles_y: u32, k_blocks: u32, w_lane: u32, w_loop: u32, flip: u32, groups: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<{{value_type}}>;
+@group(0) @binding(2) var<storage, read_write> w: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<{{value_type}}>;
+
+@compute @workgroup_size({{LANES}})
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
+        @builtin({{"subgroup_invocation_id" if subgroups else "local_invocation_index"}}) lane: u32) {
+  let group = wid.x + wid.y * count.x;
+  if (group >= p.groups) { return; }
+  let kb = group % p.k_blocks;
+  let tile = group / p.k_blocks;
+  let tx = tile % p.tiles_x;
+  let ty = tile / p.tiles_x % p.tiles_y;
+  let n = tile / p.tiles_x / p.tiles_y;
+  let plane = p.h * p.w{% if vec == 4 %} / 4u{% endif %};
+  let row_length = p.w{% if vec == 4 %} / 4u{% endif %};
+  // Where in a plane this lane reads, and whether that is inside.
+{% if subgroups %}
+{% for j in range(loads) %}
+  let row{{j}} = {{origin_y}} + {{step}}u * (({{j * LANES}}u + lane) / {{chunks}}u) - {{before_y}}u;
+  let col{{j}} = {% if vec == 4 %}{{origin_x}} / 4u - {{lead // 4}}u{% else %}{{origin_x}} - {{lead}}u{% endif %} + {{1 if vec == 4 else step}}u * (({{j * LANES}}u + lane) % {{chunks}}u);
+  let inside{{j}} = row{{j}} < p.h && col{{j}} < row_length;
+  let at{{j}} = select(0u, row{{j}} * row_length + col{{j}}, inside{{j}});
+{% endfor %}
+{% else %}
+{% for v in range(XH * chunks) %}
+  let row{{v}} = {{origin_y}} + {{step * (v // chunks)}}u - {{before_y}}u;
+  let col{{v}} = {% if vec == 4 %}{{origin_x}} / 4u - {{lead // 4}}u{% else %}{{origin_x}} - {{lead}}u{% endif %} + {{(1 if vec == 4 else step) * (v % chunks)}}u;
+  let inside{{v}} = row{{v}} < p.h && col{{v}} < row_length;
+  let at{{v}} = select(0u, row{{v}} * row_length + col{{v}}, inside{{v}});
+{% endfor %}
+{% endif %}
+{% for b in range(channel_blocks) %}
+  let k{{b}} = (kb * {{channel_blocks}}u + {{b}}u) * {{LANES}}u + lane;
+  var w_at{{b}} = min(k{{b}}, p.k - 1u) * p.w_lane;
+{% for i in range(TH) %}{% for j in range(TW) %}
+  var sum{{b}}_{{i}}_{{j}} = 0.0;
+{% endfor %}{% endfor %}
+{% endfor %}
+  var base = n * p.c * plane;
+  for (var c = 0u; c < p.c; c++) {
+{% for j in range(loads if subgroups else XH * chunks) %}
+    let x{{j}} = select({{value_type}}(0.0), x[base + at{{j}}], inside{{j}});
+{% endfor %}
+{% for b in range(channel_blocks) %}{% for t in range(KH * KW) %}
+    let {{"v" if flippable else "w"}}{{b}}_{{t}} = w[w_at{{b}} + {{t}}u];
+{% endfor %}{% endfor %}
+{% if flippable %}
+{% for b in range(channel_blocks) %}{% for t in range(KH * KW) %}
+    let w{{b}}_{{t}} = select(v{{b}}_{{t}}, v{{b}}_{{KH * KW - 1 - t}}, p.flip == 1u);
+{% endfor %}{% endfor %}
+{% endif %}
+{% for row in range(XH) %}{% for col in range(XW) %}
+{% set from = skip + col * step if vec == 4 else col %}
+{% set v = row * chunks + (from // 4 if vec == 4 else from) %}
+{% set part = "." ~ "xyzw"[from % 4] if vec == 4 else "" %}
+{% if subgroups %}
+    let b{{row}}_{{col}} = subgroupBroadcast(x{{v // LANES}}{{part}}, {{v % LANES}}u);
+{% else %}
+    let b{{row}}_{{col}} = x{{v}}{{part}};
+{% endif %}
+{% for r in range(KH) %}{% for s in range(KW) %}
+{% if transposed %}
+{% set i, j, hit = (row - before_y) * S + r - pad, (col - before_x) * S + s - pad, true %}
+{% else %}
+{% set i, j = (row * step - r) // S, (col * step - s) // S %}
+{% set hit = i * S + r == row * step and j * S + s == col * step %}
+{% endif %}
+{% if hit and i >= 0 and j >= 0 and i < TH and j < TW %}
+{% for b in range(channel_blocks) %}
+    sum{{b}}_{{i}}_{{j}} = fma(b{{row}}_{{col}}, w{{b}}_{{r * KW + s}}, sum{{b}}_{{i}}_{{j}});
+{% endfor %}
+{% endif %}
+{% endfor %}{% endfor %}
+{% endfor %}{% endfor %}
+    base += plane;
+{% for b in range(channel_blocks) %}
+    w_at{{b}} += p.w_loop;
+{% endfor %}
+  }
+{% for b in range(channel_blocks) %}
+  let y_at{{b}} = ((n * p.k + k{{b}}) * p.oh + ty * {{TH}}u) * p.ow + tx * {{TW}}u;
+{% for i in range(TH) %}
+  let row_ok{{b}}_{{i}} = k{{b}} < p.k && ty * {{TH}}u + {{i}}u < p.oh;
+{% if vec == 4 %}
+{% for j in range(TW // 4) %}
+  if (row_ok{{b}}_{{i}} && tx * {{TW}}u + {{j * 4}}u < p.ow) {
+    y[(y_at{{b}} + {{i}}u * p.ow) / 4u + {{j}}u] = vec4<f32>(sum{{b}}_{{i}}_{{j * 4}}, sum{{b}}_{{i}}_{{j * 4 + 1}}, sum{{b}}_{{i}}_{{j * 4 + 2}}, sum{{b}}_{{i}}_{{j * 4 + 3}});
+  }
+{% endfor %}
+{% else %}
+{% for j in range(TW) %}
+  if (row_ok{{b}}_{{i}} && tx * {{TW}}u + {{j}}u < p.ow) { y[y_at{{b}} + {{i}}u * p.ow + {{j}}u] = sum{{b}}_{{i}}_{{j}}; }
+{% endfor %}
+{% endif %}
+{% endfor %}
+{% endfor %}
+}

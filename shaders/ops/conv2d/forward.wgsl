@@ -1,0 +1,40 @@
+// y[n,k,oy,ox] = Σ over c, r, s of w[k,c,r,s] · x[n, c, oy·stride + r − pad, ox·stride + s − pad]
+// as C = A·B: rows k, columns (n,oy,ox), depth (c,r,s).
+// Variables: core, tile_rows. Dispatch: see parts/gemm_<core>.wgsl.
+{% include "ops/conv2d/params.wgsl" %}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> w: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+{% include "parts/grid.wgsl" %}
+
+fn left(row: u32, k: u32) -> f32 {
+    return w[row * p.depth + k];
+}
+
+fn right(k: u32, column: u32) -> f32 {
+    let taps = p.kernel_height * p.kernel_width;
+    let c = k / taps;
+    let r = (k % taps) / p.kernel_width;
+    let s = k % p.kernel_width;
+    let pixels = p.out_height * p.out_width;
+    let n = column / pixels;
+    let oy = (column % pixels) / p.out_width;
+    let ox = column % p.out_width;
+    // Above or left of the input these wrap to huge numbers.
+    let iy = oy * p.stride_y + r - p.pad_y;
+    let ix = ox * p.stride_x + s - p.pad_x;
+    if iy >= p.height || ix >= p.width {
+        return 0.0;
+    }
+    return x[((n * p.channels + c) * p.height + iy) * p.width + ix];
+}
+
+fn put(part: u32, row: u32, column: u32, sum: f32) {
+    let pixels = p.out_height * p.out_width;
+    y[((column / pixels) * p.filters + row) * pixels + column % pixels] = sum;
+}
+
+{% include "parts/gemm_" ~ core ~ ".wgsl" %}

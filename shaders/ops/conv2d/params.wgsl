@@ -1,0 +1,21 @@
+{# Params of all implicit-GEMM convolutions; x is samples × channels × height × width, w is filters × channels × kernel,
+   y is samples × filters × out_height × out_width. -#}
+struct Params {
+    rows: u32,
+    columns: u32,
+    depth: u32,
+    chunk: u32,
+    channels: u32,
+    height: u32,
+    width: u32,
+    filters: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    out_height: u32,
+    out_width: u32,
+    stride_y: u32,
+    stride_x: u32,
+    pad_y: u32,
+    pad_x: u32,
+    samples: u32,
+}

@@ -1,0 +1,39 @@
+// dw[k,c,r,s] = Σ over n, oy, ox of dy[n,k,oy,ox] · x[n, c, oy·stride + r − pad, ox·stride + s − pad]
+// as C = A·B: rows k, columns (c,r,s), depth (n,oy,ox). The depth may be cut into parts; then partial products go to
+// dw[part, …] and ops/conv2d/sum_parts.wgsl adds them.
+// Variables: core, tile_rows. Dispatch: see parts/gemm_<core>.wgsl.
+{% include "ops/conv2d/params.wgsl" %}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+
+{% include "parts/grid.wgsl" %}
+
+fn left(row: u32, k: u32) -> f32 {
+    let pixels = p.out_height * p.out_width;
+    return dy[((k / pixels) * p.filters + row) * pixels + k % pixels];
+}
+
+fn right(k: u32, column: u32) -> f32 {
+    let pixels = p.out_height * p.out_width;
+    let n = k / pixels;
+    let oy = (k % pixels) / p.out_width;
+    let ox = k % p.out_width;
+    let taps = p.kernel_height * p.kernel_width;
+    let c = column / taps;
+    // Above or left of the input these wrap to huge numbers.
+    let iy = oy * p.stride_y + (column % taps) / p.kernel_width - p.pad_y;
+    let ix = ox * p.stride_x + column % p.kernel_width - p.pad_x;
+    if iy >= p.height || ix >= p.width {
+        return 0.0;
+    }
+    return x[((n * p.channels + c) * p.height + iy) * p.width + ix];
+}
+
+fn put(part: u32, row: u32, column: u32, sum: f32) {
+    dw[(part * p.rows + row) * p.columns + column] = sum;
+}
+
+{% include "parts/gemm_" ~ core ~ ".wgsl" %}

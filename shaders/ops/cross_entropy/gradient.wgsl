@@ -1,0 +1,41 @@
+// d[n, k] = mask[n] / counted · (softmax(logits[n])[k] − [k = label[n]]).
+// Dispatch: one invocation of 8 for each sample.
+struct Params {
+    samples: u32,
+    classes: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(2) var<storage, read_write> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> mask: array<f32>;
+@group(0) @binding(4) var<storage, read_write> loss: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> d: array<f32>;
+
+{% include "parts/grid.wgsl" %}
+
+@compute @workgroup_size(8)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let n = group_index(group, groups) * 8u + lane;
+    if n >= p.samples {
+        return;
+    }
+    let row = n * p.classes;
+    var largest = logits[row];
+    for (var k = 1u; k < p.classes; k++) {
+        largest = max(largest, logits[row + k]);
+    }
+    var sum = 0.0;
+    for (var k = 0u; k < p.classes; k++) {
+        sum += exp(logits[row + k] - largest);
+    }
+    let weight = select(0.0, 1.0, mask[n] != 0.0) / max(loss[0].z, 1.0);
+    for (var k = 0u; k < p.classes; k++) {
+        let softmax = exp(logits[row + k] - largest) / sum;
+        d[row + k] = weight * (softmax - select(0.0, 1.0, k == labels[n]));
+    }
+}

@@ -1,0 +1,45 @@
+// For each sample: −log softmax(logits)[label] = log Σ exp(l − max) + max − l[label], and whether the label's logit is
+// the (first) largest. A label outside the classes gives a NaN, so that it cannot go unnoticed.
+// Dispatch: one invocation of 8 for each sample.
+struct Params {
+    samples: u32,
+    classes: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(2) var<storage, read_write> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> each: array<vec2<f32>>;
+
+{% include "parts/grid.wgsl" %}
+
+@compute @workgroup_size(8)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let n = group_index(group, groups) * 8u + lane;
+    if n >= p.samples {
+        return;
+    }
+    let row = n * p.classes;
+    var largest = logits[row];
+    var best = 0u;
+    for (var k = 1u; k < p.classes; k++) {
+        if logits[row + k] > largest {
+            largest = logits[row + k];
+            best = k;
+        }
+    }
+    var sum = 0.0;
+    for (var k = 0u; k < p.classes; k++) {
+        sum += exp(logits[row + k] - largest);
+    }
+    let label = labels[n];
+    if label >= p.classes {
+        each[n] = vec2(bitcast<f32>(0x7fc00000u | (label & 1u)), 0.0);
+        return;
+    }
+    each[n] = vec2(log(sum) + largest - logits[row + label], select(0.0, 1.0, best == label));
+}

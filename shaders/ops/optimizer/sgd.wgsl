@@ -1,0 +1,39 @@
+// g ← g + decay·w;  m ← momentum·m + g;  w ← w − rate·(nesterov ? g + momentum·m : m). Nothing once status says stop.
+// Variables: momentum (else w ← w − rate·g), nesterov. Dispatch: one invocation of 64 for each vector of four.
+struct Params {
+    vectors: u32,
+    momentum: f32,
+    decay: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> w: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> gradient: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> control: array<u32>;
+@group(0) @binding(4) var<storage, read_write> status: array<u32>;
+{% if momentum %}
+@group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
+{% endif %}
+
+{% include "parts/grid.wgsl" %}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_index(group, groups) * 64u + lane;
+    if i >= p.vectors || status[0] != 0u {
+        return;
+    }
+    let rate = bitcast<f32>(control[2]);
+    let g = gradient[i] + p.decay * w[i];
+{% if momentum %}
+    let direction = p.momentum * m[i] + g;
+    m[i] = direction;
+    w[i] -= rate * {{ "(g + p.momentum * direction)" if nesterov else "direction" }};
+{% else %}
+    w[i] -= rate * g;
+{% endif %}
+}

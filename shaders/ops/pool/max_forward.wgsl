@@ -1,0 +1,57 @@
+// y[n,c,oy,ox] = max over the window of x; index = its place in the window, row by row, packed as in
+// codec/window_index.rs: {{ 32 // bits }} indices of {{ bits }} bits in a word. The first of equals wins, and a NaN wins over all.
+// Variables: bits. Dispatch: one invocation of 64 for each word of indices.
+struct Params {
+{% include "ops/pool/params.wgsl" %}
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> index: array<u32>;
+
+{% include "parts/grid.wgsl" %}
+
+const BITS = {{ bits }}u;
+const PER_WORD = {{ 32 // bits }}u;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let word = group_index(group, groups) * 64u + lane;
+    let start = word * PER_WORD;
+    if start >= p.outputs {
+        return;
+    }
+    var packed = 0u;
+    for (var i = 0u; i < min(PER_WORD, p.outputs - start); i++) {
+        let output = start + i;
+        let ox = output % p.out_width;
+        let oy = (output / p.out_width) % p.out_height;
+        let plane = output / (p.out_width * p.out_height);
+        var best = 0.0;
+        var place = 0u;
+        var found = false;
+        for (var r = 0u; r < p.kernel_height; r++) {
+            for (var s = 0u; s < p.kernel_width; s++) {
+                // Above or left of the input these wrap to huge numbers.
+                let iy = oy * p.stride_y + r - p.pad_y;
+                let ix = ox * p.stride_x + s - p.pad_x;
+                if iy < p.height && ix < p.width {
+                    let value = x[(plane * p.height + iy) * p.width + ix];
+                    if !found || !(value <= best) {
+                        best = value;
+                        place = r * p.kernel_width + s;
+                        found = true;
+                    }
+                }
+            }
+        }
+        y[output] = best;
+        packed |= place << (i * BITS);
+    }
+    index[word] = packed;
+}

@@ -1,0 +1,12 @@
+{# Params of max pooling, after the words that a kernel puts before them. -#}
+    outputs: u32,
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_y: u32,
+    stride_x: u32,
+    pad_y: u32,
+    pad_x: u32,

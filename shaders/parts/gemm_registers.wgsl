@@ -1,0 +1,46 @@
+{# C = A·B from registers alone, for drivers that run on CPU cores: no barrier, 8 invocations side by side, each with 8
+   rows and 8 columns (8 apart) of C. Interface: see parts/gemm_tiles.wgsl.
+   Dispatch: ⌈rows / 8⌉ · ⌈columns / 64⌉ · parts workgroups of 8. -#}
+@compute @workgroup_size(8)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let down = (p.rows + {{ tile_rows - 1 }}u) / {{ tile_rows }}u;
+    let right_tiles = (p.columns + 63u) / 64u;
+    let index = group_index(group, groups);
+    let row_base = (index % down) * {{ tile_rows }}u;
+    let column_base = ((index / down) % right_tiles) * 64u + lane;
+    let part = index / (down * right_tiles);
+    let start = part * p.chunk;
+    let stop = min(start + p.chunk, p.depth);
+    if start >= max(p.depth, 1u) {
+        return;
+    }
+    // Outside the extents the last row and column are read instead, and their sums thrown away.
+    let last_row = p.rows - 1u;
+    let last_column = p.columns - 1u;
+{% for i in range(tile_rows) %}{% for j in range(8) %}
+    var sum{{ i }}_{{ j }} = 0.0;
+{% endfor %}{% endfor %}
+    for (var k = start; k < stop; k++) {
+{% for j in range(8) %}
+        let b{{ j }} = right(k, min(column_base + {{ 8 * j }}u, last_column));
+{% endfor %}
+{% for i in range(tile_rows) %}
+        let a{{ i }} = left(min(row_base + {{ i }}u, last_row), k);
+{% for j in range(8) %}
+        sum{{ i }}_{{ j }} += a{{ i }} * b{{ j }};
+{% endfor %}{% endfor %}
+    }
+{% for i in range(tile_rows) %}
+    if row_base + {{ i }}u < p.rows {
+{% for j in range(8) %}
+        if column_base + {{ 8 * j }}u < p.columns {
+            put(part, row_base + {{ i }}u, column_base + {{ 8 * j }}u, sum{{ i }}_{{ j }});
+        }
+{% endfor %}
+    }
+{% endfor %}
+}

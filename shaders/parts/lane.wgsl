@@ -1,0 +1,23 @@
+{# What one load of a plane brings: four elements where planes are whole vectors, one elsewhere.
+   Variables: vector. -#}
+{% if vector %}
+alias Lane = vec4<f32>;
+
+fn across(lane: Lane) -> f32 {
+    return (lane.x + lane.y) + (lane.z + lane.w);
+}
+
+fn first(lane: Lane) -> f32 {
+    return lane.x;
+}
+{% else %}
+alias Lane = f32;
+
+fn across(lane: Lane) -> f32 {
+    return lane;
+}
+
+fn first(lane: Lane) -> f32 {
+    return lane;
+}
+{% endif %}

@@ -1,0 +1,70 @@
+{# Two sums over each plane (the elements of one sample and channel), in fixed order.
+
+   The including kernel has `planes` and `size` (in lanes) first in its Params, and defines
+     fn term(plane: u32, index: u32) -> Terms     what lane `index` of all lanes adds to each sum
+     fn finish(plane: u32, a: f32, b: f32)        where the sums go
+   Variables: vector, tiles. With tiles one workgroup of 64 serves a plane (dispatch: planes workgroups), without one
+   invocation does (dispatch: planes / 8 workgroups of 8). Sums of 64 terms are added up first, which keeps rounding
+   errors of large planes small. -#}
+struct Terms {
+    a: Lane,
+    b: Lane,
+}
+
+{% if tiles %}
+var<workgroup> sums: array<vec2<f32>, 64>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let plane = group_index(group, groups);
+    var a = Lane();
+    var b = Lane();
+    if plane < p.planes {
+        for (var i = lane; i < p.size; i += 64u) {
+            let t = term(plane, plane * p.size + i);
+            a += t.a;
+            b += t.b;
+        }
+    }
+    sums[lane] = vec2(across(a), across(b));
+    for (var width = 32u; width > 0u; width >>= 1u) {
+        workgroupBarrier();
+        if lane < width {
+            sums[lane] += sums[lane + width];
+        }
+    }
+    if lane == 0u && plane < p.planes {
+        finish(plane, sums[0].x, sums[0].y);
+    }
+}
+{% else %}
+@compute @workgroup_size(8)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let plane = group_index(group, groups) * 8u + lane;
+    if plane >= p.planes {
+        return;
+    }
+    var a = Lane();
+    var b = Lane();
+    for (var start = 0u; start < p.size; start += 64u) {
+        var part_a = Lane();
+        var part_b = Lane();
+        for (var i = start; i < min(start + 64u, p.size); i++) {
+            let t = term(plane, plane * p.size + i);
+            part_a += t.a;
+            part_b += t.b;
+        }
+        a += part_a;
+        b += part_b;
+    }
+    finish(plane, across(a), across(b));
+}
+{% endif %}
