@@ -10,8 +10,8 @@ transposed = true, its adjoint in x, that is the input gradient of a convolution
 Forward:        x = input,           c,h,w = input's,  k,oh,ow = output's, w_lane = C*R*S, w_loop = R*S,   flip = 0.
 Input gradient: x = output gradient, c,h,w = output's, k,oh,ow = input's,  w_lane = R*S,   w_loop = C*R*S, flip = 0
 (C: the input's channels).  The input gradient at stride 1 is also a correlation: transposed = false, flippable = true,
-pad = kernel size - 1 - pad, flip = 1.  So one pipeline can serve both directions of a 3x3 layer with pad 1, 6 % slower
-than two pipelines with flippable = false.  Without flippable, flip is ignored.
+pad = kernel size - 1 - pad, flip = 1.  So one pipeline can serve both directions of a 3x3 layer with pad 1, about 3 %
+slower than two pipelines with flippable = false.  Without flippable, flip is ignored.
 
 The lanes of a workgroup of one subgroup are `lanes` consecutive output channels (times channel_blocks); every lane keeps
 tile_height x tile_width output pixels in registers.  The input tile of one channel is loaded once by all lanes together

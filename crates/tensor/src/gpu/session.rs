@@ -7,7 +7,7 @@ use super::{Gpu, GpuError};
 use crate::gpu::shader::Variant;
 use crate::graph::{Init, ValueId};
 use crate::plan::{Plan, READBACKS_IN_FLIGHT, Region, UPLOADS_IN_FLIGHT};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -376,6 +376,43 @@ impl Session {
         Ok(finished)
     }
 
+    /// Runs a step node by node, waiting for each, and returns the seconds that each node took: for finding out where
+    /// time goes. The sum is more than a step takes, because nothing overlaps.
+    ///
+    /// # Errors
+    /// As [`Session::step`].
+    pub fn time_nodes(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<Vec<f64>, GpuError> {
+        self.begin_slow_step(plan, uploads)?;
+        let mut seconds = Vec::new();
+        for node in 0..self.plans[plan].graph.nodes().len() {
+            let start = std::time::Instant::now();
+            self.run_node(plan, node);
+            self.gpu.wait()?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Ok(seconds)
+    }
+
+    fn begin_slow_step(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
+        self.finished()?;
+        let encoder = self.upload(plan, uploads)?;
+        self.gpu.queue.submit([encoder.finish()]);
+        self.after_upload(plan);
+        self.steps += 1;
+        self.gpu.wait()
+    }
+
+    fn run_node(&self, plan: usize, node: usize) {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for recorded in self.recorded[plan].iter().filter(|r| r.node == node) {
+                recorded.dispatch(&mut pass);
+            }
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
     /// Runs a step node by node and hands each node's f32 outputs to `look`: for finding out where a value went wrong.
     /// Stops when `look` returns `false`.
     ///
@@ -387,25 +424,10 @@ impl Session {
         uploads: &[&[u8]],
         mut look: impl FnMut(&str, &[f32]) -> bool,
     ) -> Result<(), GpuError> {
-        self.finished()?;
-        let encoder = self.upload(plan, uploads)?;
-        self.gpu.queue.submit([encoder.finish()]);
-        self.after_upload(plan);
-        self.steps += 1;
-        let mut by_node: HashMap<usize, Vec<&Recorded>> = HashMap::new();
-        for recorded in &self.recorded[plan] {
-            by_node.entry(recorded.node).or_default().push(recorded);
-        }
+        self.begin_slow_step(plan, uploads)?;
         let graph = &self.plans[plan].graph;
         for (index, node) in graph.nodes().iter().enumerate() {
-            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                for recorded in by_node.get(&index).into_iter().flatten() {
-                    recorded.dispatch(&mut pass);
-                }
-            }
-            self.gpu.queue.submit([encoder.finish()]);
+            self.run_node(plan, index);
             for &output in &node.outputs {
                 let value = graph.value(output);
                 if value.element == crate::graph::Element::F32 {
