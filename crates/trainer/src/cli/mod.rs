@@ -1,0 +1,167 @@
+//! The command line: verbs and options, and how errors are shown.
+
+mod compare;
+mod data;
+mod plan;
+mod train;
+
+use crate::Error;
+use crate::config::{Form, Override, suggest};
+use crate::report::devices::DeviceReport;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use frugal_model::Net;
+use frugal_tensor::gpu::{Adapter, GpuError};
+use frugal_tensor::ops::KernelSet;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Trains deep networks in a fraction of the memory, on any GPU.
+#[derive(Debug, Parser)]
+#[command(name = "frugal", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+First steps:
+  frugal compare configs/quickstart.toml    train on embedded data, compare what storing less costs
+  frugal plan configs/quickstart.toml       every byte of that run, without a GPU
+  frugal devices                            what this machine has to train on
+
+Exit status: 0 done, 1 the run failed, 2 the command or the config is wrong.")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Train a net as a config says, into a run folder
+    Train(train::Options),
+    /// Show every byte of a training step before it runs; needs no GPU
+    Plan(plan::Options),
+    /// Train once per store and seed, and put the stores side by side in a table
+    Compare(compare::Options),
+    /// List the adapters of this machine
+    Devices {
+        /// Print JSON, with all features
+        #[arg(long)]
+        json: bool,
+    },
+    /// List data sets, or bring one to this machine
+    #[command(subcommand)]
+    Data(data::Verb),
+    /// List the nets
+    Nets,
+}
+
+/// Options that change a config.
+#[derive(Debug, Args)]
+struct Changes {
+    /// Change a setting of the config, for example optimizer.lr=0.1; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
+    set: Vec<Override>,
+    /// Seed of first weights, order of samples and rounding
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
+    /// How often every sample is seen
+    #[arg(long, value_name = "N")]
+    epochs: Option<u64>,
+}
+
+impl Changes {
+    /// As overrides, in the order in which they win.
+    fn overrides(&self) -> Vec<Override> {
+        let mut all = self.set.clone();
+        all.extend(self.seed.map(|seed| Override::option("seed", "seed", seed)));
+        all.extend(self.epochs.map(|epochs| Override::option("epochs", "train.epochs", epochs)));
+        all
+    }
+}
+
+/// Options that say where a run happens and what it leaves.
+#[derive(Debug, Args)]
+struct Where {
+    /// Folder for the results [default: runs/<name>/<time>-<seed>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Adapter, by number or part of its name (see `frugal devices`)
+    #[arg(long, value_name = "D")]
+    device: Option<String>,
+}
+
+/// The families of kernels that a plan may assume.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kernels {
+    /// Tiles in workgroup memory
+    Gpu,
+    /// Registers only, for drivers that run on CPU cores
+    Cpu,
+}
+
+impl From<Kernels> for KernelSet {
+    fn from(kernels: Kernels) -> Self {
+        match kernels {
+            Kernels::Gpu => KernelSet::Tiles,
+            Kernels::Cpu => KernelSet::Registers,
+        }
+    }
+}
+
+/// A store by name, for clap.
+fn form(name: &str) -> Result<Form, String> {
+    Form::named(name).ok_or_else(|| suggest(name, Form::NAMES))
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let outcome = match Cli::parse().verb {
+        Verb::Train(options) => train::run(&options),
+        Verb::Plan(options) => plan::run(&options),
+        Verb::Compare(options) => compare::run(&options),
+        Verb::Devices { json } => devices(json),
+        Verb::Data(verb) => data::run(&verb),
+        Verb::Nets => nets(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = error.exit_code();
+            // The handler that miette picks knows terminals, colours, NO_COLOR and screen readers.
+            eprintln!("error:\n{:?}", miette::Report::new(error));
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Prints a result. A reader that has gone away (`| head`) is no failure.
+fn print(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+fn print_json(value: &impl serde::Serialize) {
+    print(serde_json::to_string_pretty(value).expect("reports have text keys only"));
+}
+
+fn devices(json: bool) -> Result<(), Error> {
+    let adapters = Adapter::all();
+    let reports: Vec<DeviceReport> =
+        adapters.iter().enumerate().map(|(index, adapter)| DeviceReport::new(index, adapter)).collect();
+    if json {
+        print_json(&reports);
+    }
+    if reports.is_empty() {
+        return Err(GpuError::NoAdapter.into());
+    }
+    if !json {
+        let texts: Vec<String> = reports.iter().map(DeviceReport::to_string).collect();
+        print(texts.join("\n\n"));
+    }
+    Ok(())
+}
+
+fn nets() -> Result<(), Error> {
+    for net in Net::all() {
+        print(format_args!("{:10} {}", net.name, net.about));
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! `frugal train`.
+
+use super::{Changes, Where, print};
+use crate::config::Config;
+use crate::report::bytes;
+use crate::run::folder::Folder;
+use crate::run::{self, Job, Summary};
+use crate::{Error, data};
+use clap::Args;
+use frugal_tensor::Gpu;
+use std::path::PathBuf;
+
+/// Train a net as a config says, into a run folder.
+///
+/// The folder gets the config as given and as resolved, the environment, a line of metrics per step and epoch, a summary
+/// and the weights as safetensors.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The config, a TOML file
+    config: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
+    #[command(flatten)]
+    place: Where,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), Error> {
+    let (config, text) = Config::load(&options.config, &options.changes.overrides())?;
+    let data = data::open(&config.data.set, &config.data.root)?;
+    let gpu = Gpu::open(options.place.device.as_deref())?;
+    let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
+    folder.write("config.toml", text.as_bytes())?;
+    eprintln!("{} on {}, into {}", config.name, gpu.adapter().info.name, folder.path().display());
+    let job = Job { config: &config, data: &data, gpu: &gpu, folder: &folder, label: &config.name, quiet: false };
+    let summary = run::train(&job)?;
+    print(describe(&summary));
+    print(format_args!("results         {}", folder.path().display()));
+    Ok(())
+}
+
+fn describe(summary: &Summary) -> String {
+    let planned = &summary.bytes.planned;
+    format!(
+        "test accuracy   {:.2} %\n\
+         train loss      {:.4}\n\
+         time            {:.1} s, {:.2} ms per step\n\
+         memory          {} at the peak, {} of it kept for the backward pass ({})",
+        100.0 * summary.test_accuracy,
+        summary.train_loss,
+        summary.seconds,
+        1e3 * summary.seconds_per_step,
+        bytes(planned.peak),
+        bytes(planned.kept),
+        summary.store,
+    )
+}

@@ -1,0 +1,196 @@
+//! The sections of a config: which keys there are, what they may be, and what holds where they are absent.
+
+use super::reader::{Reader, wrong};
+use super::source::{Node, Value};
+use super::{Compare, Config, ConfigError, Course, Data, Form, Model, Optimizer, Schedule, Store, Train, Warmup};
+use crate::data;
+use frugal_model::Net;
+use frugal_tensor::codec::FrequencySplit;
+use std::path::Path;
+
+type Result<T> = std::result::Result<T, ConfigError>;
+
+pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
+    let keys = ["name", "seed", "data", "model", "optimizer", "schedule", "train", "store", "compare"];
+    let root = Reader::open(root, "", &keys)?;
+    let stem = Path::new(file).file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+    Ok(Config {
+        name: name(&root)?.unwrap_or(stem),
+        seed: root.integer("seed", 0, u32::MAX.into())?.unwrap_or(1) as u32,
+        data: data(&root, folder)?,
+        model: model(&root)?,
+        optimizer: optimizer(&root)?,
+        schedule: schedule(&root)?,
+        train: train(&root)?,
+        store: store(&root)?,
+        compare: compare(&root)?,
+    })
+}
+
+/// It becomes the name of a folder.
+fn name(root: &Reader<'_>) -> Result<Option<String>> {
+    let Some(name) = root.text("name")? else { return Ok(None) };
+    let plain = name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) && !name.starts_with('.');
+    match root.get("name") {
+        Some(node) if !plain => Err(root.wrong("name", node, "made of letters, digits, `-`, `_` and `.`")),
+        _ => Ok(Some(name.to_owned())),
+    }
+}
+
+fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
+    let section = root.section("data", &["set", "batch", "root"])?;
+    let data_root = section.text("root")?.map(|root| folder.join(root));
+    let data_root = data_root.unwrap_or_else(data::default_root);
+    let sets: Vec<&'static str> = data::catalogue(&data_root).into_iter().map(|entry| entry.name).collect();
+    let set = section.choice("set", &sets)?;
+    Ok(Data {
+        set: section.required("set", "\"fashion-mnist-small\"", set)?.to_owned(),
+        batch: section.integer("batch", 1, 1 << 20)?.unwrap_or(64) as usize,
+        // Absolute, so that the resolved config means the same from any folder.
+        root: std::path::absolute(&data_root).unwrap_or(data_root),
+    })
+}
+
+fn model(root: &Reader<'_>) -> Result<Model> {
+    let section = root.section("model", &["net"])?;
+    let nets: Vec<&'static str> = Net::all().iter().map(|net| net.name).collect();
+    let net = section.choice("net", &nets)?;
+    Ok(Model { net: section.required("net", "\"lenet\"", net)?.to_owned() })
+}
+
+const NOT_NEGATIVE: &str = "of at least 0";
+
+fn not_negative(value: f64) -> bool {
+    value >= 0.0 && value.is_finite()
+}
+
+fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
+    const SGD: &[&str] = &["kind", "lr", "momentum", "nesterov", "weight_decay"];
+    const ADAM: &[&str] = &["kind", "lr", "beta1", "beta2", "epsilon", "weight_decay"];
+    const SHARE: &str = "of at least 0 and below 1";
+    let share = |value: f64| (0.0..1.0).contains(&value);
+    let any: Vec<&str> = [SGD, ADAM].concat();
+    let kind = root.section("optimizer", &any)?.choice("kind", &["sgd", "adam"])?.unwrap_or("sgd");
+    let section = root.section("optimizer", if kind == "sgd" { SGD } else { ADAM })?;
+    let lr = section.float("lr", "above 0", |value| value > 0.0 && (value as f32).is_finite())?;
+    let lr = section.required("lr", if kind == "sgd" { "0.05" } else { "0.001" }, lr)?;
+    let weight_decay = section.float("weight_decay", NOT_NEGATIVE, not_negative)?.unwrap_or(0.0);
+    if kind == "adam" {
+        return Ok(Optimizer::Adam {
+            lr,
+            beta1: section.float("beta1", SHARE, share)?.unwrap_or(0.9),
+            beta2: section.float("beta2", SHARE, share)?.unwrap_or(0.999),
+            epsilon: section.float("epsilon", "above 0", |value| value > 0.0 && value.is_finite())?.unwrap_or(1e-8),
+            weight_decay,
+        });
+    }
+    let momentum = section.float("momentum", SHARE, share)?.unwrap_or(0.0);
+    let nesterov = section.flag("nesterov")?.unwrap_or(false);
+    match section.get("nesterov") {
+        Some(node) if nesterov && momentum == 0.0 => {
+            let message = "`optimizer.nesterov` looks ahead along the momentum, but `optimizer.momentum` is 0";
+            Err(ConfigError::at(&node.place, message, "needs momentum").help("add for example `momentum = 0.9`"))
+        }
+        _ => Ok(Optimizer::Sgd { lr, momentum, nesterov, weight_decay }),
+    }
+}
+
+fn schedule(root: &Reader<'_>) -> Result<Schedule> {
+    const PLAIN: &[&str] = &["kind", "warmup_steps", "warmup_epochs"];
+    const STEP: &[&str] = &["kind", "warmup_steps", "warmup_epochs", "milestones", "factor"];
+    let kind = root.section("schedule", STEP)?.choice("kind", &["constant", "step", "cosine"])?;
+    let kind = kind.unwrap_or("constant");
+    let section = root.section("schedule", if kind == "step" { STEP } else { PLAIN })?;
+    let course = match kind {
+        "cosine" => Course::Cosine,
+        "step" => {
+            let milestones = section.list("milestones")?;
+            let items = section.required("milestones", "[100, 150]", milestones)?;
+            let mut milestones: Vec<f64> = Vec::new();
+            for (path, node) in items {
+                let number = match node.value {
+                    Value::Integer(number) => number as f64,
+                    Value::Float(number) => number,
+                    _ => f64::NAN,
+                };
+                let last = milestones.last().copied().unwrap_or(0.0);
+                if !(number.is_finite() && number > last) {
+                    return Err(wrong(&path, node, &format!("a number of epochs above {last}")));
+                }
+                milestones.push(number);
+            }
+            let factor = section.float("factor", "above 0 and at most 1", |value| value > 0.0 && value <= 1.0)?;
+            Course::Step { milestones, factor: factor.unwrap_or(0.1) }
+        }
+        _ => Course::Constant,
+    };
+    let steps = section.integer("warmup_steps", 0, u32::MAX.into())?;
+    let epochs = section.float("warmup_epochs", NOT_NEGATIVE, not_negative)?;
+    let warmup = match (steps, epochs, section.get("warmup_epochs")) {
+        (Some(_), Some(_), Some(node)) => {
+            let message = "`schedule.warmup_steps` and `schedule.warmup_epochs` say the same thing twice";
+            return Err(ConfigError::at(&node.place, message, "the second one").help("remove one of them"));
+        }
+        (None, Some(epochs), _) => Warmup::Epochs(epochs),
+        (steps, ..) => Warmup::Steps(steps.unwrap_or(0) as u64),
+    };
+    Ok(Schedule { course, warmup })
+}
+
+fn train(root: &Reader<'_>) -> Result<Train> {
+    let section = root.section("train", &["epochs"])?;
+    let epochs = section.integer("epochs", 1, 1_000_000)?;
+    Ok(Train { epochs: section.required("epochs", "5", epochs)? as u64 })
+}
+
+fn store(root: &Reader<'_>) -> Result<Store> {
+    let section = root.section("store", &["default"])?;
+    let default = section.get("default").map(|node| form(&section.path_of("default"), node)).transpose()?;
+    Ok(Store { default: default.unwrap_or(Form::Raw) })
+}
+
+/// A name, or a table with `kind` and settings.
+fn form(path: &str, node: &Node) -> Result<Form> {
+    if let Value::Text(name) = &node.value {
+        return Form::named(name).ok_or_else(|| {
+            let message = format!("`{path}` cannot be \"{name}\"");
+            ConfigError::at(&node.place, message, "unknown").help(super::suggest(name, Form::NAMES))
+        });
+    }
+    let any = Reader::open(node, path, &["kind", "block", "bits"])?;
+    let kind = any.choice("kind", Form::NAMES)?;
+    if any.required("kind", "\"frequency-split\"", kind)? == "raw" {
+        Reader::open(node, path, &["kind"])?;
+        return Ok(Form::Raw);
+    }
+    let usual = FrequencySplit::default();
+    let block = any.integer("block", 2, 64)?.map_or(usual.block, |block| block as usize);
+    let bits = any.integer("bits", 1, 8)?.map_or(usual.bits, |bits| bits as usize);
+    match (FrequencySplit { block, bits }.check(), any.get("bits")) {
+        (Err(reason), place) => {
+            let message = format!("`{path}`: {reason}");
+            Err(ConfigError::at(&place.unwrap_or(node).place, message, "not possible"))
+        }
+        _ => Ok(Form::FrequencySplit { block, bits }),
+    }
+}
+
+fn compare(root: &Reader<'_>) -> Result<Compare> {
+    let section = root.section("compare", &["stores", "seeds"])?;
+    let stores = match section.list("stores")? {
+        None => Form::NAMES.iter().filter_map(|name| Form::named(name)).collect(),
+        Some(items) => {
+            let mut stores: Vec<Form> = Vec::new();
+            for (path, node) in items {
+                let store = form(&path, node)?;
+                if stores.contains(&store) {
+                    let message = format!("`{path}`: the store {} is there already", store.label());
+                    return Err(ConfigError::at(&node.place, message, "twice"));
+                }
+                stores.push(store);
+            }
+            stores
+        }
+    };
+    Ok(Compare { stores, seeds: section.integer("seeds", 1, 1000)?.unwrap_or(1) as u32 })
+}

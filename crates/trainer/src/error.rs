@@ -1,0 +1,138 @@
+//! Everything that can keep the program from doing what it was asked, and what to do about it.
+
+use crate::config::ConfigError;
+use crate::data::DataError;
+use frugal_model::ModelError;
+use frugal_tensor::{GpuError, PlanError};
+use miette::{Diagnostic, LabeledSpan, SourceCode};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+/// Why the program stops.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An option of the command line cannot be used.
+    #[error("{0}")]
+    Usage(String),
+    /// Data is missing or damaged.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The net does not exist or does not fit the images.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The step does not fit the adapter.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The device is missing, lost or out of memory.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The folder for the results holds something already.
+    #[error("the folder {} exists and is not empty; results are never overwritten", .0.display())]
+    FolderTaken(PathBuf),
+    /// The operating system refused something.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The answer.
+        source: std::io::Error,
+    },
+    /// The loss is no longer a number.
+    #[error("the loss is not finite at step {step} (epoch {epoch}{}): {finding}", if *.evaluation { ", on the test set" } else { "" })]
+    Diverged {
+        /// Counts training steps from 1.
+        step: u64,
+        /// Counts epochs from 1.
+        epoch: u64,
+        /// Whether it was seen while evaluating.
+        evaluation: bool,
+        /// The first value that is not finite.
+        finding: String,
+        /// The rate at that step.
+        learning_rate: f32,
+    },
+    /// A defect of Frugal: the ledger and the session disagree.
+    #[error("the plan says {planned} bytes, but the session allocated {allocated}")]
+    BytesDiffer {
+        /// What the plan says.
+        planned: u64,
+        /// What was allocated.
+        allocated: u64,
+    },
+}
+
+impl Error {
+    /// An adapter for `map_err`: names the action and the path that an I/O error belongs to.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+
+    /// 2 if the user asked for something that cannot be, 1 if a run failed.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Config(_) | Error::Usage(_) | Error::FolderTaken(_) => 2,
+            Error::Gpu(GpuError::NoSuchAdapter { .. }) | Error::Data(DataError::Unknown { .. }) => 2,
+            Error::Model(ModelError::NoSuchNet { .. }) => 2,
+            _ => 1,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Error::FolderTaken(_) => "choose another --out, or move the folder away".to_owned(),
+            Error::Diverged { learning_rate, .. } => format!(
+                "lower the learning rate (it was {learning_rate:.3e}): for example `--set optimizer.lr=…`, or a longer \
+                 `schedule.warmup_steps`; the run folder keeps the metrics up to this step"
+            ),
+            Error::BytesDiffer { .. } => "this is a defect of Frugal: please report it with the config".to_owned(),
+            Error::Gpu(GpuError::NoSuchAdapter { .. }) => {
+                "--device takes a number or part of a name; `frugal devices` lists all".to_owned()
+            }
+            Error::Gpu(GpuError::OutOfMemory { .. }) => {
+                "`frugal plan CONFIG` shows what takes the memory; try a smaller `data.batch`, or another `store.default`"
+                    .to_owned()
+            }
+            Error::Gpu(GpuError::Plan(plan)) | Error::Plan(plan) => return plan_advice(plan),
+            _ => return None,
+        })
+    }
+}
+
+fn plan_advice(error: &PlanError) -> Option<String> {
+    match error {
+        PlanError::TooLarge { largest_batch, .. } if *largest_batch > 0 => {
+            Some(format!("for example `--set data.batch={largest_batch}`"))
+        }
+        _ => None,
+    }
+}
+
+impl Diagnostic for Error {
+    fn help(&self) -> Option<Box<dyn Display + '_>> {
+        match self {
+            Error::Config(error) => error.help(),
+            _ => self.advice().map(|advice| Box::new(advice) as Box<dyn Display>),
+        }
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        match self {
+            Error::Config(error) => error.source_code(),
+            _ => None,
+        }
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        match self {
+            Error::Config(error) => error.labels(),
+            _ => None,
+        }
+    }
+}

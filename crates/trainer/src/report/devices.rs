@@ -1,0 +1,65 @@
+//! Adapters as a report.
+
+use super::units::{bytes, count};
+use crate::run::environment::{AdapterFacts, kernel_set_name};
+use frugal_tensor::gpu::Adapter;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// An adapter as a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceReport {
+    /// What `--device` takes.
+    pub index: usize,
+    /// Name, driver, backend, type.
+    #[serde(flatten)]
+    pub facts: AdapterFacts,
+    /// The family of kernels that it gets.
+    pub kernel_set: &'static str,
+    /// The limits that matter to a training step.
+    pub limits: BTreeMap<&'static str, u64>,
+    /// What it can do beyond the common ground.
+    pub features: Vec<String>,
+}
+
+impl DeviceReport {
+    /// Of the adapter with this number.
+    pub fn new(index: usize, adapter: &Adapter) -> Self {
+        let limits = adapter.limits();
+        let limits = BTreeMap::from([
+            ("max_buffer_size", limits.max_buffer_size),
+            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
+            ("max_storage_buffers_per_shader_stage", limits.max_storage_buffers_per_shader_stage.into()),
+            ("max_compute_workgroup_storage_size", limits.max_compute_workgroup_storage_size.into()),
+            ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup.into()),
+            ("max_compute_workgroups_per_dimension", limits.max_compute_workgroups_per_dimension.into()),
+        ]);
+        Self {
+            index,
+            facts: AdapterFacts::of(adapter),
+            kernel_set: kernel_set_name(adapter.kernel_set()),
+            limits,
+            features: adapter.features().iter_names().map(|(name, _)| name.to_lowercase()).collect(),
+        }
+    }
+}
+
+impl fmt::Display for DeviceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AdapterFacts { name, driver, driver_info, backend, r#type } = &self.facts;
+        writeln!(f, "{}: {name}", self.index)?;
+        writeln!(f, "   type        {type}, over {backend}")?;
+        writeln!(f, "   driver      {driver} {driver_info}")?;
+        writeln!(f, "   kernels     {}", self.kernel_set)?;
+        for (limit, value) in &self.limits {
+            let value = if limit.ends_with("_size") { bytes(*value) } else { count(*value) };
+            writeln!(f, "   limit       {} {value}", limit.trim_start_matches("max_").replace('_', " "))?;
+        }
+        let known = ["shader_f16", "subgroup", "timestamp_query", "pipeline_cache"];
+        let has: Vec<&str> = known.into_iter().filter(|known| self.features.iter().any(|f| f == known)).collect();
+        let others = self.features.len() - has.len();
+        let has = if has.is_empty() { "none of use here".to_owned() } else { has.join(", ") };
+        write!(f, "   features    {has}; {others} others (--json lists all)")
+    }
+}

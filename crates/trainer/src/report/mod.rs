@@ -1,0 +1,25 @@
+//! What people and programs read: plans, comparisons, adapters.
+
+pub mod comparison;
+pub mod devices;
+pub mod plan;
+mod units;
+
+pub use units::{bytes, count};
+
+use comfy_table::{CellAlignment, ContentLineStyle, LineStyle, Table, TableStyle};
+
+/// A table for a terminal or a pipe. Columns from `numbers_from` on hold numbers and stand to the right.
+fn table(header: &[&str], numbers_from: usize) -> Table {
+    // The rule under the header is all that is needed.
+    let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+    let mut table = Table::new();
+    table.load_style(style.header_lines(ContentLineStyle::none())).set_header(header.iter().copied());
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if index == 0 { 0 } else { 1 }, 1));
+        if index >= numbers_from {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

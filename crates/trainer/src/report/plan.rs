@@ -1,0 +1,183 @@
+//! A plan as a report: every layer, every byte.
+
+use super::units::{bytes, count};
+use crate::run::environment::kernel_set_name;
+use crate::run::{Plans, Request};
+use frugal_tensor::plan::{Bytes, KeptValue, Moment};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How many of the largest moments are shown.
+const MOMENTS: usize = 5;
+
+/// A plan as a report. As JSON it has everything; as text it is for reading.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanReport {
+    /// The net.
+    pub net: &'static str,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// Samples per step.
+    pub batch: usize,
+    /// The store, by its label.
+    pub store: String,
+    /// The family of kernels that was assumed: `gpu` or `cpu`.
+    pub kernels: &'static str,
+    /// Trained elements.
+    pub parameters: u64,
+    /// Multiply-adds of the forward pass.
+    pub macs_per_sample: u64,
+    /// Where the bytes go.
+    pub bytes: Bytes,
+    /// Kept bytes divided by the batch, rounded up.
+    pub kept_per_sample: PerSample,
+    /// Each layer of the forward pass.
+    pub layers: Vec<LayerReport>,
+    /// When most is alive besides what lives across steps.
+    pub largest_moments: Vec<Moment>,
+}
+
+/// Kept bytes of a sample.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PerSample {
+    /// Everything raw.
+    pub raw: u64,
+    /// In the store.
+    pub stored: u64,
+}
+
+/// A layer.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerReport {
+    /// Dotted path.
+    pub name: String,
+    /// Operators of its forward pass.
+    pub operators: Vec<&'static str>,
+    /// Extents of what it makes.
+    pub output: Vec<usize>,
+    /// Trained elements.
+    pub parameters: u64,
+    /// Multiply-adds per sample.
+    pub macs_per_sample: u64,
+    /// Bytes that wait of it if everything is kept raw.
+    pub kept_raw_bytes: u64,
+    /// Bytes that wait of it.
+    pub kept_bytes: u64,
+    /// What waits of it.
+    pub kept: Vec<KeptValue>,
+}
+
+impl PlanReport {
+    /// From plans and what they were made for.
+    pub fn new(request: &Request, plans: &Plans) -> Self {
+        let batch = request.shape.batch;
+        let raw: BTreeMap<String, u64> = plans.raw.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
+        let layers = plans.train.layers().into_iter().map(|layer| LayerReport {
+            kept_raw_bytes: raw.get(&layer.name).copied().unwrap_or(0),
+            kept_bytes: stored(&layer.kept),
+            name: layer.name,
+            operators: layer.operators,
+            output: layer.output,
+            parameters: layer.parameters,
+            macs_per_sample: layer.macs_per_sample,
+            kept: layer.kept,
+        });
+        let per_sample = |bytes: u64| bytes.div_ceil(batch as u64);
+        Self {
+            net: request.net.name,
+            shape: request.shape.image,
+            classes: request.shape.classes,
+            batch,
+            store: request.store.label(),
+            kernels: kernel_set_name(plans.train.options.set),
+            parameters: plans.train.graph.parameters().map(|(_, value)| value.shape.elements() as u64).sum(),
+            macs_per_sample: plans.train.graph.multiply_adds() / batch as u64,
+            bytes: plans.bytes,
+            kept_per_sample: PerSample { raw: per_sample(plans.bytes.kept_raw), stored: per_sample(plans.bytes.kept) },
+            layers: layers.collect(),
+            largest_moments: plans.train.largest_moments(MOMENTS),
+        }
+    }
+
+    /// Kept raw bytes over kept bytes.
+    pub fn ratio(&self) -> f64 {
+        self.bytes.kept_raw as f64 / self.bytes.kept.max(1) as f64
+    }
+}
+
+fn stored(kept: &[KeptValue]) -> u64 {
+    kept.iter().map(|value| value.stored_bytes).sum()
+}
+
+impl fmt::Display for PlanReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [channels, height, width] = self.shape;
+        let Self { net, classes, batch, store, kernels, .. } = self;
+        writeln!(f, "{net} on {channels}×{height}×{width} images, {classes} classes, batch {batch}")?;
+        writeln!(f, "kept for the backward pass: {store}; kernels: {kernels}\n")?;
+
+        let header = ["layer", "output per sample", "kept as", "parameters", "MACs/sample", "kept raw", "kept"];
+        let mut table = super::table(&header, 3);
+        let dash = |number: u64, text: String| if number == 0 { "–".to_owned() } else { text };
+        for layer in &self.layers {
+            let mut forms: Vec<&str> = layer.kept.iter().map(|value| value.form).collect();
+            forms.sort_unstable();
+            forms.dedup();
+            table.add_row([
+                layer.name.clone(),
+                extents(layer.output.get(1..).unwrap_or_default()),
+                if forms.is_empty() { "–".to_owned() } else { forms.join(", ") },
+                dash(layer.parameters, count(layer.parameters)),
+                dash(layer.macs_per_sample, count(layer.macs_per_sample)),
+                dash(layer.kept_raw_bytes, bytes(layer.kept_raw_bytes)),
+                dash(layer.kept_bytes, bytes(layer.kept_bytes)),
+            ]);
+        }
+        let [raw, kept] = [self.bytes.kept_raw, self.bytes.kept];
+        let (parameters, macs) = (count(self.parameters), count(self.macs_per_sample));
+        table.add_row(["all", "", "", &parameters, &macs, &bytes(raw), &bytes(kept)]);
+        writeln!(f, "{table}\n")?;
+
+        writeln!(f, "memory of a training step")?;
+        for (name, number, what) in self.headings() {
+            writeln!(f, "  {name:10} {:>9}  {:>15}  {what}", bytes(number), count(number))?;
+        }
+
+        writeln!(f, "\nlargest moments, besides parameters and optimizer")?;
+        for moment in &self.largest_moments {
+            writeln!(f, "  {:>9}  {}, {}", bytes(moment.bytes), moment.layer, moment.operator)?;
+        }
+        write!(
+            f,
+            "\nkept per sample: {} B raw, {} B stored: {:.2} times less",
+            count(self.kept_per_sample.raw),
+            count(self.kept_per_sample.stored),
+            self.ratio()
+        )
+    }
+}
+
+impl PlanReport {
+    fn headings(&self) -> [(&'static str, u64, String); 7] {
+        let b = &self.bytes;
+        [
+            ("parameters", b.parameters, "with running statistics".into()),
+            ("gradients", b.gradients, "most at once; each is used up by its update".into()),
+            ("optimizer", b.optimizer, "its state".into()),
+            ("kept", b.kept, format!("waits for the backward pass; raw it would be {}", bytes(b.kept_raw))),
+            ("scratch", b.scratch, "values in flight, kernels' scratch, padding".into()),
+            ("inputs", b.inputs, "batches on their way to the device".into()),
+            ("peak", b.peak, "all of it: what the run allocates".into()),
+        ]
+    }
+}
+
+fn extents(extents: &[usize]) -> String {
+    match extents {
+        [] => "–".to_owned(),
+        extents => extents.iter().map(usize::to_string).collect::<Vec<_>>().join("×"),
+    }
+}

@@ -1,0 +1,115 @@
+//! The loop: epochs of training steps, each followed by an evaluation.
+
+use super::folder::Log;
+use super::record::{EpochRecord, Record, StepRecord, Sums};
+use super::stepper::{EVALUATE, Finished, Moment, Stepper, TRAIN};
+use super::{Progress, Schedule};
+use crate::Error;
+use crate::data::Loader;
+use frugal_tensor::plan::READBACKS_IN_FLIGHT;
+use std::time::Instant;
+
+/// Steps at the begin of an epoch that do not count for the pace: the queue of steps in flight has to fill first.
+const FILLING: usize = READBACKS_IN_FLIGHT + 1;
+
+pub(super) struct Epochs<'a> {
+    pub stepper: Stepper,
+    pub log: Log,
+    /// Seconds of each step that counts for the pace.
+    pub seconds: Vec<f64>,
+    train: &'a Loader,
+    test: &'a Loader,
+    schedule: Schedule,
+    progress: Progress,
+    training: Sums,
+    testing: Sums,
+    pace: f64,
+}
+
+impl<'a> Epochs<'a> {
+    pub fn new(
+        stepper: Stepper,
+        train: &'a Loader,
+        test: &'a Loader,
+        schedule: Schedule,
+        log: Log,
+        progress: Progress,
+    ) -> Self {
+        let (training, testing) = Default::default();
+        Self { stepper, log, seconds: Vec::new(), train, test, schedule, progress, training, testing, pace: 0.0 }
+    }
+
+    /// Runs all epochs and returns the record of the last.
+    pub fn run(&mut self, epochs: u64) -> Result<EpochRecord, Error> {
+        let mut last = None;
+        for epoch in 1..=epochs {
+            let begin = Instant::now();
+            (self.training, self.testing) = Default::default();
+            let moment = self.train_epoch(epoch)?;
+            for batch in self.test.epoch(0) {
+                let finished = self.stepper.step(EVALUATE, moment, batch)?;
+                self.take(&finished)?;
+            }
+            let finished = self.stepper.drain()?;
+            self.take(&finished)?;
+            let record = EpochRecord {
+                epoch,
+                step: moment.step,
+                train_loss: self.training.loss(),
+                train_accuracy: self.training.accuracy(),
+                test_loss: self.testing.loss(),
+                test_accuracy: self.testing.accuracy(),
+                seconds: begin.elapsed().as_secs_f64(),
+            };
+            self.log.add(&Record::Epoch(record))?;
+            self.log.flush()?;
+            self.progress.epoch(&record);
+            last = Some(record);
+        }
+        Ok(last.expect("a config has at least one epoch"))
+    }
+
+    /// Submits an epoch's training steps and returns when the last one happened.
+    fn train_epoch(&mut self, epoch: u64) -> Result<Moment, Error> {
+        let batches = self.train.batches();
+        let mut step = (epoch - 1) * batches as u64;
+        let mut moment = Moment { step, epoch, learning_rate: 0.0 };
+        let mut since = Instant::now();
+        for (index, batch) in self.train.epoch(epoch - 1).enumerate() {
+            moment.learning_rate = self.schedule.at(step);
+            step += 1;
+            moment.step = step;
+            let finished = self.stepper.step(TRAIN, moment, batch)?;
+            self.pace = since.elapsed().as_secs_f64();
+            since = Instant::now();
+            // Where an epoch is shorter than the queue, all its steps have to do.
+            if index >= FILLING || batches <= FILLING {
+                self.seconds.push(self.pace);
+            }
+            self.take(&finished)?;
+        }
+        Ok(moment)
+    }
+
+    /// Books finished steps.
+    fn take(&mut self, finished: &[Finished]) -> Result<(), Error> {
+        for &Finished { plan, moment, loss, correct, counted } in finished {
+            if plan == EVALUATE {
+                self.testing.add(loss, correct, counted);
+                continue;
+            }
+            self.training.add(loss, correct, counted);
+            let samples_per_second = f64::from(counted) / self.pace.max(1e-9);
+            self.progress.step(moment.step, moment.epoch, loss, samples_per_second);
+            self.log.add(&Record::Step(StepRecord {
+                step: moment.step,
+                epoch: moment.epoch,
+                loss,
+                accuracy: correct / counted.max(1.0),
+                learning_rate: moment.learning_rate,
+                samples_per_second,
+            }))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! One training run: its plans, its loop, its folder.
+//!
+//! ```text
+//! Config, Dataset ─▶ Plans ─▶ Session ─▶ epochs: batches ─▶ stepper ─▶ metrics.jsonl
+//!                                                                    └▶ summary.json, weights.safetensors
+//! ```
+
+mod divergence;
+pub mod environment;
+mod epochs;
+pub mod folder;
+pub mod plans;
+mod progress;
+pub mod record;
+mod schedule;
+mod stepper;
+pub mod weights;
+
+pub use plans::{Plans, Request};
+pub use progress::Progress;
+pub use record::Summary;
+pub use schedule::Schedule;
+
+use crate::Error;
+use crate::config::Config;
+use crate::data::{Dataset, Loader, LoaderOptions};
+use environment::{AdapterFacts, Environment};
+use epochs::Epochs;
+use folder::Folder;
+use frugal_model::{Net, StepShape};
+use frugal_tensor::{Gpu, Session};
+use record::{Record, RunBytes};
+use std::rc::Rc;
+use std::time::Instant;
+use stepper::Stepper;
+
+/// What to run, and where.
+pub struct Job<'a> {
+    /// All settings.
+    pub config: &'a Config,
+    /// The data that they name.
+    pub data: &'a Dataset,
+    /// The device.
+    pub gpu: &'a Rc<Gpu>,
+    /// For everything that the run leaves behind.
+    pub folder: &'a Folder,
+    /// Who watches.
+    pub label: &'a str,
+    /// Whether to show how far it is.
+    pub quiet: bool,
+}
+
+/// What a config asks to be planned, for images of this shape.
+///
+/// # Errors
+/// [`Error::Model`] if there is no such net.
+pub fn request(config: &Config, image: [usize; 3], classes: usize) -> Result<Request, Error> {
+    Ok(Request {
+        net: Net::find(&config.model.net)?,
+        shape: StepShape { batch: config.data.batch, image, classes },
+        optimizer: config.optimizer.operator(),
+        store: config.store.default,
+    })
+}
+
+/// Trains and leaves everything in the job's folder.
+///
+/// # Errors
+/// [`Error::Diverged`] if the loss is not finite, [`Error::Plan`], [`Error::Gpu`], [`Error::Io`].
+pub fn train(job: &Job<'_>) -> Result<Summary, Error> {
+    let Job { config, data, gpu, folder, .. } = *job;
+    let begin = Instant::now();
+    let plans = Plans::new(&request(config, data.shape, data.classes)?, gpu.plan_options())?;
+    let batch = config.data.batch;
+    let train = Loader::new(data.train.clone(), LoaderOptions::train(data, batch, config.seed.into()))?;
+    let test = Loader::new(data.test.clone(), LoaderOptions::evaluate(data, batch))?;
+
+    folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
+    folder.write_json("environment.json", &Environment::of(gpu))?;
+    let steps = train.batches() as u64 * config.train.epochs;
+    let progress = match job.quiet {
+        true => Progress::silent(),
+        false => Progress::new(job.label, config.train.epochs, steps),
+    };
+    progress.say("compiling kernels");
+
+    let planned = plans.bytes;
+    let before = gpu.buffer_bytes();
+    let session = Session::new(gpu.clone(), vec![plans.train, plans.evaluation], config.seed.into())?;
+    if session.bytes() != planned.peak {
+        return Err(Error::BytesDiffer { planned: planned.peak, allocated: session.bytes() });
+    }
+    let schedule =
+        Schedule::new(&config.schedule, config.optimizer.learning_rate(), train.batches() as u64, config.train.epochs);
+    let mut epochs = Epochs::new(
+        Stepper::new(session, config.seed),
+        &train,
+        &test,
+        schedule,
+        folder.log("metrics.jsonl")?,
+        progress,
+    );
+    let outcome = epochs.run(config.train.epochs);
+    if let Err(error) = &outcome {
+        epochs.log.add(&Record::Stopped { reason: error.to_string() })?;
+    }
+    epochs.log.flush()?;
+    let last = outcome?;
+
+    let counted_by_wgpu = gpu.buffer_bytes().saturating_sub(before);
+    let session = &epochs.stepper.session;
+    let metadata = [("net", config.model.net.clone()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
+    weights::write(session, folder, &metadata)?;
+    let summary = Summary {
+        name: config.name.clone(),
+        seed: config.seed,
+        store: config.store.default.label(),
+        test_accuracy: last.test_accuracy,
+        test_loss: last.test_loss,
+        train_loss: last.train_loss,
+        steps,
+        seconds_per_step: record::median(&mut epochs.seconds),
+        seconds: begin.elapsed().as_secs_f64(),
+        bytes: RunBytes { planned, allocated: session.bytes(), counted_by_wgpu },
+        adapter: AdapterFacts::of(gpu.adapter()),
+    };
+    folder.write_json("summary.json", &summary)?;
+    Ok(summary)
+}

@@ -1,0 +1,101 @@
+//! How far a run is: a bar on a terminal, plain lines elsewhere. All of it goes to stderr; stdout is for results.
+
+use super::record::EpochRecord;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// How often a line is printed where there is no terminal, besides the one at the end of each epoch.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a run shows how far it is.
+#[derive(Debug)]
+pub struct Progress {
+    label: String,
+    epochs: u64,
+    steps: u64,
+    show: Show,
+}
+
+#[derive(Debug)]
+enum Show {
+    Nothing,
+    Bar(ProgressBar),
+    Lines { last: Instant },
+}
+
+impl Progress {
+    /// For a run of so many steps; `label` tells it from others.
+    pub fn new(label: &str, epochs: u64, steps: u64) -> Self {
+        let show = if std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} steps, {eta} left  {wide_msg}");
+            let bar = ProgressBar::new(steps).with_style(style.expect("the template is valid"));
+            bar.set_prefix(label.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(250));
+            Show::Bar(bar)
+        } else {
+            Show::Lines { last: Instant::now() }
+        };
+        Self { label: label.to_owned(), epochs, steps, show }
+    }
+
+    /// For a run that nobody watches.
+    pub fn silent() -> Self {
+        Self { label: String::new(), epochs: 0, steps: 0, show: Show::Nothing }
+    }
+
+    /// Says what is being done while no steps are.
+    pub fn say(&self, what: &str) {
+        match &self.show {
+            Show::Nothing => {}
+            Show::Bar(bar) => bar.set_message(what.to_owned()),
+            Show::Lines { .. } => eprintln!("{}  {what}", self.label),
+        }
+    }
+
+    /// After each step.
+    pub fn step(&mut self, step: u64, epoch: u64, loss: f32, samples_per_second: f64) {
+        let message = || format!("epoch {epoch}/{}  loss {loss:.4}  {samples_per_second:.0} samples/s", self.epochs);
+        match &mut self.show {
+            Show::Nothing => {}
+            Show::Bar(bar) => {
+                bar.set_position(step);
+                bar.set_message(message());
+            }
+            Show::Lines { last } if last.elapsed() > PATIENCE => {
+                *last = Instant::now();
+                eprintln!("{}  step {step}/{}  {}", self.label, self.steps, message());
+            }
+            Show::Lines { .. } => {}
+        }
+    }
+
+    /// After each epoch.
+    pub fn epoch(&mut self, record: &EpochRecord) {
+        let line = format!(
+            "{}  epoch {}/{}  loss {:.4}  test accuracy {:.2} %  {:.1} s",
+            self.label,
+            record.epoch,
+            self.epochs,
+            record.train_loss,
+            100.0 * record.test_accuracy,
+            record.seconds,
+        );
+        match &mut self.show {
+            Show::Nothing => {}
+            Show::Bar(bar) => bar.println(line),
+            Show::Lines { last } => {
+                *last = Instant::now();
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Show::Bar(bar) = &self.show {
+            bar.finish_and_clear();
+        }
+    }
+}

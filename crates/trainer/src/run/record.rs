@@ -1,0 +1,129 @@
+//! What a run writes down: a line per step and epoch, and the summary.
+
+use super::environment::AdapterFacts;
+use frugal_tensor::plan::Bytes;
+use serde::Serialize;
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Record {
+    /// After each step.
+    Step(StepRecord),
+    /// After each epoch.
+    Epoch(EpochRecord),
+    /// If the run ended before its time.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A training step.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StepRecord {
+    /// Counts from 1.
+    pub step: u64,
+    /// Counts from 1.
+    pub epoch: u64,
+    /// Mean over the batch.
+    pub loss: f32,
+    /// Share of the batch that was right.
+    pub accuracy: f32,
+    /// Of this step.
+    pub learning_rate: f32,
+    /// At the pace of this step.
+    pub samples_per_second: f64,
+}
+
+/// An epoch.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct EpochRecord {
+    /// Counts from 1.
+    pub epoch: u64,
+    /// Steps done so far.
+    pub step: u64,
+    /// Mean over the epoch, while the net was changing.
+    pub train_loss: f64,
+    /// Share of right answers over the epoch, while the net was changing.
+    pub train_accuracy: f64,
+    /// Mean over the test set.
+    pub test_loss: f64,
+    /// Share of right answers on the test set, from 0 to 1.
+    pub test_accuracy: f64,
+    /// Seconds, with the evaluation.
+    pub seconds: f64,
+}
+
+/// What came out: `summary.json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Name of the run.
+    pub name: String,
+    /// Its seed.
+    pub seed: u32,
+    /// The store, by its label.
+    pub store: String,
+    /// Share of right answers on the test set after the last epoch, from 0 to 1.
+    pub test_accuracy: f64,
+    /// Mean over the test set after the last epoch.
+    pub test_loss: f64,
+    /// Mean over the last epoch.
+    pub train_loss: f64,
+    /// Training steps.
+    pub steps: u64,
+    /// Median, without the first steps of each epoch.
+    pub seconds_per_step: f64,
+    /// All of the run.
+    pub seconds: f64,
+    /// Where the bytes go.
+    pub bytes: RunBytes,
+    /// The adapter.
+    pub adapter: AdapterFacts,
+}
+
+/// Planned and counted bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RunBytes {
+    /// What the plan says.
+    #[serde(flatten)]
+    pub planned: Bytes,
+    /// What the session allocated; the same as `peak`.
+    pub allocated: u64,
+    /// By how much wgpu's own count of buffer memory grew; drivers may round up.
+    pub counted_by_wgpu: u64,
+}
+
+/// Means over an epoch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    loss: f64,
+    correct: f64,
+    counted: f64,
+}
+
+impl Sums {
+    pub fn add(&mut self, mean_loss: f32, correct: f32, counted: f32) {
+        self.loss += f64::from(mean_loss) * f64::from(counted);
+        self.correct += f64::from(correct);
+        self.counted += f64::from(counted);
+    }
+
+    pub fn loss(&self) -> f64 {
+        self.loss / self.counted.max(1.0)
+    }
+
+    pub fn accuracy(&self) -> f64 {
+        self.correct / self.counted.max(1.0)
+    }
+}
+
+/// The median, or 0 of nothing.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => values[n / 2],
+        n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
+    }
+}
