@@ -1,10 +1,15 @@
 // g ← g + decay·w;  m ← β₁·m + (1 − β₁)·g;  v ← β₂·v + (1 − β₂)·g²;
 // w ← w − rate · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε), t from 1. Nothing once status says stop.
+// Params bring rest = 1 − β and fading = −ln β, which singles cannot compute from β near 1.
 // Dispatch: one invocation of 64 for each vector of four.
 struct Params {
     vectors: u32,
     beta1: f32,
     beta2: f32,
+    rest1: f32,
+    rest2: f32,
+    fading1: f32,
+    fading2: f32,
     epsilon: f32,
     decay: f32,
 }
@@ -19,6 +24,14 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
+// 1 − βᵗ = 1 − exp(−a), a = t·fading; by its series where the difference would cancel.
+fn share(a: f32) -> f32 {
+    if a < 0.25 {
+        return a * (1.0 - a / 2.0 * (1.0 - a / 3.0 * (1.0 - a / 4.0 * (1.0 - a / 5.0 * (1.0 - a / 6.0)))));
+    }
+    return 1.0 - exp(-a);
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -32,12 +45,9 @@ fn main(
     let t = f32(control[0]) + 1.0;
     let rate = bitcast<f32>(control[2]);
     let g = gradient[i] + p.decay * w[i];
-    let mean = p.beta1 * m[i] + (1.0 - p.beta1) * g;
-    let square = p.beta2 * v[i] + (1.0 - p.beta2) * g * g;
+    let mean = p.beta1 * m[i] + p.rest1 * g;
+    let square = p.beta2 * v[i] + p.rest2 * g * g;
     m[i] = mean;
     v[i] = square;
-    // exp(t·log β) instead of pow: β > 0, and WGSL gives exp and log tighter bounds.
-    let mean_share = 1.0 - exp(t * log(p.beta1));
-    let square_share = 1.0 - exp(t * log(p.beta2));
-    w[i] -= rate * (mean / mean_share) / (sqrt(square / square_share) + p.epsilon);
+    w[i] -= rate * (mean / share(t * p.fading1)) / (sqrt(square / share(t * p.fading2)) + p.epsilon);
 }

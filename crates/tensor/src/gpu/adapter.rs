@@ -75,11 +75,27 @@ impl Adapter {
         }
     }
 
+    /// Invocations in a subgroup, if the adapter has subgroups and all are of one size. `FRUGAL_NO_SUBGROUPS` hides them.
+    pub fn subgroup(&self) -> Option<u32> {
+        let (least, most) = (self.info.subgroup_min_size, self.info.subgroup_max_size);
+        let hidden = std::env::var_os("FRUGAL_NO_SUBGROUPS").is_some();
+        (!hidden && least == most && self.features().contains(wgpu::Features::SUBGROUP)).then_some(least)
+    }
+
+    /// The features that Frugal takes where the adapter has them.
+    pub(super) fn wanted_features(&self) -> wgpu::Features {
+        match self.subgroup() {
+            Some(_) => wgpu::Features::SUBGROUP,
+            None => wgpu::Features::empty(),
+        }
+    }
+
     /// What a plan has to know of it.
     pub fn plan_options(&self) -> PlanOptions {
         let limits = self.handle.limits();
         PlanOptions {
             set: self.kernel_set(),
+            subgroup: self.subgroup(),
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
         }

@@ -46,7 +46,7 @@ impl Gpu {
         let adapter = Adapter::choose(wish)?;
         let (device, queue) = pollster::block_on(adapter.handle.request_device(&wgpu::DeviceDescriptor {
             label: Some("frugal"),
-            required_features: wgpu::Features::empty(),
+            required_features: adapter.wanted_features(),
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()

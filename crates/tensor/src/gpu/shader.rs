@@ -43,6 +43,11 @@ impl Variant {
         Self { shader: kernel.shader, variables: kernel.variables.clone() }
     }
 
+    /// Whether it needs subgroup operations.
+    pub fn uses_subgroups(&self) -> bool {
+        self.variables.contains(&("subgroups", Variable::Flag(true)))
+    }
+
     /// Expands the template to plain WGSL.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ pub enum KernelSet {
 pub struct KernelContext<'a> {
     /// The family of kernels.
     pub set: KernelSet,
+    /// Invocations in a subgroup, if the adapter has subgroups of one fixed size.
+    pub subgroup: Option<u32>,
     /// The inputs.
     pub inputs: Vec<&'a Value>,
     /// The outputs.

@@ -20,10 +20,10 @@ pub struct Sgd {
 /// Adam (arXiv 1412.6980) with bias correction, as PyTorch does it; `weight_decay` is added to the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
-    /// Decay of the mean gradient.
-    pub beta1: f32,
+    /// Decay of the mean gradient. Double, because what counts is its small distance from 1.
+    pub beta1: f64,
     /// Decay of the mean squared gradient.
-    pub beta2: f32,
+    pub beta2: f64,
     /// Keeps the divisor away from zero.
     pub epsilon: f32,
     /// Pull towards zero.
@@ -78,12 +78,15 @@ impl Operator for Update {
                 .variable("nesterov", sgd.nesterov)
                 .parameter(vectors)
                 .parameters([sgd.momentum, sgd.weight_decay]),
-            Optimizer::Adam(adam) => Kernel::new("ops/optimizer/adam").parameter(vectors).parameters([
-                adam.beta1,
-                adam.beta2,
-                adam.epsilon,
-                adam.weight_decay,
-            ]),
+            Optimizer::Adam(adam) => {
+                let betas = [adam.beta1, adam.beta2];
+                Kernel::new("ops/optimizer/adam")
+                    .parameter(vectors)
+                    .parameters(betas.map(|beta| beta as f32))
+                    .parameters(betas.map(|beta| (1.0 - beta) as f32))
+                    .parameters(betas.map(|beta| -beta.ln() as f32))
+                    .parameters([adam.epsilon, adam.weight_decay])
+            }
         };
         vec![kernel.inputs(0..context.inputs.len()).invocations(vectors, 64)]
     }

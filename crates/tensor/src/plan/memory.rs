@@ -4,8 +4,9 @@
 //! gets an offset in a page (one GPU buffer), larger ones first, at the tightest gap among those alive at the same time
 //! (greedy by size, arXiv 2001.03288). Views and values written in place share the block of what they come from.
 
+use super::PlanOptions;
 use crate::graph::{Graph, Kind, ValueId};
-use crate::ops::{KernelContext, KernelSet};
+use crate::ops::KernelContext;
 
 /// Offsets are multiples of this many bytes: the largest binding alignment that WebGPU allows.
 pub const ALIGNMENT: u64 = 256;
@@ -52,10 +53,11 @@ fn padded(bytes: u64) -> u64 {
 }
 
 /// The kernel context of a node.
-pub fn context<'g>(graph: &'g Graph, node: usize, set: KernelSet, in_place: bool) -> KernelContext<'g> {
+pub fn context<'g>(graph: &'g Graph, node: usize, options: &PlanOptions, in_place: bool) -> KernelContext<'g> {
     let node = &graph.nodes()[node];
     KernelContext {
-        set,
+        set: options.set,
+        subgroup: options.subgroup,
         inputs: node.inputs.iter().map(|&v| graph.value(v)).collect(),
         outputs: node.outputs.iter().map(|&v| graph.value(v)).collect(),
         in_place,
@@ -64,7 +66,7 @@ pub fn context<'g>(graph: &'g Graph, node: usize, set: KernelSet, in_place: bool
 
 impl Lifetimes {
     /// Reads the lifetimes off the order of the nodes.
-    pub fn new(graph: &Graph, set: KernelSet) -> Self {
+    pub fn new(graph: &Graph, options: &PlanOptions) -> Self {
         let moments = graph.nodes().len() + 1;
         let mut last_use = vec![None; graph.values().len()];
         for (index, node) in graph.nodes().iter().enumerate() {
@@ -118,7 +120,7 @@ impl Lifetimes {
                 }
             }
             let scratch = {
-                let context = context(graph, index, set, this.in_place[index]);
+                let context = context(graph, index, options, this.in_place[index]);
                 node.operator.scratch(&context)
             };
             for elements in scratch {

@@ -28,6 +28,8 @@ pub const WORKGROUPS_PER_DIMENSION: usize = 65_535;
 pub struct PlanOptions {
     /// Which family of kernels suits it.
     pub set: KernelSet,
+    /// Invocations in a subgroup, if the adapter has subgroups of one fixed size.
+    pub subgroup: Option<u32>,
     /// Most bytes that one binding may hold.
     pub max_binding: u64,
     /// Most bytes that one buffer may hold.
@@ -37,7 +39,14 @@ pub struct PlanOptions {
 impl PlanOptions {
     /// A GPU without limits on what a kernel binds: for planning where there is no adapter.
     pub fn unlimited(set: KernelSet) -> Self {
-        Self { set, max_binding: u64::MAX, max_buffer: u64::MAX }
+        Self { set, subgroup: None, max_binding: u64::MAX, max_buffer: u64::MAX }
+    }
+
+    /// One for each family of kernels, with and without subgroups: for tests.
+    pub fn all_kernels() -> Vec<Self> {
+        let sets = [KernelSet::Naive, KernelSet::Tiles, KernelSet::Registers];
+        let with = |set, subgroup| Self { subgroup, ..Self::unlimited(set) };
+        sets.into_iter().flat_map(|set| [with(set, None), with(set, Some(8))]).collect()
     }
 }
 
@@ -113,7 +122,7 @@ impl Plan {
         let stored = store(&mut graph, policy)?;
         graph.update_early();
         check_sizes(&graph, options.max_binding)?;
-        let lifetimes = Lifetimes::new(&graph, options.set);
+        let lifetimes = Lifetimes::new(&graph, &options);
         let mut block_places: Vec<(Region, usize, u64)> = vec![(Region::Transient, 0, 0); lifetimes.blocks.len()];
         let mut pages_of = |persistent: bool, region: Region| {
             let indices: Vec<usize> =
@@ -170,7 +179,7 @@ impl Plan {
     fn record(&mut self, scratch: &dyn Fn(usize, usize) -> (Region, Place)) -> Result<(), PlanError> {
         let mut uniform_slots: HashMap<Vec<u32>, u64> = HashMap::new();
         for (index, node) in self.graph.nodes().iter().enumerate() {
-            let context = memory::context(&self.graph, index, self.options.set, self.lifetimes.in_place[index]);
+            let context = memory::context(&self.graph, index, &self.options, self.lifetimes.in_place[index]);
             for kernel in node.operator.kernels(&context) {
                 let places = kernel
                     .bindings

@@ -1,0 +1,178 @@
+//! Every shader in every variant that the nets and the operators' odd cases use, without a device: expanded, parsed and
+//! validated by naga under WebGPU's default limits, and written as SPIR-V, MSL and HLSL.
+
+use frugal_model::{Net, StepShape, evaluation_step, training_step};
+use frugal_tensor::codec::{FrequencySplit, Policy};
+use frugal_tensor::gpu::shader::{Variant, files};
+use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
+use frugal_tensor::ops::conv2d::Conv2d;
+use frugal_tensor::ops::matmul::MatMul;
+use frugal_tensor::ops::optimizer::{Adam, Optimizer, Sgd};
+use frugal_tensor::ops::pool::MaxPool;
+use frugal_tensor::{Plan, PlanOptions};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use std::collections::BTreeSet;
+
+/// WebGPU's default limits, as far as a shader can break them.
+const STORAGE_BUFFERS: usize = 8;
+const INVOCATIONS: u32 = 256;
+const WORKGROUP_BYTES: u32 = 16_384;
+
+fn optimizers() -> Vec<Optimizer> {
+    let sgd = |momentum, nesterov| Optimizer::Sgd(Sgd { momentum, nesterov, weight_decay: 1e-4 });
+    let adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
+    vec![sgd(0.0, false), sgd(0.9, false), sgd(0.9, true), Optimizer::Adam(adam)]
+}
+
+fn nets() -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    for net in Net::all() {
+        for image in [[3, 32, 32], [1, 28, 28]] {
+            let shape = StepShape { batch: 4, image, classes: 10 };
+            graphs.extend(optimizers().into_iter().map(|o| training_step(*net, shape, o).unwrap()));
+            graphs.push(evaluation_step(*net, shape).unwrap());
+        }
+    }
+    graphs
+}
+
+/// Odd extents, strides and windows, which other variants serve.
+fn odd_cases() -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    let mut add = |build: &dyn Fn(&mut Graph)| {
+        let mut graph = Graph::new();
+        build(&mut graph);
+        let last = *graph.nodes().last().unwrap().outputs.first().unwrap();
+        let shape = graph.shape(last).clone();
+        let arriving = graph.input("arriving", shape, Element::F32);
+        graph.differentiate(&[(last, Some(arriving))]).unwrap();
+        graphs.push(graph);
+    };
+    let parameter = |g: &mut Graph, name: &str, shape: &[usize]| g.parameter(name, shape, Init::Constant(0.0)).unwrap();
+    for kernel in 1..=7 {
+        for stride in 1..=3 {
+            for width in [7, 8, 16] {
+                for channels in [3, 20, 70] {
+                    add(&|g| {
+                        let x = parameter(g, "x", &[2, channels, 9, width]);
+                        let w = parameter(g, "w", &[channels, channels, kernel, kernel]);
+                        let operator = Conv2d { stride: [stride; 2], padding: [kernel / 2; 2] };
+                        g.apply(operator, &[x, w]).unwrap();
+                    });
+                }
+            }
+        }
+    }
+    for transpose_a in [false, true] {
+        for transpose_b in [false, true] {
+            for extent in [8, 20, 41, 64] {
+                add(&|g| {
+                    let a = parameter(g, "a", &[extent, extent]);
+                    let b = parameter(g, "b", &[extent, extent]);
+                    g.apply(MatMul { transpose_a, transpose_b }, &[a, b]).unwrap();
+                });
+            }
+        }
+    }
+    for window in 1..=5 {
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 3, 9, 9]);
+            let pool = MaxPool { kernel: [window; 2], stride: [2; 2], padding: [window / 2; 2] };
+            g.apply(pool, &[x]).unwrap();
+        });
+    }
+    for width in [8, 9] {
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 3, 5, width]);
+            let z = parameter(g, "z", &[2, 3, 5, width]);
+            let b = parameter(g, "b", &[3]);
+            let y = g.add(x, z).unwrap();
+            let state = BatchNormState::new(g, 3).unwrap();
+            let y = g.apply_one(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(y)).unwrap();
+            let y = g.bias(y, b).unwrap();
+            let y = g.relu(y).unwrap();
+            g.global_average_pool(y).unwrap();
+        });
+    }
+    for width in [8, 9] {
+        let mut graph = Graph::new();
+        let x = graph.input("x", [2, 3, 5, width], Element::F32);
+        let state = BatchNormState::new(&mut graph, 3).unwrap();
+        graph.apply_one(BatchNormInference { epsilon: 1e-5 }, &state.inputs(x)).unwrap();
+        graphs.push(graph);
+    }
+    graphs
+}
+
+fn variants() -> BTreeSet<Variant> {
+    let mut policies = vec![Policy::raw()];
+    policies.extend([1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits })));
+    let mut variants = BTreeSet::new();
+    for graph in nets().into_iter().chain(odd_cases()) {
+        for policy in &policies {
+            for options in PlanOptions::all_kernels() {
+                let plan = Plan::new(graph.clone(), policy, options).unwrap();
+                variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
+            }
+        }
+    }
+    variants
+}
+
+#[test]
+fn every_variant_is_valid_everywhere() {
+    let variants = variants();
+    for variant in &variants {
+        let source = variant.expand().unwrap_or_else(|e| panic!("{variant}: {e}"));
+        let complain = |what: &str, error: &dyn std::fmt::Display| -> ! {
+            panic!("{variant}: {what}: {error}\n{source}");
+        };
+        let module =
+            naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| complain("WGSL", &e.emit_to_string(&source)));
+        let capabilities = if variant.uses_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() };
+        let info = Validator::new(ValidationFlags::all(), capabilities)
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+            .validate(&module)
+            .unwrap_or_else(|e| complain("validation", &e.emit_to_string(&source)));
+        within_default_limits(variant, &module);
+        write_everywhere(&module, &info).unwrap_or_else(|(backend, error)| complain(backend, &error));
+    }
+    println!("{} variants", variants.len());
+
+    let used: BTreeSet<String> = variants.iter().map(|v| format!("{}.wgsl", v.shader)).collect();
+    let kernels = files().filter(|f| !f.starts_with("parts/") && !f.ends_with("params.wgsl"));
+    let unused: Vec<String> = kernels.filter(|file| !used.contains(file)).collect();
+    assert!(unused.is_empty(), "no plan uses {unused:?}");
+}
+
+fn within_default_limits(variant: &Variant, module: &naga::Module) {
+    let of_space = |wanted: fn(&naga::AddressSpace) -> bool| {
+        module.global_variables.iter().filter(move |(_, variable)| wanted(&variable.space))
+    };
+    let storage = of_space(|space| matches!(space, naga::AddressSpace::Storage { .. })).count();
+    assert!(storage <= STORAGE_BUFFERS, "{variant}: {storage} storage buffers");
+    let context = module.to_ctx();
+    let bytes: u32 = of_space(|space| matches!(space, naga::AddressSpace::WorkGroup))
+        .map(|(_, variable)| module.types[variable.ty].inner.size(context))
+        .sum();
+    assert!(bytes <= WORKGROUP_BYTES, "{variant}: {bytes} bytes of workgroup memory");
+    let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
+    assert!(invocations <= INVOCATIONS, "{variant}: {invocations} invocations in a workgroup");
+}
+
+fn write_everywhere(module: &naga::Module, info: &naga::valid::ModuleInfo) -> Result<(), (&'static str, String)> {
+    use naga::back::{hlsl, msl, spv};
+    let options = spv::Options { lang_version: (1, 3), ..Default::default() };
+    spv::write_vec(module, info, &options, None).map_err(|e| ("SPIR-V", e.to_string()))?;
+    let options = msl::Options { fake_missing_bindings: true, lang_version: (2, 4), ..Default::default() };
+    msl::write_string(module, info, &options, &Default::default()).map_err(|e| ("MSL", e.to_string()))?;
+    let options =
+        hlsl::Options { fake_missing_bindings: true, shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
+    let mut text = String::new();
+    hlsl::Writer::new(&mut text, &options, &Default::default())
+        .write(module, info, None)
+        .map_err(|e| ("HLSL", e.to_string()))?;
+    Ok(())
+}
