@@ -197,7 +197,7 @@ fn batch_norm() {
 
 #[test]
 fn batch_norm_keeps_running_statistics_for_inference() {
-    use frugal_tensor::graph::{Element, Init};
+    use frugal_tensor::graph::Element;
     use frugal_tensor::ops::batch_norm::BatchNormState;
     use frugal_tensor::{Plan, Policy, Session};
     let gpu = gpu();

@@ -213,7 +213,15 @@ impl Graph {
     /// # Errors
     /// [`GraphError::Shape`] if the operator does not take these values.
     pub fn apply(&mut self, operator: impl Operator + 'static, inputs: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
-        let node = self.make_node(Rc::new(operator), inputs, self.layer())?;
+        self.apply_shared(Rc::new(operator), inputs)
+    }
+
+    /// Applies an operator that others may hold too, for example a codec's, and returns all its outputs.
+    ///
+    /// # Errors
+    /// As [`Graph::apply`].
+    pub fn apply_shared(&mut self, operator: Rc<dyn Operator>, inputs: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
+        let node = self.make_node(operator, inputs, self.layer())?;
         let outputs = node.outputs.clone();
         self.nodes.push(node);
         Ok(outputs)

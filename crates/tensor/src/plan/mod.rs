@@ -254,7 +254,8 @@ impl Plan {
 
 /// Refuses values that no kernel can bind.
 fn check_sizes(graph: &Graph, limit: u64) -> Result<(), PlanError> {
-    let Some(largest) = graph.values().iter().max_by_key(|v| v.bytes()) else {
+    // The first of equals: the value itself rather than its gradient.
+    let Some(largest) = graph.values().iter().rev().max_by_key(|v| v.bytes()) else {
         return Ok(());
     };
     if largest.bytes() <= limit {

@@ -1,0 +1,168 @@
+//! Properties of plans, on random graphs and without a device.
+
+use frugal_tensor::codec::FrequencySplit;
+use frugal_tensor::graph::{Element, Graph, Init, Phase, ValueId};
+use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
+use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
+use frugal_tensor::plan::{ALIGNMENT, Region};
+use frugal_tensor::{Plan, PlanError, PlanOptions, Policy};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// A random net: each pair of numbers picks an operator and what it works on.
+fn random_graph(batch: usize, choices: &[(u8, u8)]) -> Graph {
+    let mut g = Graph::new();
+    let images = g.input("images", [batch, 3, 8, 8], Element::F32);
+    let labels = g.input("labels", [batch], Element::U32);
+    let mask = g.input("mask", [batch], Element::F32);
+    let mut values = vec![images];
+    for (index, &(kind, pick)) in choices.iter().enumerate() {
+        let x = values[pick as usize % values.len()];
+        let name = format!("layer{index}");
+        let y = g.within(name, |g| {
+            let [_, c, h, _] = g.shape(x).nchw().unwrap();
+            match kind % 6 {
+                0 => g.relu(x).unwrap(),
+                1 => {
+                    let other = values.iter().rev().find(|&&v| g.shape(v) == g.shape(x)).copied().unwrap_or(x);
+                    g.add(x, other).unwrap()
+                }
+                2 => {
+                    let b = g.parameter("bias", [c], Init::Constant(0.0)).unwrap();
+                    g.bias(x, b).unwrap()
+                }
+                3 if h >= 4 => g.max_pool(x, 2).unwrap(),
+                4 => {
+                    let state = BatchNormState::new(g, c).unwrap();
+                    g.apply_one(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(x)).unwrap()
+                }
+                _ => {
+                    let w = g.parameter("weight", [2 + pick as usize % 5, c, 3, 3], Init::Constant(0.0)).unwrap();
+                    g.conv2d(x, w, [1, 1], [1, 1]).unwrap()
+                }
+            }
+        });
+        values.push(y);
+    }
+    let x = *values.last().unwrap();
+    let pooled = g.global_average_pool(x).unwrap();
+    let w = g.parameter("head", [5, g.shape(x)[1]], Init::Constant(0.0)).unwrap();
+    let logits = g.linear(pooled, w).unwrap();
+    let loss = g.cross_entropy(logits, labels, mask).unwrap();
+    let gradients = g.differentiate(&[(loss, None)]).unwrap();
+    g.update(Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 }), &gradients).unwrap();
+    g
+}
+
+/// Plays the plan on a map of memory in which each stretch says which value was written there last, and checks that
+/// every value is still there whenever it is read. Knows nothing of lifetimes.
+fn every_read_finds_what_was_written(plan: &Plan) {
+    type Place = (Region, usize, u64);
+    let mut memory: BTreeMap<(u8, usize, u64), ValueId> = BTreeMap::new();
+    let cells = |plan: &Plan, v: ValueId| -> Vec<(u8, usize, u64)> {
+        let (region, place) = plan.place(v).expect("used values have places");
+        let key: Place = (region, place.page, place.offset);
+        (0..place.size.max(4).div_ceil(ALIGNMENT))
+            .map(|i| (u8::from(key.0 == Region::Persistent), key.1, key.2 + i * ALIGNMENT))
+            .collect()
+    };
+    let mut names: BTreeMap<ValueId, ValueId> = BTreeMap::new();
+    let write = |memory: &mut BTreeMap<_, _>, v: ValueId, tag: ValueId| {
+        for cell in cells(plan, v) {
+            memory.insert(cell, tag);
+        }
+    };
+    for (id, value) in plan.graph.ids() {
+        if plan.place(id).is_some() && (value.kind.is_persistent() || plan.uploads().contains(&id)) {
+            write(&mut memory, id, id);
+        }
+    }
+    let read = |memory: &BTreeMap<_, ValueId>, names: &BTreeMap<ValueId, ValueId>, v: ValueId, by: &str| {
+        let wanted = names.get(&v).copied().unwrap_or(v);
+        for cell in cells(plan, v) {
+            assert_eq!(
+                memory.get(&cell),
+                Some(&wanted),
+                "{by} reads `{}`, which was written over",
+                plan.graph.value(v).name
+            );
+        }
+    };
+    for (index, node) in plan.graph.nodes().iter().enumerate() {
+        let by = format!("{} of {}", node.operator.name(), node.layer);
+        for &input in &node.inputs {
+            read(&memory, &names, input, &by);
+        }
+        for dispatch in plan.dispatches.iter().filter(|d| d.node == index) {
+            for ((region, place), binding) in dispatch.places.iter().zip(&dispatch.kernel.bindings) {
+                if matches!(binding, frugal_tensor::ops::Binding::Scratch(_)) {
+                    let start = place.offset;
+                    for i in 0..place.size.div_ceil(ALIGNMENT) {
+                        memory.remove(&(u8::from(*region == Region::Persistent), place.page, start + i * ALIGNMENT));
+                    }
+                }
+            }
+        }
+        // Scratch must not have destroyed what the same node still reads.
+        for &input in &node.inputs {
+            read(&memory, &names, input, &format!("{by}, after its scratch,"));
+        }
+        for &output in &node.outputs {
+            if node.operator.is_view() {
+                let source = names.get(&node.inputs[0]).copied().unwrap_or(node.inputs[0]);
+                names.insert(output, source);
+            } else {
+                write(&mut memory, output, output);
+            }
+        }
+    }
+    for metric in plan.metrics() {
+        read(&memory, &names, metric, "the read-back");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_live_value_is_written_over(
+        batch in 1usize..5,
+        choices in prop::collection::vec((any::<u8>(), any::<u8>()), 1..24),
+        split in any::<bool>(),
+        page in prop::sample::select(vec![u64::MAX, 4096, 16_384]),
+        kernels in 0usize..6,
+    ) {
+        let policy = if split { Policy::with(FrequencySplit::default()) } else { Policy::raw() };
+        let options = PlanOptions { max_buffer: page, ..PlanOptions::all_kernels()[kernels] };
+        let plan = Plan::new(random_graph(batch, &choices), &policy, options).unwrap();
+        every_read_finds_what_was_written(&plan);
+        let updates = plan.nodes_in(Phase::Update);
+        let trained = plan.graph.parameters().count();
+        prop_assert!(updates <= trained);
+    }
+}
+
+#[test]
+fn encoding_frees_the_raw_value() {
+    let choices: Vec<(u8, u8)> = (0..12).map(|i| (if i % 2 == 0 { 5 } else { 0 }, i)).collect();
+    let plan = |policy: Policy| {
+        let options = PlanOptions::all_kernels()[0];
+        Plan::new(random_graph(64, &choices), &policy, options).unwrap()
+    };
+    let (raw, split) = (plan(Policy::raw()), plan(Policy::with(FrequencySplit::default())));
+    assert!(split.kept_bytes() * 4 < raw.kept_bytes(), "{} of {}", split.kept_bytes(), raw.kept_bytes());
+    let peak = |plan: &Plan| plan.transient_pages.iter().sum::<u64>();
+    assert!(peak(&split) * 2 < peak(&raw), "peak {} of {}", peak(&split), peak(&raw));
+}
+
+#[test]
+fn values_too_large_to_bind_are_refused_with_the_batch_that_fits() {
+    let options = PlanOptions { max_binding: 10_000, ..PlanOptions::all_kernels()[2] };
+    // conv to 2 + 4 channels: 6·8·8·4 = 1,536 bytes a sample.
+    let error = Plan::new(random_graph(64, &[(5, 4)]), &Policy::raw(), options).unwrap_err();
+    let PlanError::TooLarge { layer, bytes, limit, largest_batch, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!((layer.as_str(), *bytes, *limit, *largest_batch), ("layer0", 98_304, 10_000, 6));
+    assert!(Plan::new(random_graph(6, &[(5, 4)]), &Policy::raw(), options).is_ok());
+}
