@@ -1,8 +1,8 @@
 //! Everything that can keep the program from doing what it was asked, and what to do about it.
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, suggest};
 use crate::data::DataError;
-use frugal_model::ModelError;
+use frugal_model::{ModelError, Net};
 use frugal_tensor::{GpuError, PlanError};
 use miette::{Diagnostic, LabeledSpan, SourceCode};
 use std::fmt::Display;
@@ -98,6 +98,10 @@ impl Error {
             Error::Gpu(GpuError::OutOfMemory { .. }) => {
                 "`frugal plan CONFIG` shows what takes the memory; try a smaller `data.batch`, or another `store.default`"
                     .to_owned()
+            }
+            Error::Model(ModelError::NoSuchNet { name, .. }) => {
+                let nets: Vec<&str> = Net::all().iter().map(|net| net.name).collect();
+                suggest(name, &nets)
             }
             Error::Gpu(GpuError::Plan(plan)) | Error::Plan(plan) => return plan_advice(plan),
             _ => return None,

@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use frugal_model::Net;
 use frugal_tensor::gpu::{Adapter, GpuError};
 use frugal_tensor::ops::KernelSet;
-use std::io::Write;
+use miette::{GraphicalTheme, MietteHandlerOpts};
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -110,8 +111,20 @@ fn form(name: &str) -> Result<Form, String> {
     Form::named(name).ok_or_else(|| suggest(name, Form::NAMES))
 }
 
+/// Errors as `error: what`, the place in the config, `help: what to do`; wrapped and coloured on terminals only.
+fn show_errors_plainly() {
+    let terminal = std::io::stderr().is_terminal();
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let mut theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    theme.characters.error = "error:".to_owned();
+    let options = move || MietteHandlerOpts::new().graphical_theme(theme.clone()).wrap_lines(terminal).color(colours);
+    // It can only fail if a hook is there already, and that one shows errors as well.
+    let _ = miette::set_hook(Box::new(move |_| Box::new(options().build())));
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
+    show_errors_plainly();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     let outcome = match Cli::parse().verb {
@@ -126,8 +139,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.exit_code();
-            // The handler that miette picks knows terminals, colours, NO_COLOR and screen readers.
-            eprintln!("error:\n{:?}", miette::Report::new(error));
+            eprintln!("{:?}", miette::Report::new(error));
             ExitCode::from(code)
         }
     }

@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::error::suggest;
-use super::source::{Node, Place, Value};
+use super::source::{Entry, Node, Place, Value};
 
 /// A table of settings.
 pub(super) struct Reader<'a> {
@@ -24,7 +24,10 @@ impl<'a> Reader<'a> {
         let reader = Self { path: path.to_owned(), node: Some(node), place: &node.place };
         for (key, entry) in entries {
             if !keys.contains(&key.as_str()) {
-                let message = format!("there is no setting `{}`", reader.path_of(key));
+                let mut message = format!("there is no setting `{}`", reader.path_of(key));
+                if let Some(Entry { node: Node { value: Value::Text(kind), .. }, .. }) = entries.get("kind") {
+                    message += &format!(" with kind \"{kind}\"");
+                }
                 return Err(ConfigError::at(&entry.key, message, "unknown").help(suggest(key, keys)));
             }
         }
@@ -37,6 +40,12 @@ impl<'a> Reader<'a> {
             Some(node) => Reader::open(node, &self.path_of(key), keys),
             None => Ok(Reader { path: self.path_of(key), node: None, place: self.place }),
         }
+    }
+
+    /// The setting `kind` of a table in this one, which decides what other keys that table has.
+    pub fn kind(&self, key: &str, known: &[&'static str]) -> Result<Option<&'static str>> {
+        let section = Reader { path: self.path_of(key), node: self.get(key), place: self.place };
+        section.choice("kind", known)
     }
 
     /// The value of a key.

@@ -69,8 +69,7 @@ fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
     const ADAM: &[&str] = &["kind", "lr", "beta1", "beta2", "epsilon", "weight_decay"];
     const SHARE: &str = "of at least 0 and below 1";
     let share = |value: f64| (0.0..1.0).contains(&value);
-    let any: Vec<&str> = [SGD, ADAM].concat();
-    let kind = root.section("optimizer", &any)?.choice("kind", &["sgd", "adam"])?.unwrap_or("sgd");
+    let kind = root.kind("optimizer", &["sgd", "adam"])?.unwrap_or("sgd");
     let section = root.section("optimizer", if kind == "sgd" { SGD } else { ADAM })?;
     let lr = section.float("lr", "above 0", |value| value > 0.0 && (value as f32).is_finite())?;
     let lr = section.required("lr", if kind == "sgd" { "0.05" } else { "0.001" }, lr)?;
@@ -98,8 +97,7 @@ fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
 fn schedule(root: &Reader<'_>) -> Result<Schedule> {
     const PLAIN: &[&str] = &["kind", "warmup_steps", "warmup_epochs"];
     const STEP: &[&str] = &["kind", "warmup_steps", "warmup_epochs", "milestones", "factor"];
-    let kind = root.section("schedule", STEP)?.choice("kind", &["constant", "step", "cosine"])?;
-    let kind = kind.unwrap_or("constant");
+    let kind = root.kind("schedule", &["constant", "step", "cosine"])?.unwrap_or("constant");
     let section = root.section("schedule", if kind == "step" { STEP } else { PLAIN })?;
     let course = match kind {
         "cosine" => Course::Cosine,

@@ -75,16 +75,26 @@ impl PlanReport {
     pub fn new(request: &Request, plans: &Plans) -> Self {
         let batch = request.shape.batch;
         let raw: BTreeMap<String, u64> = plans.raw.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
-        let layers = plans.train.layers().into_iter().map(|layer| LayerReport {
-            kept_raw_bytes: raw.get(&layer.name).copied().unwrap_or(0),
-            kept_bytes: stored(&layer.kept),
-            name: layer.name,
-            operators: layer.operators,
-            output: layer.output,
-            parameters: layer.parameters,
-            macs_per_sample: layer.macs_per_sample,
-            kept: layer.kept,
-        });
+        let mut layers: Vec<LayerReport> = Vec::new();
+        let mut encoded_inputs: Vec<KeptValue> = Vec::new();
+        for mut layer in plans.train.layers() {
+            // An input that is encoded counts for the layer that reads it, as it does where it is kept raw.
+            if layer.operators.is_empty() {
+                encoded_inputs.append(&mut layer.kept);
+                continue;
+            }
+            let kept: Vec<KeptValue> = encoded_inputs.drain(..).chain(layer.kept).collect();
+            layers.push(LayerReport {
+                kept_raw_bytes: raw.get(&layer.name).copied().unwrap_or(0),
+                kept_bytes: stored(&kept),
+                name: layer.name,
+                operators: layer.operators,
+                output: layer.output,
+                parameters: layer.parameters,
+                macs_per_sample: layer.macs_per_sample,
+                kept,
+            });
+        }
         let per_sample = |bytes: u64| bytes.div_ceil(batch as u64);
         Self {
             net: request.net.name,
@@ -97,7 +107,7 @@ impl PlanReport {
             macs_per_sample: plans.train.graph.multiply_adds() / batch as u64,
             bytes: plans.bytes,
             kept_per_sample: PerSample { raw: per_sample(plans.bytes.kept_raw), stored: per_sample(plans.bytes.kept) },
-            layers: layers.collect(),
+            layers,
             largest_moments: plans.train.largest_moments(MOMENTS),
         }
     }

@@ -85,7 +85,6 @@ pub fn train(job: &Job<'_>) -> Result<Summary, Error> {
     progress.say("compiling kernels");
 
     let planned = plans.bytes;
-    let before = gpu.buffer_bytes();
     let session = Session::new(gpu.clone(), vec![plans.train, plans.evaluation], config.seed.into())?;
     if session.bytes() != planned.peak {
         return Err(Error::BytesDiffer { planned: planned.peak, allocated: session.bytes() });
@@ -107,10 +106,14 @@ pub fn train(job: &Job<'_>) -> Result<Summary, Error> {
     epochs.log.flush()?;
     let last = outcome?;
 
-    let counted_by_wgpu = gpu.buffer_bytes().saturating_sub(before);
-    let session = &epochs.stepper.session;
+    let seconds_per_step = record::median(&mut epochs.seconds);
+    let session = epochs.stepper.session;
     let metadata = [("net", config.model.net.clone()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
-    weights::write(session, folder, &metadata)?;
+    weights::write(&session, folder, &metadata)?;
+    let allocated = session.bytes();
+    let with_session = gpu.buffer_bytes();
+    drop(session);
+    let counted_by_wgpu = with_session.saturating_sub(gpu.buffer_bytes());
     let summary = Summary {
         name: config.name.clone(),
         seed: config.seed,
@@ -119,9 +122,9 @@ pub fn train(job: &Job<'_>) -> Result<Summary, Error> {
         test_loss: last.test_loss,
         train_loss: last.train_loss,
         steps,
-        seconds_per_step: record::median(&mut epochs.seconds),
+        seconds_per_step,
         seconds: begin.elapsed().as_secs_f64(),
-        bytes: RunBytes { planned, allocated: session.bytes(), counted_by_wgpu },
+        bytes: RunBytes { planned, allocated, counted_by_wgpu },
         adapter: AdapterFacts::of(gpu.adapter()),
     };
     folder.write_json("summary.json", &summary)?;

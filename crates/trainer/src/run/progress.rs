@@ -14,6 +14,8 @@ pub struct Progress {
     label: String,
     epochs: u64,
     steps: u64,
+    /// Samples per second, smoothed over some steps.
+    pace: f64,
     show: Show,
 }
 
@@ -36,12 +38,12 @@ impl Progress {
         } else {
             Show::Lines { last: Instant::now() }
         };
-        Self { label: label.to_owned(), epochs, steps, show }
+        Self { label: label.to_owned(), epochs, steps, pace: 0.0, show }
     }
 
     /// For a run that nobody watches.
     pub fn silent() -> Self {
-        Self { label: String::new(), epochs: 0, steps: 0, show: Show::Nothing }
+        Self { label: String::new(), epochs: 0, steps: 0, pace: 0.0, show: Show::Nothing }
     }
 
     /// Says what is being done while no steps are.
@@ -55,7 +57,8 @@ impl Progress {
 
     /// After each step.
     pub fn step(&mut self, step: u64, epoch: u64, loss: f32, samples_per_second: f64) {
-        let message = || format!("epoch {epoch}/{}  loss {loss:.4}  {samples_per_second:.0} samples/s", self.epochs);
+        self.pace += (samples_per_second - self.pace) * if self.pace == 0.0 { 1.0 } else { 0.1 };
+        let message = || format!("epoch {epoch}/{}  loss {loss:.4}  {:.0} samples/s", self.epochs, self.pace);
         match &mut self.show {
             Show::Nothing => {}
             Show::Bar(bar) => {

@@ -90,7 +90,7 @@ pub struct RunBytes {
     pub planned: Bytes,
     /// What the session allocated; the same as `peak`.
     pub allocated: u64,
-    /// By how much wgpu's own count of buffer memory grew; drivers may round up.
+    /// By how much wgpu's own count of buffer memory fell when the session went; drivers may round up.
     pub counted_by_wgpu: u64,
 }
 

@@ -1,0 +1,178 @@
+//! Configs from outside: what is refused, with which words, and that a resolved config gives itself again.
+
+use frugal_trainer::config::{Config, ConfigError, Course, Form, Optimizer, Override, Warmup};
+use miette::Diagnostic;
+use std::path::Path;
+
+const GOOD: &str = r#"
+name = "good"
+[data]
+set = "digits"
+[model]
+net = "lenet"
+[optimizer]
+lr = 0.1
+[train]
+epochs = 2
+"#;
+
+fn parse(text: &str, set: &[&str]) -> Result<Config, ConfigError> {
+    let overrides: Vec<Override> = set.iter().map(|text| Override::parse(text).unwrap()).collect();
+    Config::parse("test.toml", text, Path::new("/configs"), &overrides)
+}
+
+/// The message, the hint, and the text that the error points at.
+fn refusal(text: &str, set: &[&str]) -> (String, String, String) {
+    let error = parse(text, set).expect_err("must be refused");
+    let source = error.source_code().expect("points into a text");
+    let label = error.labels().unwrap().next().unwrap();
+    let contents = source.read_span(label.inner(), 0, 0).unwrap();
+    let pointed = String::from_utf8(contents.data().to_vec()).unwrap();
+    (error.to_string(), error.help().map(|help| help.to_string()).unwrap_or_default(), pointed)
+}
+
+fn check(text: &str, set: &[&str], message: &str, help: &str, pointed: &str) {
+    let (found_message, found_help, found_pointed) = refusal(text, set);
+    assert!(found_message.contains(message), "{found_message}");
+    assert!(found_help.contains(help), "{found_help}");
+    assert_eq!(found_pointed, pointed);
+}
+
+#[test]
+fn what_is_not_said_has_a_sensible_value() {
+    let config = parse(GOOD, &[]).unwrap();
+    assert_eq!((config.seed, config.data.batch), (1, 64));
+    assert_eq!(config.optimizer, Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 });
+    assert_eq!((config.schedule.course, config.schedule.warmup), (Course::Constant, Warmup::Steps(0)));
+    assert_eq!(config.store.default, Form::Raw);
+    assert_eq!(config.compare.stores.len(), 2);
+}
+
+#[test]
+fn a_file_without_a_name_gives_its_own() {
+    let config = parse(&GOOD.replace("name = \"good\"", ""), &[]).unwrap();
+    assert_eq!(config.name, "test");
+}
+
+#[test]
+fn unknown_keys_are_refused_with_a_suggestion() {
+    let text = GOOD.replace("epochs = 2", "epochs = 2\nepoch = 3");
+    check(&text, &[], "there is no setting `train.epoch`", "did you mean `epochs`?", "epoch");
+    let text = GOOD.replace("[data]", "[dataa]");
+    check(&text, &[], "there is no setting `dataa`", "did you mean `data`?", "dataa");
+    let text = GOOD.replace("lr =", "learning_rate =");
+    check(&text, &[], "`optimizer.learning_rate`", "did you mean `lr`?", "learning_rate");
+    // A setting of another kind is unknown, too.
+    let text = GOOD.replace("lr =", "kind = \"adam\"\nmomentum = 0.9\nlr =");
+    check(&text, &[], "there is no setting `optimizer.momentum` with kind \"adam\"", "beta1", "momentum");
+}
+
+#[test]
+fn unknown_names_are_refused_with_a_suggestion() {
+    check(&GOOD.replace("lenet", "lenett"), &[], "`model.net` cannot be", "did you mean `lenet`?", "\"lenett\"");
+    check(&GOOD.replace("digits", "digit"), &[], "`data.set` cannot be", "did you mean `digits`?", "\"digit\"");
+    let text = format!("{GOOD}\n[store]\ndefault = \"frequency\"");
+    check(&text, &[], "`store.default` cannot be", "did you mean `frequency-split`?", "\"frequency\"");
+    let text = format!("{GOOD}\n[schedule]\nkind = \"cosin\"");
+    check(&text, &[], "`schedule.kind` cannot be", "did you mean `cosine`?", "\"cosin\"");
+}
+
+#[test]
+fn wrong_types_and_ranges_are_refused_where_they_stand() {
+    check(&GOOD.replace("0.1", "\"fast\""), &[], "must be a number above 0, not the text \"fast\"", "", "\"fast\"");
+    check(&GOOD.replace("0.1", "-0.1"), &[], "`optimizer.lr` must be a number above 0, not -0.1", "", "-0.1");
+    check(&GOOD.replace("0.1", "nan"), &[], "`optimizer.lr` must be", "", "nan");
+    check(&GOOD.replace("0.1", "1e300"), &[], "`optimizer.lr` must be", "", "1e300");
+    check(&GOOD.replace("= 2", "= 0"), &[], "a whole number from 1 to", "", "0");
+    check(&GOOD.replace("= 2", "= 2.5"), &[], "a whole number from 1 to", "", "2.5");
+    check(&GOOD.replace("= 2", "= 2026-01-01"), &[], "not a date", "", "2026-01-01");
+    check(&GOOD.replace("\"good\"", "\"../up\""), &[], "`name` must be made of letters", "", "\"../up\"");
+    check(&format!("seed = 99999999999\n{GOOD}"), &[], "`seed` must be a whole number", "", "99999999999");
+    let text = format!("{GOOD}\n[store]\ndefault = {{ kind = \"frequency-split\", bits = 3 }}");
+    check(&text, &[], "bits must be 1, 2, 4 or 8", "", "3");
+    let text = format!("{GOOD}\n[schedule]\nkind = \"step\"\nmilestones = [5, 3]");
+    check(&text, &[], "`schedule.milestones[1]` must be a number of epochs above 5", "", "3");
+    let text = format!("{GOOD}\n[schedule]\nwarmup_steps = 3\nwarmup_epochs = 1");
+    check(&text, &[], "say the same thing twice", "remove one", "1");
+    let text = format!("{GOOD}\n[compare]\nstores = [\"raw\", \"raw\"]");
+    check(&text, &[], "`compare.stores[1]`: the store raw is there already", "", "\"raw\"");
+    let text = GOOD.replace("lr = 0.1", "lr = 0.1\nnesterov = true");
+    check(&text, &[], "`optimizer.momentum` is 0", "momentum = 0.9", "true");
+}
+
+#[test]
+fn what_is_missing_is_named_with_an_example() {
+    check(&GOOD.replace("lr = 0.1", ""), &[], "`optimizer.lr` is missing", "`lr = 0.05`", "[optimizer]");
+    check(&GOOD.replace("[train]\nepochs = 2", ""), &[], "`train.epochs` is missing", "`epochs = 5`", "");
+}
+
+#[test]
+fn broken_toml_is_shown_where_it_breaks() {
+    check("[data\nset = 1", &[], "test.toml is not valid TOML", "", "\n");
+}
+
+#[test]
+fn overrides_win_and_need_no_quotes() {
+    let set = ["optimizer.lr=0.5", "model.net=resnet8", "schedule.kind=cosine", "data.batch = 32"];
+    let config = parse(GOOD, &set).unwrap();
+    assert_eq!(config.optimizer.learning_rate(), 0.5);
+    assert_eq!((config.model.net.as_str(), config.data.batch), ("resnet8", 32));
+    assert_eq!(config.schedule.course, Course::Cosine);
+    let config = parse(GOOD, &["store.default={ kind = 'frequency-split', bits = 4 }"]).unwrap();
+    assert_eq!(config.store.default, Form::FrequencySplit { block: 8, bits: 4 });
+    // The last one wins.
+    assert_eq!(parse(GOOD, &["seed=3", "seed=4"]).unwrap().seed, 4);
+}
+
+#[test]
+fn wrong_overrides_are_shown_on_the_command_line() {
+    check(GOOD, &["optimizer.lr=abc"], "not the text \"abc\"", "", "abc");
+    check(GOOD, &["optimizer.lr=-1"], "`optimizer.lr` must be a number above 0, not -1", "", "-1");
+    check(GOOD, &["train.epoch=1"], "`train.epoch`", "did you mean `epochs`?", "--set train.epoch=1");
+    check(GOOD, &["optimizer=3"], "`optimizer` must be a table of settings, not 3", "", "3");
+    check(GOOD, &["name.first=x"], "`name` must be text in quotes, not a table", "", "--set name.first=x");
+    assert!(Override::parse("no equals sign").is_err());
+    assert!(Override::parse("=1").is_err());
+    assert!(Override::parse("a..b=1").is_err());
+}
+
+#[test]
+fn a_missing_file_says_what_is_expected() {
+    let error = Config::load(Path::new("/nowhere/at/all.toml"), &[]).unwrap_err();
+    assert!(error.to_string().contains("/nowhere/at/all.toml"), "{error}");
+    assert!(error.help().unwrap().to_string().contains("configs/quickstart.toml"));
+}
+
+#[test]
+fn relative_paths_start_at_the_file() {
+    let config = parse(&GOOD.replace("[model]", "root = \"sets\"\n[model]"), &[]).unwrap();
+    assert_eq!(config.data.root, Path::new("/configs/sets"));
+}
+
+#[test]
+fn a_resolved_config_gives_itself_again() {
+    let rich = [
+        "optimizer={kind='adam', lr=1e-3, beta2=0.99}",
+        "schedule={kind='step', milestones=[1, 1.5], factor=0.2, warmup_epochs=0.5}",
+        "store.default={kind='frequency-split', block=4}",
+        "compare={stores=['raw', {kind='frequency-split', bits=8}], seeds=4}",
+    ];
+    for set in [&[][..], &rich[..]] {
+        let config = parse(GOOD, set).unwrap();
+        assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config, "{}", config.to_toml());
+    }
+}
+
+#[test]
+fn the_shipped_configs_are_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if let Err(error) = Config::load(&path, &[]) {
+            panic!("{}: {error}", path.display());
+        }
+        count += 1;
+    }
+    assert!(count >= 5);
+}

@@ -1,0 +1,216 @@
+//! The program from outside: verbs, exit codes, files. Needs an adapter; the software one will do.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const DIGITS: &str = r#"
+name = "digits"
+[data]
+set = "digits"
+batch = 96
+[model]
+net = "lenet"
+[optimizer]
+lr = 0.02
+momentum = 0.9
+[schedule]
+kind = "cosine"
+warmup_steps = 5
+[train]
+epochs = 1
+"#;
+
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("digits.toml"), DIGITS).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn frugal(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_frugal"));
+        command.args(arguments).current_dir(self.folder.path());
+        command.output().unwrap()
+    }
+
+    /// Standard output of a call that must succeed.
+    fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.frugal(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Standard error of a call that must end with this code.
+    fn fails(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.frugal(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        stderr
+    }
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn train_leaves_a_whole_run_folder_and_one_seed_gives_one_result() {
+    let desk = Desk::new();
+    for store in ["raw", "frequency-split"] {
+        let set = format!("store.default={store}");
+        let out = |number: u32| format!("{store}-{number}");
+        for number in [1, 2] {
+            let text = desk.ok(&["train", "digits.toml", "--set", &set, "--out", &out(number)]);
+            assert!(text.contains("test accuracy"), "{text}");
+        }
+        let run = desk.path(&out(1));
+        assert_eq!(std::fs::read_to_string(run.join("config.toml")).unwrap(), DIGITS);
+        assert!(std::fs::read_to_string(run.join("config.resolved.toml")).unwrap().contains(store));
+        assert!(json(&run.join("environment.json"))["adapter"]["name"].is_string());
+
+        let summary = json(&run.join("summary.json"));
+        let bytes = &summary["bytes"];
+        assert_eq!(bytes["allocated"], bytes["peak"]);
+        let counted = bytes["counted_by_wgpu"].as_u64().unwrap();
+        let planned = bytes["peak"].as_u64().unwrap();
+        // Drivers round each of the few buffers up, none of them by more than a page.
+        assert!((planned..=planned + (64 << 10)).contains(&counted), "planned {planned}, counted {counted}");
+        let parts = ["parameters", "gradients", "optimizer", "kept", "scratch", "inputs"];
+        assert_eq!(parts.iter().map(|part| bytes[part].as_u64().unwrap()).sum::<u64>(), planned);
+        assert!(summary["test_accuracy"].as_f64().unwrap() > 0.5, "{summary}");
+        assert!(summary["seconds_per_step"].as_f64().unwrap() > 0.0);
+
+        let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let lines: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let steps: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "step").collect();
+        assert_eq!(steps.len() as u64, summary["steps"].as_u64().unwrap());
+        assert!(steps.iter().enumerate().all(|(index, line)| line["step"] == index as u64 + 1));
+        assert_eq!(lines.last().unwrap()["kind"], "epoch");
+
+        let weights = |number| std::fs::read(desk.path(&out(number)).join("weights.safetensors")).unwrap();
+        assert_eq!(weights(1), weights(2), "one seed must give one result");
+        let tensors = weights(1);
+        let tensors = safetensors::SafeTensors::deserialize(&tensors).unwrap();
+        assert_eq!(tensors.tensor("conv1.weight").unwrap().shape(), [8, 1, 5, 5]);
+        assert_eq!(tensors.len(), 8);
+    }
+    let kept = |store: &str| json(&desk.path(store).join("summary.json"))["bytes"]["kept"].as_u64().unwrap();
+    assert!(kept("frequency-split-1") < kept("raw-1"));
+    let weights = |store: &str| std::fs::read(desk.path(store).join("weights.safetensors")).unwrap();
+    assert_ne!(weights("raw-1"), weights("frequency-split-1"));
+}
+
+#[test]
+fn results_are_never_overwritten() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("taken")).unwrap();
+    std::fs::write(desk.path("taken/notes.txt"), "mine").unwrap();
+    let text = desk.fails(2, &["train", "digits.toml", "--out", "taken"]);
+    assert!(text.contains("never overwritten"), "{text}");
+    assert_eq!(std::fs::read_dir(desk.path("taken")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_names_step_and_tensor() {
+    let desk = Desk::new();
+    let set = ["--set", "optimizer.lr=1e30", "--set", "schedule.kind=constant", "--set", "schedule.warmup_steps=0"];
+    let text = desk.fails(1, &[&["train", "digits.toml", "--out", "wild"][..], &set[..]].concat());
+    assert!(text.contains("the loss is not finite at step 2 (epoch 1)"), "{text}");
+    let named = ["conv1.", "conv2.", "fc1.", "fc2.", "loss."].iter().any(|layer| text.contains(&format!("`{layer}")));
+    assert!(named, "{text}");
+    assert!(text.contains("lower the learning rate"), "{text}");
+    let metrics = std::fs::read_to_string(desk.path("wild/metrics.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    assert_eq!(metrics.lines().count(), 2, "{metrics}");
+    assert_eq!(last["kind"], "stopped");
+    assert!(!desk.path("wild/summary.json").exists());
+}
+
+#[test]
+fn compare_writes_its_tables() {
+    let desk = Desk::new();
+    let text = desk.ok(&["compare", "digits.toml", "--stores", "raw,frequency-split", "--seeds", "2", "--out", "c"]);
+    assert!(text.contains("frequency-split kept"), "{text}");
+    let table = json(&desk.path("c/table.json"));
+    assert_eq!(table["stores"].as_array().unwrap().len(), 2);
+    assert_eq!(table["stores"][0]["kept_ratio"], 1.0);
+    assert!(table["stores"][1]["kept_ratio"].as_f64().unwrap() > 1.0);
+    for file in ["table.md", "table.csv", "raw-1/summary.json", "frequency-split-2/weights.safetensors"] {
+        assert!(desk.path("c").join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn plan_needs_no_file_and_its_numbers_add_up() {
+    let desk = Desk::new();
+    let net = ["plan", "--net", "lenet", "--shape", "1x28x28", "--classes", "10", "--batch", "64"];
+    for store in ["raw", "frequency-split"] {
+        let plan: Value = serde_json::from_str(&desk.ok(&[&net[..], &["--store", store, "--json"]].concat())).unwrap();
+        assert_eq!(plan["parameters"], 105_194);
+        let bytes = |name: &str| plan["bytes"][name].as_u64().unwrap();
+        let layers = plan["layers"].as_array().unwrap();
+        let sum = |key: &str| layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(sum("kept_bytes"), bytes("kept"));
+        assert_eq!(sum("kept_raw_bytes"), bytes("kept_raw"));
+        assert_eq!(sum("parameters"), 105_194);
+        assert_eq!(Value::from(sum("macs_per_sample")), plan["macs_per_sample"]);
+        assert!(plan["largest_moments"][0]["bytes"].as_u64().unwrap() >= bytes("kept"));
+        let text = desk.ok(&[&net[..], &["--store", store]].concat());
+        assert!(text.contains("105,194") && text.contains("conv2"), "{text}");
+    }
+    for net in ["resnet8", "resnet20"] {
+        let arguments = ["plan", "--net", net, "--shape", "3x32x32", "--classes", "10", "--store", "frequency-split"];
+        let plan: Value = serde_json::from_str(&desk.ok(&[&arguments[..], &["--json"]].concat())).unwrap();
+        let layers = plan["layers"].as_array().unwrap();
+        let sum = |key: &str| layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(plan["bytes"]["kept"], sum("kept_bytes"), "{net}");
+        assert_eq!(plan["bytes"]["kept_raw"], sum("kept_raw_bytes"), "{net}");
+    }
+    let planned: Value = serde_json::from_str(&desk.ok(&["plan", "digits.toml", "--json"])).unwrap();
+    assert_eq!((&planned["batch"], &planned["shape"][1]), (&Value::from(96), &Value::from(8)));
+}
+
+#[test]
+fn usage_and_config_errors_end_with_2() {
+    let desk = Desk::new();
+    desk.fails(2, &[]);
+    desk.fails(2, &["trian"]);
+    desk.fails(2, &["plan"]);
+    desk.fails(2, &["plan", "--net", "lenet"]);
+    desk.fails(2, &["plan", "--net", "lenet", "--shape", "28x28", "--classes", "10"]);
+    desk.fails(2, &["compare", "digits.toml", "--stores", "raw,rwa"]);
+    let net = ["plan", "--net", "lenett", "--shape", "1x28x28", "--classes", "10"];
+    assert!(desk.fails(2, &net).contains("did you mean `lenet`?"));
+    assert!(desk.fails(2, &["train", "nothing.toml"]).contains("nothing.toml"));
+    let text = desk.fails(2, &["train", "digits.toml", "--set", "train.epoch=3"]);
+    assert!(text.contains("did you mean `epochs`?"), "{text}");
+    let text = desk.fails(2, &["train", "digits.toml", "--device", "no such adapter"]);
+    assert!(text.contains("no adapter matches"), "{text}");
+    assert!(desk.fails(2, &["data", "get", "imagenet"]).contains("no data set is called"));
+}
+
+#[test]
+fn lists() {
+    let desk = Desk::new();
+    assert!(desk.ok(&["nets"]).contains("resnet20"));
+    assert!(desk.ok(&["data", "list"]).contains("fashion-mnist-small"));
+    assert!(desk.ok(&["data", "get", "digits"]).contains("part of the program"));
+    assert!(desk.ok(&["devices"]).contains("driver"));
+    let devices: Value = serde_json::from_str(&desk.ok(&["devices", "--json"])).unwrap();
+    let first = &devices[0];
+    assert!(first["limits"]["max_buffer_size"].as_u64().unwrap() > 0);
+    assert!(first["features"].is_array() && first["kernel_set"].is_string() && first["driver"].is_string());
+    assert!(desk.ok(&["--help"]).contains("First steps"));
+    for verb in ["train", "plan", "compare", "devices", "data", "nets"] {
+        assert!(desk.ok(&[verb, "--help"]).contains("Usage"), "{verb}");
+    }
+}
