@@ -27,7 +27,7 @@ fn refusal(text: &str, set: &[&str]) -> (String, String, String) {
     let source = error.source_code().expect("points into a text");
     let label = error.labels().unwrap().next().unwrap();
     let contents = source.read_span(label.inner(), 0, 0).unwrap();
-    let pointed = String::from_utf8(contents.data().to_vec()).unwrap();
+    let pointed = String::from_utf8(contents.data()[..label.len()].to_vec()).unwrap();
     (error.to_string(), error.help().map(|help| help.to_string()).unwrap_or_default(), pointed)
 }
 
@@ -108,7 +108,7 @@ fn what_is_missing_is_named_with_an_example() {
 
 #[test]
 fn broken_toml_is_shown_where_it_breaks() {
-    check("[data\nset = 1", &[], "test.toml is not valid TOML", "", "\n");
+    check("[data\nset = 1", &[], "test.toml is not valid TOML", "", "");
 }
 
 #[test]

@@ -8,11 +8,11 @@ const DIGITS: &str = r#"
 name = "digits"
 [data]
 set = "digits"
-batch = 96
+batch = 50
 [model]
 net = "lenet"
 [optimizer]
-lr = 0.02
+lr = 0.05
 momentum = 0.9
 [schedule]
 kind = "cosine"
@@ -176,7 +176,7 @@ fn plan_needs_no_file_and_its_numbers_add_up() {
         assert_eq!(plan["bytes"]["kept_raw"], sum("kept_raw_bytes"), "{net}");
     }
     let planned: Value = serde_json::from_str(&desk.ok(&["plan", "digits.toml", "--json"])).unwrap();
-    assert_eq!((&planned["batch"], &planned["shape"][1]), (&Value::from(96), &Value::from(8)));
+    assert_eq!((&planned["batch"], &planned["shape"][1]), (&Value::from(50), &Value::from(8)));
 }
 
 #[test]

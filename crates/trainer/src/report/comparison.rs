@@ -1,6 +1,6 @@
 //! Stores side by side: what each keeps, what it costs in accuracy and time.
 
-use super::units::{bytes, count};
+use super::units::bytes;
 use crate::run::Summary;
 use crate::run::record::median;
 use serde::Serialize;
@@ -146,43 +146,49 @@ impl Comparison {
         text
     }
 
-    /// What the table says, for someone who has never seen it.
+    /// What the columns mean and what the table says, for someone who has never seen it.
     pub fn meaning(&self) -> String {
-        let mut text = "Kept is what the forward pass leaves in memory for the backward pass; kept ratio is how many \
-                        times less that is than if it were left as it is (raw). Peak is all that a run takes on the \
-                        device."
-            .to_owned();
-        let Some(raw) = self.stores.iter().find(|row| row.store == "raw") else { return text };
-        for row in self.stores.iter().filter(|row| row.store != "raw") {
-            let points = 100.0 * (row.test_accuracy - raw.test_accuracy);
-            let accuracy = match points {
-                p if p.abs() < 0.005 => "the same test accuracy".to_owned(),
-                p if p > 0.0 => format!("{p:.2} points more test accuracy"),
-                p => format!("{:.2} points less test accuracy", -p),
-            };
-            let percent = 100.0 * (row.milliseconds_per_step / raw.milliseconds_per_step - 1.0);
-            let time = match percent {
-                p if p.abs() < 0.5 => "in the same time per step".to_owned(),
-                p if p > 0.0 => format!("taking {p:.0} % more time per step"),
-                p => format!("taking {:.0} % less time per step", -p),
-            };
-            let _ = write!(
-                text,
-                "\n{} kept {} instead of {} ({} instead of {} bytes) and reached {accuracy}, {time}.",
-                row.store,
-                bytes(row.kept_bytes),
-                bytes(raw.kept_bytes),
-                count(row.kept_bytes),
-                count(raw.kept_bytes),
-            );
+        let mut lines = vec![
+            "- kept: what the forward pass leaves in memory for the backward pass".to_owned(),
+            "- kept ratio: how many times less that is than if every value were left as it is (raw)".to_owned(),
+            "- peak: all that a run takes on the device".to_owned(),
+        ];
+        if self.noise() > 0.0 {
+            lines.push("- ±: deviation between seeds; differences smaller than that are chance".to_owned());
         }
-        let noise = self.stores.iter().filter_map(|row| row.test_accuracy_deviation).fold(0.0, f64::max);
-        if noise > 0.0 {
-            let _ = write!(
-                text,
-                "\nThe number after ± is the deviation between seeds: differences smaller than that are chance."
-            );
+        if let Some(raw) = self.stores.iter().find(|row| row.store == "raw") {
+            let others = self.stores.iter().filter(|row| row.store != "raw");
+            lines.extend(others.flat_map(|row| [String::new(), self.against(row, raw)]));
         }
-        text
+        lines.join("\n")
+    }
+
+    /// The largest deviation between seeds.
+    fn noise(&self) -> f64 {
+        self.stores.iter().filter_map(|row| row.test_accuracy_deviation).fold(0.0, f64::max)
+    }
+
+    /// A sentence about one store.
+    fn against(&self, row: &Row, raw: &Row) -> String {
+        let points = 100.0 * (row.test_accuracy - raw.test_accuracy);
+        let chance = if points.abs() < 100.0 * self.noise() { " (chance: less than ±)" } else { "" };
+        let accuracy = match points {
+            p if p.abs() < 0.005 => "the same test accuracy".to_owned(),
+            p if p > 0.0 => format!("{p:.2} points more test accuracy{chance}"),
+            p => format!("{:.2} points less test accuracy{chance}", -p),
+        };
+        let percent = 100.0 * (row.milliseconds_per_step / raw.milliseconds_per_step - 1.0);
+        let time = match percent {
+            p if p.abs() < 0.5 => "the same time per step".to_owned(),
+            p if p > 0.0 => format!("{p:.0} % more time per step"),
+            p => format!("{:.0} % less time per step", -p),
+        };
+        format!(
+            "{} kept {} instead of {}, {:.1} times less than raw,\nat {accuracy} and {time}.",
+            row.store,
+            bytes(row.kept_bytes),
+            bytes(raw.kept_bytes),
+            raw.kept_bytes as f64 / row.kept_bytes.max(1) as f64,
+        )
     }
 }
