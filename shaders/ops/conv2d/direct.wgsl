@@ -76,14 +76,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% for j in range(loads) %}
   let row{{j}} = {{origin_y}} + {{step}}u * (({{j * LANES}}u + lane) / {{chunks}}u) - {{before_y}}u;
   let col{{j}} = {% if vec == 4 %}{{origin_x}} / 4u - {{lead // 4}}u{% else %}{{origin_x}} - {{lead}}u{% endif %} + {{1 if vec == 4 else step}}u * (({{j * LANES}}u + lane) % {{chunks}}u);
-  let inside{{j}} = row{{j}} < p.h && col{{j}} < row_length;
+  let inside{{j}} = (row{{j}} < p.h) & (col{{j}} < row_length);
   let at{{j}} = select(0u, row{{j}} * row_length + col{{j}}, inside{{j}});
 {% endfor %}
 {% else %}
 {% for v in range(XH * chunks) %}
   let row{{v}} = {{origin_y}} + {{step * (v // chunks)}}u - {{before_y}}u;
   let col{{v}} = {% if vec == 4 %}{{origin_x}} / 4u - {{lead // 4}}u{% else %}{{origin_x}} - {{lead}}u{% endif %} + {{(1 if vec == 4 else step) * (v % chunks)}}u;
-  let inside{{v}} = row{{v}} < p.h && col{{v}} < row_length;
+  let inside{{v}} = (row{{v}} < p.h) & (col{{v}} < row_length);
   let at{{v}} = select(0u, row{{v}} * row_length + col{{v}}, inside{{v}});
 {% endfor %}
 {% endif %}
@@ -138,16 +138,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% for b in range(channel_blocks) %}
   let y_at{{b}} = ((n * p.k + k{{b}}) * p.oh + ty * {{TH}}u) * p.ow + tx * {{TW}}u;
 {% for i in range(TH) %}
-  let row_ok{{b}}_{{i}} = k{{b}} < p.k && ty * {{TH}}u + {{i}}u < p.oh;
+  let row_ok{{b}}_{{i}} = (k{{b}} < p.k) & (ty * {{TH}}u + {{i}}u < p.oh);
 {% if vec == 4 %}
 {% for j in range(TW // 4) %}
-  if (row_ok{{b}}_{{i}} && tx * {{TW}}u + {{j * 4}}u < p.ow) {
+  if (row_ok{{b}}_{{i}} & (tx * {{TW}}u + {{j * 4}}u < p.ow)) {
     y[(y_at{{b}} + {{i}}u * p.ow) / 4u + {{j}}u] = vec4<f32>(sum{{b}}_{{i}}_{{j * 4}}, sum{{b}}_{{i}}_{{j * 4 + 1}}, sum{{b}}_{{i}}_{{j * 4 + 2}}, sum{{b}}_{{i}}_{{j * 4 + 3}});
   }
 {% endfor %}
 {% else %}
 {% for j in range(TW) %}
-  if (row_ok{{b}}_{{i}} && tx * {{TW}}u + {{j}}u < p.ow) { y[y_at{{b}} + {{i}}u * p.ow + {{j}}u] = sum{{b}}_{{i}}_{{j}}; }
+  if (row_ok{{b}}_{{i}} & (tx * {{TW}}u + {{j}}u < p.ow)) { y[y_at{{b}} + {{i}}u * p.ow + {{j}}u] = sum{{b}}_{{i}}_{{j}}; }
 {% endfor %}
 {% endif %}
 {% endfor %}

@@ -4,7 +4,7 @@ Weight gradient of a 2-D convolution in registers, for adapters that run shaders
   dw[k,c,r,s] = sum over n,oy,ox of dy[n,k,oy,ox] * x[n, c, oy*stride + r - pad, ox*stride + s - pad]
 
 The sum runs over units = batch * tiles_y * tiles_x tiles of tile_height x tile_width output pixels.  It is cut into
-splits of units_per_split consecutive tiles; split q writes its share to partial[q][k][c][r][s], and sum_partials.wgsl adds
+splits of units_per_split consecutive tiles; split q writes its share to partial[q][k][c][r][s], and sum_parts.wgsl adds
 the shares in order (with one split `partial` is dw itself).  No atomics: the same bits on every run.
 
 The lanes of a workgroup of one subgroup are `lanes` consecutive output channels (times out_blocks); every lane keeps
@@ -83,11 +83,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% for j in range(loads) %}
     let row{{j}} = oy * {{S}}u + dr{{j}};
     let col{{j}} = tx * {{TW * S // vec}}u + dc{{j}};
-    let inside{{j}} = row{{j}} < p.h && col{{j}} < row_length;
+    let inside{{j}} = (row{{j}} < p.h) & (col{{j}} < row_length);
     let at{{j}} = select(0u, x_at + row{{j}} * row_length + col{{j}}, inside{{j}});
 {% endfor %}
 {% for i in range(TH) %}{% for j in range(TW // vec) %}
-    let live{{i}}_{{j}} = oy + {{i}}u < p.oh && ox + {{j}}u < out_length;
+    let live{{i}}_{{j}} = (oy + {{i}}u < p.oh) & (ox + {{j}}u < out_length);
     let y_at{{i}}_{{j}} = select(0u, dy_at + {{i}}u * out_length + {{j}}u, live{{i}}_{{j}});
 {% for b in range(out_blocks) %}
     let y{{b}}_{{i}}_{{j}} = select({{value_type}}(0.0), dy[k_at{{b}} + y_at{{i}}_{{j}}], live{{i}}_{{j}});
@@ -124,7 +124,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     ty = select(ty, 0u, ty == p.tiles_y);
   }
 {% for b in range(out_blocks) %}{% for d in range(in_channels) %}
-  if (k{{b}} < p.k && cb * {{in_channels}}u + {{d}}u < p.c) {
+  if ((k{{b}} < p.k) & (cb * {{in_channels}}u + {{d}}u < p.c)) {
     let at = ((split * p.k + k{{b}}) * p.c + cb * {{in_channels}}u + {{d}}u) * {{KH * KW}}u;
 {% for t in range(KH * KW) %}
     partial[at + {{t}}u] = sum{{b}}_{{d}}_{{t}};

@@ -31,6 +31,17 @@ pub struct KernelContext<'a> {
     pub in_place: bool,
 }
 
+impl KernelContext<'_> {
+    /// Lanes of a kernel that works from registers, and whether they may talk to each other: a subgroup of 4, 8 or 16, or
+    /// else as many as lavapipe runs side by side.
+    pub fn lanes(&self) -> (usize, bool) {
+        match self.subgroup.filter(|size| [4, 8, 16].contains(size)) {
+            Some(size) => (size as usize, true),
+            None => (8, false),
+        }
+    }
+}
+
 /// A template variable: structure that the shader's text depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Variable {

@@ -1,7 +1,7 @@
 //! The matrix product, each side as it is or transposed.
 
 use super::gemm::Gemm;
-use super::{Kernel, KernelContext, Operator, Output, want};
+use super::{Kernel, KernelContext, KernelSet, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
 
 /// C = op(A)·op(B), where op transposes or not.
@@ -27,6 +27,28 @@ impl MatMul {
     }
 }
 
+impl MatMul {
+    /// For drivers that run on CPU cores, see `docs/kernels-cpu.md`.
+    fn from_registers(&self, [m, n, k]: [usize; 3], context: &KernelContext) -> Kernel {
+        let (lanes, subgroups) = context.lanes();
+        let (rows, columns) = (if m * n * k >= 1 << 24 { 32 } else { 16 }, 4);
+        let along_a = if self.transpose_a { m } else { k };
+        let along_b = if self.transpose_b { k } else { n };
+        let vector = |extent: usize| if extent.is_multiple_of(4) { 4u32 } else { 1 };
+        let tiles = n.div_ceil(columns * lanes);
+        let groups = m.div_ceil(rows) * tiles;
+        Kernel::new("ops/matmul/registers")
+            .variable("rows", rows)
+            .variable("cols", columns)
+            .variable("vec_a", vector(along_a))
+            .variable("vec_b", vector(along_b))
+            .variable("lanes", lanes)
+            .variable("subgroups", subgroups)
+            .parameters([m, n, k, tiles, groups])
+            .workgroups(groups)
+    }
+}
+
 impl Operator for MatMul {
     fn name(&self) -> &'static str {
         "matrix product"
@@ -43,8 +65,11 @@ impl Operator for MatMul {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
-        let kernel = Gemm::new(m, n, k)
-            .kernel("ops/matmul/matmul", context.set)
+        let kernel = match context.set {
+            KernelSet::Registers => self.from_registers([m, n, k], context),
+            KernelSet::Naive | KernelSet::Tiles => Gemm::new(m, n, k).kernel("ops/matmul/matmul", context.set),
+        };
+        let kernel = kernel
             .variable("transpose_a", self.transpose_a)
             .variable("transpose_b", self.transpose_b)
             .inputs([0, 1])

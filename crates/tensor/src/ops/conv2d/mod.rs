@@ -1,6 +1,8 @@
 //! Two-dimensional convolution (cross-correlation), N×C×H×W with weights K×C×R×S, as implicit matrix products: no
 //! rearranged copy of the input is ever made.
 
+mod direct;
+
 use super::gemm::Gemm;
 use super::{Binding, Kernel, KernelContext, KernelSet, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
@@ -107,6 +109,9 @@ impl Operator for Conv2d {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let e = self.extents(&context.inputs[0].shape, &context.inputs[1].shape).expect("checked by outputs");
+        if let Some(kernel) = direct::forward(self, &e, context) {
+            return vec![kernel];
+        }
         let gemm = Gemm::new(e.filters, e.samples * e.output_pixels(), e.channels * e.taps());
         let kernel = gemm.kernel("ops/conv2d/forward", context.set).parameters(self.parameters(&e));
         vec![kernel.inputs([0, 1]).outputs([0])]
@@ -149,6 +154,9 @@ impl Operator for Conv2dInputGradient {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let e = self.convolution.extents(&self.input, &context.inputs[0].shape).expect("checked forward");
+        if let Some(kernel) = direct::input_gradient(&self.convolution, &e, context) {
+            return vec![kernel];
+        }
         let gemm = Gemm::new(e.channels, e.samples * e.input[0] * e.input[1], e.filters * e.taps());
         let kernel = gemm.kernel("ops/conv2d/input_gradient", context.set).parameters(self.convolution.parameters(&e));
         vec![kernel.inputs([0, 1]).outputs([0])]
@@ -156,18 +164,22 @@ impl Operator for Conv2dInputGradient {
 }
 
 impl Conv2dWeightGradient {
-    fn extents(&self, context: &KernelContext) -> Extents {
-        self.convolution.extents(&context.inputs[0].shape, &self.weights).expect("checked forward")
-    }
-
-    /// The depth is N·OH·OW: long, while the product itself is small. It is cut until a GPU is full.
-    fn gemm(&self, e: &Extents, set: KernelSet) -> Gemm {
-        let workgroups = match set {
+    /// The kernel that makes the gradient or partial sums of it, and how many it makes.
+    fn product(&self, context: &KernelContext) -> (Kernel, usize) {
+        let e = self.convolution.extents(&context.inputs[0].shape, &self.weights).expect("checked forward");
+        if let Some(direct) = direct::weight_gradient(&self.convolution, &e, context) {
+            return direct;
+        }
+        // The depth is N·OH·OW: long, while the product itself is small. It is cut until a GPU is full.
+        let workgroups = match context.set {
             KernelSet::Naive => 1,
             KernelSet::Tiles => 256,
             KernelSet::Registers => 32,
         };
-        Gemm::new(e.filters, e.channels * e.taps(), e.samples * e.output_pixels()).in_parts(set, workgroups, 256)
+        let gemm = Gemm::new(e.filters, e.channels * e.taps(), e.samples * e.output_pixels());
+        let gemm = gemm.in_parts(context.set, workgroups, 256);
+        let kernel = gemm.kernel("ops/conv2d/weight_gradient", context.set);
+        (kernel.parameters(self.convolution.parameters(&e)).inputs([0, 1]), gemm.parts)
     }
 }
 
@@ -185,21 +197,17 @@ impl Operator for Conv2dWeightGradient {
     }
 
     fn scratch(&self, context: &KernelContext) -> Vec<usize> {
-        let gemm = self.gemm(&self.extents(context), context.set);
-        if gemm.parts == 1 { vec![] } else { vec![gemm.parts * gemm.rows * gemm.columns] }
+        match self.product(context) {
+            (_, 1) => vec![],
+            (_, parts) => vec![parts * self.weights.elements()],
+        }
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let e = self.extents(context);
-        let gemm = self.gemm(&e, context.set);
-        let product = gemm
-            .kernel("ops/conv2d/weight_gradient", context.set)
-            .parameters(self.convolution.parameters(&e))
-            .inputs([0, 1]);
-        if gemm.parts == 1 {
-            return vec![product.outputs([0])];
+        match self.product(context) {
+            (kernel, 1) => vec![kernel.outputs([0])],
+            (kernel, parts) => vec![kernel.bind(Binding::Scratch(0)), sum_parts(parts, self.weights.elements())],
         }
-        vec![product.bind(Binding::Scratch(0)), sum_parts(gemm.parts, gemm.rows * gemm.columns)]
     }
 }
 
