@@ -119,6 +119,14 @@ impl Graph {
         result
     }
 
+    /// Adds nodes or values under no name, wherever the present scope is.
+    pub(crate) fn at_root<T>(&mut self, add: impl FnOnce(&mut Self) -> T) -> T {
+        let scope = std::mem::take(&mut self.scope);
+        let result = add(self);
+        self.scope = scope;
+        result
+    }
+
     /// The dotted path of the present scope.
     pub fn layer(&self) -> String {
         self.scope.join(".")
@@ -189,12 +197,7 @@ impl Graph {
         let known = self.ids().find(|(_, v)| v.kind == Kind::Input && v.name == CONTROL);
         match known {
             Some((id, _)) => id,
-            None => {
-                let scope = std::mem::take(&mut self.scope);
-                let id = self.input(CONTROL, [4], Element::U32);
-                self.scope = scope;
-                id
-            }
+            None => self.at_root(|graph| graph.input(CONTROL, [4], Element::U32)),
         }
     }
 

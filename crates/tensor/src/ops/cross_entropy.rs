@@ -25,7 +25,10 @@ impl Graph {
     pub fn status(&mut self) -> Result<ValueId, GraphError> {
         match self.find(STATUS) {
             Some(status) => Ok(status),
-            None => self.persistent(STATUS, Kind::Statistic, [4], Element::U32, Init::Constant(0.0)),
+            // Loss and optimisers must find the same one.
+            None => {
+                self.at_root(|graph| graph.persistent(STATUS, Kind::Statistic, [4], Element::U32, Init::Constant(0.0)))
+            }
         }
     }
 
