@@ -1,19 +1,29 @@
 // x̂ = mean of the block + m + q·s, see crates/tensor/src/codec/frequency_split.rs.
-// Variables: bits. Dispatch: one invocation of 64 for each word of codes.
-struct Params {
+// Variables: bits, vector (rows and blocks are whole vectors), tiles.
+// Dispatch: with tiles one invocation of 64 for each word of codes, without one invocation of 8 for each plane.
 {% include "codec/frequency_split/params.wgsl" %}
-}
+
+{% include "parts/lane.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> words: array<u32>;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> x: array<Lane>;
 
 {% include "parts/grid.wgsl" %}
 
 {% include "parts/bf16.wgsl" %}
 
-const PER_WORD = {{ 32 // bits }}u;
+// STEP elements from their codes, which start at bit 0.
+fn decoded(codes: u32, mean: f32, m: f32, s: f32) -> Lane {
+{% if vector %}
+    let q = (vec4(codes) >> vec4({{ 0 * bits }}u, {{ 1 * bits }}u, {{ 2 * bits }}u, {{ 3 * bits }}u)) & vec4(LEVELS);
+    return mean + (m + vec4<f32>(q) * s);
+{% else %}
+    return mean + (m + f32(codes & LEVELS) * s);
+{% endif %}
+}
 
+{% if tiles %}
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -30,11 +40,50 @@ fn main(
     let elements = p.height * p.width;
     let m = bf16_value(words[base]);
     let s = bf16_value(words[base] >> 16u);
-    var codes = words[base + p.head + word];
-    for (var i = word * PER_WORD; i < min((word + 1u) * PER_WORD, elements); i++) {
-        let block = (i / p.width / p.block) * p.across + (i % p.width) / p.block;
-        let mean = bf16_value(words[base + 1u + block / 2u] >> (16u * (block % 2u)));
-        x[plane * elements + i] = mean + (m + f32(codes & {{ 2 ** bits - 1 }}u) * s);
-        codes >>= {{ bits }}u;
+    let codes = words[base + p.head + word];
+    for (var j = 0u; j < min(PER_WORD, elements - word * PER_WORD); j += STEP) {
+        let i = word * PER_WORD + j;
+        x[(plane * elements + i) / STEP] = decoded(codes >> ({{ bits }}u * j), mean_of(base, block_of(i)), m, s);
     }
 }
+{% else %}
+@compute @workgroup_size(8)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let plane = group_index(group, groups) * 8u + lane;
+    if plane >= p.planes {
+        return;
+    }
+    let base = plane * (p.head + p.codes);
+    let m = bf16_value(words[base]);
+    let s = bf16_value(words[base] >> 16u);
+    // Row by row, so that no index has to be divided.
+    var at = plane * p.height * p.width / STEP;
+    var word = base + p.head;
+    var codes = 0u;
+    var left = 0u;
+    for (var y = 0u; y < p.height; y++) {
+        var block = (y / p.block) * p.across;
+        for (var x0 = 0u; x0 < p.width; x0 += p.block) {
+            let mean = mean_of(base, block);
+            for (var column = x0; column < min(x0 + p.block, p.width); column += STEP) {
+                if left == 0u {
+                    codes = words[word];
+                    word++;
+                    left = 32u;
+                }
+                x[at] = decoded(codes, mean, m, s);
+                at++;
+                left -= STEP_BITS;
+{% if bits * step < 32 %}
+                codes >>= STEP_BITS;
+{% endif %}
+            }
+            block++;
+        }
+    }
+}
+{% endif %}

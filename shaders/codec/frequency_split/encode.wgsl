@@ -1,14 +1,14 @@
 // The frequency split of DIVISION (arXiv 2208.04187), see crates/tensor/src/codec/frequency_split.rs for layout and
 // promise: means of B×B blocks in bf16; h = x − mean in Q = {{ bits }} bits, q = ⌊(h − m)/s + u⌋, stochastically rounded.
 // m is rounded down and s up in bf16, so that m ≤ h ≤ m + s·(2^Q − 1). A plane that is not finite gets NaN for m and s.
-// Variables: bits, tiles. Dispatch: with tiles one workgroup of 64 for each plane, without one invocation of 8.
-struct Params {
+// Variables: bits, vector (rows and blocks are whole vectors), tiles.
+// Dispatch: with tiles one workgroup of 64 for each plane, without one invocation of 8.
 {% include "codec/frequency_split/params.wgsl" %}
-    stream: u32,
-}
+
+{% include "parts/lane.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
 @group(0) @binding(2) var<storage, read_write> control: array<u32>;
 @group(0) @binding(3) var<storage, read_write> words: array<u32>;
 
@@ -20,137 +20,185 @@ struct Params {
 
 {% include "parts/bf16.wgsl" %}
 
-const LEVELS = {{ 2 ** bits - 1 }}.0;
-const PER_WORD = {{ 32 // bits }}u;
+// The extremes of some rests, and whether all of them are finite.
+struct Extent {
+    low: f32,
+    high: f32,
+    finite: bool,
+}
 
-fn mean_of_block(plane: u32, block: u32) -> f32 {
+fn join(a: Extent, b: Extent) -> Extent {
+    return Extent(min(a.low, b.low), max(a.high, b.high), a.finite && b.finite);
+}
+
+// Stores nothing; gives the rounded mean of a block, and the extremes of its rests in one pass: rounding is monotonic, so
+// the extremes of x − mean are the extremes of x, minus the mean.
+fn look(plane: u32, block: u32, mean: ptr<function, u32>) -> Extent {
     let y0 = (block / p.across) * p.block;
     let x0 = (block % p.across) * p.block;
     let y1 = min(y0 + p.block, p.height);
     let x1 = min(x0 + p.block, p.width);
-    var sum = 0.0;
+    var sum = Lane();
+    var low = Lane({{ "vec4(" if vector else "" }}3.4e38{{ ")" if vector else "" }});
+    var high = -low;
     for (var y = y0; y < y1; y++) {
-        let row = (plane * p.height + y) * p.width;
-        for (var column = x0; column < x1; column++) {
-            sum += x[row + column];
+        let row = (plane * p.height + y) * p.width / STEP;
+        for (var column = x0 / STEP; column < x1 / STEP; column++) {
+            let value = x[row + column];
+            sum += value;
+            low = min(low, value);
+            high = max(high, value);
         }
     }
-    return sum / f32((y1 - y0) * (x1 - x0));
+    let total = across(sum);
+    // One odd element makes the sum odd.
+    let finite = is_finite(total);
+    *mean = bf16_nearest(total / f32((y1 - y0) * (x1 - x0)));
+    let center = bf16_value(*mean);
+{% if vector %}
+    return Extent(min(min(low.x, low.y), min(low.z, low.w)) - center, max(max(high.x, high.y), max(high.z, high.w)) - center, finite);
+{% else %}
+    return Extent(low - center, high - center, finite);
+{% endif %}
 }
 
-// Element i of a plane without the mean of its block.
-fn rest(plane: u32, base: u32, i: u32) -> f32 {
-    let block = (i / p.width / p.block) * p.across + (i % p.width) / p.block;
-    let pair = words[base + 1u + block / 2u];
-    return x[plane * p.height * p.width + i] - bf16_value(pair >> (16u * (block % 2u)));
-}
-
-// One word of means.
-fn put_means(plane: u32, base: u32, pair: u32, blocks: u32) {
-    var packed = bf16_nearest(mean_of_block(plane, 2u * pair));
+// Writes one word of means; gives the extremes of both blocks.
+fn put_means(plane: u32, base: u32, pair: u32, blocks: u32) -> Extent {
+    var mean = 0u;
+    var extent = look(plane, 2u * pair, &mean);
+    var packed = mean;
     if 2u * pair + 1u < blocks {
-        packed |= bf16_nearest(mean_of_block(plane, 2u * pair + 1u)) << 16u;
+        extent = join(extent, look(plane, 2u * pair + 1u, &mean));
+        packed |= mean << 16u;
     }
     words[base + 1u + pair] = packed;
+    return extent;
 }
 
 // The range of the rests, outwards in bf16: m in the low half, s in the high half.
-fn range_of(low: f32, high: f32) -> u32 {
-    if !is_finite(low) || !is_finite(high) {
+fn range_of(extent: Extent) -> u32 {
+    if !extent.finite || !is_finite(extent.low) || !is_finite(extent.high) {
         return 0x7fc07fc0u;
     }
-    let m = bf16_down(low);
-    // A little more than the width, so that division and product may round either way.
-    let width = (high - bf16_value(m)) * (1.0 + 1e-6);
-    return m | (bf16_up(width / LEVELS) << 16u);
+    let m = bf16_down(extent.low);
+    // A little more than the width, so that quotient and product may round either way.
+    let width = (extent.high - bf16_value(m)) * (1.0 + 1e-6);
+    return m | (bf16_up(width / f32(LEVELS)) << 16u);
 }
 
-// One word of codes.
-fn put_codes(plane: u32, base: u32, word: u32, key: u32) {
-    let range = words[base];
-    let m = bf16_value(range);
+// The codes of STEP elements from element i of a plane on, packed from bit 0.
+fn codes_of(value: Lane, mean: f32, m: f32, scale: f32, counter: u32) -> u32 {
+{% if vector %}
+    let u = vec4(unit(hash(counter)), unit(hash(counter + 1u)), unit(hash(counter + 2u)), unit(hash(counter + 3u)));
+    let q = vec4<u32>(clamp(floor(((value - mean) - m) * scale + u), vec4(0.0), vec4(f32(LEVELS))));
+    return q.x | (q.y << {{ bits }}u) | (q.z << {{ 2 * bits }}u) | (q.w << {{ 3 * bits }}u);
+{% else %}
+    return u32(clamp(floor(((value - mean) - m) * scale + unit(hash(counter))), 0.0, f32(LEVELS)));
+{% endif %}
+}
+
+// 1/s, or 0 where there is nothing to tell apart.
+fn scale_of(range: u32) -> f32 {
     let s = bf16_value(range >> 16u);
-    let elements = p.height * p.width;
-    var packed = 0u;
-    if is_finite(s) && s > 0.0 {
-        for (var j = 0u; j < min(PER_WORD, elements - word * PER_WORD); j++) {
-            let i = word * PER_WORD + j;
-            let u = unit(hash(key + plane * elements + i));
-            let q = clamp(floor((rest(plane, base, i) - m) / s + u), 0.0, LEVELS);
-            packed |= u32(q) << ({{ bits }}u * j);
-        }
-    }
-    words[base + p.head + word] = packed;
+    return select(0.0, 1.0 / s, is_finite(s) && s > 0.0);
 }
 
 {% if tiles %}
-var<workgroup> lows: array<f32, 64>;
-var<workgroup> highs: array<f32, 64>;
-var<workgroup> broken: array<u32, 64>;
-{% endif %}
+var<workgroup> extents: array<Extent, 64>;
 
-@compute @workgroup_size({{ 64 if tiles else 8 }})
+@compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-{% set step = "64u" if tiles else "1u" %}
-{% set start = "lane" if tiles else "0u" %}
-    let plane = group_index(group, groups){{ "" if tiles else " * 8u + lane" }};
-{% if tiles %}
+    let plane = group_index(group, groups);
     let here = plane < p.planes;
-{% else %}
-    if plane >= p.planes {
-        return;
-    }
-    let here = true;
-{% endif %}
     let base = plane * (p.head + p.codes);
     let elements = p.height * p.width;
     let blocks = p.across * ((p.height + p.block - 1u) / p.block);
     let key = hash(hash(hash(p.stream) ^ control[1]) ^ control[0]);
+    var extent = Extent(3.4e38, -3.4e38, true);
     if here {
-        for (var pair = {{ start }}; pair < (blocks + 1u) / 2u; pair += {{ step }}) {
-            put_means(plane, base, pair, blocks);
+        for (var pair = lane; pair < (blocks + 1u) / 2u; pair += 64u) {
+            extent = join(extent, put_means(plane, base, pair, blocks));
         }
     }
-{% if tiles %}
-    storageBarrier();
-{% endif %}
-    var low = 3.4e38;
-    var high = -3.4e38;
-    var odd = 0u;
-    if here {
-        for (var i = {{ start }}; i < elements; i += {{ step }}) {
-            let h = rest(plane, base, i);
-            low = min(low, h);
-            high = max(high, h);
-            odd |= select(1u, 0u, is_finite(h));
-        }
-    }
-{% if tiles %}
-    lows[lane] = low;
-    highs[lane] = high;
-    broken[lane] = odd;
+    extents[lane] = extent;
     for (var width = 32u; width > 0u; width >>= 1u) {
         workgroupBarrier();
         if lane < width {
-            lows[lane] = min(lows[lane], lows[lane + width]);
-            highs[lane] = max(highs[lane], highs[lane + width]);
-            broken[lane] |= broken[lane + width];
+            extents[lane] = join(extents[lane], extents[lane + width]);
         }
     }
     if lane == 0u && here {
-        words[base] = select(range_of(lows[0], highs[0]), 0x7fc07fc0u, broken[0] != 0u);
+        words[base] = range_of(extents[0]);
     }
+    // Means and range are read by all invocations of the workgroup.
     storageBarrier();
-{% else %}
-    words[base] = select(range_of(low, high), 0x7fc07fc0u, odd != 0u);
-{% endif %}
     if here {
-        for (var word = {{ start }}; word < p.codes; word += {{ step }}) {
-            put_codes(plane, base, word, key);
+        let m = bf16_value(words[base]);
+        let scale = scale_of(words[base]);
+        for (var word = lane; word < p.codes; word += 64u) {
+            var packed = 0u;
+            for (var j = 0u; j < min(PER_WORD, elements - word * PER_WORD); j += STEP) {
+                let i = word * PER_WORD + j;
+                let value = x[(plane * elements + i) / STEP];
+                let mean = mean_of(base, block_of(i));
+                packed |= codes_of(value, mean, m, scale, key + plane * elements + i) << ({{ bits }}u * j);
+            }
+            words[base + p.head + word] = packed;
         }
     }
 }
+{% else %}
+@compute @workgroup_size(8)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let plane = group_index(group, groups) * 8u + lane;
+    if plane >= p.planes {
+        return;
+    }
+    let base = plane * (p.head + p.codes);
+    let blocks = p.across * ((p.height + p.block - 1u) / p.block);
+    var extent = Extent(3.4e38, -3.4e38, true);
+    for (var pair = 0u; pair < (blocks + 1u) / 2u; pair++) {
+        extent = join(extent, put_means(plane, base, pair, blocks));
+    }
+    let range = range_of(extent);
+    words[base] = range;
+    let m = bf16_value(range);
+    let scale = scale_of(range);
+    // Row by row, so that no index has to be divided.
+    var counter = hash(hash(hash(p.stream) ^ control[1]) ^ control[0]) + plane * p.height * p.width;
+    var at = plane * p.height * p.width / STEP;
+    var word = base + p.head;
+    var packed = 0u;
+    var filled = 0u;
+    for (var y = 0u; y < p.height; y++) {
+        var block = (y / p.block) * p.across;
+        for (var x0 = 0u; x0 < p.width; x0 += p.block) {
+            let mean = mean_of(base, block);
+            for (var column = x0; column < min(x0 + p.block, p.width); column += STEP) {
+                packed |= codes_of(x[at], mean, m, scale, counter) << filled;
+                filled += STEP_BITS;
+                if filled == 32u {
+                    words[word] = packed;
+                    word++;
+                    packed = 0u;
+                    filled = 0u;
+                }
+                at++;
+                counter += STEP;
+            }
+            block++;
+        }
+    }
+    if filled > 0u {
+        words[word] = packed;
+    }
+}
+{% endif %}

@@ -62,19 +62,20 @@ impl FrequencySplit {
         want((2..=64).contains(&self.block), "block must lie between 2 and 64")
     }
 
-    fn kernel(&self, shader: &'static str, shape: &Shape) -> Kernel {
+    /// A kernel of either direction: CPU-backed drivers get one invocation per plane, which walks along the rows without
+    /// dividing indices; for GPUs the caller says how many workgroups.
+    fn kernel(&self, shader: &'static str, shape: &Shape, set: KernelSet, stream: u32) -> Kernel {
         let [n, c, h, w] = shape.nchw().expect("the codec takes only N×C×H×W");
         let [range, means, codes] = self.plane_words(h, w);
         let [_, across] = self.blocks(h, w);
-        Kernel::new(shader).variable("bits", self.bits).parameters([
-            n * c,
-            h,
-            w,
-            self.block,
-            across,
-            range + means,
-            codes,
-        ])
+        let tiles = set == KernelSet::Tiles;
+        let kernel = Kernel::new(shader)
+            .variable("bits", self.bits)
+            .variable("vector", w.is_multiple_of(4) && self.block.is_multiple_of(4))
+            .variable("tiles", tiles)
+            .parameters([n * c, h, w, self.block, across, range + means, codes])
+            .parameter(stream);
+        if tiles { kernel } else { kernel.invocations(n * c, 8) }
     }
 }
 
@@ -119,21 +120,15 @@ impl Operator for Encode {
         Ok(vec![Output::words("frequency_split", words)])
     }
 
-    /// CPU-backed drivers: one invocation per plane. GPUs: one workgroup per plane.
+    /// On GPUs one workgroup per plane.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let shape = &context.inputs[0].shape;
         let [n, c, ..] = shape.nchw().expect("checked by outputs");
-        let tiles = context.set == KernelSet::Tiles;
         // The key of the random numbers: two values must not draw the same ones.
         let stream = context.outputs[0].name.bytes().fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)));
-        let kernel = self
-            .0
-            .kernel("codec/frequency_split/encode", shape)
-            .variable("tiles", tiles)
-            .parameter(stream)
-            .inputs([0, 1])
-            .outputs([0]);
-        vec![if tiles { kernel.workgroups(n * c) } else { kernel.invocations(n * c, 8) }]
+        let kernel = self.0.kernel("codec/frequency_split/encode", shape, context.set, stream);
+        let kernel = if context.set == KernelSet::Tiles { kernel.workgroups(n * c) } else { kernel };
+        vec![kernel.inputs([0, 1]).outputs([0])]
     }
 }
 
@@ -146,11 +141,12 @@ impl Operator for Decode {
         Ok(vec![Output::new("decoded", self.shape.clone())])
     }
 
-    /// One invocation per word of codes.
-    fn kernels(&self, _context: &KernelContext) -> Vec<Kernel> {
+    /// On GPUs one invocation per word of codes.
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [n, c, h, w] = self.shape.nchw().expect("the codec takes only N×C×H×W");
         let [_, _, codes] = self.codec.plane_words(h, w);
-        let kernel = self.codec.kernel("codec/frequency_split/decode", &self.shape).inputs([0]).outputs([0]);
-        vec![kernel.invocations(n * c * codes, 64)]
+        let kernel = self.codec.kernel("codec/frequency_split/decode", &self.shape, context.set, 0);
+        let kernel = if context.set == KernelSet::Tiles { kernel.invocations(n * c * codes, 64) } else { kernel };
+        vec![kernel.inputs([0]).outputs([0])]
     }
 }

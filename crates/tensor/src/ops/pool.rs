@@ -1,6 +1,6 @@
 //! Pooling. Max pooling keeps where in its window each maximum was, average pooling keeps nothing.
 
-use super::{Kernel, KernelContext, Operator, Output, kernel, want};
+use super::{Kernel, KernelContext, KernelSet, Operator, Output, kernel, want};
 use crate::codec::window_index;
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
 
@@ -98,12 +98,18 @@ impl Operator for MaxPoolGradient {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let elements = self.input.elements();
-        let kernel = Kernel::new("ops/pool/max_gradient")
-            .variable("bits", self.pool.bits())
-            .parameter(elements)
-            .parameters(self.pool.parameters(&self.input, &context.inputs[0].shape))
-            .invocations(elements, 64);
+        let pool = &self.pool;
+        let parameters = pool.parameters(&self.input, &context.inputs[0].shape);
+        let apart = (0..2).all(|axis| pool.stride[axis] >= pool.kernel[axis] && pool.padding[axis] == 0);
+        let kernel = if apart && context.set != KernelSet::Naive {
+            let bands_per_plane = self.input[2].div_ceil(pool.stride[0]);
+            let bands = self.input[0] * self.input[1] * bands_per_plane;
+            Kernel::new("ops/pool/max_gradient_apart").parameters([bands, bands_per_plane]).invocations(bands, 8)
+        } else {
+            let elements = self.input.elements();
+            Kernel::new("ops/pool/max_gradient").parameter(elements).invocations(elements, 64)
+        };
+        let kernel = kernel.variable("bits", pool.bits()).parameters(parameters);
         vec![kernel.inputs([0, 1]).outputs([0])]
     }
 }
