@@ -7,55 +7,50 @@ use std::path::Path;
 
 /// A setting that cannot be used: what, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ConfigError {
+#[error("{}", .0.message)]
+pub struct ConfigError(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     message: String,
     help: Option<String>,
-    label: String,
-    source_code: Option<NamedSource<String>>,
-    span: (usize, usize),
+    place: Option<(NamedSource<String>, LabeledSpan)>,
 }
 
 impl ConfigError {
     /// About a place in a text.
     pub(super) fn at(place: &Place, message: impl Into<String>, label: impl Into<String>) -> Self {
         let source = NamedSource::new(&place.text.name, place.text.content.clone());
-        Self {
-            message: message.into(),
-            help: None,
-            label: label.into(),
-            source_code: Some(source),
-            span: (place.span.start, place.span.len()),
-        }
+        let label = LabeledSpan::new(Some(label.into()), place.span.start, place.span.len());
+        Self(Box::new(Parts { message: message.into(), help: None, place: Some((source, label)) }))
     }
 
     /// A file that cannot be read.
     pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         let help = "the first argument is the path of a TOML file, for example configs/quickstart.toml";
         let message = format!("cannot read the config {}: {error}", path.display());
-        Self { message, help: Some(help.to_owned()), label: String::new(), source_code: None, span: (0, 0) }
+        Self(Box::new(Parts { message, help: Some(help.to_owned()), place: None }))
     }
 
     /// With a hint.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.0.help = Some(help.into());
         self
     }
 }
 
 impl Diagnostic for ConfigError {
     fn help(&self) -> Option<Box<dyn Display + '_>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
+        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source_code.as_ref().map(|source| source as &dyn SourceCode)
+        self.0.place.as_ref().map(|(source, _)| source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        self.source_code.as_ref()?;
-        let label = LabeledSpan::new(Some(self.label.clone()), self.span.0, self.span.1);
-        Some(Box::new(std::iter::once(label)))
+        let (_, label) = self.0.place.as_ref()?;
+        Some(Box::new(std::iter::once(label.clone())))
     }
 }
 

@@ -7,7 +7,7 @@ mod units;
 
 pub use units::{bytes, count};
 
-use comfy_table::{CellAlignment, ContentLineStyle, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 
 /// A table for a terminal or a pipe. Columns from `numbers_from` on hold numbers and stand to the right.
 fn table(header: &[&str], numbers_from: usize) -> Table {
@@ -15,6 +15,8 @@ fn table(header: &[&str], numbers_from: usize) -> Table {
     let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
     let mut table = Table::new();
     table.load_style(style.header_lines(ContentLineStyle::none())).set_header(header.iter().copied());
+    // Cells wrap on a narrow terminal; in a pipe nothing does.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((if index == 0 { 0 } else { 1 }, 1));
         if index >= numbers_from {
