@@ -49,7 +49,6 @@ fn convolve(t: &[Tensor], stride: [usize; 2], padding: [usize; 2]) -> Tensor {
     })
 }
 
-/// A convolution comes first in this process: Mesa 22.3 returned zeros to a peer there.
 #[test]
 fn convolution() {
     // samples, channels, input, filters, kernel, stride, padding

@@ -114,7 +114,12 @@ impl Gpu {
 
     /// Waits until the device has done everything that was submitted.
     pub(crate) fn wait(&self) -> Result<(), GpuError> {
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.wait_for(None)
+    }
+
+    /// Waits until the device has done this submission and those before it, or everything.
+    pub(crate) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), GpuError> {
+        let polled = self.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
         self.check(0)?;
         polled.map(|_| ()).map_err(|error| GpuError::Lost(error.to_string()))
     }

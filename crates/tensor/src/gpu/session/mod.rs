@@ -3,20 +3,17 @@
 //! Everything is made once. A step fills an upload buffer, records the same dispatches again, and submits once; its
 //! metrics come back some steps later, so nothing on the way waits for the host.
 
+mod inspect;
+mod recorded;
+mod staging;
+
 use super::{Gpu, GpuError};
-use crate::gpu::shader::Variant;
 use crate::graph::{Init, ValueId};
 use crate::plan::{Plan, READBACKS_IN_FLIGHT, Region, UPLOADS_IN_FLIGHT};
+use recorded::{Recorded, record};
+use staging::Staging;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-
-struct Recorded {
-    pipeline: Rc<wgpu::ComputePipeline>,
-    bind_group: wgpu::BindGroup,
-    grid: [u32; 2],
-    node: usize,
-}
 
 /// What a step reports.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,45 +33,11 @@ impl StepMetrics {
     }
 }
 
-struct Staging {
-    buffer: wgpu::Buffer,
-    ready: Receiver<Result<(), wgpu::BufferAsyncError>>,
-    notify: Sender<Result<(), wgpu::BufferAsyncError>>,
-}
-
-impl Staging {
-    fn new(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages, mapped: bool) -> Self {
-        let (notify, ready) = channel();
-        let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size,
-            usage,
-            mapped_at_creation: mapped,
-        });
-        if mapped {
-            // The receiver lives as long as the sender: both are in `self`.
-            let _ = notify.send(Ok(()));
-        }
-        Self { buffer, ready, notify }
-    }
-
-    fn map(&self, mode: wgpu::MapMode) {
-        let notify = self.notify.clone();
-        self.buffer.slice(..).map_async(mode, move |result| {
-            let _ = notify.send(result);
-        });
-    }
-
-    /// Waits until the buffer is mapped; by then the work that used it is done.
-    fn wait(&self, gpu: &Gpu) -> Result<(), GpuError> {
-        gpu.poll()?;
-        loop {
-            match self.ready.try_recv() {
-                Ok(result) => return result.map_err(|e| GpuError::Lost(e.to_string())),
-                Err(_) => gpu.wait()?,
-            }
-        }
-    }
+/// A step whose metrics have not been collected yet.
+struct InFlight {
+    plan: usize,
+    step: u64,
+    readback: usize,
 }
 
 /// Plans over one set of buffers.
@@ -86,7 +49,9 @@ pub struct Session {
     transient: Vec<wgpu::Buffer>,
     uploads: Vec<Staging>,
     readbacks: Vec<Staging>,
-    in_flight: VecDeque<(usize, u64)>,
+    upload_turn: usize,
+    readback_turn: usize,
+    in_flight: VecDeque<InFlight>,
     steps: u64,
     bytes: u64,
 }
@@ -149,6 +114,8 @@ impl Session {
             transient,
             uploads,
             readbacks,
+            upload_turn: 0,
+            readback_turn: 0,
             in_flight: VecDeque::new(),
             steps: 0,
             bytes,
@@ -229,30 +196,6 @@ impl Session {
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
-    /// Reads any value of a plan as words. A transient value holds what its step left there only until its memory is
-    /// used again.
-    ///
-    /// # Errors
-    /// What befell the device.
-    pub fn read_value(&self, plan: usize, id: ValueId) -> Result<Vec<u32>, GpuError> {
-        let name = &self.plans[plan].graph.value(id).name;
-        let (region, place) = self.plans[plan].place(id).ok_or_else(|| GpuError::NoSuchValue(name.clone()))?;
-        let source = self.buffer(region, place.page);
-        let staging = Staging::new(
-            &self.gpu,
-            "read",
-            place.size,
-            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            false,
-        );
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(source, place.offset, &staging.buffer, 0, place.size);
-        self.gpu.queue.submit([encoder.finish()]);
-        staging.map(wgpu::MapMode::Read);
-        staging.wait(&self.gpu)?;
-        read_words(&staging.buffer, place.size)
-    }
-
     fn buffer(&self, region: Region, page: usize) -> &wgpu::Buffer {
         match region {
             Region::Persistent => &self.persistent[page],
@@ -266,9 +209,9 @@ impl Session {
     /// # Errors
     /// [`GpuError::WrongSize`] for an upload, or what befell the device.
     pub fn step(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<Vec<StepMetrics>, GpuError> {
-        let mut finished = Vec::new();
         let with_metrics = self.plans[plan].readback_bytes() > 0;
-        if with_metrics && self.in_flight.len() == READBACKS_IN_FLIGHT {
+        let mut finished = Vec::new();
+        if with_metrics && self.in_flight.len() == self.readbacks.len() {
             finished.extend(self.collect_one()?);
         }
         let mut encoder = self.upload(plan, uploads)?;
@@ -278,36 +221,28 @@ impl Session {
                 recorded.dispatch(&mut pass);
             }
         }
-        let readback =
-            &self.readbacks[(self.steps % READBACKS_IN_FLIGHT as u64) as usize % self.readbacks.len().max(1)..];
-        let mut offset = 0;
-        for id in self.plans[plan].metrics() {
-            if let (Some((region, place)), Some(readback)) = (self.plans[plan].place(id), readback.first()) {
-                encoder.copy_buffer_to_buffer(
-                    self.buffer(region, place.page),
-                    place.offset,
-                    &readback.buffer,
-                    offset,
-                    place.size,
-                );
-                offset += place.size;
-            }
-        }
-        self.gpu.queue.submit([encoder.finish()]);
         if with_metrics {
-            if let Some(readback) = readback.first() {
-                readback.map(wgpu::MapMode::Read);
-            }
-            self.in_flight.push_back((plan, self.steps));
+            self.copy_metrics(plan, &mut encoder);
         }
-        self.after_upload(plan);
-        self.steps += 1;
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        if with_metrics {
+            self.readbacks[self.readback_turn].map(wgpu::MapMode::Read, submission.clone());
+            self.in_flight.push_back(InFlight { plan, step: self.steps, readback: self.readback_turn });
+            self.readback_turn = (self.readback_turn + 1) % self.readbacks.len();
+        }
+        self.after_upload(plan, submission);
         self.gpu.poll()?;
         Ok(finished)
     }
 
-    fn upload_slot(&self) -> usize {
-        (self.steps % UPLOADS_IN_FLIGHT as u64) as usize
+    fn copy_metrics(&self, plan: usize, encoder: &mut wgpu::CommandEncoder) {
+        let readback = &self.readbacks[self.readback_turn].buffer;
+        let mut offset = 0;
+        for (region, place) in self.plans[plan].metrics().into_iter().filter_map(|id| self.plans[plan].place(id)) {
+            let source = self.buffer(region, place.page);
+            encoder.copy_buffer_to_buffer(source, place.offset, readback, offset, place.size);
+            offset += place.size;
+        }
     }
 
     fn upload(&self, plan: usize, uploads: &[&[u8]]) -> Result<wgpu::CommandEncoder, GpuError> {
@@ -324,7 +259,7 @@ impl Session {
         if ids.is_empty() {
             return Ok(encoder);
         }
-        let staging = &self.uploads[self.upload_slot()];
+        let staging = &self.uploads[self.upload_turn];
         staging.wait(&self.gpu)?;
         let mut offset = 0;
         {
@@ -347,19 +282,22 @@ impl Session {
         Ok(encoder)
     }
 
-    fn after_upload(&self, plan: usize) {
+    /// The step is on its way: its upload buffer comes back when it is done, and the next step takes another.
+    fn after_upload(&mut self, plan: usize, submission: wgpu::SubmissionIndex) {
         if self.plans[plan].upload_bytes() > 0 {
-            self.uploads[self.upload_slot()].map(wgpu::MapMode::Write);
+            self.uploads[self.upload_turn].map(wgpu::MapMode::Write, submission);
+            self.upload_turn = (self.upload_turn + 1) % self.uploads.len();
         }
+        self.steps += 1;
     }
 
     fn collect_one(&mut self) -> Result<Option<StepMetrics>, GpuError> {
-        let Some((plan, step)) = self.in_flight.pop_front() else {
+        let Some(InFlight { plan, step, readback }) = self.in_flight.pop_front() else {
             return Ok(None);
         };
-        let readback = &self.readbacks[(step % READBACKS_IN_FLIGHT as u64) as usize];
+        let readback = &self.readbacks[readback];
         readback.wait(&self.gpu)?;
-        let words = read_words(&readback.buffer, self.plans[plan].readback_bytes())?;
+        let words = readback.take_words(self.plans[plan].readback_bytes())?;
         Ok(Some(StepMetrics { plan, step, words }))
     }
 
@@ -375,126 +313,4 @@ impl Session {
         self.gpu.wait()?;
         Ok(finished)
     }
-
-    /// Runs a step node by node, waiting for each, and returns the seconds that each node took: for finding out where
-    /// time goes. The sum is more than a step takes, because nothing overlaps.
-    ///
-    /// # Errors
-    /// As [`Session::step`].
-    pub fn time_nodes(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<Vec<f64>, GpuError> {
-        self.begin_slow_step(plan, uploads)?;
-        let mut seconds = Vec::new();
-        for node in 0..self.plans[plan].graph.nodes().len() {
-            let start = std::time::Instant::now();
-            self.run_node(plan, node);
-            self.gpu.wait()?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        Ok(seconds)
-    }
-
-    fn begin_slow_step(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
-        self.finished()?;
-        let encoder = self.upload(plan, uploads)?;
-        self.gpu.queue.submit([encoder.finish()]);
-        self.after_upload(plan);
-        self.steps += 1;
-        self.gpu.wait()
-    }
-
-    fn run_node(&self, plan: usize, node: usize) {
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for recorded in self.recorded[plan].iter().filter(|r| r.node == node) {
-                recorded.dispatch(&mut pass);
-            }
-        }
-        self.gpu.queue.submit([encoder.finish()]);
-    }
-
-    /// Runs a step node by node and hands each node's f32 outputs to `look`: for finding out where a value went wrong.
-    /// Stops when `look` returns `false`.
-    ///
-    /// # Errors
-    /// As [`Session::step`].
-    pub fn step_through(
-        &mut self,
-        plan: usize,
-        uploads: &[&[u8]],
-        mut look: impl FnMut(&str, &[f32]) -> bool,
-    ) -> Result<(), GpuError> {
-        self.begin_slow_step(plan, uploads)?;
-        let graph = &self.plans[plan].graph;
-        for (index, node) in graph.nodes().iter().enumerate() {
-            self.run_node(plan, index);
-            for &output in &node.outputs {
-                let value = graph.value(output);
-                if value.element == crate::graph::Element::F32 {
-                    let words = self.read_value(plan, output)?;
-                    if !look(&value.name, bytemuck::cast_slice(&words)) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        self.gpu.wait()
-    }
-}
-
-impl Recorded {
-    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bind_group, &[]);
-        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
-    }
-}
-
-fn read_words(buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u32>, GpuError> {
-    let words = {
-        let view = buffer.get_mapped_range(..bytes).map_err(|error| GpuError::Refused(error.to_string()))?;
-        bytemuck::pod_collect_to_vec(&view)
-    };
-    buffer.unmap();
-    Ok(words)
-}
-
-fn record(
-    gpu: &Gpu,
-    plan: &Plan,
-    uniforms: &wgpu::Buffer,
-    persistent: &[wgpu::Buffer],
-    transient: &[wgpu::Buffer],
-) -> Result<Vec<Recorded>, GpuError> {
-    let binding = |buffer, offset, size: u64| {
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(size) })
-    };
-    plan.dispatches
-        .iter()
-        .map(|dispatch| {
-            let pipeline = gpu.pipeline(&Variant::of(&dispatch.kernel))?;
-            let mut entries = vec![wgpu::BindGroupEntry {
-                binding: 0,
-                resource: binding(uniforms, dispatch.uniform_offset, crate::plan::ALIGNMENT),
-            }];
-            for (index, (region, place)) in dispatch.places.iter().enumerate() {
-                let buffer = match region {
-                    Region::Persistent => &persistent[place.page],
-                    Region::Transient => &transient[place.page],
-                };
-                // Whole vec4s: blocks are padded to more than that.
-                let size = place.size.next_multiple_of(16);
-                entries.push(wgpu::BindGroupEntry {
-                    binding: index as u32 + 1,
-                    resource: binding(buffer, place.offset, size),
-                });
-            }
-            let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(dispatch.kernel.shader),
-                layout: &pipeline.get_bind_group_layout(0),
-                entries: &entries,
-            });
-            Ok(Recorded { pipeline, bind_group, grid: dispatch.grid, node: dispatch.node })
-        })
-        .collect()
 }

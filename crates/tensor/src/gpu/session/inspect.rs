@@ -1,0 +1,96 @@
+//! Looking into a session, at the price of speed: any value, node by node.
+
+use super::Session;
+use super::staging::Staging;
+use crate::gpu::GpuError;
+use crate::graph::{Element, ValueId};
+
+impl Session {
+    /// Reads any value of a plan as words. A transient value holds what its step left there only until its memory is
+    /// used again.
+    ///
+    /// # Errors
+    /// What befell the device.
+    pub fn read_value(&self, plan: usize, id: ValueId) -> Result<Vec<u32>, GpuError> {
+        let name = &self.plans[plan].graph.value(id).name;
+        let (region, place) = self.plans[plan].place(id).ok_or_else(|| GpuError::NoSuchValue(name.clone()))?;
+        let source = self.buffer(region, place.page);
+        let staging = Staging::new(
+            &self.gpu,
+            "read",
+            place.size,
+            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            false,
+        );
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(source, place.offset, &staging.buffer, 0, place.size);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        staging.map(wgpu::MapMode::Read, submission);
+        staging.wait(&self.gpu)?;
+        staging.take_words(place.size)
+    }
+
+    /// Runs a step node by node, waiting for each, and returns the seconds that each node took: for finding out where
+    /// time goes. The sum is more than a step takes, because nothing overlaps.
+    ///
+    /// # Errors
+    /// As [`Session::step`].
+    pub fn time_nodes(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<Vec<f64>, GpuError> {
+        self.begin_slow_step(plan, uploads)?;
+        let mut seconds = Vec::new();
+        for node in 0..self.plans[plan].graph.nodes().len() {
+            let start = std::time::Instant::now();
+            self.run_node(plan, node);
+            self.gpu.wait()?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Ok(seconds)
+    }
+
+    fn begin_slow_step(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
+        self.finished()?;
+        let encoder = self.upload(plan, uploads)?;
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.after_upload(plan, submission);
+        self.gpu.wait()
+    }
+
+    fn run_node(&self, plan: usize, node: usize) {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for recorded in self.recorded[plan].iter().filter(|r| r.node == node) {
+                recorded.dispatch(&mut pass);
+            }
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    /// Runs a step node by node and hands each node's f32 outputs to `look`: for finding out where a value went wrong.
+    /// Stops when `look` returns `false`.
+    ///
+    /// # Errors
+    /// As [`Session::step`].
+    pub fn step_through(
+        &mut self,
+        plan: usize,
+        uploads: &[&[u8]],
+        mut look: impl FnMut(&str, &[f32]) -> bool,
+    ) -> Result<(), GpuError> {
+        self.begin_slow_step(plan, uploads)?;
+        let graph = &self.plans[plan].graph;
+        for (index, node) in graph.nodes().iter().enumerate() {
+            self.run_node(plan, index);
+            for &output in &node.outputs {
+                let value = graph.value(output);
+                if value.element == Element::F32 {
+                    let words = self.read_value(plan, output)?;
+                    if !look(&value.name, bytemuck::cast_slice(&words)) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        self.gpu.wait()
+    }
+}
