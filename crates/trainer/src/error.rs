@@ -1,7 +1,7 @@
 //! Everything that can keep the program from doing what it was asked, and what to do about it.
 
 use crate::config::{ConfigError, suggest};
-use crate::data::DataError;
+use crate::data::{self, DataError};
 use frugal_model::{ModelError, Net};
 use frugal_tensor::{GpuError, PlanError};
 use miette::{Diagnostic, LabeledSpan, SourceCode};
@@ -98,6 +98,10 @@ impl Error {
             Error::Gpu(GpuError::OutOfMemory { .. }) => {
                 "`frugal plan CONFIG` shows what takes the memory; try a smaller `data.batch`, or another `store.default`"
                     .to_owned()
+            }
+            Error::Data(DataError::Missing { name, folder, .. }) => {
+                let root = folder.parent().filter(|root| *root != data::default_root())?;
+                format!("`data.root` is not the usual one: `frugal data get {name} --root {}`", root.display())
             }
             Error::Model(ModelError::NoSuchNet { name, .. }) => {
                 let nets: Vec<&str> = Net::all().iter().map(|net| net.name).collect();

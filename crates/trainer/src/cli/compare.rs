@@ -45,6 +45,11 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let seeds: Vec<u32> = (0..config.compare.seeds).map(|offset| config.seed.wrapping_add(offset)).collect();
     let data = data::open(&config.data.set, &config.data.root)?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
+    let of = |store: Form, seed: u32| Config { seed, store: Store { default: store }, ..config.clone() };
+    for &store in &config.compare.stores {
+        // All of them before the first run: an hour later would be late to learn that one does not fit.
+        run::plans(&of(store, config.seed), &data, &gpu)?;
+    }
     let folder = Folder::create(options.place.out.as_deref(), &config.name, "compare")?;
     folder.write("config.toml", text.as_bytes())?;
     folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
@@ -56,13 +61,22 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let mut summaries: Vec<Vec<Summary>> = vec![Vec::new(); stores.len()];
     for (round, &seed) in seeds.iter().enumerate() {
         for (position, &store) in stores.iter().enumerate() {
-            let config = Config { seed, store: Store { default: store }, ..config.clone() };
+            let config = of(store, seed);
             let run_folder = folder.inner(&format!("{}-{seed}", store.label()))?;
             run_folder.write("config.toml", text.as_bytes())?;
             let number = round * stores.len() + position + 1;
             let label = format!("[{number}/{total}] {}, seed {seed}", store.label());
-            let job = Job { config: &config, data: &data, gpu: &gpu, folder: &run_folder, label: &label, quiet: false };
-            summaries[position].push(run::train(&job)?);
+            let plans = run::plans(&config, &data, &gpu)?;
+            let job = Job {
+                plans,
+                config: &config,
+                data: &data,
+                gpu: &gpu,
+                folder: &run_folder,
+                label: &label,
+                quiet: false,
+            };
+            summaries[position].push(run::train(job)?);
         }
     }
 

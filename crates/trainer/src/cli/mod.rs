@@ -80,7 +80,7 @@ impl Changes {
 /// Options that say where a run happens and what it leaves.
 #[derive(Debug, Args)]
 struct Where {
-    /// Folder for the results [default: runs/<name>/<time>-<seed>]
+    /// Folder for the results [default: a new one under runs/<name>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Adapter, by number or part of its name (see `frugal devices`)

@@ -28,11 +28,13 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let (config, text) = Config::load(&options.config, &options.changes.overrides())?;
     let data = data::open(&config.data.set, &config.data.root)?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
+    let plans = run::plans(&config, &data, &gpu)?;
     let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
     folder.write("config.toml", text.as_bytes())?;
     eprintln!("{} on {}, into {}", config.name, gpu.adapter().info.name, folder.path().display());
-    let job = Job { config: &config, data: &data, gpu: &gpu, folder: &folder, label: &config.name, quiet: false };
-    let summary = run::train(&job)?;
+    let job =
+        Job { plans, config: &config, data: &data, gpu: &gpu, folder: &folder, label: &config.name, quiet: false };
+    let summary = run::train(job)?;
     print(describe(&summary));
     print(format_args!("results         {}", folder.path().display()));
     Ok(())

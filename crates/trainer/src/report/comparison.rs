@@ -107,11 +107,11 @@ impl Comparison {
 
     /// For a terminal or a pipe.
     pub fn to_text(&self) -> String {
-        let mut table = super::table(&HEADER, 1);
+        let mut table = super::table(&HEADER, 1..HEADER.len());
         for row in &self.stores {
             table.add_row(row.cells());
         }
-        format!("{}\n\n{table}\n\n{}", self.heading(), self.meaning())
+        format!("{}\n\n{}\n\n{}", self.heading(), table.trim_fmt(), self.meaning())
     }
 
     /// `table.md`.

@@ -8,9 +8,10 @@ mod units;
 pub use units::{bytes, count};
 
 use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
+use std::ops::Range;
 
-/// A table for a terminal or a pipe. Columns from `numbers_from` on hold numbers and stand to the right.
-fn table(header: &[&str], numbers_from: usize) -> Table {
+/// A table for a terminal or a pipe. The columns in `numbers` stand to the right.
+fn table(header: &[&str], numbers: Range<usize>) -> Table {
     // The rule under the header is all that is needed.
     let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
     let mut table = Table::new();
@@ -19,7 +20,7 @@ fn table(header: &[&str], numbers_from: usize) -> Table {
     table.set_content_arrangement(ContentArrangement::Dynamic);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((if index == 0 { 0 } else { 1 }, 1));
-        if index >= numbers_from {
+        if numbers.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

@@ -129,8 +129,8 @@ impl fmt::Display for PlanReport {
         writeln!(f, "{net} on {channels}×{height}×{width} images, {classes} classes, batch {batch}")?;
         writeln!(f, "kept for the backward pass: {store}; kernels: {kernels}\n")?;
 
-        let header = ["layer", "output per sample", "kept as", "parameters", "MACs/sample", "kept raw", "kept"];
-        let mut table = super::table(&header, 3);
+        let header = ["layer", "output", "parameters", "MACs", "kept raw", "kept", "kept as"];
+        let mut table = super::table(&header, 2..6);
         let dash = |number: u64, text: String| if number == 0 { "–".to_owned() } else { text };
         for layer in &self.layers {
             let mut forms: Vec<&str> = layer.kept.iter().map(|value| value.form).collect();
@@ -139,17 +139,18 @@ impl fmt::Display for PlanReport {
             table.add_row([
                 layer.name.clone(),
                 extents(layer.output.get(1..).unwrap_or_default()),
-                if forms.is_empty() { "–".to_owned() } else { forms.join(", ") },
                 dash(layer.parameters, count(layer.parameters)),
                 dash(layer.macs_per_sample, count(layer.macs_per_sample)),
                 dash(layer.kept_raw_bytes, bytes(layer.kept_raw_bytes)),
                 dash(layer.kept_bytes, bytes(layer.kept_bytes)),
+                forms.join(", "),
             ]);
         }
         let [raw, kept] = [self.bytes.kept_raw, self.bytes.kept];
         let (parameters, macs) = (count(self.parameters), count(self.macs_per_sample));
-        table.add_row(["all", "", "", &parameters, &macs, &bytes(raw), &bytes(kept)]);
-        writeln!(f, "{table}\n")?;
+        table.add_row(["all", "", &parameters, &macs, &bytes(raw), &bytes(kept)]);
+        writeln!(f, "{}", table.trim_fmt())?;
+        writeln!(f, "output and multiply-adds (MACs) are those of one sample, bytes those of a batch\n")?;
 
         writeln!(f, "memory of a training step")?;
         for (name, number, what) in self.headings() {
@@ -175,10 +176,10 @@ impl PlanReport {
         let b = &self.bytes;
         [
             ("parameters", b.parameters, "with running statistics".into()),
-            ("gradients", b.gradients, "most at once; each is used up by its update".into()),
+            ("gradients", b.gradients, "most that are alive at once".into()),
             ("optimizer", b.optimizer, "its state".into()),
-            ("kept", b.kept, format!("waits for the backward pass; raw it would be {}", bytes(b.kept_raw))),
-            ("scratch", b.scratch, "values in flight, kernels' scratch, padding".into()),
+            ("kept", b.kept, format!("for the backward pass; raw: {}", bytes(b.kept_raw))),
+            ("scratch", b.scratch, "values in flight, padding".into()),
             ("inputs", b.inputs, "batches on their way to the device".into()),
             ("peak", b.peak, "all of it: what the run allocates".into()),
         ]

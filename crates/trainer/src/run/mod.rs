@@ -9,7 +9,7 @@ mod divergence;
 pub mod environment;
 mod epochs;
 pub mod folder;
-pub mod plans;
+mod plans;
 mod progress;
 pub mod record;
 mod schedule;
@@ -36,6 +36,8 @@ use stepper::Stepper;
 
 /// What to run, and where.
 pub struct Job<'a> {
+    /// The plans of the run, see [`plans()`].
+    pub plans: Plans,
     /// All settings.
     pub config: &'a Config,
     /// The data that they name.
@@ -63,14 +65,21 @@ pub fn request(config: &Config, image: [usize; 3], classes: usize) -> Result<Req
     })
 }
 
+/// The plans of a run on an open device: what cannot run is known before anything is written.
+///
+/// # Errors
+/// [`Error::Model`], [`Error::Plan`].
+pub fn plans(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Plans, Error> {
+    Plans::new(&request(config, data.shape, data.classes)?, gpu.plan_options())
+}
+
 /// Trains and leaves everything in the job's folder.
 ///
 /// # Errors
 /// [`Error::Diverged`] if the loss is not finite, [`Error::Plan`], [`Error::Gpu`], [`Error::Io`].
-pub fn train(job: &Job<'_>) -> Result<Summary, Error> {
-    let Job { config, data, gpu, folder, .. } = *job;
+pub fn train(job: Job<'_>) -> Result<Summary, Error> {
+    let Job { plans, config, data, gpu, folder, label, quiet } = job;
     let begin = Instant::now();
-    let plans = Plans::new(&request(config, data.shape, data.classes)?, gpu.plan_options())?;
     let batch = config.data.batch;
     let train = Loader::new(data.train.clone(), LoaderOptions::train(data, batch, config.seed.into()))?;
     let test = Loader::new(data.test.clone(), LoaderOptions::evaluate(data, batch))?;
@@ -78,10 +87,7 @@ pub fn train(job: &Job<'_>) -> Result<Summary, Error> {
     folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
     folder.write_json("environment.json", &Environment::of(gpu))?;
     let steps = train.batches() as u64 * config.train.epochs;
-    let progress = match job.quiet {
-        true => Progress::silent(),
-        false => Progress::new(job.label, config.train.epochs, steps),
-    };
+    let progress = if quiet { Progress::silent() } else { Progress::new(label, config.train.epochs, steps) };
     progress.say("compiling kernels");
 
     let planned = plans.bytes;
