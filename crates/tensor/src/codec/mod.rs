@@ -115,9 +115,10 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
             }
             _ => {
                 replace.insert(view, source);
-                let form = match value.element {
-                    Element::F32 => "raw",
-                    Element::U32 => "window index",
+                // Of the words that a forward pass makes, only pooling's are kept.
+                let form = match (value.element, value.kind) {
+                    (Element::U32, Kind::Activation) => "window index",
+                    _ => "raw",
                 };
                 if !stored.iter().any(|s: &Stored| s.waiting == source) {
                     stored.push(Stored { source, waiting: source, form });

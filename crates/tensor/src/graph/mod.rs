@@ -192,7 +192,7 @@ impl Graph {
         self.ids().find(|(_, value)| value.name == name && value.kind.is_persistent()).map(|(id, _)| id)
     }
 
-    /// The words that the host writes before each step: step number, seed, learning rate (as bits), spare.
+    /// The words that the host writes before each step: steps done before, seed, learning rate (as bits), spare.
     pub fn control(&mut self) -> ValueId {
         let known = self.ids().find(|(_, v)| v.kind == Kind::Input && v.name == CONTROL);
         match known {

@@ -71,7 +71,8 @@ impl Stepper {
 
     /// Submits a step; returns those that have finished meanwhile.
     pub fn step(&mut self, plan: usize, moment: Moment, batch: Batch) -> Result<Vec<Finished>, Error> {
-        let control = [moment.step as u32, self.seed, moment.learning_rate.to_bits(), 0];
+        let done_before = moment.step.saturating_sub(1) as u32;
+        let control = [done_before, self.seed, moment.learning_rate.to_bits(), 0];
         let flight = Flight { plan, moment, batch, control };
         let metrics = self.session.step(plan, &flight.uploads(&self.slots[plan]))?;
         self.in_flight.push_back(flight);
