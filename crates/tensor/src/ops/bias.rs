@@ -3,11 +3,11 @@
 use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
 use crate::graph::{Backward, Graph, GraphError, Value, ValueId};
 
-/// y[n, c, …] = x[n, c, …] + b[c].
+/// `y[n, c, …] = x[n, c, …] + b[c]`.
 #[derive(Debug)]
 pub struct Bias;
 
-/// db[c] = Σ over samples and positions of dy[n, c, …], in fixed order.
+/// `db[c] = Σ dy[n, c, …]` over samples and positions, in fixed order.
 #[derive(Debug)]
 struct BiasGradient;
 
