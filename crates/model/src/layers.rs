@@ -96,3 +96,42 @@ pub fn batch_norm(graph: &mut Graph, name: &str, x: ValueId, mode: Mode) -> Resu
         }
     })
 }
+
+/// A convolution and its batch norm, under the two names.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x is not N×C×H×W.
+pub fn conv_norm(
+    graph: &mut Graph,
+    names: [&str; 2],
+    x: ValueId,
+    convolution: Conv,
+    mode: Mode,
+) -> Result<ValueId, GraphError> {
+    let x = convolution.apply(graph, names[0], x)?;
+    batch_norm(graph, names[1], x, mode)
+}
+
+/// [`conv_norm`] with a rectifier.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x is not N×C×H×W.
+pub fn conv_norm_relu(
+    graph: &mut Graph,
+    names: [&str; 2],
+    x: ValueId,
+    convolution: Conv,
+    mode: Mode,
+) -> Result<ValueId, GraphError> {
+    let x = conv_norm(graph, names, x, convolution, mode)?;
+    graph.within(names[1], |graph| graph.relu(x))
+}
+
+/// A batch norm with a rectifier.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x has no channels.
+pub fn norm_relu(graph: &mut Graph, name: &str, x: ValueId, mode: Mode) -> Result<ValueId, GraphError> {
+    let x = batch_norm(graph, name, x, mode)?;
+    graph.within(name, |graph| graph.relu(x))
+}
