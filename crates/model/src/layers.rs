@@ -3,12 +3,13 @@
 use frugal_tensor::graph::{Graph, GraphError, Init, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 
-/// Whether a net is built for training or for evaluation; the layers that care are batch norms.
+/// Whether a net is built for training or for evaluation; the layers that care are batch norms and
+/// dropout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Statistics of the batch.
+    /// Statistics of the batch; elements are dropped.
     Training,
-    /// Running statistics.
+    /// Running statistics; nothing is dropped.
     Evaluation,
 }
 
@@ -41,6 +42,11 @@ impl Conv {
     /// With this stride.
     pub fn stride(self, stride: usize) -> Self {
         Self { stride, ..self }
+    }
+
+    /// With this padding instead.
+    pub fn padding(self, padding: usize) -> Self {
+        Self { padding, ..self }
     }
 
     /// With a bias per channel.
@@ -133,5 +139,34 @@ pub fn conv_norm_relu(
 /// [`GraphError::Shape`] if x has no channels.
 pub fn norm_relu(graph: &mut Graph, name: &str, x: ValueId, mode: Mode) -> Result<ValueId, GraphError> {
     let x = batch_norm(graph, name, x, mode)?;
+    graph.within(name, |graph| graph.relu(x))
+}
+
+/// Dropout in training; nothing at all in evaluation.
+///
+/// # Errors
+/// [`GraphError::Shape`] unless 0 ≤ rate < 1.
+pub fn dropout(graph: &mut Graph, name: &str, x: ValueId, rate: f32, mode: Mode) -> Result<ValueId, GraphError> {
+    match mode {
+        Mode::Training => graph.within(name, |graph| graph.dropout(x, rate)),
+        Mode::Evaluation => Ok(x),
+    }
+}
+
+/// A biased convolution with a rectifier.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x is not N×C×H×W.
+pub fn conv_relu(graph: &mut Graph, name: &str, x: ValueId, convolution: Conv) -> Result<ValueId, GraphError> {
+    let x = convolution.with_bias().apply(graph, name, x)?;
+    graph.within(name, |graph| graph.relu(x))
+}
+
+/// A fully connected layer with a rectifier.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x is not a matrix.
+pub fn linear_relu(graph: &mut Graph, name: &str, x: ValueId, outputs: usize) -> Result<ValueId, GraphError> {
+    let x = linear(graph, name, x, outputs)?;
     graph.within(name, |graph| graph.relu(x))
 }

@@ -25,8 +25,11 @@ fn raw_keeps_no_more_than_pytorch() {
     for (net, image) in [
         ("lenet", [1, 28, 28]),
         ("resnet20", [3, 32, 32]),
+        ("alexnet", large),
+        ("vgg16", large),
         ("resnet18", large),
         ("resnet50", large),
+        ("densenet121", large),
     ] {
         let pytorch = table[net]["per_sample"].as_f64().unwrap();
         let ours = kept_per_sample(net, image, &Policy::raw());

@@ -15,8 +15,11 @@ const PUBLISHED: &[(&str, [usize; 3], usize, usize)] = &[
     ("resnet8", [3, 32, 32], 10, 78_042),
     ("resnet20", [3, 32, 32], 10, 272_474),
     ("resnet164", [3, 32, 32], 10, 1_703_258),
+    ("alexnet", [3, 224, 224], 1000, 61_100_840),
+    ("vgg16", [3, 224, 224], 1000, 138_357_544),
     ("resnet18", [3, 224, 224], 1000, 11_689_512),
     ("resnet50", [3, 224, 224], 1000, 25_557_032),
+    ("densenet121", [3, 224, 224], 1000, 7_978_856),
 ];
 
 fn step(net: Net, image: [usize; 3], classes: usize, batch: usize) -> Graph {
@@ -57,8 +60,11 @@ fn every_net_trains() {
     let small: &[(&str, [usize; 3], usize)] = &[
         ("resnet8", [3, 16, 16], 1),
         ("resnet164", [3, 16, 16], 4),
+        ("alexnet", [3, 64, 64], 16),
+        ("vgg16", [3, 32, 32], 16),
         ("resnet18", [3, 64, 64], 8),
         ("resnet50", [3, 64, 64], 8),
+        ("densenet121", [3, 64, 64], 8),
     ];
     for &(name, image, narrow) in small {
         let net = Net::find(name).unwrap().narrowed(narrow);

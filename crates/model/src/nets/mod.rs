@@ -1,9 +1,12 @@
 //! Nets, each in one short file. Parameters carry PyTorch's names.
 
+mod alexnet;
+mod densenet;
 mod lenet;
 mod resnet;
 mod resnet_cifar;
 mod resnet_preact;
+mod vgg;
 
 use crate::ModelError;
 use crate::layers::Mode;
@@ -52,8 +55,11 @@ const NETS: &[Net] = &[
         resnet_cifar::forward(graph, x, build, 3)
     }),
     net("resnet164", "residual net for small images, 54 bottlenecks that normalise first", resnet_preact::forward),
+    net("alexnet", "five convolutions, three fully connected layers", alexnet::forward),
+    net("vgg16", "13 convolutions of 3×3, three fully connected layers", vgg::forward),
     net("resnet18", "residual net for large images, two blocks per stage", resnet::forward_18),
     net("resnet50", "residual net for large images, 16 bottlenecks", resnet::forward_50),
+    net("densenet121", "58 densely connected layers in four blocks", densenet::forward),
 ];
 
 impl Net {

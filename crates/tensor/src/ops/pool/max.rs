@@ -1,9 +1,9 @@
 //! Max pooling.
 
 use super::Windows;
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output};
 use crate::codec::window_index;
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output};
 
 /// The largest element of each window; the first of equals, row by row. Padding never wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

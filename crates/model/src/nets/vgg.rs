@@ -1,0 +1,31 @@
+//! VGG-16 without batch norms (arXiv 1409.1556), as torchvision has it: 138,357,544 parameters with 1000 classes.
+
+use super::Build;
+use crate::layers::{Conv, conv_relu, dropout, linear, linear_relu};
+use frugal_tensor::graph::{Graph, GraphError, ValueId};
+
+pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
+    let mut x = x;
+    // Rectifiers and poolings have numbers of their own.
+    let mut number = 0;
+    for (filters, count) in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)] {
+        for _ in 0..count {
+            let convolution = Conv::new(build.channels(filters), 3);
+            x = conv_relu(graph, &format!("features.{number}"), x, convolution)?;
+            number += 2;
+        }
+        x = graph.within(format!("features.{number}"), |graph| graph.max_pool(x, 2))?;
+        number += 1;
+    }
+    let x = graph.within("avgpool", |graph| {
+        let x = graph.adaptive_average_pool(x, [7, 7])?;
+        graph.flatten(x)
+    })?;
+    graph.within("classifier", |graph| {
+        let x = linear_relu(graph, "0", x, build.channels(4096))?;
+        let x = dropout(graph, "2", x, 0.5, build.mode)?;
+        let x = linear_relu(graph, "3", x, build.channels(4096))?;
+        let x = dropout(graph, "5", x, 0.5, build.mode)?;
+        linear(graph, "6", x, build.classes)
+    })
+}
