@@ -1,7 +1,7 @@
 //! VGG-16 without batch norms (arXiv 1409.1556), as torchvision has it: 138,357,544 parameters with 1000 classes.
 
 use super::Build;
-use crate::layers::{Conv, conv_relu, dropout, linear, linear_relu};
+use crate::layers::{Conv, dropout, linear, linear_relu, max_pool_relu};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
 pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
@@ -9,13 +9,15 @@ pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<Val
     // Rectifiers and poolings have numbers of their own.
     let mut number = 0;
     for (filters, count) in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)] {
-        for _ in 0..count {
-            let convolution = Conv::new(build.channels(filters), 3);
-            x = conv_relu(graph, &format!("features.{number}"), x, convolution)?;
-            number += 2;
+        for last in (0..count).rev().map(|left| left == 0) {
+            let convolution = Conv::new(build.channels(filters), 3).with_bias();
+            x = convolution.apply(graph, &format!("features.{number}"), x)?;
+            number += if last { 3 } else { 2 };
+            x = graph.within(format!("features.{}", number - 1), |graph| match last {
+                true => max_pool_relu(graph, x, [2, 2, 0]),
+                false => graph.relu(x),
+            })?;
         }
-        x = graph.within(format!("features.{number}"), |graph| graph.max_pool(x, 2))?;
-        number += 1;
     }
     let x = graph.within("avgpool", |graph| {
         let x = graph.adaptive_average_pool(x, [7, 7])?;
