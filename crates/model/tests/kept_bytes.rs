@@ -25,6 +25,7 @@ fn raw_keeps_no_more_than_pytorch() {
     for (net, image) in [
         ("lenet", [1, 28, 28]),
         ("resnet20", [3, 32, 32]),
+        ("resnet164", [3, 32, 32]),
         ("alexnet", large),
         ("vgg16", large),
         ("resnet18", large),

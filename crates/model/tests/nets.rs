@@ -49,6 +49,9 @@ fn large_batches_are_planned_quickly() {
             let (nodes, kept) = (plan.graph.nodes().len(), plan.kept_bytes());
             println!("{name}: {nodes} nodes, {kept} bytes kept, {transient} transient, planned in {took:?}");
             assert!(took < Duration::from_secs(5), "{name}: {took:?}");
+            let layers = plan.layers();
+            let by_layer = layers.iter().flat_map(|layer| &layer.kept).map(|value| value.stored_bytes).sum::<u64>();
+            assert_eq!(by_layer, kept, "{name}: what each layer keeps adds up to what the step keeps");
         }
     }
 }
