@@ -223,7 +223,7 @@ fn rules_are_tried_in_order_and_the_default_comes_last() {
     // The pooled values are a matrix, which the split does not take: on to the default.
     let all_it_takes = forms(&Policy::with(F16).rule(rule(Some(Rc::new(FrequencySplit::default())))));
     assert_eq!(all_it_takes["images"], ("frequency-split", Some(0)));
-    assert_eq!(all_it_takes[".pooled"], ("f16", None));
+    assert_eq!(all_it_takes[".average"], ("f16", None));
 
     let policy = Policy::with(F16)
         .rule(Rule { layer: Some("images".into()), ..rule(None) })
@@ -235,7 +235,7 @@ fn rules_are_tried_in_order_and_the_default_comes_last() {
     assert_eq!(forms["images"], ("raw", Some(0)));
     assert_eq!(forms["stage1.0.convolved"], ("f16", None));
     assert_eq!(forms["stage1.1.convolved"], ("uniform", Some(1)));
-    assert_eq!(forms["stage1.0.rectified"], ("uniform", Some(2)));
+    assert_eq!(forms["stage1.0.relu"], ("uniform", Some(2)));
     assert!(forms.values().all(|(_, rule)| !matches!(rule, Some(3 | 4))), "{forms:?}");
 }
 
