@@ -259,7 +259,7 @@ fn wrong_rules_are_refused_where_they_stand() {
     let with = |rule: &str| format!("{GOOD}\n[[store.rule]]\n{rule}");
     let text = with("layers = \"a\"\nstore = \"raw\"");
     check(&text, &[], "there is no setting `store.rule[0].layers`", "did you mean `layer`?", "layers");
-    check(&with("store = \"rwa\""), &[], "`store.rule[0].store` cannot be", "did you mean `raw`?", "\"rwa\"");
+    check(&with("store = \"rwa\""), &[], "`store.rule[0].store` cannot be", "there are: raw, f16", "\"rwa\"");
     let text = with("layer = 3\nstore = \"raw\"");
     check(&text, &[], "`store.rule[0].layer` must be text in quotes, not 3", "", "3");
     let text = with("min_elements = 0\nstore = \"raw\"");

@@ -188,7 +188,7 @@ fn rules_decide_and_those_that_do_not_are_named() {
 [store]
 default = "f16"
 [[store.rule]]
-layer = "conv2"
+layer = "fc1"
 store = "uniform:8"
 [[store.rule]]
 layer = "conv3"
@@ -204,8 +204,8 @@ store = "raw"
         .flat_map(|layer| layer["kept"].as_array().unwrap().iter().map(move |kept| (layer, kept)))
         .map(|(layer, kept)| (layer["name"].as_str().unwrap(), kept["form"].as_str().unwrap()))
         .collect();
-    assert!(forms.contains(&("conv1", "f16")) && forms.contains(&("conv2", "uniform")), "{forms:?}");
-    assert!(!forms.contains(&("conv2", "f16")), "{forms:?}");
+    assert!(forms.contains(&("conv1", "f16")) && forms.contains(&("fc1", "uniform")), "{forms:?}");
+    assert!(!forms.contains(&("fc1", "f16")), "{forms:?}");
     let warnings = plan["warnings"].as_array().unwrap();
     assert_eq!(warnings.len(), 1);
     let warning = "store.rule[1] decides on no value: layer = \"conv3\", store = \"raw\"";
