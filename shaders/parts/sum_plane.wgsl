@@ -1,7 +1,8 @@
 {# Two sums over each plane (the elements of one sample and channel), in fixed order.
 
    The including kernel has `planes` and `size` (in lanes) first in its Params, and defines
-     fn term(plane: u32, index: u32) -> Terms     what lane `index` of all lanes adds to each sum
+     fn begin(plane: u32)                         loads what all terms of a plane need, into private variables
+     fn term(index: u32) -> Terms                 what lane `index` of all lanes adds to each sum
      fn finish(plane: u32, a: f32, b: f32)        where the sums go
    Variables: vector, tiles. With tiles one workgroup of 64 serves a plane (dispatch: planes workgroups), without one
    invocation does (dispatch: planes / 8 workgroups of 8). Sums of 64 terms are added up first, which keeps rounding
@@ -24,8 +25,9 @@ fn main(
     var a = Lane();
     var b = Lane();
     if plane < p.planes {
+        begin(plane);
         for (var i = lane; i < p.size; i += 64u) {
-            let t = term(plane, plane * p.size + i);
+            let t = term(plane * p.size + i);
             a += t.a;
             b += t.b;
         }
@@ -52,13 +54,25 @@ fn main(
     if plane >= p.planes {
         return;
     }
+    begin(plane);
     var a = Lane();
     var b = Lane();
     for (var start = 0u; start < p.size; start += 64u) {
         var part_a = Lane();
         var part_b = Lane();
-        for (var i = start; i < min(start + 64u, p.size); i++) {
-            let t = term(plane, plane * p.size + i);
+        let stop = plane * p.size + min(start + 64u, p.size);
+        var i = plane * p.size + start;
+        // Several loads in flight at a time.
+        for (; i + 3u < stop; i += 4u) {
+            let t0 = term(i);
+            let t1 = term(i + 1u);
+            let t2 = term(i + 2u);
+            let t3 = term(i + 3u);
+            part_a += (t0.a + t1.a) + (t2.a + t3.a);
+            part_b += (t0.b + t1.b) + (t2.b + t3.b);
+        }
+        for (; i < stop; i++) {
+            let t = term(i);
             part_a += t.a;
             part_b += t.b;
         }

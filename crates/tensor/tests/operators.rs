@@ -2,14 +2,12 @@
 
 mod common;
 
-use common::{Case, Tensor, gpu};
+use common::{Build, Case, Tensor, gpu};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::pool::MaxPool;
-
-type Build<'a> = &'a dyn Fn(&mut Graph, &[ValueId]) -> Result<ValueId, GraphError>;
 
 fn check(
     name: &str,
@@ -49,10 +47,12 @@ fn convolve(t: &[Tensor], stride: [usize; 2], padding: [usize; 2]) -> Tensor {
     })
 }
 
+/// Input N×C×H×W, kernel K×R×S, stride, padding.
+type Shapes = ([usize; 4], [usize; 3], [usize; 2], [usize; 2]);
+
 #[test]
 fn convolution() {
-    // samples, channels, input, filters, kernel, stride, padding
-    let cases: [([usize; 4], [usize; 3], [usize; 2], [usize; 2]); 16] = [
+    let cases: [Shapes; 16] = [
         ([2, 3, 8, 8], [16, 3, 3], [1, 1], [1, 1]),
         ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0]),
         ([3, 5, 7, 11], [13, 3, 3], [1, 1], [1, 1]),

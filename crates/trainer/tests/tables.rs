@@ -64,7 +64,7 @@ lenet on digits, 3 epochs, batch 64, seeds 1, 2, on Test GPU
 fn the_meaning_is_said_in_plain_sentences() {
     let text = comparison().meaning();
     let sentence = "frequency-split kept 244 KiB instead of 977 KiB, 4.0 times less than raw,\n\
-                    at 1.00 points less test accuracy (chance: less than ±) and 27 % more time per step.";
+                    at 1.00 points less test accuracy (less than ±) and 27 % more time per step.";
     assert!(text.ends_with(sentence), "{text}");
     assert!(text.contains("deviation between seeds"), "{text}");
 }

@@ -17,9 +17,15 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-fn term(plane: u32, index: u32) -> Terms {
+var<private> center: f32;
+
+fn begin(plane: u32) {
+    center = mean[plane % p.channels];
+}
+
+fn term(index: u32) -> Terms {
     let d = dy[index];
-    return Terms(d, d * (x[index] - mean[plane % p.channels]));
+    return Terms(d, d * (x[index] - center));
 }
 
 fn finish(plane: u32, a: f32, b: f32) {

@@ -14,14 +14,20 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-fn term(plane: u32, index: u32) -> Terms {
-    let shifted = x[index] - first(x[plane * p.size]);
+var<private> origin: f32;
+
+fn begin(plane: u32) {
+    origin = first(x[plane * p.size]);
+}
+
+fn term(index: u32) -> Terms {
+    let shifted = x[index] - origin;
     return Terms(shifted, shifted * shifted);
 }
 
 fn finish(plane: u32, a: f32, b: f32) {
     let count = f32(p.size) * {{ "4.0" if vector else "1.0" }};
-    partial[plane] = vec2(first(x[plane * p.size]) + a / count, max(b - a * a / count, 0.0));
+    partial[plane] = vec2(origin + a / count, max(b - a * a / count, 0.0));
 }
 
 {% include "parts/sum_plane.wgsl" %}

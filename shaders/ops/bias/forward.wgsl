@@ -1,34 +1,32 @@
 // y[n, c, i] = x[n, c, i] + b[c]; in place where x has no later reader.
-// Variables: in_place, vector (planes are whole vectors). Dispatch: one invocation of 64 for each vector of four.
+// Variables: in_place, and those of parts/map_plane.wgsl, where the dispatch is.
 struct Params {
-    vectors: u32,
-    channels: u32,
+    planes: u32,
     size: u32,
+    channels: u32,
 }
 
+{% include "parts/lane.wgsl" %}
+
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
 @group(0) @binding(2) var<storage, read_write> b: array<f32>;
 {% if not in_place %}
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<Lane>;
 {% endif %}
 
 {% include "parts/grid.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i < p.vectors {
-{% if vector %}
-        let shift = vec4(b[(4u * i / p.size) % p.channels]);
-{% else %}
-        let channel = ((vec4(4u * i) + vec4(0u, 1u, 2u, 3u)) / p.size) % p.channels;
-        let shift = vec4(b[channel.x], b[channel.y], b[channel.z], b[channel.w]);
-{% endif %}
-        {{ "x" if in_place else "y" }}[i] = x[i] + shift;
-    }
+struct Channel {
+    shift: f32,
 }
+
+fn channel_of(c: u32) -> Channel {
+    return Channel(b[c]);
+}
+
+fn visit(c: Channel, index: u32) {
+    {{ "x" if in_place else "y" }}[index] = x[index] + c.shift;
+}
+
+{% include "parts/map_plane.wgsl" %}

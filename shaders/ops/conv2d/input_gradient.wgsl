@@ -27,10 +27,10 @@ fn right(k: u32, column: u32) -> f32 {
     let tx = column % p.width + p.pad_x - s;
     let oy = ty / p.stride_y;
     let ox = tx / p.stride_x;
-    if oy * p.stride_y != ty || ox * p.stride_x != tx || oy >= p.out_height || ox >= p.out_width {
-        return 0.0;
-    }
-    return dy[((n * p.filters + out_channel) * p.out_height + oy) * p.out_width + ox];
+    let whole = (oy * p.stride_y == ty) & (ox * p.stride_x == tx);
+    let inside = whole & (oy < p.out_height) & (ox < p.out_width);
+    let at = ((n * p.filters + out_channel) * p.out_height + oy) * p.out_width + ox;
+    return select(0.0, dy[select(0u, at, inside)], inside);
 }
 
 fn put(part: u32, row: u32, column: u32, sum: f32) {

@@ -26,10 +26,8 @@ fn right(k: u32, column: u32) -> f32 {
     // Above or left of the input these wrap to huge numbers.
     let iy = oy * p.stride_y + (column % taps) / p.kernel_width - p.pad_y;
     let ix = ox * p.stride_x + column % p.kernel_width - p.pad_x;
-    if iy >= p.height || ix >= p.width {
-        return 0.0;
-    }
-    return x[((n * p.channels + c) * p.height + iy) * p.width + ix];
+    let inside = (iy < p.height) & (ix < p.width);
+    return select(0.0, x[select(0u, ((n * p.channels + c) * p.height + iy) * p.width + ix, inside)], inside);
 }
 
 fn put(part: u32, row: u32, column: u32, sum: f32) {

@@ -14,7 +14,9 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-fn term(plane: u32, index: u32) -> Terms {
+fn begin(plane: u32) {}
+
+fn term(index: u32) -> Terms {
     return Terms(x[index], Lane());
 }
 

@@ -167,7 +167,7 @@ impl Gpu {
     #[allow(unsafe_code)]
     fn trusted_module(&self, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
         // SAFETY: shaders index only within the extents that the plan puts into their parameters, and every loop ends;
-        // `FRUGAL_CHECKED=1` runs them with all checks, and the tests do so.
+        // `FRUGAL_CHECKED=1` runs them with all checks.
         unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
 }

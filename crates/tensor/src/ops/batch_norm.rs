@@ -69,9 +69,10 @@ impl Operator for BatchNorm {
     /// Mean and sum of squared deviations of each plane in one pass over x, then of each channel, then y.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, channels, size] = planes(context);
-        let statistics = kernel::per_plane("ops/batch_norm/plane_statistics", samples * channels, size, context.set)
-            .inputs([0])
-            .bind(Binding::Scratch(0));
+        let statistics =
+            kernel::reduce_planes("ops/batch_norm/plane_statistics", samples * channels, size, context.set)
+                .inputs([0])
+                .bind(Binding::Scratch(0));
         let combine = Kernel::new("ops/batch_norm/channel_statistics")
             .parameters([samples, channels, size])
             .parameters([self.epsilon, self.momentum])
@@ -79,7 +80,7 @@ impl Operator for BatchNorm {
             .inputs([3, 4])
             .outputs([1, 2])
             .invocations(channels, 8);
-        let normalize = normalize(context, size, channels)
+        let normalize = kernel::map_planes("ops/batch_norm/normalize", context)
             .variable("running", false)
             .parameter(self.epsilon)
             .inputs([0, 1, 2])
@@ -103,12 +104,6 @@ impl Operator for BatchNorm {
     }
 }
 
-fn normalize(context: &KernelContext, size: usize, channels: usize) -> Kernel {
-    kernel::elementwise("ops/batch_norm/normalize", context)
-        .variable("vector", size.is_multiple_of(4))
-        .parameters([channels, size])
-}
-
 fn with_output(kernel: Kernel, context: &KernelContext) -> Kernel {
     if context.in_place { kernel } else { kernel.outputs([0]) }
 }
@@ -128,8 +123,7 @@ impl Operator for BatchNormInference {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let [_, channels, size] = planes(context);
-        let kernel = normalize(context, size, channels)
+        let kernel = kernel::map_planes("ops/batch_norm/normalize", context)
             .variable("running", true)
             .parameter(self.epsilon)
             .inputs([0, 1, 2, 3, 4]);
@@ -162,7 +156,7 @@ impl Operator for BatchNormGradient {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, channels, size] = planes(context);
-        let sums = kernel::per_plane("ops/batch_norm/plane_gradient", samples * channels, size, context.set)
+        let sums = kernel::reduce_planes("ops/batch_norm/plane_gradient", samples * channels, size, context.set)
             .parameter(channels)
             .inputs([0, 1, 3, 4])
             .bind(Binding::Scratch(0));
@@ -171,9 +165,7 @@ impl Operator for BatchNormGradient {
             .bind(Binding::Scratch(0))
             .outputs([1, 2])
             .invocations(channels, 8);
-        let input = kernel::elementwise("ops/batch_norm/input_gradient", context)
-            .variable("vector", size.is_multiple_of(4))
-            .parameters([channels, size])
+        let input = kernel::map_planes("ops/batch_norm/input_gradient", context)
             .parameter(1.0 / (samples * size) as f32)
             .inputs([0, 1, 2, 3, 4])
             .outputs([1, 2]);

@@ -3,11 +3,11 @@
 use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
 use crate::graph::{Backward, Graph, GraphError, Value, ValueId};
 
-/// y[n, c, …] = x[n, c, …] + b[c].
+/// `y[n, c, …] = x[n, c, …] + b[c]`.
 #[derive(Debug)]
 pub struct Bias;
 
-/// db[c] = Σ over samples and positions of dy[n, c, …], in fixed order.
+/// `db[c] = Σ dy[n, c, …]` over samples and positions, in fixed order.
 #[derive(Debug)]
 struct BiasGradient;
 
@@ -28,10 +28,11 @@ impl Operator for Bias {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [_, channels, size] = context.inputs[0].shape.planes().expect("checked by outputs");
-        let kernel = kernel::elementwise("ops/bias/forward", context)
-            .variable("vector", size.is_multiple_of(4))
-            .parameters([channels, size])
-            .inputs([0, 1]);
+        let kernel = match size {
+            1 => kernel::elementwise("ops/bias/rows", context).parameter(channels),
+            _ => kernel::map_planes("ops/bias/forward", context),
+        };
+        let kernel = kernel.inputs([0, 1]);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }
 
@@ -69,7 +70,7 @@ impl Operator for BiasGradient {
         if size == 1 {
             return vec![total.inputs([0]).outputs([0])];
         }
-        let planes = kernel::per_plane("ops/bias/sum_planes", samples * channels, size, context.set)
+        let planes = kernel::reduce_planes("ops/bias/sum_planes", samples * channels, size, context.set)
             .inputs([0])
             .bind(Binding::Scratch(0));
         vec![planes, total.bind(Binding::Scratch(0)).outputs([0])]

@@ -196,15 +196,30 @@ pub fn elementwise(shader: &'static str, context: &KernelContext) -> Kernel {
         .invocations(vectors, ELEMENTWISE_WORKGROUP)
 }
 
-/// A kernel that reduces each plane (the elements of one sample and channel), see `parts/sum_plane.wgsl`. Its `Params`
-/// start with the planes and the elements of each in units of its loads.
-pub fn per_plane(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
+/// A kernel over planes (the elements of one sample and channel), begun: its `Params` start with the planes and the
+/// elements of each in units of its loads.
+fn over_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
     let vector = size.is_multiple_of(4);
-    let tiles = set == KernelSet::Tiles;
-    let kernel = Kernel::new(shader)
-        .variable("tiles", tiles)
+    Kernel::new(shader)
+        .variable("tiles", set == KernelSet::Tiles)
         .variable("vector", vector)
         .parameter(planes)
-        .parameter(if vector { size / 4 } else { size });
-    if tiles { kernel.workgroups(planes) } else { kernel.invocations(planes, 8) }
+        .parameter(if vector { size / 4 } else { size })
+}
+
+/// A kernel that reduces each plane, see `parts/sum_plane.wgsl`: one workgroup for each on GPUs, one invocation elsewhere.
+pub fn reduce_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
+    let kernel = over_planes(shader, planes, size, set);
+    if set == KernelSet::Tiles { kernel.workgroups(planes) } else { kernel.invocations(planes, 8) }
+}
+
+/// A kernel that maps each plane onto the first output by parameters of its channel, see `parts/map_plane.wgsl`: one
+/// workgroup for each. The number of channels follows in `Params`.
+pub fn map_planes(shader: &'static str, context: &KernelContext) -> Kernel {
+    let [samples, channels, size] =
+        context.outputs[0].shape.planes().expect("the operator checked that there are planes");
+    over_planes(shader, samples * channels, size, context.set)
+        .variable("in_place", context.in_place)
+        .parameter(channels)
+        .workgroups(samples * channels)
 }

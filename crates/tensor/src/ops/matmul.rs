@@ -29,7 +29,7 @@ impl MatMul {
 
 impl MatMul {
     /// For drivers that run on CPU cores, see `docs/kernels-cpu.md`.
-    fn from_registers(&self, [m, n, k]: [usize; 3], context: &KernelContext) -> Kernel {
+    fn registers_kernel(&self, [m, n, k]: [usize; 3], context: &KernelContext) -> Kernel {
         let (lanes, subgroups) = context.lanes();
         let (rows, columns) = (if m * n * k >= 1 << 24 { 32 } else { 16 }, 4);
         let along_a = if self.transpose_a { m } else { k };
@@ -66,7 +66,7 @@ impl Operator for MatMul {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
         let kernel = match context.set {
-            KernelSet::Registers => self.from_registers([m, n, k], context),
+            KernelSet::Registers => self.registers_kernel([m, n, k], context),
             KernelSet::Naive | KernelSet::Tiles => Gemm::new(m, n, k).kernel("ops/matmul/matmul", context.set),
         };
         let kernel = kernel

@@ -134,7 +134,7 @@ impl Operator for GlobalAveragePool {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [n, c, size] = context.inputs[0].shape.planes().expect("checked by outputs");
-        let kernel = kernel::per_plane("ops/pool/average_forward", n * c, size, context.set)
+        let kernel = kernel::reduce_planes("ops/pool/average_forward", n * c, size, context.set)
             .parameter(1.0 / size as f32)
             .inputs([0])
             .outputs([0]);

@@ -51,6 +51,9 @@ pub fn options(gpu: &Gpu, set: KernelSet) -> PlanOptions {
     PlanOptions { set, ..gpu.plan_options() }
 }
 
+/// Adds the operator to a graph.
+pub type Build<'a> = &'a dyn Fn(&mut Graph, &[ValueId]) -> Result<ValueId, GraphError>;
+
 /// An operator under test.
 pub struct Case<'a> {
     pub name: String,
@@ -58,7 +61,7 @@ pub struct Case<'a> {
     pub activations: Vec<Tensor>,
     /// Values that live across steps.
     pub parameters: Vec<Tensor>,
-    pub build: &'a dyn Fn(&mut Graph, &[ValueId]) -> Result<ValueId, GraphError>,
+    pub build: Build<'a>,
     /// Of activations, then parameters.
     pub reference: &'a dyn Fn(&[Tensor]) -> Tensor,
     /// Gradient elements that are compared, for each input.
@@ -165,7 +168,8 @@ pub fn compare(what: &str, got: &[f64], wanted: &[f64], tolerance: f64) {
         .iter()
         .zip(wanted)
         .enumerate()
-        .filter(|(_, (g, w))| !((*g - *w).abs() <= tolerance * largest))
+        // A NaN is off too.
+        .filter(|(_, (g, w))| (*g - *w).is_nan() || (*g - *w).abs() > tolerance * largest)
         .map(|(i, (g, w))| format!("  [{i}] got {g}, wanted {w}"))
         .collect();
     assert!(

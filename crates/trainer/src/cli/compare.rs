@@ -71,7 +71,10 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
                 label: &label,
                 quiet: false,
             };
-            summaries[position].push(run::train(job)?);
+            let summary = run::train(job).inspect_err(|_| {
+                eprintln!("{label}  stopped; the runs before it are in {}", folder.path().display())
+            })?;
+            summaries[position].push(summary);
         }
     }
 

@@ -154,7 +154,7 @@ impl Comparison {
             "- peak: all that a run takes on the device".to_owned(),
         ];
         if self.noise() > 0.0 {
-            lines.push("- ±: deviation between seeds; differences smaller than that are chance".to_owned());
+            lines.push("- ±: deviation between seeds; smaller differences may be chance".to_owned());
         }
         if let Some(raw) = self.stores.iter().find(|row| row.store == "raw") {
             let others = self.stores.iter().filter(|row| row.store != "raw");
@@ -171,7 +171,7 @@ impl Comparison {
     /// A sentence about one store.
     fn against(&self, row: &Row, raw: &Row) -> String {
         let points = 100.0 * (row.test_accuracy - raw.test_accuracy);
-        let chance = if points.abs() < 100.0 * self.noise() { " (chance: less than ±)" } else { "" };
+        let chance = if points.abs() < 100.0 * self.noise() { " (less than ±)" } else { "" };
         let accuracy = match points {
             p if p.abs() < 0.005 => "the same test accuracy".to_owned(),
             p if p > 0.0 => format!("{p:.2} points more test accuracy{chance}"),

@@ -7,7 +7,7 @@ use super::gemm::Gemm;
 use super::{Binding, Kernel, KernelContext, KernelSet, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
 
-/// y[n,k,oy,ox] = Σ over c, r, s of w[k,c,r,s] · x[n, c, oy·stride + r − padding, ox·stride + s − padding].
+/// `y[n,k,oy,ox] = Σ w[k,c,r,s] · x[n, c, oy·stride + r − padding, ox·stride + s − padding]` over c, r, s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2d {
     /// Steps between outputs, down and across.
