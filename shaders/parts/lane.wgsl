@@ -10,6 +10,14 @@ fn across(lane: Lane) -> f32 {
 fn first(lane: Lane) -> f32 {
     return lane.x;
 }
+
+fn least(lane: Lane) -> f32 {
+    return min(min(lane.x, lane.y), min(lane.z, lane.w));
+}
+
+fn most(lane: Lane) -> f32 {
+    return max(max(lane.x, lane.y), max(lane.z, lane.w));
+}
 {% else %}
 alias Lane = f32;
 
@@ -18,6 +26,14 @@ fn across(lane: Lane) -> f32 {
 }
 
 fn first(lane: Lane) -> f32 {
+    return lane;
+}
+
+fn least(lane: Lane) -> f32 {
+    return lane;
+}
+
+fn most(lane: Lane) -> f32 {
     return lane;
 }
 {% endif %}

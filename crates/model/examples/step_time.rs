@@ -1,11 +1,11 @@
 //! Milliseconds per training step of a net, and where they go.
 //!
 //! ```text
-//! cargo run --release -p frugal-model --example step_time -- lenet 64 1x28x28 [raw|frequency-split]
+//! cargo run --release -p frugal-model --example step_time -- lenet 64 1x28x28 [raw|f16|uniform|frequency-split]
 //! ```
 
 use frugal_model::{Net, StepShape, training_step};
-use frugal_tensor::codec::FrequencySplit;
+use frugal_tensor::codec::{F16, FrequencySplit, Uniform};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let image: [usize; 3] = extents.try_into().map_err(|_| "a shape has three extents")?;
     let policy = match argument(3, "raw").as_str() {
         "raw" => Policy::raw(),
+        "f16" => Policy::with(F16),
+        "uniform" => Policy::with(Uniform::default()),
         _ => Policy::with(FrequencySplit::default()),
     };
     let shape = StepShape { batch, image, classes: 10 };

@@ -2,7 +2,7 @@
 //! validated by naga under WebGPU's default limits, and written as SPIR-V, MSL and HLSL.
 
 use frugal_model::{Net, StepShape, evaluation_step, training_step};
-use frugal_tensor::codec::{FrequencySplit, Policy};
+use frugal_tensor::codec::{F16, FrequencySplit, Policy, Uniform};
 use frugal_tensor::gpu::shader::{Variant, files};
 use frugal_tensor::graph::{Element, Graph, Init};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
@@ -132,8 +132,11 @@ fn odd_cases() -> Vec<Graph> {
 }
 
 fn variants() -> BTreeSet<Variant> {
-    let mut policies = vec![Policy::raw()];
-    policies.extend([1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits })));
+    let mut policies = vec![Policy::raw(), Policy::with(F16)];
+    for bits in [1, 2, 4, 8] {
+        policies.push(Policy::with(FrequencySplit { block: 8, bits }));
+        policies.extend([32, 64, 128, 256, 512, 1024].map(|group| Policy::with(Uniform { bits, group })));
+    }
     let mut variants = BTreeSet::new();
     for graph in nets().into_iter().chain(odd_cases()) {
         for policy in &policies {

@@ -1,6 +1,6 @@
 //! Properties of plans, on random graphs and without a device.
 
-use frugal_tensor::codec::FrequencySplit;
+use frugal_tensor::codec::{Codec, F16, FrequencySplit, Rule, Uniform};
 use frugal_tensor::graph::{Element, Graph, Init, Phase, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
@@ -8,6 +8,7 @@ use frugal_tensor::plan::{ALIGNMENT, Region};
 use frugal_tensor::{Plan, PlanError, PlanOptions, Policy};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// A random net: each pair of numbers picks an operator and what it works on.
 fn random_graph(batch: usize, choices: &[(u8, u8)]) -> Graph {
@@ -128,6 +129,22 @@ fn every_read_finds_what_was_written(plan: &Plan) {
     }
 }
 
+fn policies() -> Vec<Policy> {
+    let convolved = Rule {
+        read_by: Some("convolution".into()),
+        codec: Some(Rc::new(FrequencySplit::default())),
+        ..Rule::default()
+    };
+    let large = Rule { min_elements: 1000, codec: Some(Rc::new(Uniform::default())), ..Rule::default() };
+    vec![
+        Policy::raw(),
+        Policy::with(F16),
+        Policy::with(Uniform::default()),
+        Policy::with(FrequencySplit::default()),
+        Policy::with(F16).rule(convolved).rule(large),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -135,11 +152,11 @@ proptest! {
     fn no_live_value_is_written_over(
         batch in 1usize..5,
         choices in prop::collection::vec((any::<u8>(), any::<u8>()), 1..24),
-        split in any::<bool>(),
+        policy in 0usize..5,
         page in prop::sample::select(vec![u64::MAX, 4096, 16_384]),
         kernels in 0usize..6,
     ) {
-        let policy = if split { Policy::with(FrequencySplit::default()) } else { Policy::raw() };
+        let policy = policies().swap_remove(policy);
         let options = PlanOptions { max_buffer: page, ..PlanOptions::all_kernels()[kernels] };
         let plan = Plan::new(random_graph(batch, &choices), &policy, options).unwrap();
         every_read_finds_what_was_written(&plan);
@@ -172,4 +189,67 @@ fn values_too_large_to_bind_are_refused_with_the_batch_that_fits() {
     };
     assert_eq!((layer.as_str(), *bytes, *limit, *largest_batch), ("layer0", 98_304, 10_000, 6));
     assert!(Plan::new(random_graph(6, &[(8, 4)]), &Policy::raw(), options).is_ok());
+}
+
+/// What the rules make of a net with two convolutions: the form and the rule of each value that waits, by the layer and
+/// the operator that made it.
+#[test]
+fn rules_are_tried_in_order_and_the_default_comes_last() {
+    let graph = || {
+        let mut g = Graph::new();
+        let images = g.input("images", [4, 3, 8, 8], Element::F32);
+        let x = ["stage1.0", "stage1.1"].into_iter().fold(images, |x, name| {
+            g.within(name, |g| {
+                let channels = g.shape(x)[1];
+                let w = g.parameter("kernel", [16, channels, 3, 3], Init::Constant(0.0)).unwrap();
+                let y = g.conv2d(x, w, [1, 1], [1, 1]).unwrap();
+                let state = BatchNormState::new(g, 16).unwrap();
+                let y = g.apply_one(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(y)).unwrap();
+                g.relu(y).unwrap()
+            })
+        });
+        let pooled = g.global_average_pool(x).unwrap();
+        let logits = g.within("head", |g| {
+            let w = g.parameter("weight", [5, 16], Init::Constant(0.0)).unwrap();
+            g.linear(pooled, w).unwrap()
+        });
+        let labels = g.input("labels", [4], Element::U32);
+        let mask = g.input("mask", [4], Element::F32);
+        let loss = g.cross_entropy(logits, labels, mask).unwrap();
+        g.differentiate(&[(loss, None)]).unwrap();
+        g
+    };
+    let forms = |policy: &Policy| -> BTreeMap<String, (&'static str, Option<usize>)> {
+        let plan = Plan::new(graph(), policy, PlanOptions::all_kernels()[2]).unwrap();
+        let named = plan.stored.iter().filter(|s| ["f16", "uniform", "frequency-split", "raw"].contains(&s.form));
+        named.map(|s| (plan.graph.value(s.source).name.clone(), (s.form, s.rule))).collect()
+    };
+    let rule = |codec: Option<Rc<dyn Codec>>| Rule { codec, ..Rule::default() };
+    let uniform = || Some(Rc::new(Uniform::default()) as Rc<dyn Codec>);
+
+    // The pooled values are a matrix, which the split does not take: on to the default.
+    let all_it_takes = forms(&Policy::with(F16).rule(rule(Some(Rc::new(FrequencySplit::default())))));
+    assert_eq!(all_it_takes["images"], ("frequency-split", Some(0)));
+    assert_eq!(all_it_takes[".average"], ("f16", None));
+
+    let policy = Policy::with(F16)
+        .rule(Rule { layer: Some("images".into()), ..rule(None) })
+        .rule(Rule { layer: Some("*.1".into()), made_by: Some("conv*".into()), ..rule(uniform()) })
+        .rule(Rule { made_by: Some("relu".into()), read_by: Some("convolution".into()), ..rule(uniform()) })
+        .rule(Rule { layer: Some("stage1".into()), ..rule(None) })
+        .rule(Rule { min_elements: 1_000_000, ..rule(None) });
+    let forms = forms(&policy);
+    assert_eq!(forms["images"], ("raw", Some(0)));
+    assert_eq!(forms["stage1.0.convolved"], ("f16", None));
+    assert_eq!(forms["stage1.1.convolved"], ("uniform", Some(1)));
+    assert_eq!(forms["stage1.0.relu"], ("uniform", Some(2)));
+    assert!(forms.values().all(|(_, rule)| !matches!(rule, Some(3 | 4))), "{forms:?}");
+}
+
+/// Kernels count in words of 32 bits.
+#[test]
+fn values_too_large_to_count_are_refused_without_an_adapter() {
+    let options = PlanOptions::unlimited(frugal_tensor::ops::KernelSet::Tiles);
+    let error = Plan::new(random_graph(1 << 26, &[(5, 4)]), &Policy::raw(), options).unwrap_err();
+    assert!(matches!(error, PlanError::TooLarge { .. }), "{error}");
 }

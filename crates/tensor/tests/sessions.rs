@@ -3,12 +3,12 @@
 mod common;
 
 use common::gpu;
-use frugal_tensor::codec::FrequencySplit;
+use frugal_tensor::codec::{F16, FrequencySplit, Rule, Uniform};
 use frugal_tensor::gpu::Adapter;
 use frugal_tensor::graph::{Element, Graph, Init, ValueId};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
-use frugal_tensor::{Gpu, GpuError, Plan, Policy, Session};
+use frugal_tensor::{Codec, Gpu, GpuError, Plan, Policy, Session};
 use std::rc::Rc;
 
 const BATCH: usize = 6;
@@ -42,8 +42,17 @@ fn training_step() -> Graph {
     g
 }
 
-fn policies() -> [Policy; 2] {
-    [Policy::raw(), Policy::with(FrequencySplit::default())]
+/// Every codec, and a mixture. A new one has to be added here.
+fn policies() -> Vec<Policy> {
+    let rule =
+        |layer: &str, codec: Rc<dyn Codec>| Rule { layer: Some(layer.into()), codec: Some(codec), ..Rule::default() };
+    let mixture = Policy::with(F16)
+        .rule(rule("images", Rc::new(Uniform { bits: 8, group: 256 })))
+        .rule(rule("a", Rc::new(FrequencySplit { block: 4, bits: 4 })));
+    let uniform = [1, 2, 4, 8].map(|bits| Policy::with(Uniform { bits, group: 256 }));
+    let split = [2, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits }));
+    let others = [Policy::raw(), Policy::with(F16), mixture];
+    others.into_iter().chain(uniform).chain(split).collect()
 }
 
 struct Batch {
@@ -77,6 +86,28 @@ fn trained(gpu: &Rc<Gpu>, policy: &Policy) -> (Vec<Vec<f32>>, Vec<f32>) {
     let mut losses: Vec<f32> = (0..6).flat_map(|s| step(&mut session, s, 0.05, &batch(s))).collect();
     losses.extend(session.finished().unwrap().iter().map(|m| m.f32(0)));
     (["a.weight", "b.weight", "head"].map(|name| session.read(name).unwrap()).to_vec(), losses)
+}
+
+/// Six steps under every codec: the loss stays near that of raw, by as much as the codec's precision lets one expect, and
+/// nothing is left out of what it keeps.
+#[test]
+fn every_codec_trains() {
+    let gpu = gpu();
+    let (_, raw) = trained(&gpu, &Policy::raw());
+    for policy in policies() {
+        let (weights, losses) = trained(&gpu, &policy);
+        assert!(weights.iter().flatten().all(|w| w.is_finite()), "{policy:?}");
+        let fine = match policy.default.as_ref().map(|codec| codec.name()) {
+            None => 0.0,
+            Some("f16") => 0.02,
+            _ => 0.5,
+        };
+        assert_eq!(losses.len(), raw.len());
+        assert_eq!(losses[0], raw[0], "{policy:?}: the first forward pass knows no codec");
+        for (loss, raw) in losses.iter().zip(&raw) {
+            assert!((loss - raw).abs() <= fine, "{policy:?}: {losses:?}, raw {raw:?}");
+        }
+    }
 }
 
 #[test]

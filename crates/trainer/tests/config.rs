@@ -1,6 +1,6 @@
 //! Configs from outside: what is refused, with which words, and that a resolved config gives itself again.
 
-use frugal_trainer::config::{Config, ConfigError, Course, Form, Optimizer, Override, Warmup};
+use frugal_trainer::config::{Config, ConfigError, Course, Form, Forms, Optimizer, Override, StoreRule, Warmup};
 use miette::Diagnostic;
 use std::path::Path;
 
@@ -45,7 +45,7 @@ fn what_is_not_said_has_a_sensible_value() {
     assert_eq!(config.optimizer, Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     assert_eq!((config.schedule.course, config.schedule.warmup), (Course::Constant, Warmup::Steps(0)));
     assert_eq!(config.store.default, Form::Raw);
-    assert_eq!(config.compare.stores.len(), 2);
+    assert_eq!(config.compare.stores, Form::all().collect::<Vec<_>>());
 }
 
 #[test]
@@ -155,7 +155,8 @@ fn a_resolved_config_gives_itself_again() {
         "optimizer={kind='adam', lr=1e-3, beta2=0.99}",
         "schedule={kind='step', milestones=[1, 1.5], factor=0.2, warmup_epochs=0.5}",
         "store.default={kind='frequency-split', block=4}",
-        "compare={stores=['raw', {kind='frequency-split', bits=8}], seeds=4}",
+        "compare={stores=['raw', {kind='frequency-split', bits=8}, 'uniform:4'], seeds=4}",
+        "store.rule=[{layer='fc*', store='raw'}, {min_elements=9, read_by='convolution', store={kind='uniform', bits=1}}]",
     ];
     for set in [&[][..], &rich[..]] {
         let config = parse(GOOD, set).unwrap();
@@ -175,4 +176,100 @@ fn the_shipped_configs_are_valid() {
         count += 1;
     }
     assert!(count >= 5);
+}
+
+#[test]
+fn stores_are_named_with_or_without_settings() {
+    let usual = Form::Uniform { bits: 2, group: 256 };
+    let named = [
+        ("raw", Form::Raw),
+        ("f16", Form::F16),
+        ("uniform", usual),
+        ("uniform:4", Form::Uniform { bits: 4, group: 256 }),
+        ("uniform:1,64", Form::Uniform { bits: 1, group: 64 }),
+        ("frequency-split", Form::FrequencySplit { block: 8, bits: 2 }),
+        ("frequency-split:4,8", Form::FrequencySplit { block: 4, bits: 8 }),
+    ];
+    for (name, form) in named {
+        assert_eq!(Form::parse(name), Ok(form));
+        assert_eq!(form.to_string(), name, "a label is a name");
+        let text = format!("{GOOD}\n[store]\ndefault = \"{name}\"");
+        assert_eq!(parse(&text, &[]).unwrap().store.default, form);
+        assert_eq!(parse(GOOD, &[&format!("store.default={name}")]).unwrap().store.default, form);
+    }
+    assert_eq!(Form::parse("uniform:2,256").unwrap().to_string(), "uniform");
+    let Forms(list) = Forms::parse("raw,frequency-split:8,4, uniform:4,uniform:4,128").unwrap();
+    assert_eq!(
+        list.iter().map(Form::to_string).collect::<Vec<_>>(),
+        ["raw", "frequency-split:8,4", "uniform:4", "uniform:4,128"]
+    );
+    let wrong = [
+        ("unifrom", "did you mean `uniform`?"),
+        ("raw:1", "`raw` has no settings"),
+        ("uniform:3", "bits must be 1, 2, 4 or 8"),
+        ("uniform:4,100", "group must be 32, 64"),
+        ("uniform:", "write uniform:BITS"),
+        ("uniform:1,2,3", "write uniform:BITS"),
+        ("frequency-split:8", "write frequency-split:BLOCK,BITS"),
+        ("frequency-split:1,2", "block must lie between 2 and 64"),
+    ];
+    for (name, help) in wrong {
+        assert!(Form::parse(name).unwrap_err().contains(help), "{name}");
+        let text = format!("{GOOD}\n[store]\ndefault = \"{name}\"");
+        check(&text, &[], &format!("`store.default` cannot be \"{name}\""), help, &format!("\"{name}\""));
+        assert!(Forms::parse(&format!("raw,{name}")).is_err());
+    }
+    assert!(Forms::parse("f16,raw,f16").unwrap_err().contains("f16 is there twice"));
+    assert!(Forms::parse("4,raw").is_err());
+}
+
+#[test]
+fn rules_are_read_in_order() {
+    let rules = r#"
+[store]
+default = { kind = "uniform", bits = 4 }
+[[store.rule]]
+layer = "conv1"
+store = "raw"
+[[store.rule]]
+made_by = "max pooling"
+read_by = "*convolution*"
+min_elements = 4096
+store = "frequency-split:8,4"
+"#;
+    let config = parse(&format!("{GOOD}{rules}"), &[]).unwrap();
+    let none = StoreRule { layer: None, made_by: None, read_by: None, min_elements: None, store: Form::Raw };
+    let second = StoreRule {
+        made_by: Some("max pooling".into()),
+        read_by: Some("*convolution*".into()),
+        min_elements: Some(4096),
+        store: Form::FrequencySplit { block: 8, bits: 4 },
+        ..none.clone()
+    };
+    assert_eq!(config.store.rules, [StoreRule { layer: Some("conv1".into()), ..none }, second]);
+    assert_eq!(config.store.to_string(), "uniform:4 + 2 rules");
+    assert_eq!(config.store.policy().rules.len(), 2);
+    // Raw is what the others are measured against: raw throughout.
+    assert_eq!(config.store.with_default(Form::Raw), Form::Raw.into());
+    assert_eq!(config.store.with_default(Form::F16).rules.len(), 2);
+}
+
+#[test]
+fn wrong_rules_are_refused_where_they_stand() {
+    let with = |rule: &str| format!("{GOOD}\n[[store.rule]]\n{rule}");
+    let text = with("layers = \"a\"\nstore = \"raw\"");
+    check(&text, &[], "there is no setting `store.rule[0].layers`", "did you mean `layer`?", "layers");
+    check(&with("store = \"rwa\""), &[], "`store.rule[0].store` cannot be", "there are: raw, f16", "\"rwa\"");
+    let text = with("layer = 3\nstore = \"raw\"");
+    check(&text, &[], "`store.rule[0].layer` must be text in quotes, not 3", "", "3");
+    let text = with("min_elements = 0\nstore = \"raw\"");
+    check(&text, &[], "`store.rule[0].min_elements` must be a whole number", "", "0");
+    let (message, help, _) = refusal(&with("layer = \"a\""), &[]);
+    assert!(message.contains("`store.rule[0].store` is missing") && help.contains("`store = \"raw\"`"), "{message}");
+    let text = format!("{GOOD}\n[store.rule]\nlayer = \"a\"\nstore = \"raw\"");
+    let (message, help, _) = refusal(&text, &[]);
+    assert!(message.contains("`store.rule` must be a list of rules") && help.contains("[[store.rule]]"), "{message}");
+    let text = format!("{GOOD}\n[store]\ndefault = {{ kind = \"f16\", bits = 3 }}");
+    check(&text, &[], "there is no setting `store.default.bits` with kind \"f16\"", "there are: kind", "bits");
+    check(GOOD, &["store.default=3"], "`store.default` must be the name of a store", "", "3");
 }

@@ -65,7 +65,7 @@ fn json(path: &Path) -> Value {
 #[test]
 fn train_leaves_a_whole_run_folder_and_one_seed_gives_one_result() {
     let desk = Desk::new();
-    for store in ["raw", "frequency-split"] {
+    for store in ["raw", "f16", "uniform", "frequency-split"] {
         let set = format!("store.default={store}");
         let out = |number: u32| format!("{store}-{number}");
         for number in [1, 2] {
@@ -105,6 +105,7 @@ fn train_leaves_a_whole_run_folder_and_one_seed_gives_one_result() {
     }
     let kept = |store: &str| json(&desk.path(store).join("summary.json"))["bytes"]["kept"].as_u64().unwrap();
     assert!(kept("frequency-split-1") < kept("raw-1"));
+    assert!(kept("uniform-1") < kept("f16-1") && kept("f16-1") < kept("raw-1"));
     let weights = |store: &str| std::fs::read(desk.path(store).join("weights.safetensors")).unwrap();
     assert_ne!(weights("raw-1"), weights("frequency-split-1"));
 }
@@ -138,13 +139,14 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_step_and_tensor() {
 #[test]
 fn compare_writes_its_tables() {
     let desk = Desk::new();
-    let text = desk.ok(&["compare", "digits.toml", "--stores", "raw,frequency-split", "--seeds", "2", "--out", "c"]);
-    assert!(text.contains("frequency-split kept"), "{text}");
+    let text =
+        desk.ok(&["compare", "digits.toml", "--stores", "raw,frequency-split:8,4", "--seeds", "2", "--out", "c"]);
+    assert!(text.contains("frequency-split:8,4 kept"), "{text}");
     let table = json(&desk.path("c/table.json"));
     assert_eq!(table["stores"].as_array().unwrap().len(), 2);
     assert_eq!(table["stores"][0]["kept_ratio"], 1.0);
     assert!(table["stores"][1]["kept_ratio"].as_f64().unwrap() > 1.0);
-    for file in ["table.md", "table.csv", "raw-1/summary.json", "frequency-split-2/weights.safetensors"] {
+    for file in ["table.md", "table.csv", "raw-1/summary.json", "frequency-split-8-4-2/weights.safetensors"] {
         assert!(desk.path("c").join(file).exists(), "{file}");
     }
 }
@@ -177,6 +179,83 @@ fn plan_needs_no_file_and_its_numbers_add_up() {
     }
     let planned: Value = serde_json::from_str(&desk.ok(&["plan", "digits.toml", "--json"])).unwrap();
     assert_eq!((&planned["batch"], &planned["shape"][1]), (&Value::from(50), &Value::from(8)));
+}
+
+#[test]
+fn rules_decide_and_those_that_do_not_are_named() {
+    let desk = Desk::new();
+    let rules = r#"
+[store]
+default = "f16"
+[[store.rule]]
+layer = "fc1"
+store = "uniform:8"
+[[store.rule]]
+layer = "conv3"
+store = "raw"
+"#;
+    std::fs::write(desk.path("rules.toml"), format!("{DIGITS}{rules}")).unwrap();
+    let plan: Value = serde_json::from_str(&desk.ok(&["plan", "rules.toml", "--json"])).unwrap();
+    assert_eq!(plan["store"], "f16 + 2 rules");
+    let forms: Vec<(&str, &str)> = plan["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|layer| layer["kept"].as_array().unwrap().iter().map(move |kept| (layer, kept)))
+        .map(|(layer, kept)| (layer["name"].as_str().unwrap(), kept["form"].as_str().unwrap()))
+        .collect();
+    assert!(forms.contains(&("conv1", "f16")) && forms.contains(&("fc1", "uniform")), "{forms:?}");
+    assert!(!forms.contains(&("fc1", "f16")), "{forms:?}");
+    let warnings = plan["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1);
+    let warning = "store.rule[1] decides on no value: layer = \"conv3\", store = \"raw\"";
+    assert_eq!(warnings[0], warning);
+    assert!(desk.ok(&["plan", "rules.toml"]).ends_with(&format!("warning: {warning}\n")));
+    // Raw means raw, rules or not.
+    let raw: Value = serde_json::from_str(&desk.ok(&["plan", "rules.toml", "--store", "raw", "--json"])).unwrap();
+    assert_eq!((&raw["store"], &raw["bytes"]["kept"]), (&Value::from("raw"), &raw["bytes"]["kept_raw"]));
+    let output = desk.frugal(&["train", "rules.toml", "--out", "rules"]);
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains(warning));
+    assert_eq!(json(&desk.path("rules/summary.json"))["store"], "f16 + 2 rules");
+}
+
+#[test]
+fn the_largest_batch_fits_and_one_more_does_not() {
+    let desk = Desk::new();
+    let net = ["plan", "--net", "resnet20", "--shape", "3x32x32", "--classes", "10"];
+    let call = |more: &[&str]| desk.ok(&[&net[..], more].concat());
+    let begin = std::time::Instant::now();
+    let report: Value = serde_json::from_str(&call(&["--max-batch", "8GiB", "--json"])).unwrap();
+    println!("{:.2} s", begin.elapsed().as_secs_f64());
+    let rows = report["stores"].as_array().unwrap();
+    let stores: Vec<&str> = rows.iter().map(|row| row["store"].as_str().unwrap()).collect();
+    assert_eq!(stores, ["raw", "f16", "uniform", "frequency-split"]);
+    assert_eq!(report["limit"], 8u64 << 30);
+    for row in rows {
+        let batch = row["batch"].as_u64().unwrap();
+        let peak = |batch: u64| {
+            let batch = batch.to_string();
+            let plan = call(&["--batch", &batch, "--store", row["store"].as_str().unwrap(), "--json"]);
+            serde_json::from_str::<Value>(&plan).unwrap()["bytes"]["peak"].as_u64().unwrap()
+        };
+        assert_eq!(row["peak"], peak(batch), "{row}");
+        assert!(peak(batch) <= 8 << 30 && peak(batch + 1) > 8 << 30, "{row}");
+    }
+    let batch = |row: usize| rows[row]["batch"].as_u64().unwrap();
+    assert!(batch(0) < batch(1) && batch(1) < batch(2), "{rows:?}");
+
+    let text = call(&["--max-batch", "64MiB", "--stores", "raw,uniform:4,frequency-split:8,4"]);
+    assert!(text.contains("in 64.0 MiB") && text.contains("frequency-split:8,4") && text.contains("1.00×"), "{text}");
+    // Not even one sample; all that kernels can count; a config; a store that stays.
+    assert!(call(&["--max-batch", "1MiB", "--stores", "raw"]).contains("none"));
+    let most: Value = serde_json::from_str(&call(&["--max-batch", "9999TiB", "--stores", "raw", "--json"])).unwrap();
+    assert!(most["stores"][0]["batch"].as_u64().unwrap() > 200_000, "{most}");
+    assert!(desk.ok(&["plan", "digits.toml", "--max-batch", "1GiB"]).contains("lenet on 1×8×8"));
+    desk.fails(2, &[&net[..], &["--max-batch", "8 apples"]].concat());
+    desk.fails(2, &[&net[..], &["--max-batch", "8GiB", "--batch", "3"]].concat());
+    desk.fails(2, &[&net[..], &["--stores", "raw"]].concat());
+    // More than kernels can count is an error, not a panic.
+    assert!(desk.fails(1, &[&net[..], &["--batch", "1048576"]].concat()).contains("the largest batch that fits"));
 }
 
 #[test]

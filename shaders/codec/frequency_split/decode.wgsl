@@ -13,16 +13,6 @@
 
 {% include "parts/bf16.wgsl" %}
 
-// STEP elements from their codes, which start at bit 0.
-fn decoded(codes: u32, mean: f32, m: f32, s: f32) -> Lane {
-{% if vector %}
-    let q = (vec4(codes) >> vec4({{ 0 * bits }}u, {{ 1 * bits }}u, {{ 2 * bits }}u, {{ 3 * bits }}u)) & vec4(LEVELS);
-    return mean + (m + vec4<f32>(q) * s);
-{% else %}
-    return mean + (m + f32(codes & LEVELS) * s);
-{% endif %}
-}
-
 {% if tiles %}
 @compute @workgroup_size(64)
 fn main(
@@ -43,7 +33,7 @@ fn main(
     let codes = words[base + p.head + word];
     for (var j = 0u; j < min(PER_WORD, elements - word * PER_WORD); j += STEP) {
         let i = word * PER_WORD + j;
-        x[(plane * elements + i) / STEP] = decoded(codes >> ({{ bits }}u * j), mean_of(base, block_of(i)), m, s);
+        x[(plane * elements + i) / STEP] = mean_of(base, block_of(i)) + decoded(codes >> ({{ bits }}u * j), m, s);
     }
 }
 {% else %}
@@ -75,7 +65,7 @@ fn main(
                     word++;
                     left = 32u;
                 }
-                x[at] = decoded(codes, mean, m, s);
+                x[at] = mean + decoded(codes, m, s);
                 at++;
                 left -= STEP_BITS;
 {% if bits * step < 32 %}

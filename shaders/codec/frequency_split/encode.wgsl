@@ -1,6 +1,5 @@
 // The frequency split of DIVISION (arXiv 2208.04187), see crates/tensor/src/codec/frequency_split.rs for layout and
-// promise: means of B×B blocks in bf16; h = x − mean in Q = {{ bits }} bits, q = ⌊(h − m)/s + u⌋, stochastically rounded.
-// m is rounded down and s up in bf16, so that m ≤ h ≤ m + s·(2^Q − 1). A plane that is not finite gets NaN for m and s.
+// promise: means of B×B blocks in bf16; h = x − mean in Q = {{ bits }} bits, see parts/stochastic.wgsl.
 // Variables: bits, vector (rows and blocks are whole vectors), tiles.
 // Dispatch: with tiles one workgroup of 64 for each plane, without one invocation of 8.
 {% include "codec/frequency_split/params.wgsl" %}
@@ -20,16 +19,7 @@
 
 {% include "parts/bf16.wgsl" %}
 
-// The extremes of some rests, and whether all of them are finite.
-struct Extent {
-    low: f32,
-    high: f32,
-    finite: bool,
-}
-
-fn join(a: Extent, b: Extent) -> Extent {
-    return Extent(min(a.low, b.low), max(a.high, b.high), a.finite && b.finite);
-}
+{% include "parts/stochastic.wgsl" %}
 
 // Stores nothing; gives the rounded mean of a block, and the extremes of its rests in one pass: rounding is monotonic, so
 // the extremes of x − mean are the extremes of x, minus the mean.
@@ -55,11 +45,7 @@ fn look(plane: u32, block: u32, mean: ptr<function, u32>) -> Extent {
     let finite = is_finite(total);
     *mean = bf16_nearest(total / f32((y1 - y0) * (x1 - x0)));
     let center = bf16_value(*mean);
-{% if vector %}
-    return Extent(min(min(low.x, low.y), min(low.z, low.w)) - center, max(max(high.x, high.y), max(high.z, high.w)) - center, finite);
-{% else %}
-    return Extent(low - center, high - center, finite);
-{% endif %}
+    return Extent(least(low) - center, most(high) - center, finite);
 }
 
 // Writes one word of means; gives the extremes of both blocks.
@@ -73,34 +59,6 @@ fn put_means(plane: u32, base: u32, pair: u32, blocks: u32) -> Extent {
     }
     words[base + 1u + pair] = packed;
     return extent;
-}
-
-// The range of the rests, outwards in bf16: m in the low half, s in the high half.
-fn range_of(extent: Extent) -> u32 {
-    if !extent.finite || !is_finite(extent.low) || !is_finite(extent.high) {
-        return 0x7fc07fc0u;
-    }
-    let m = bf16_down(extent.low);
-    // A little more than the width, so that quotient and product may round either way.
-    let width = (extent.high - bf16_value(m)) * (1.0 + 1e-6);
-    return m | (bf16_up(width / f32(LEVELS)) << 16u);
-}
-
-// The codes of STEP elements from element i of a plane on, packed from bit 0.
-fn codes_of(value: Lane, mean: f32, m: f32, scale: f32, counter: u32) -> u32 {
-{% if vector %}
-    let u = vec4(unit(hash(counter)), unit(hash(counter + 1u)), unit(hash(counter + 2u)), unit(hash(counter + 3u)));
-    let q = vec4<u32>(clamp(floor(((value - mean) - m) * scale + u), vec4(0.0), vec4(f32(LEVELS))));
-    return q.x | (q.y << {{ bits }}u) | (q.z << {{ 2 * bits }}u) | (q.w << {{ 3 * bits }}u);
-{% else %}
-    return u32(clamp(floor(((value - mean) - m) * scale + unit(hash(counter))), 0.0, f32(LEVELS)));
-{% endif %}
-}
-
-// 1/s, or 0 where there is nothing to tell apart.
-fn scale_of(range: u32) -> f32 {
-    let s = bf16_value(range >> 16u);
-    return select(0.0, 1.0 / s, is_finite(s) && s > 0.0);
 }
 
 {% if tiles %}
@@ -117,8 +75,8 @@ fn main(
     let base = plane * (p.head + p.codes);
     let elements = p.height * p.width;
     let blocks = p.across * ((p.height + p.block - 1u) / p.block);
-    let key = hash(hash(hash(p.stream) ^ control[1]) ^ control[0]);
-    var extent = Extent(3.4e38, -3.4e38, true);
+    let key = key_of(p.stream);
+    var extent = NOTHING;
     if here {
         for (var pair = lane; pair < (blocks + 1u) / 2u; pair += 64u) {
             extent = join(extent, put_means(plane, base, pair, blocks));
@@ -145,7 +103,7 @@ fn main(
                 let i = word * PER_WORD + j;
                 let value = x[(plane * elements + i) / STEP];
                 let mean = mean_of(base, block_of(i));
-                packed |= codes_of(value, mean, m, scale, key + plane * elements + i) << ({{ bits }}u * j);
+                packed |= codes_of(value - mean, m, scale, key + plane * elements + i) << ({{ bits }}u * j);
             }
             words[base + p.head + word] = packed;
         }
@@ -164,7 +122,7 @@ fn main(
     }
     let base = plane * (p.head + p.codes);
     let blocks = p.across * ((p.height + p.block - 1u) / p.block);
-    var extent = Extent(3.4e38, -3.4e38, true);
+    var extent = NOTHING;
     for (var pair = 0u; pair < (blocks + 1u) / 2u; pair++) {
         extent = join(extent, put_means(plane, base, pair, blocks));
     }
@@ -173,7 +131,7 @@ fn main(
     let m = bf16_value(range);
     let scale = scale_of(range);
     // Row by row, so that no index has to be divided.
-    var counter = hash(hash(hash(p.stream) ^ control[1]) ^ control[0]) + plane * p.height * p.width;
+    var counter = key_of(p.stream) + plane * p.height * p.width;
     var at = plane * p.height * p.width / STEP;
     var word = base + p.head;
     var packed = 0u;
@@ -183,7 +141,7 @@ fn main(
         for (var x0 = 0u; x0 < p.width; x0 += p.block) {
             let mean = mean_of(base, block);
             for (var column = x0; column < min(x0 + p.block, p.width); column += STEP) {
-                packed |= codes_of(x[at], mean, m, scale, counter) << filled;
+                packed |= codes_of(x[at] - mean, m, scale, counter) << filled;
                 filled += STEP_BITS;
                 if filled == 32u {
                     words[word] = packed;

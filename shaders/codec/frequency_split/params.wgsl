@@ -12,12 +12,7 @@ struct Params {
     stream: u32,
 }
 
-{% set step = 4 if vector else 1 %}
-const LEVELS = {{ 2 ** bits - 1 }}u;
-const PER_WORD = {{ 32 // bits }}u;
-// Elements worked on at a time, and the bits of their codes.
-const STEP = {{ step }}u;
-const STEP_BITS = {{ bits * step }}u;
+{% include "parts/codes.wgsl" %}
 
 fn mean_of(base: u32, block: u32) -> f32 {
     return bf16_value(words[base + 1u + block / 2u] >> (16u * (block % 2u)));

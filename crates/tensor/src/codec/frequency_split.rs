@@ -9,12 +9,12 @@
 //! 3. q = ⌊(h − m)/s + u⌋ with u uniform in \[0, 1): stochastic rounding, so that decoding is unbiased.
 //!
 //! Decoding gives mean + m + q·s. **Promise:** |x̂ − x| ≤ s, up to single-precision rounding, with s at most
-//! (max h − min h)/(2^Q − 1) plus what rounding m and s outwards adds; the mean of x̂ over u is x. A plane with an
-//! infinity or a NaN decodes to NaN throughout: divergence is not hidden.
+//! (max h − min h)/(2^Q − 1) plus what rounding m and s outwards adds, and at least 2^-126; the mean of x̂ over u is x. A
+//! plane with an infinity or a NaN decodes to NaN throughout: divergence is not hidden.
 //!
 //! Layout, words per plane: one (m low half, s high half), then ⌈blocks/2⌉ (two means each), then ⌈elements·Q/32⌉ codes.
 
-use super::Codec;
+use super::{Codec, stream};
 use crate::graph::{Shape, Value};
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
 use std::rc::Rc;
@@ -124,9 +124,7 @@ impl Operator for Encode {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let shape = &context.inputs[0].shape;
         let [n, c, ..] = shape.nchw().expect("checked by outputs");
-        // The key of the random numbers: two values must not draw the same ones.
-        let stream = context.outputs[0].name.bytes().fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)));
-        let kernel = self.0.kernel("codec/frequency_split/encode", shape, context.set, stream);
+        let kernel = self.0.kernel("codec/frequency_split/encode", shape, context.set, stream(context));
         let kernel = if context.set == KernelSet::Tiles { kernel.workgroups(n * c) } else { kernel };
         vec![kernel.inputs([0, 1]).outputs([0])]
     }

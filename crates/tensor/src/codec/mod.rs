@@ -3,14 +3,21 @@
 //! A codec is a pair of operators, encode and decode, with an exact size. The rewrite [`store`] is the only place that
 //! knows both gradients and codecs: operators do not know in which form their values wait, codecs do not know for whom.
 
+pub mod f16;
 pub mod frequency_split;
 pub mod mask;
+mod policy;
+pub mod uniform;
 pub mod window_index;
 
+pub use f16::F16;
 pub use frequency_split::FrequencySplit;
+pub use policy::{Policy, Rule};
+pub use uniform::Uniform;
 
 use crate::graph::{Element, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
-use crate::ops::Operator;
+use crate::ops::{KernelContext, Operator};
+use policy::{Choice, Origin};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
@@ -30,27 +37,9 @@ pub trait Codec: fmt::Debug {
     fn decode(&self, value: &Value) -> Rc<dyn Operator>;
 }
 
-/// Which codec each kept value gets; `None` keeps values as they are.
-#[derive(Clone, Debug, Default)]
-pub struct Policy {
-    /// For every value that the codec takes.
-    pub codec: Option<Rc<dyn Codec>>,
-}
-
-impl Policy {
-    /// Everything as it is.
-    pub fn raw() -> Self {
-        Self::default()
-    }
-
-    /// One codec for every value that it takes.
-    pub fn with(codec: impl Codec + 'static) -> Self {
-        Self { codec: Some(Rc::new(codec)) }
-    }
-
-    fn choose(&self, value: &Value) -> Option<&Rc<dyn Codec>> {
-        self.codec.as_ref().filter(|codec| codec.takes(value))
-    }
+/// The key of an encoder's random numbers: two values must not draw the same ones.
+fn stream(context: &KernelContext) -> u32 {
+    context.outputs[0].name.bytes().fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)))
 }
 
 /// A kept value and the form it waits in.
@@ -62,6 +51,8 @@ pub struct Stored {
     pub waiting: ValueId,
     /// The name of the form.
     pub form: &'static str,
+    /// The rule of the policy that chose the form.
+    pub rule: Option<usize>,
 }
 
 /// Puts a codec on each kept value: encodes right after it is made, so that its last forward reader may overwrite it,
@@ -79,28 +70,31 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
     let mut replace: HashMap<ValueId, ValueId> = HashMap::new();
     let mut stored = Vec::new();
 
-    let waits_raw = |graph: &Graph, source: ValueId| {
-        keeps.iter().any(|keep| {
-            keep.source == source
-                && (keep.need == Need::Exact
-                    || keep.need == Need::Values && policy.choose(graph.value(source)).is_none())
-        })
+    let origins = Origin::of(graph, keeps.iter().map(|keep| keep.source));
+    let choices: HashMap<ValueId, Choice> = keeps
+        .iter()
+        .filter(|keep| keep.need == Need::Values)
+        .map(|keep| (keep.source, policy.choose(graph.value(keep.source), &origins[&keep.source])))
+        .collect();
+    let waits_raw = |source: ValueId| {
+        let chosen_raw = choices.get(&source).is_some_and(|choice| choice.codec.is_none());
+        chosen_raw || keeps.iter().any(|keep| keep.source == source && keep.need == Need::Exact)
     };
     for Keep { source, need, view } in keeps.iter().cloned() {
         let value = graph.value(source).clone();
-        let layer = layer_of(graph, source);
-        match need {
-            Need::Sign if !waits_raw(graph, source) => {
+        let layer = origins[&source].layer.clone();
+        let Choice { rule, codec } = choices.get(&source).cloned().unwrap_or_default();
+        match (need, codec) {
+            (Need::Sign, _) if !waits_raw(source) => {
                 graph.set_phase(Phase::Forward);
                 let node = graph.make_node(Rc::new(mask::EncodeMask), &[source], layer)?;
                 let words = node.outputs[0];
                 graph.value_mut(words).kind = Kind::Stored;
                 replace.insert(view, words);
                 after.entry(source).or_default().push(node);
-                stored.push(Stored { source, waiting: words, form: "mask" });
+                stored.push(Stored { source, waiting: words, form: "mask", rule: None });
             }
-            Need::Values if policy.choose(&value).is_some() => {
-                let codec = policy.choose(&value).expect("just asked").clone();
+            (Need::Values, Some(codec)) => {
                 graph.set_phase(Phase::Forward);
                 let known = stored.iter().find(|s| s.source == source && s.form == codec.name());
                 let words = match known.map(|s| s.waiting) {
@@ -111,7 +105,7 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
                         let words = encode.outputs[0];
                         graph.value_mut(words).kind = Kind::Stored;
                         after.entry(source).or_default().push(encode);
-                        stored.push(Stored { source, waiting: words, form: codec.name() });
+                        stored.push(Stored { source, waiting: words, form: codec.name(), rule });
                         words
                     }
                 };
@@ -128,7 +122,7 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
                     _ => "raw",
                 };
                 if !stored.iter().any(|s: &Stored| s.waiting == source) {
-                    stored.push(Stored { source, waiting: source, form });
+                    stored.push(Stored { source, waiting: source, form, rule });
                 }
             }
         }
@@ -159,10 +153,4 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
     graph.set_nodes(nodes);
     graph.set_phase(Phase::Update);
     Ok(stored)
-}
-
-/// The layer that made a value, or the value's own name for an input.
-fn layer_of(graph: &Graph, value: ValueId) -> String {
-    let maker = graph.nodes().iter().find(|n| n.outputs.contains(&value));
-    maker.map_or_else(|| graph.value(value).name.clone(), |node| node.layer.clone())
 }

@@ -23,6 +23,9 @@ pub const READBACKS_IN_FLIGHT: usize = 4;
 /// Most workgroups in one dimension of a grid, in every WebGPU implementation.
 pub const WORKGROUPS_PER_DIMENSION: usize = 65_535;
 
+/// Most bytes of a value: kernels count elements in words of 32 bits, a few vectors past the end.
+const LARGEST_VALUE: u64 = 4 * (u32::MAX as u64 - 1024);
+
 /// What a plan has to know of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanOptions {
@@ -37,9 +40,9 @@ pub struct PlanOptions {
 }
 
 impl PlanOptions {
-    /// A GPU without limits on what a kernel binds: for planning where there is no adapter.
+    /// A GPU that binds whatever a kernel can count: for planning where there is no adapter.
     pub fn unlimited(set: KernelSet) -> Self {
-        Self { set, subgroup: None, max_binding: u64::MAX, max_buffer: u64::MAX }
+        Self { set, subgroup: None, max_binding: LARGEST_VALUE, max_buffer: u64::MAX }
     }
 
     /// One for each family of kernels, with and without subgroups: for tests.
@@ -121,7 +124,7 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         let stored = store(&mut graph, policy)?;
         graph.update_early();
-        check_sizes(&graph, options.max_binding)?;
+        check_sizes(&graph, options.max_binding.min(LARGEST_VALUE))?;
         let lifetimes = Lifetimes::new(&graph, &options);
         let mut block_places: Vec<(Region, usize, u64)> = vec![(Region::Transient, 0, 0); lifetimes.blocks.len()];
         let mut pages_of = |persistent: bool, region: Region| {

@@ -6,7 +6,7 @@ mod plan;
 mod train;
 
 use crate::Error;
-use crate::config::{Form, Override, suggest};
+use crate::config::Override;
 use crate::report::devices::DeviceReport;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use frugal_model::Net;
@@ -106,10 +106,10 @@ impl From<Kernels> for KernelSet {
     }
 }
 
-/// A store by name, for clap.
-fn form(name: &str) -> Result<Form, String> {
-    Form::named(name).ok_or_else(|| suggest(name, Form::NAMES))
-}
+/// How stores are named, for the help of several verbs.
+const STORES: &str = "\
+Stores, with their settings: raw, f16, uniform:BITS or uniform:BITS,GROUP (usual: 2,256),
+frequency-split:BLOCK,BITS (usual: 8,2). docs/stores.md says what each promises.";
 
 /// Errors as `error: what`, the place in the config, `help: what to do`; wrapped and coloured on terminals only.
 fn show_errors_plainly() {

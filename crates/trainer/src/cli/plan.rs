@@ -1,17 +1,23 @@
 //! `frugal plan`.
 
-use super::{Changes, Kernels, form, print, print_json};
-use crate::config::{Config, Form, Optimizer};
+use super::{Changes, Kernels, STORES, print, print_json};
+use crate::config::{Config, Form, Forms, Optimizer};
+use crate::report::fit::FitReport;
 use crate::report::plan::PlanReport;
-use crate::run::{self, Plans, Request};
-use crate::{Error, data};
+use crate::run::{self, Fit, MOST_SAMPLES, Plans, Request};
+use crate::{Error, data, report::units};
 use clap::Args;
 use frugal_model::{Net, StepShape};
 use frugal_tensor::PlanOptions;
+use serde::Serialize;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 /// Show every byte of a training step before it runs; needs no GPU.
+///
+/// With --max-batch, show instead the largest batch that fits into some memory, for each store.
 #[derive(Debug, Args)]
+#[command(after_help = STORES)]
 pub(super) struct Options {
     /// The config, a TOML file; or describe a net by --net, --shape and --classes
     #[arg(required_unless_present = "net", conflicts_with_all = ["net", "shape", "classes"])]
@@ -26,11 +32,17 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     classes: Option<u64>,
     /// Samples per step [default: the config's, or 64]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_SAMPLES as u64))]
     batch: Option<u64>,
-    /// Form in which values wait for the backward pass [default: the config's, or raw]
-    #[arg(long, value_name = "NAME", value_parser = form)]
+    /// Form in which values wait for the backward pass, for example uniform:4 [default: the config's, or raw]
+    #[arg(long, value_name = "NAME", value_parser = Form::parse)]
     store: Option<Form>,
+    /// Show the largest batch that a run can have in so much memory, for example 8GiB
+    #[arg(long, value_name = "SIZE", value_parser = units::size, conflicts_with_all = ["batch", "store"])]
+    max_batch: Option<u64>,
+    /// Stores for --max-batch [default: raw,f16,uniform,frequency-split]
+    #[arg(long, value_name = "NAMES", value_parser = Forms::parse, requires = "max_batch")]
+    stores: Option<Forms>,
     /// Family of kernels to assume: it decides what scratch they need
     #[arg(long, value_enum, default_value_t = Kernels::Gpu)]
     kernels: Kernels,
@@ -43,14 +55,21 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let request = request(options)?;
-    let plans = Plans::new(&request, PlanOptions::unlimited(options.kernels.into()))?;
-    let report = PlanReport::new(&request, &plans);
-    if options.json {
-        print_json(&report);
-    } else {
-        print(report);
+    let kernels = PlanOptions::unlimited(options.kernels.into());
+    match options.max_batch {
+        Some(limit) => {
+            let stores = options.stores.clone().map_or_else(|| Form::all().collect(), |Forms(stores)| stores);
+            let fit = |form: Form| run::largest_batch(&request, &request.store.with_default(form), kernels, limit);
+            let fits: Result<Vec<Fit>, Error> = stores.into_iter().map(fit).collect();
+            show(&FitReport::new(&request, limit, fits?), options.json);
+        }
+        None => show(&PlanReport::new(&request, &Plans::new(&request, kernels)?), options.json),
     }
     Ok(())
+}
+
+fn show(report: &(impl Serialize + Display), json: bool) {
+    if json { print_json(report) } else { print(report) }
 }
 
 fn request(options: &Options) -> Result<Request, Error> {
@@ -69,13 +88,15 @@ fn request(options: &Options) -> Result<Request, Error> {
                 net: Net::find(net)?,
                 shape: StepShape { batch: 64, image, classes: classes as usize },
                 optimizer: Optimizer::default().operator(),
-                store: Form::Raw,
+                store: Form::Raw.into(),
             }
         }
         _ => return Err(Error::Usage("give a config, or --net with --shape and --classes".to_owned())),
     };
     request.shape.batch = options.batch.map_or(request.shape.batch, |batch| batch as usize);
-    request.store = options.store.unwrap_or(request.store);
+    if let Some(form) = options.store {
+        request.store = request.store.with_default(form);
+    }
     Ok(request)
 }
 

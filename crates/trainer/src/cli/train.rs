@@ -29,6 +29,9 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let data = data::open(&config.data.set, &config.data.root)?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;
+    for warning in plans.warnings(&config.store) {
+        eprintln!("warning: {warning}");
+    }
     let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
     folder.write("config.toml", text.as_bytes())?;
     eprintln!("{} on {}, into {}", config.name, gpu.adapter().info.name, folder.path().display());

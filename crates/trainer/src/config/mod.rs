@@ -3,22 +3,25 @@
 //!
 //! ```text
 //! file ──┐
-//!        ├─▶ source: a tree, each value with its place ─▶ reader, sections: types, ranges, defaults ─▶ Config
+//!        ├─▶ source: a tree, each value with its place ─▶ reader, sections, store: types, ranges, defaults ─▶ Config
 //! --set ─┘
 //! ```
 //!
 //! To add a setting: a field below, a line in `sections.rs`, a line in a config that uses it.
 
 mod error;
+mod form;
 mod reader;
 mod sections;
 mod source;
+mod store;
 
 pub use error::ConfigError;
 pub(crate) use error::suggest;
+pub use form::{Form, Forms};
 pub use source::Override;
+pub use store::{Store, StoreRule};
 
-use frugal_tensor::codec::{FrequencySplit, Policy};
 use frugal_tensor::ops::optimizer as ops;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -170,28 +173,6 @@ pub struct Train {
     pub epochs: u64,
 }
 
-/// In which form values wait for the backward pass.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Store {
-    /// For every value that the form takes; others stay raw.
-    pub default: Form,
-}
-
-/// A form in which values can wait.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Form {
-    /// As they are.
-    Raw,
-    /// DIVISION's frequency split.
-    FrequencySplit {
-        /// Extent of a block.
-        block: usize,
-        /// Bits per element.
-        bits: usize,
-    },
-}
-
 /// What `frugal compare` compares.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compare {
@@ -199,42 +180,6 @@ pub struct Compare {
     pub stores: Vec<Form>,
     /// How many runs of each, from `seed` upwards.
     pub seeds: u32,
-}
-
-impl Form {
-    /// The names of all forms.
-    pub const NAMES: &'static [&'static str] = &["raw", "frequency-split"];
-
-    /// The form of this name with its usual settings.
-    pub fn named(name: &str) -> Option<Form> {
-        match name {
-            "raw" => Some(Form::Raw),
-            "frequency-split" => {
-                let FrequencySplit { block, bits } = FrequencySplit::default();
-                Some(Form::FrequencySplit { block, bits })
-            }
-            _ => None,
-        }
-    }
-
-    /// Its name, with what differs from the usual settings.
-    pub fn label(&self) -> String {
-        match *self {
-            Form::Raw => "raw".to_owned(),
-            Form::FrequencySplit { .. } if Some(*self) == Form::named("frequency-split") => {
-                "frequency-split".to_owned()
-            }
-            Form::FrequencySplit { block, bits } => format!("frequency-split-b{block}-q{bits}"),
-        }
-    }
-
-    /// The policy that gives it to every value.
-    pub fn policy(&self) -> Policy {
-        match *self {
-            Form::Raw => Policy::raw(),
-            Form::FrequencySplit { block, bits } => Policy::with(FrequencySplit { block, bits }),
-        }
-    }
 }
 
 impl Config {

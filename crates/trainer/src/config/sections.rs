@@ -2,10 +2,10 @@
 
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
-use super::{Compare, Config, ConfigError, Course, Data, Form, Model, Optimizer, Schedule, Store, Train, Warmup};
+use super::store::{form, store};
+use super::{Compare, Config, ConfigError, Course, Data, Form, Model, Optimizer, Schedule, Train, Warmup};
 use crate::data;
 use frugal_model::Net;
-use frugal_tensor::codec::FrequencySplit;
 use std::path::Path;
 
 type Result<T> = std::result::Result<T, ConfigError>;
@@ -141,48 +141,16 @@ fn train(root: &Reader<'_>) -> Result<Train> {
     Ok(Train { epochs: section.required("epochs", "5", epochs)? as u64 })
 }
 
-fn store(root: &Reader<'_>) -> Result<Store> {
-    let section = root.section("store", &["default"])?;
-    let default = section.get("default").map(|node| form(&section.path_of("default"), node)).transpose()?;
-    Ok(Store { default: default.unwrap_or(Form::Raw) })
-}
-
-/// A name, or a table with `kind` and settings.
-fn form(path: &str, node: &Node) -> Result<Form> {
-    if let Value::Text(name) = &node.value {
-        return Form::named(name).ok_or_else(|| {
-            let message = format!("`{path}` cannot be \"{name}\"");
-            ConfigError::at(&node.place, message, "unknown").help(super::suggest(name, Form::NAMES))
-        });
-    }
-    let any = Reader::open(node, path, &["kind", "block", "bits"])?;
-    let kind = any.choice("kind", Form::NAMES)?;
-    if any.required("kind", "\"frequency-split\"", kind)? == "raw" {
-        Reader::open(node, path, &["kind"])?;
-        return Ok(Form::Raw);
-    }
-    let usual = FrequencySplit::default();
-    let block = any.integer("block", 2, 64)?.map_or(usual.block, |block| block as usize);
-    let bits = any.integer("bits", 1, 8)?.map_or(usual.bits, |bits| bits as usize);
-    match (FrequencySplit { block, bits }.check(), any.get("bits")) {
-        (Err(reason), place) => {
-            let message = format!("`{path}`: {reason}");
-            Err(ConfigError::at(&place.unwrap_or(node).place, message, "not possible"))
-        }
-        _ => Ok(Form::FrequencySplit { block, bits }),
-    }
-}
-
 fn compare(root: &Reader<'_>) -> Result<Compare> {
     let section = root.section("compare", &["stores", "seeds"])?;
     let stores = match section.list("stores")? {
-        None => Form::NAMES.iter().filter_map(|name| Form::named(name)).collect(),
+        None => Form::all().collect(),
         Some(items) => {
             let mut stores: Vec<Form> = Vec::new();
             for (path, node) in items {
                 let store = form(&path, node)?;
                 if stores.contains(&store) {
-                    let message = format!("`{path}`: the store {} is there already", store.label());
+                    let message = format!("`{path}`: the store {store} is there already");
                     return Err(ConfigError::at(&node.place, message, "twice"));
                 }
                 stores.push(store);

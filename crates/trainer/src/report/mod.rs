@@ -2,8 +2,9 @@
 
 pub mod comparison;
 pub mod devices;
+pub mod fit;
 pub mod plan;
-mod units;
+pub mod units;
 
 pub use units::{bytes, count};
 

@@ -38,6 +38,8 @@ pub struct PlanReport {
     pub layers: Vec<LayerReport>,
     /// When most is alive besides what lives across steps.
     pub largest_moments: Vec<Moment>,
+    /// What may not be meant: rules that decide on nothing.
+    pub warnings: Vec<String>,
 }
 
 /// Kept bytes of a sample.
@@ -101,7 +103,7 @@ impl PlanReport {
             shape: request.shape.image,
             classes: request.shape.classes,
             batch,
-            store: request.store.label(),
+            store: request.store.to_string(),
             kernels: kernel_set_name(plans.train.options.set),
             parameters: plans.train.graph.parameters().map(|(_, value)| value.shape.elements() as u64).sum(),
             macs_per_sample: plans.train.graph.multiply_adds() / batch as u64,
@@ -109,6 +111,7 @@ impl PlanReport {
             kept_per_sample: PerSample { raw: per_sample(plans.bytes.kept_raw), stored: per_sample(plans.bytes.kept) },
             layers,
             largest_moments: plans.train.largest_moments(MOMENTS),
+            warnings: plans.warnings(&request.store),
         }
     }
 
@@ -167,7 +170,8 @@ impl fmt::Display for PlanReport {
             count(self.kept_per_sample.raw),
             count(self.kept_per_sample.stored),
             self.ratio()
-        )
+        )?;
+        self.warnings.iter().try_for_each(|warning| write!(f, "\n\nwarning: {warning}"))
     }
 }
 

@@ -23,6 +23,27 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// The other way: `8GiB`, `1.5 GB`, `4096`; K, M, G and T alone mean the binary units.
+///
+/// # Errors
+/// Says what to write.
+pub fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 5] = [("", 0), ("k", 1), ("m", 2), ("g", 3), ("t", 4)];
+    let text = text.trim();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = (text[..end].parse::<f64>(), text[end..].trim().to_ascii_lowercase());
+    let decimal = unit.len() == 2 && unit.ends_with('b');
+    let prefix = unit.strip_suffix('b').unwrap_or(&unit);
+    let prefix = if prefix.len() == 2 { prefix.strip_suffix('i').unwrap_or(prefix) } else { prefix };
+    let power = UNITS.iter().find(|(name, _)| *name == prefix).map(|(_, power)| *power);
+    match (number, power) {
+        (Ok(number), Some(power)) if number > 0.0 => {
+            Ok((number * (if decimal { 1000f64 } else { 1024.0 }).powi(power as i32)) as u64)
+        }
+        _ => Err("expected a size such as 8GiB, 500MB or a number of bytes".to_owned()),
+    }
+}
+
 /// A count with commas between thousands: `105,194`.
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
@@ -54,6 +75,25 @@ mod tests {
         ];
         for (number, text) in cases {
             assert_eq!(bytes(number), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_units() {
+        let cases = [
+            ("8GiB", 8 << 30),
+            ("8g", 8 << 30),
+            ("1.5 MiB", 3 << 19),
+            ("8GB", 8_000_000_000),
+            ("512", 512),
+            ("512B", 512),
+            ("2TiB", 2 << 40),
+        ];
+        for (text, number) in cases {
+            assert_eq!(size(text), Ok(number), "{text}");
+        }
+        for text in ["", "GiB", "-1GiB", "8XiB", "0", "1.2.3", "8GiBs", "8 GiB B"] {
+            assert!(size(text).is_err(), "{text}");
         }
     }
 

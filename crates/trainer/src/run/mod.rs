@@ -8,6 +8,7 @@
 mod divergence;
 pub mod environment;
 mod epochs;
+mod fit;
 pub mod folder;
 mod plans;
 mod progress;
@@ -16,6 +17,7 @@ mod schedule;
 mod stepper;
 pub mod weights;
 
+pub use fit::{Fit, MOST_SAMPLES, largest_batch};
 pub use plans::{Plans, Request};
 pub use progress::Progress;
 pub use record::Summary;
@@ -61,7 +63,7 @@ pub fn request(config: &Config, image: [usize; 3], classes: usize) -> Result<Req
         net: Net::find(&config.model.net)?,
         shape: StepShape { batch: config.data.batch, image, classes },
         optimizer: config.optimizer.operator(),
-        store: config.store.default,
+        store: config.store.clone(),
     })
 }
 
@@ -123,7 +125,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let summary = Summary {
         name: config.name.clone(),
         seed: config.seed,
-        store: config.store.default.label(),
+        store: config.store.to_string(),
         test_accuracy: last.test_accuracy,
         test_loss: last.test_loss,
         train_loss: last.train_loss,

@@ -1,7 +1,7 @@
 //! The plans of a run: the training step, the evaluation beside it, and the raw step that both are measured against.
 
 use crate::Error;
-use crate::config::Form;
+use crate::config::{Store, StoreRule};
 use frugal_model::{Net, StepShape, evaluation_step, training_step};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::ops::optimizer::Optimizer;
@@ -9,7 +9,7 @@ use frugal_tensor::plan::Bytes;
 use frugal_tensor::{Plan, PlanOptions};
 
 /// What is planned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// The net.
     pub net: Net,
@@ -18,7 +18,7 @@ pub struct Request {
     /// How parameters move.
     pub optimizer: Optimizer,
     /// In which form values wait.
-    pub store: Form,
+    pub store: Store,
 }
 
 /// The plans of a run.
@@ -40,11 +40,29 @@ impl Plans {
     /// # Errors
     /// [`Error::Model`] if the net does not fit the images, [`Error::Plan`] if the step does not fit the adapter.
     pub fn new(request: &Request, options: PlanOptions) -> Result<Self, Error> {
-        let Request { net, shape, optimizer, store } = *request;
-        let train = Plan::new(training_step(net, shape, optimizer)?, &store.policy(), options)?;
+        let (train, evaluation) = Self::without_raw(request, options)?;
+        let Request { net, shape, optimizer, .. } = *request;
         let raw = Plan::new(training_step(net, shape, optimizer)?, &Policy::raw(), options)?;
-        let evaluation = train.beside(evaluation_step(net, shape)?)?;
         let bytes = train.bytes(&[&evaluation], &raw);
         Ok(Self { train, evaluation, raw, bytes })
+    }
+
+    /// The training step and the evaluation beside it: all that a run allocates for.
+    ///
+    /// # Errors
+    /// As [`Plans::new`].
+    pub fn without_raw(request: &Request, options: PlanOptions) -> Result<(Plan, Plan), Error> {
+        let Request { net, shape, optimizer, .. } = *request;
+        let train = Plan::new(training_step(net, shape, optimizer)?, &request.store.policy(), options)?;
+        let evaluation = train.beside(evaluation_step(net, shape)?)?;
+        Ok((train, evaluation))
+    }
+
+    /// The rules of a store that decide on no value, as a sentence each.
+    pub fn warnings(&self, store: &Store) -> Vec<String> {
+        let used = |index: usize| self.train.stored.iter().any(|stored| stored.rule == Some(index));
+        let unused = store.rules.iter().enumerate().filter(|(index, _)| !used(*index));
+        let sentence = |(index, rule): (usize, &StoreRule)| format!("store.rule[{index}] decides on no value: {rule}");
+        unused.map(sentence).collect()
     }
 }

@@ -1,0 +1,136 @@
+//! Which form each kept value gets: rules, tried in order, and a default.
+
+use super::Codec;
+use crate::graph::{Element, Graph, Phase, Value, ValueId};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Which codec each kept value gets; `None` keeps values as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Tried in order; the first that fits decides.
+    pub rules: Vec<Rule>,
+    /// For every value that no rule fits and the codec takes.
+    pub default: Option<Rc<dyn Codec>>,
+}
+
+/// A codec for the values that meet all conditions and that the codec takes. Patterns have `*` for any text.
+#[derive(Clone, Debug, Default)]
+pub struct Rule {
+    /// A pattern for the layer that makes the value; an input of the graph has its own name for a layer.
+    pub layer: Option<String>,
+    /// A pattern for the operator that makes the value; for an input of the graph that is `input`.
+    pub made_by: Option<String>,
+    /// A pattern for an operator that reads the value in the forward pass.
+    pub read_by: Option<String>,
+    /// The least number of elements, those of the whole batch.
+    pub min_elements: usize,
+    /// The codec; `None` keeps the values as they are.
+    pub codec: Option<Rc<dyn Codec>>,
+}
+
+impl Policy {
+    /// Everything as it is.
+    pub fn raw() -> Self {
+        Self::default()
+    }
+
+    /// One codec for every value that it takes.
+    pub fn with(codec: impl Codec + 'static) -> Self {
+        Self { rules: Vec::new(), default: Some(Rc::new(codec)) }
+    }
+
+    /// With one more rule, tried after those that are there.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    pub(super) fn choose(&self, value: &Value, origin: &Origin) -> Choice {
+        let takes = |codec: &Option<Rc<dyn Codec>>| codec.as_ref().is_none_or(|codec| codec.takes(value));
+        if value.element != Element::F32 {
+            return Choice::default();
+        }
+        match self.rules.iter().position(|rule| rule.fits(value, origin) && takes(&rule.codec)) {
+            Some(index) => Choice { rule: Some(index), codec: self.rules[index].codec.clone() },
+            None => Choice { rule: None, codec: self.default.clone().filter(|codec| codec.takes(value)) },
+        }
+    }
+}
+
+impl Rule {
+    fn fits(&self, value: &Value, origin: &Origin) -> bool {
+        let fits = |pattern: &Option<String>, name: &str| pattern.as_ref().is_none_or(|p| matches(p, name));
+        fits(&self.layer, &origin.layer)
+            && fits(&self.made_by, origin.made_by)
+            && (self.read_by.is_none() || origin.read_by.iter().any(|name| fits(&self.read_by, name)))
+            && value.shape.elements() >= self.min_elements
+    }
+}
+
+/// What a policy decided on a value.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choice {
+    /// The rule that fitted.
+    pub rule: Option<usize>,
+    /// The codec.
+    pub codec: Option<Rc<dyn Codec>>,
+}
+
+/// Where a value comes from and who reads it.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub layer: String,
+    made_by: &'static str,
+    read_by: Vec<&'static str>,
+}
+
+impl Origin {
+    /// The origins of these values.
+    pub fn of(graph: &Graph, values: impl Iterator<Item = ValueId>) -> HashMap<ValueId, Origin> {
+        let input = |v| Origin { layer: graph.value(v).name.clone(), made_by: "input", read_by: Vec::new() };
+        let mut origins: HashMap<ValueId, Origin> = values.map(|v| (v, input(v))).collect();
+        for node in graph.nodes().iter().filter(|node| node.phase == Phase::Forward) {
+            for output in &node.outputs {
+                if let Some(origin) = origins.get_mut(output) {
+                    (origin.layer, origin.made_by) = (node.layer.clone(), node.operator.name());
+                }
+            }
+            for input in &node.inputs {
+                if let Some(origin) = origins.get_mut(input) {
+                    origin.read_by.push(node.operator.name());
+                }
+            }
+        }
+        origins
+    }
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any text, also for none.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(name) = name.strip_prefix(head) else {
+        return false;
+    };
+    (0..=name.len()).filter(|&at| name.is_char_boundary(at)).any(|at| matches(rest, &name[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        let fits = [("*", ""), ("*", "a.b"), ("layer1.*", "layer1.0.conv1"), ("*.conv1", "layer1.0.conv1")];
+        let more = [("l*1.*.c*", "layer1.0.conv1"), ("a", "a"), ("a**b", "ab"), ("*ü*", "aüb")];
+        for (pattern, name) in fits.into_iter().chain(more) {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("", "a"), ("layer1", "layer1.0"), ("layer1.*", "layer10"), ("*b", "abc"), ("a*a", "a")]
+        {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+}
