@@ -11,10 +11,20 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from imagenet_nets import VGG16, AlexNet, DenseNet121, ResNet18, ResNet50, ResNet164
 from nets import LeNet, ResNet20
 
 # Any module with a `shape` of one input and 10 or more classes can join.
-NETS = {"lenet": LeNet, "resnet20": ResNet20}
+NETS = {
+    "lenet": LeNet,
+    "resnet20": ResNet20,
+    "resnet164": ResNet164,
+    "alexnet": AlexNet,
+    "vgg16": VGG16,
+    "resnet18": ResNet18,
+    "resnet50": ResNet50,
+    "densenet121": DenseNet121,
+}
 BATCHES = (4, 8)
 
 

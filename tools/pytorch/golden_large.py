@@ -1,0 +1,49 @@
+"""Writes crates/model/tests/fixtures/large_nets.json: the first loss of the larger nets and the norms of some gradients.
+
+Weights and batches follow the recipe of nets.py, nothing is dropped, images are small. Figures are from f64; `gap` is how
+far f32 is from them, as in golden.py.
+"""
+
+import json
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from golden import F32, F64, FIXTURES, gap
+from imagenet_nets import VGG16, AlexNet, DenseNet121, ResNet18, ResNet50, ResNet164
+from nets import batch, fill
+
+SAMPLES = 4
+# A net, its extent of images, and by how much it is narrowed.
+NETS = {
+    "alexnet": (lambda: AlexNet(10, 8), 64, 8),
+    "vgg16": (lambda: VGG16(10, 8), 32, 8),
+    "resnet18": (lambda: ResNet18(10), 64, 1),
+    "resnet50": (lambda: ResNet50(10), 64, 1),
+    "resnet164": (lambda: ResNet164(10), 16, 1),
+    "densenet121": (lambda: DenseNet121(10), 64, 1),
+}
+# Gradients of larger parameters are left out.
+LARGEST = 65536
+
+
+def first_step(make, extent, dtype):
+    net = fill(make()).to(dtype)
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    x, y = batch(0, SAMPLES, (3, extent, extent))
+    loss = F.cross_entropy(net(x.to(dtype)), y)
+    loss.backward()
+    return loss.item(), {n: p.grad.norm().item() for n, p in net.named_parameters() if p.numel() <= LARGEST}
+
+
+if __name__ == "__main__":
+    out = {}
+    for name, (make, extent, narrow) in NETS.items():
+        (loss, norms), (peer_loss, peer) = first_step(make, extent, F64), first_step(make, extent, F32)
+        gradients = {n: [norm, gap(norm, peer[n])] for n, norm in norms.items() if norm > 1e-9}
+        out[name] = dict(extent=extent, narrow=narrow, samples=SAMPLES, loss=loss, gap=gap(loss, peer_loss), gradients=gradients)
+        print(f"{name}: loss {loss:.6f}, gap {out[name]['gap']:.1e}, of gradients {max(g for _, g in gradients.values()):.1e}")
+    (FIXTURES / "large_nets.json").write_text(json.dumps(out, indent=None) + "\n")
