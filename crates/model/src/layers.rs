@@ -3,12 +3,13 @@
 use frugal_tensor::graph::{Graph, GraphError, Init, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 
-/// Whether a net is built for training or for evaluation; the layers that care are batch norms.
+/// Whether a net is built for training or for evaluation; the layers that care are batch norms and
+/// dropout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Statistics of the batch.
+    /// Statistics of the batch; elements are dropped.
     Training,
-    /// Running statistics.
+    /// Running statistics; nothing is dropped.
     Evaluation,
 }
 
@@ -41,6 +42,11 @@ impl Conv {
     /// With this stride.
     pub fn stride(self, stride: usize) -> Self {
         Self { stride, ..self }
+    }
+
+    /// With this padding instead.
+    pub fn padding(self, padding: usize) -> Self {
+        Self { padding, ..self }
     }
 
     /// With a bias per channel.
@@ -95,4 +101,77 @@ pub fn batch_norm(graph: &mut Graph, name: &str, x: ValueId, mode: Mode) -> Resu
             Mode::Evaluation => graph.apply_one(BatchNormInference { epsilon: EPSILON }, &inputs),
         }
     })
+}
+
+/// A convolution and its batch norm, under the two names.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x is not N×C×H×W.
+pub fn conv_norm(
+    graph: &mut Graph,
+    names: [&str; 2],
+    x: ValueId,
+    convolution: Conv,
+    mode: Mode,
+) -> Result<ValueId, GraphError> {
+    let x = convolution.apply(graph, names[0], x)?;
+    batch_norm(graph, names[1], x, mode)
+}
+
+/// [`conv_norm`] with a rectifier.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x is not N×C×H×W.
+pub fn conv_norm_relu(
+    graph: &mut Graph,
+    names: [&str; 2],
+    x: ValueId,
+    convolution: Conv,
+    mode: Mode,
+) -> Result<ValueId, GraphError> {
+    let x = conv_norm(graph, names, x, convolution, mode)?;
+    graph.within(names[1], |graph| graph.relu(x))
+}
+
+/// A batch norm with a rectifier.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x has no channels.
+pub fn norm_relu(graph: &mut Graph, name: &str, x: ValueId, mode: Mode) -> Result<ValueId, GraphError> {
+    let x = batch_norm(graph, name, x, mode)?;
+    graph.within(name, |graph| graph.relu(x))
+}
+
+/// Dropout in training; nothing at all in evaluation.
+///
+/// # Errors
+/// [`GraphError::Shape`] unless 0 ≤ rate < 1.
+pub fn dropout(graph: &mut Graph, name: &str, x: ValueId, rate: f32, mode: Mode) -> Result<ValueId, GraphError> {
+    match mode {
+        Mode::Training => graph.within(name, |graph| graph.dropout(x, rate)),
+        Mode::Evaluation => Ok(x),
+    }
+}
+
+/// Max pooling with this window, stride and padding, and a rectifier. A net that rectifies first computes the same, but
+/// would have to keep the signs of all that is pooled; what comes out here is mostly kept for the next layer anyway.
+///
+/// # Errors
+/// [`GraphError::Shape`] if the window does not fit.
+pub fn max_pool_relu(
+    graph: &mut Graph,
+    x: ValueId,
+    [window, stride, padding]: [usize; 3],
+) -> Result<ValueId, GraphError> {
+    let x = graph.max_pool_padded(x, window, stride, padding)?;
+    graph.relu(x)
+}
+
+/// A fully connected layer with a rectifier.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x is not a matrix.
+pub fn linear_relu(graph: &mut Graph, name: &str, x: ValueId, outputs: usize) -> Result<ValueId, GraphError> {
+    let x = linear(graph, name, x, outputs)?;
+    graph.within(name, |graph| graph.relu(x))
 }

@@ -5,10 +5,12 @@
 
 mod recipe;
 
+use frugal_model::Net;
+use frugal_model::layers::Mode;
 use frugal_tensor::graph::Kind;
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Sgd};
-use recipe::{batch, start};
+use recipe::{batch, start, start_in};
 use serde_json::Value as Json;
 
 fn fixture(net: &str) -> Json {
@@ -102,6 +104,37 @@ fn lenet_follows_pytorch() {
 #[test]
 fn resnet20_follows_pytorch() {
     golden("resnet20", [3, 32, 32], 272_474, &[None]);
+}
+
+/// The larger nets are wired as torchvision wires them: the first loss, and the norms of gradients all along the net. Nets
+/// with dropout run without it, which leaves them as they are otherwise: they have no batch norms.
+#[test]
+fn larger_nets_start_as_pytorchs() {
+    for (name, row) in fixture("large_nets").as_object().unwrap() {
+        let count = |key: &str| row[key].as_u64().unwrap() as usize;
+        let mode = if ["alexnet", "vgg16"].contains(&name.as_str()) { Mode::Evaluation } else { Mode::Training };
+        let still = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
+        let net = Net::find(name).unwrap().narrowed(count("narrow"));
+        let image = [3, count("extent"), count("extent")];
+        let mut ours = start_in(mode, net, image, count("samples"), still, None);
+        let loss = ours.step(0, 0.0, &batch(0, count("samples"), image));
+        let wanted = row["loss"].as_f64().unwrap();
+        let off = (loss - wanted).abs() / wanted;
+        println!(
+            "{name}: loss {loss:.6}, PyTorch {wanted:.6}, off by {off:.1e} (gap {:.1e})",
+            row["gap"].as_f64().unwrap()
+        );
+        assert!(off <= allowed(row["gap"].as_f64().unwrap()), "{name}: loss {loss}, not {wanted}");
+        let gradients = row["gradients"].as_object().unwrap();
+        let worst = gradients.values().map(|pair| pair[1].as_f64().unwrap()).fold(0.0, f64::max);
+        for (parameter, pair) in gradients {
+            let got = ours.session.read_value(0, ours.gradients[parameter]).unwrap();
+            let length = norm(got.iter().map(|g| f64::from(f32::from_bits(*g))));
+            let wanted = pair[0].as_f64().unwrap();
+            let off = (length - wanted).abs() / wanted;
+            assert!(off <= allowed(worst), "{name}: gradient of {parameter}: norm {length}, not {wanted}");
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,8 @@ use frugal_tensor::{Plan, PlanOptions};
 const BATCH: usize = 64;
 
 fn kept_per_sample(net: &str, image: [usize; 3], policy: &Policy) -> f64 {
-    let shape = StepShape { batch: BATCH, image, classes: 10 };
+    let classes = if image[1] == 224 { 1000 } else { 10 };
+    let shape = StepShape { batch: BATCH, image, classes };
     let optimizer = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 });
     let graph = training_step(Net::find(net).unwrap(), shape, optimizer).unwrap();
     let plan = Plan::new(graph, policy, PlanOptions::unlimited(KernelSet::Tiles)).unwrap();
@@ -20,7 +21,17 @@ fn kept_per_sample(net: &str, image: [usize; 3], policy: &Policy) -> f64 {
 fn raw_keeps_no_more_than_pytorch() {
     let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/pytorch/kept_bytes.json");
     let table: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(table).unwrap()).unwrap();
-    for (net, image) in [("lenet", [1, 28, 28]), ("resnet20", [3, 32, 32])] {
+    let large = [3, 224, 224];
+    for (net, image) in [
+        ("lenet", [1, 28, 28]),
+        ("resnet20", [3, 32, 32]),
+        ("resnet164", [3, 32, 32]),
+        ("alexnet", large),
+        ("vgg16", large),
+        ("resnet18", large),
+        ("resnet50", large),
+        ("densenet121", large),
+    ] {
         let pytorch = table[net]["per_sample"].as_f64().unwrap();
         let ours = kept_per_sample(net, image, &Policy::raw());
         println!("{net}: {ours} bytes a sample, PyTorch {pytorch}");

@@ -9,7 +9,7 @@ use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormSta
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Sgd};
-use frugal_tensor::ops::pool::MaxPool;
+use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
 use frugal_tensor::{Plan, PlanOptions};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use std::collections::BTreeSet;
@@ -27,11 +27,18 @@ fn optimizers() -> Vec<Optimizer> {
 
 fn nets() -> Vec<Graph> {
     let mut graphs = Vec::new();
+    let mut add = |net: Net, image: [usize; 3], optimizers: &[Optimizer]| {
+        let shape = StepShape { batch: 4, image, classes: 10 };
+        graphs.extend(optimizers.iter().map(|&o| training_step(net, shape, o).unwrap()));
+        graphs.push(evaluation_step(net, shape).unwrap());
+    };
     for net in Net::all() {
-        for image in [[3, 32, 32], [1, 28, 28]] {
-            let shape = StepShape { batch: 4, image, classes: 10 };
-            graphs.extend(optimizers().into_iter().map(|o| training_step(*net, shape, o).unwrap()));
-            graphs.push(evaluation_step(*net, shape).unwrap());
+        if ["lenet", "resnet8", "resnet20"].contains(&net.name) {
+            add(*net, [3, 32, 32], &optimizers());
+            add(*net, [1, 28, 28], &optimizers());
+        } else {
+            add(*net, [3, 224, 224], &optimizers()[1..2]);
+            add(net.narrowed(8), [3, 64, 64], &optimizers()[1..2]);
         }
     }
     graphs
@@ -82,6 +89,25 @@ fn odd_cases() -> Vec<Graph> {
             g.apply(pool, &[x]).unwrap();
         });
     }
+    for kernel in 1..=4 {
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 3, 9, 9]);
+            let windows = Windows { kernel: [kernel; 2], stride: [2, 1], padding: [kernel / 2; 2] };
+            g.apply(AveragePool::Sliding(windows), &[x]).unwrap();
+        });
+    }
+    for width in [8, 9] {
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 3, 3, width]);
+            let y = g.relu(x).unwrap();
+            let y = g.dropout(y, 0.5).unwrap();
+            let z = g.dropout(x, 0.5).unwrap();
+            let w = parameter(g, "w", &[2, 6, 1, 1]);
+            let y = g.concat(&[y, z]).unwrap();
+            let y = g.conv2d(y, w, [1, 1], [0, 0]).unwrap();
+            g.adaptive_average_pool(y, [2, 2]).unwrap();
+        });
+    }
     for width in [8, 9] {
         add(&|g| {
             let x = parameter(g, "x", &[2, 3, 5, width]);
@@ -106,18 +132,24 @@ fn odd_cases() -> Vec<Graph> {
 }
 
 fn variants() -> BTreeSet<Variant> {
-    let mut policies = vec![Policy::raw(), Policy::with(F16)];
-    for bits in [1, 2, 4, 8] {
-        policies.push(Policy::with(FrequencySplit { block: 8, bits }));
-        policies.extend([32, 64, 128, 256, 512, 1024].map(|group| Policy::with(Uniform { bits, group })));
-    }
     let mut variants = BTreeSet::new();
-    for graph in nets().into_iter().chain(odd_cases()) {
-        for policy in &policies {
-            for options in PlanOptions::all_kernels() {
-                let plan = Plan::new(graph.clone(), policy, options).unwrap();
-                variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
-            }
+    let mut add = |graph: &Graph, policy: &Policy| {
+        for options in PlanOptions::all_kernels() {
+            let plan = Plan::new(graph.clone(), policy, options).unwrap();
+            variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
+        }
+    };
+    let split = [1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits }));
+    let policies: Vec<Policy> = [Policy::raw()].into_iter().chain(split).collect();
+    let nets = nets();
+    for graph in nets.iter().chain(&odd_cases()) {
+        policies.iter().for_each(|policy| add(graph, policy));
+    }
+    // Shapes change nothing about these.
+    add(&nets[0], &Policy::with(F16));
+    for bits in [1, 2, 4, 8] {
+        for group in [32, 64, 128, 256, 512, 1024] {
+            add(&nets[0], &Policy::with(Uniform { bits, group }));
         }
     }
     variants

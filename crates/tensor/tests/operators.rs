@@ -6,8 +6,9 @@ use common::{Build, Case, Tensor, gpu};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference};
 use frugal_tensor::ops::conv2d::Conv2d;
+use frugal_tensor::ops::dropout::Dropout;
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::ops::pool::MaxPool;
+use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
 
 fn check(
     name: &str,
@@ -281,6 +282,183 @@ fn pooling() {
                 Tensor::from_fn(&[n, c], |i| t[0].data[i * size..(i + 1) * size].iter().sum::<f64>() / size as f64)
             },
         );
+    }
+}
+
+/// The mean of each window, from its first to before its last element on each axis; those in the padding count as zeros.
+fn average(x: &Tensor, out: [usize; 2], window: &dyn Fn(usize, usize) -> (isize, isize)) -> Tensor {
+    let [n, c, h, w] = x.nchw();
+    Tensor::from_fn(&[n, c, out[0], out[1]], |i| {
+        let (ox, oy, plane) = (i % out[1], i / out[1] % out[0], i / (out[0] * out[1]));
+        let ((y0, y1), (x0, x1)) = (window(0, oy), window(1, ox));
+        let mut sum = 0.0;
+        for y in y0.max(0)..y1.min(h as isize) {
+            for column in x0.max(0)..x1.min(w as isize) {
+                sum += x.data[(plane * h + y as usize) * w + column as usize];
+            }
+        }
+        sum / ((y1 - y0) * (x1 - x0)) as f64
+    })
+}
+
+#[test]
+fn average_pooling() {
+    for (shape, kernel, stride, padding) in [
+        ([2, 3, 8, 8], [2, 2], [2, 2], [0, 0]),
+        ([1, 2, 7, 9], [2, 2], [2, 2], [0, 0]),
+        ([2, 2, 9, 9], [3, 3], [2, 2], [1, 1]),
+        ([1, 3, 5, 6], [3, 2], [1, 1], [1, 0]),
+        ([1, 1, 3, 3], [1, 1], [2, 2], [0, 0]),
+        ([2, 2, 10, 11], [2, 3], [3, 4], [0, 0]),
+        ([1, 2, 11, 11], [5, 4], [3, 3], [2, 2]),
+        ([1, 70, 3, 3], [3, 3], [1, 1], [0, 0]),
+    ] {
+        let extent = |axis: usize| (shape[2 + axis] + 2 * padding[axis] - kernel[axis]) / stride[axis] + 1;
+        let windows = Windows { kernel, stride, padding };
+        let window = |axis: usize, o: usize| {
+            let start = (o * stride[axis]) as isize - padding[axis] as isize;
+            (start, start + kernel[axis] as isize)
+        };
+        check(
+            &format!("average pooling {shape:?} {windows:?}"),
+            vec![Tensor::random(&shape, 1)],
+            vec![],
+            &|g, v| g.apply_one(AveragePool::Sliding(windows), v),
+            &|t| average(&t[0], [extent(0), extent(1)], &window),
+        );
+    }
+    for (shape, out) in [
+        ([2, 3, 8, 8], [6, 6]),
+        ([1, 2, 1, 1], [7, 7]),
+        ([1, 2, 13, 5], [6, 7]),
+        ([2, 2, 14, 14], [7, 7]),
+        ([1, 3, 7, 9], [1, 1]),
+    ] {
+        let window = |axis: usize, o: usize| {
+            let (inputs, outputs) = (shape[2 + axis], out[axis]);
+            ((o * inputs / outputs) as isize, ((o + 1) * inputs).div_ceil(outputs) as isize)
+        };
+        check(
+            &format!("adaptive average pooling {shape:?} to {out:?}"),
+            vec![Tensor::random(&shape, 1)],
+            vec![],
+            &|g, v| g.adaptive_average_pool(v[0], out),
+            &|t| average(&t[0], out, &window),
+        );
+    }
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2, 3, 6, 6], frugal_tensor::graph::Element::F32);
+    assert_eq!(graph.adaptive_average_pool(x, [6, 6]).unwrap(), x, "the identity is no operator");
+}
+
+#[test]
+fn concatenation() {
+    for (channels, rest) in [
+        (vec![1, 1], vec![1, 1]),
+        (vec![3, 5], vec![3, 3]),
+        (vec![4, 8, 2], vec![4, 4]),
+        (vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10], vec![2, 5]),
+        (vec![7, 300], vec![]),
+        (vec![20, 3], vec![17, 16]),
+    ] {
+        let shape = |c: usize| [vec![3, c], rest.clone()].concat();
+        let total = channels.iter().sum::<usize>();
+        let size: usize = rest.iter().product();
+        let parts = |seed: u64| {
+            let parts = channels.iter().enumerate();
+            parts.map(|(i, &c)| Tensor::random(&shape(c), seed + i as u64)).collect::<Vec<_>>()
+        };
+        let joined = |t: &[Tensor]| {
+            Tensor::from_fn(&shape(total), |i| {
+                let (sample, mut channel, at) = (i / (total * size), i / size % total, i % size);
+                for (part, &c) in t.iter().zip(&channels) {
+                    if channel < c {
+                        return part.data[(sample * c + channel) * size + at];
+                    }
+                    channel -= c;
+                }
+                unreachable!()
+            })
+        };
+        check(&format!("concatenation {channels:?} {rest:?}"), parts(1), vec![], &|g, v| g.concat(v), &joined);
+        if rest.len() == 2 {
+            // The convolution keeps its input, which is put together again from its parts.
+            check(
+                &format!("convolution of a concatenation {channels:?} {rest:?}"),
+                parts(1),
+                vec![Tensor::random(&[2, total, 1, 1], 50)],
+                &|g, v| {
+                    let (w, parts) = v.split_last().unwrap();
+                    let x = g.concat(parts)?;
+                    g.conv2d(x, *w, [1, 1], [0, 0])
+                },
+                &|t| {
+                    let (w, parts) = t.split_last().unwrap();
+                    convolve(&[joined(parts), w.clone()], [1, 1], [0, 0])
+                },
+            );
+        }
+    }
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2, 3, 4, 4], frugal_tensor::graph::Element::F32);
+    let z = graph.input("z", [2, 3, 4, 5], frugal_tensor::graph::Element::F32);
+    assert!(graph.concat(&[x, z]).is_err());
+}
+
+#[test]
+fn dropout() {
+    use frugal_tensor::random::{hash, unit};
+    let stream = 77;
+    let key = hash(hash(hash(stream) ^ common::STEP[1]) ^ common::STEP[0]);
+    for (shape, rate) in [([3, 5], 0.5f32), ([7, 300], 0.5), ([2, 64], 0.0), ([1, 1], 0.25), ([40, 513], 0.9)] {
+        check(
+            &format!("dropout {shape:?} {rate}"),
+            vec![Tensor::random(&shape, 1)],
+            vec![],
+            &|g, v| {
+                let control = g.control();
+                g.apply_one(Dropout { rate, stream }, &[v[0], control])
+            },
+            &|t| {
+                let stays = |i: usize| unit(hash(key.wrapping_add(i as u32))) >= rate;
+                map2(&t[0], |i, x| if stays(i) { x / (1.0 - f64::from(rate)) } else { 0.0 })
+            },
+        );
+    }
+}
+
+/// The share that is dropped, that no step, seed or place draws what another draws, and that nothing is kept.
+#[test]
+fn dropout_draws_anew_and_keeps_nothing() {
+    use frugal_tensor::graph::{Element, Init};
+    use frugal_tensor::{Plan, Policy, Session};
+    let gpu = gpu();
+    let elements = 100_000;
+    let mut graph = Graph::new();
+    let x = graph.parameter("x", [1, elements], Init::Constant(1.0)).unwrap();
+    let both = graph.within("net", |g| [g.dropout(x, 0.5).unwrap(), g.dropout(x, 0.5).unwrap()]);
+    for y in both {
+        graph.mark_metric(y);
+    }
+    let arriving = graph.input("arriving", [1, elements], Element::F32);
+    graph.differentiate(&[(both[0], Some(arriving)), (both[1], Some(arriving))]).unwrap();
+    assert!(graph.keeps().is_empty(), "{:?}", graph.keeps());
+    let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
+    let mut session = Session::new(gpu, vec![plan], 0).unwrap();
+    let ones = vec![1.0f32; elements];
+    let mut masks: Vec<Vec<bool>> = Vec::new();
+    for control in [[0u32, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]] {
+        session.step(0, &[bytemuck::cast_slice(&control), bytemuck::cast_slice(&ones)]).unwrap();
+        let words = session.finished().unwrap().pop().unwrap().words;
+        masks.extend(words.chunks(elements).map(|part| part.iter().map(|&w| f32::from_bits(w) == 2.0).collect()));
+    }
+    for (i, mask) in masks.iter().enumerate() {
+        let share = mask.iter().filter(|stays| **stays).count() as f64 / elements as f64;
+        assert!((share - 0.5).abs() < 0.01, "mask {i}: {share} stay");
+        for (j, other) in masks[..i].iter().enumerate() {
+            let equal = mask.iter().zip(other).filter(|(a, b)| a == b).count() as f64 / elements as f64;
+            assert!((equal - 0.5).abs() < 0.01, "masks {j} and {i}: {equal} equal");
+        }
     }
 }
 

@@ -22,7 +22,7 @@ fn random_graph(batch: usize, choices: &[(u8, u8)]) -> Graph {
         let name = format!("layer{index}");
         let y = g.within(name, |g| {
             let [_, c, h, _] = g.shape(x).nchw().unwrap();
-            match kind % 6 {
+            match kind % 9 {
                 0 => g.relu(x).unwrap(),
                 1 => {
                     let other = values.iter().rev().find(|&&v| g.shape(v) == g.shape(x)).copied().unwrap_or(x);
@@ -36,6 +36,13 @@ fn random_graph(batch: usize, choices: &[(u8, u8)]) -> Graph {
                 4 => {
                     let state = BatchNormState::new(g, c).unwrap();
                     g.apply_one(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(x)).unwrap()
+                }
+                5 => g.dropout(x, 0.5).unwrap(),
+                6 if h >= 4 => g.average_pool(x, 2).unwrap(),
+                7 => {
+                    let alike = |v: &ValueId| g.shape(*v).nchw().is_some_and(|[_, _, other, _]| other == h);
+                    let parts: Vec<ValueId> = values.iter().rev().copied().filter(alike).take(3).collect();
+                    g.concat(&parts).unwrap()
                 }
                 _ => {
                     let w = g.parameter("weight", [2 + pick as usize % 5, c, 3, 3], Init::Constant(0.0)).unwrap();
@@ -161,7 +168,7 @@ proptest! {
 
 #[test]
 fn encoding_frees_the_raw_value() {
-    let choices: Vec<(u8, u8)> = (0..12).map(|i| (if i % 2 == 0 { 5 } else { 0 }, i)).collect();
+    let choices: Vec<(u8, u8)> = (0..12).map(|i| (if i % 2 == 0 { 8 } else { 0 }, i)).collect();
     let plan = |policy: Policy| {
         let options = PlanOptions::all_kernels()[0];
         Plan::new(random_graph(64, &choices), &policy, options).unwrap()
@@ -176,12 +183,12 @@ fn encoding_frees_the_raw_value() {
 fn values_too_large_to_bind_are_refused_with_the_batch_that_fits() {
     let options = PlanOptions { max_binding: 10_000, ..PlanOptions::all_kernels()[2] };
     // conv to 2 + 4 channels: 6·8·8·4 = 1,536 bytes a sample.
-    let error = Plan::new(random_graph(64, &[(5, 4)]), &Policy::raw(), options).unwrap_err();
+    let error = Plan::new(random_graph(64, &[(8, 4)]), &Policy::raw(), options).unwrap_err();
     let PlanError::TooLarge { layer, bytes, limit, largest_batch, .. } = &error else {
         panic!("{error}");
     };
     assert_eq!((layer.as_str(), *bytes, *limit, *largest_batch), ("layer0", 98_304, 10_000, 6));
-    assert!(Plan::new(random_graph(6, &[(5, 4)]), &Policy::raw(), options).is_ok());
+    assert!(Plan::new(random_graph(6, &[(8, 4)]), &Policy::raw(), options).is_ok());
 }
 
 /// What the rules make of a net with two convolutions: the form and the rule of each value that waits, by the layer and

@@ -1,44 +1,33 @@
 //! Residual nets for small images (arXiv 1512.03385, section 4.2): three stages of 16, 32 and 64 channels with 1×1
 //! convolutions on the shortcuts where extents change. Three blocks a stage give ResNet-20: 272,474 parameters.
 
-use crate::layers::{Conv, Mode, batch_norm, linear};
+use super::Build;
+use crate::layers::{Conv, conv_norm, conv_norm_relu, linear};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
-pub(super) fn forward(
-    graph: &mut Graph,
-    x: ValueId,
-    classes: usize,
-    mode: Mode,
-    blocks: usize,
-) -> Result<ValueId, GraphError> {
-    let x = Conv::new(16, 3).apply(graph, "conv1", x)?;
-    let x = batch_norm(graph, "bn1", x, mode)?;
-    let mut x = graph.within("bn1", |graph| graph.relu(x))?;
-    for (stage, filters) in [16, 32, 64].into_iter().enumerate() {
+pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build, blocks: usize) -> Result<ValueId, GraphError> {
+    let stem = Conv::new(build.channels(16), 3);
+    let mut x = conv_norm_relu(graph, ["conv1", "bn1"], x, stem, build.mode)?;
+    for stage in 0..3 {
         for index in 0..blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let name = format!("layer{}.{index}", stage + 1);
-            x = graph.within(name, |graph| block(graph, x, filters, stride, mode))?;
+            x = graph.within(name, |graph| block(graph, x, build.channels(16 << stage), stride, build))?;
         }
     }
     let x = graph.within("avgpool", |graph| graph.global_average_pool(x))?;
-    linear(graph, "fc", x, classes)
+    linear(graph, "fc", x, build.classes)
 }
 
 /// relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)).
-fn block(graph: &mut Graph, x: ValueId, filters: usize, stride: usize, mode: Mode) -> Result<ValueId, GraphError> {
-    let y = Conv::new(filters, 3).stride(stride).apply(graph, "conv1", x)?;
-    let y = batch_norm(graph, "bn1", y, mode)?;
-    let y = graph.within("bn1", |graph| graph.relu(y))?;
-    let y = Conv::new(filters, 3).apply(graph, "conv2", y)?;
-    let y = batch_norm(graph, "bn2", y, mode)?;
+fn block(graph: &mut Graph, x: ValueId, filters: usize, stride: usize, build: Build) -> Result<ValueId, GraphError> {
+    let y = conv_norm_relu(graph, ["conv1", "bn1"], x, Conv::new(filters, 3).stride(stride), build.mode)?;
+    let y = conv_norm(graph, ["conv2", "bn2"], y, Conv::new(filters, 3), build.mode)?;
     let shortcut = if stride == 1 && graph.shape(x)[1] == filters {
         x
     } else {
-        graph.within("downsample", |graph| {
-            let s = Conv::new(filters, 1).stride(stride).apply(graph, "0", x)?;
-            batch_norm(graph, "1", s, mode)
-        })?
+        let convolution = Conv::new(filters, 1).stride(stride);
+        graph.within("downsample", |graph| conv_norm(graph, ["0", "1"], x, convolution, build.mode))?
     };
     graph.within("add", |graph| {
         let sum = graph.add(y, shortcut)?;

@@ -61,20 +61,35 @@ pub struct Run {
     pub gradients: HashMap<String, ValueId>,
 }
 
-/// A net with the recipe's weights, its gradients kept readable.
+/// Gradients of larger parameters are not read back.
+const LARGEST: usize = 131_072;
+
+/// A net in training with the recipe's weights, its gradients kept readable.
 pub fn start(net: &str, image: [usize; 3], samples: usize, optimizer: Optimizer, set: Option<KernelSet>) -> Run {
+    start_in(Mode::Training, Net::find(net).unwrap(), image, samples, optimizer, set)
+}
+
+/// A net that trains in a mode of its own: in that of evaluation nothing is dropped.
+pub fn start_in(
+    mode: Mode,
+    net: Net,
+    image: [usize; 3],
+    samples: usize,
+    optimizer: Optimizer,
+    set: Option<KernelSet>,
+) -> Run {
     let gpu = Gpu::open(None).expect("the tests need an adapter");
     let mut graph = Graph::new();
     let images = graph.input(IMAGES, [samples, image[0], image[1], image[2]], Element::F32);
     let labels = graph.input(LABELS, [samples], Element::U32);
     let mask = graph.input(MASK, [samples], Element::F32);
-    let logits = Net::find(net).unwrap().forward(&mut graph, images, CLASSES, Mode::Training).unwrap();
+    let logits = net.forward(&mut graph, images, CLASSES, mode).unwrap();
     let loss = graph.cross_entropy(logits, labels, mask).unwrap();
     let gradients = graph.differentiate(&[(loss, None)]).unwrap();
     graph.update(optimizer, &gradients).unwrap();
     let parameters: Vec<(ValueId, String, Vec<usize>)> =
         graph.parameters().map(|(id, value)| (id, value.name.clone(), value.shape.extents().to_vec())).collect();
-    for (id, ..) in &parameters {
+    for (id, ..) in parameters.iter().filter(|(.., shape)| shape.iter().product::<usize>() <= LARGEST) {
         graph.mark_metric(gradients[id]);
     }
     let options = PlanOptions { set: set.unwrap_or(gpu.adapter().kernel_set()), ..gpu.plan_options() };

@@ -96,16 +96,23 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
             }
             (Need::Values, Some(codec)) => {
                 graph.set_phase(Phase::Forward);
-                let control = graph.control();
-                let encode = graph.make_node(codec.encode(&value), &[source, control], layer.clone())?;
-                let words = encode.outputs[0];
-                graph.value_mut(words).kind = Kind::Stored;
-                after.entry(source).or_default().push(encode);
+                let known = stored.iter().find(|s| s.source == source && s.form == codec.name());
+                let words = match known.map(|s| s.waiting) {
+                    Some(words) => words,
+                    None => {
+                        let control = graph.control();
+                        let encode = graph.make_node(codec.encode(&value), &[source, control], layer.clone())?;
+                        let words = encode.outputs[0];
+                        graph.value_mut(words).kind = Kind::Stored;
+                        after.entry(source).or_default().push(encode);
+                        stored.push(Stored { source, waiting: words, form: codec.name(), rule });
+                        words
+                    }
+                };
                 graph.set_phase(Phase::Backward);
                 let mut decode = graph.make_node(codec.decode(&value), &[words], layer)?;
                 decode.outputs = vec![view];
                 before.insert(view, decode);
-                stored.push(Stored { source, waiting: words, form: codec.name(), rule });
             }
             _ => {
                 replace.insert(view, source);

@@ -18,7 +18,7 @@ pub enum Need {
 
 /// A forward value that a gradient rule reads again.
 ///
-/// Backward nodes read `view`, a value that nothing makes yet: the storage rewrite ([`crate::codec::store`]) decides
+/// One source may be kept more than once, under several views. Backward nodes read `view`, a value that nothing makes yet: the storage rewrite ([`crate::codec::store`]) decides
 /// whether it is the source itself or comes out of a codec.
 #[derive(Clone, Debug)]
 pub struct Keep {
@@ -45,6 +45,11 @@ impl Backward<'_> {
         self.node.inputs[index]
     }
 
+    /// How many inputs the node has.
+    pub fn inputs(&self) -> usize {
+        self.node.inputs.len()
+    }
+
     /// The node's output.
     pub fn output(&self, index: usize) -> ValueId {
         self.node.outputs[index]
@@ -68,7 +73,8 @@ impl Backward<'_> {
         self.graph.value(self.node.inputs[index]).needs_gradient
     }
 
-    /// Asks for a forward value in the backward pass. Values that live across steps are there anyway.
+    /// Asks for a forward value in the backward pass. Values that live across steps are there anyway, and those that
+    /// their makers can [rebuild](Operator::rebuild) are made again from what they were made of.
     pub fn keep(&mut self, source: ValueId, need: Need) -> ValueId {
         if self.graph.value(source).kind.is_persistent() {
             return source;
@@ -77,12 +83,45 @@ impl Backward<'_> {
         if let Some(keep) = self.graph.keeps.iter().find(known) {
             return keep.view;
         }
+        self.keep_anew(source, need)
+    }
+
+    /// Keeps a value under a view of its own, which lives no longer than its one reader.
+    fn keep_anew(&mut self, source: ValueId, need: Need) -> ValueId {
+        if self.graph.value(source).kind.is_persistent() {
+            return source;
+        }
+        if need != Need::Sign
+            && let Some(rebuilt) = self.rebuild(source, need)
+        {
+            return rebuilt;
+        }
         let mut view = self.graph.value(source).clone();
         view.kind = Kind::Stored;
         view.needs_gradient = false;
         let view = self.graph.add_value(view);
         self.graph.keeps.push(Keep { source, need, view });
         view
+    }
+
+    /// Makes a value again from the inputs of its maker, one after the other, if the maker knows how.
+    fn rebuild(&mut self, source: ValueId, need: Need) -> Option<ValueId> {
+        let made = |node: &&Node| node.phase == Phase::Forward && node.outputs.first() == Some(&source);
+        let maker = self.graph.nodes.iter().find(made)?.clone();
+        let inputs: Vec<&Value> = maker.inputs.iter().map(|&v| self.graph.value(v)).collect();
+        let operators = maker.operator.rebuild(&inputs);
+        let mut rebuilt = None;
+        for (operator, input) in operators.into_iter().zip(maker.inputs) {
+            let part = self.keep_anew(input, need);
+            let inputs: Vec<ValueId> = std::iter::once(part).chain(rebuilt).collect();
+            let node = self.graph.make_node(operator, &inputs, maker.layer.clone());
+            let node = node.expect("the forward pass took the same shapes");
+            let output = node.outputs[0];
+            self.graph.value_mut(output).kind = Kind::Stored;
+            self.made.push(node);
+            rebuilt = Some(output);
+        }
+        rebuilt
     }
 
     /// Appends a backward node.

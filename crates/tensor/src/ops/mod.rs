@@ -6,8 +6,10 @@
 pub mod add;
 pub mod batch_norm;
 pub mod bias;
+pub mod concat;
 pub mod conv2d;
 pub mod cross_entropy;
+pub mod dropout;
 pub mod gemm;
 pub mod kernel;
 pub mod matmul;
@@ -20,6 +22,7 @@ pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Parameter, Variable}
 
 use crate::graph::{Backward, Element, GraphError, Kind, Shape, Value};
 use std::fmt;
+use std::rc::Rc;
 
 /// A value that an operator makes.
 #[derive(Clone, Debug)]
@@ -74,6 +77,13 @@ pub trait Operator: fmt::Debug {
     /// [`GraphError::NoGradient`], unless there is a rule.
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
         Err(backward.no_gradient())
+    }
+
+    /// How the backward pass makes the output again, if that takes next to nothing: one operator for each input, which
+    /// gets that input and, from the second on, what the one before made. Whoever keeps the output then keeps the inputs
+    /// instead. Empty where the output itself is kept.
+    fn rebuild(&self, _inputs: &[&Value]) -> Vec<Rc<dyn Operator>> {
+        Vec::new()
     }
 
     /// Elements of each scratch value that the kernels use between them.

@@ -98,7 +98,7 @@ impl Lifetimes {
                 };
                 let source = match place {
                     0 if node.operator.is_view() => Some(node.inputs[0]),
-                    0 => node.operator.may_overwrite().map(|i| node.inputs[i]),
+                    0 => node.operator.may_overwrite().and_then(|i| node.inputs.get(i).copied()),
                     _ => None,
                 };
                 let shared = source.and_then(|source| {

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod concatenation;
 mod f16;
 mod frequency_split;
 mod mask;

@@ -1,8 +1,9 @@
-//! Pooling. Max pooling keeps where in its window each maximum was, average pooling keeps nothing.
+//! Max pooling.
 
-use super::{Kernel, KernelContext, KernelSet, Operator, Output, kernel, want};
+use super::Windows;
 use crate::codec::window_index;
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output};
 
 /// The largest element of each window; the first of equals, row by row. Padding never wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,18 +23,8 @@ struct MaxPoolGradient {
 }
 
 impl MaxPool {
-    fn output(&self, input: &Shape) -> Result<[usize; 4], String> {
-        let [n, c, height, width] = input.nchw().ok_or("the input must be N×C×H×W")?;
-        let mut extents = [n, c, height, width];
-        for axis in 0..2 {
-            let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
-            want(kernel > 0 && stride > 0, "window and stride must be at least 1")?;
-            want(2 * padding <= kernel, "the padding must be at most half a window")?;
-            let padded = extents[axis + 2] + 2 * padding;
-            want(padded >= kernel, "the window does not fit into the padded input")?;
-            extents[axis + 2] = (padded - kernel) / stride + 1;
-        }
-        Ok(extents)
+    fn windows(&self) -> Windows {
+        Windows { kernel: self.kernel, stride: self.stride, padding: self.padding }
     }
 
     fn bits(&self) -> usize {
@@ -64,7 +55,7 @@ impl Operator for MaxPool {
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        let extents = self.output(&inputs[0].shape)?;
+        let extents = self.windows().output(&inputs[0].shape)?;
         let words = window_index::words(extents.iter().product(), self.bits());
         Ok(vec![Output::new("pooled", extents), Output::words("window_index", words)])
     }
@@ -114,63 +105,6 @@ impl Operator for MaxPoolGradient {
     }
 }
 
-/// The mean of each plane: N×C×H×W becomes N×C.
-#[derive(Debug)]
-pub struct GlobalAveragePool;
-
-#[derive(Debug)]
-struct GlobalAveragePoolGradient(Shape);
-
-impl Operator for GlobalAveragePool {
-    fn name(&self) -> &'static str {
-        "global average pooling"
-    }
-
-    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        let [n, c, h, w] = inputs[0].shape.nchw().ok_or("the input must be N×C×H×W")?;
-        want(h * w > 0, "planes must not be empty")?;
-        Ok(vec![Output::new("average", [n, c])])
-    }
-
-    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let [n, c, size] = context.inputs[0].shape.planes().expect("checked by outputs");
-        let kernel = kernel::reduce_planes("ops/pool/average_forward", n * c, size, context.set)
-            .parameter(1.0 / size as f32)
-            .inputs([0])
-            .outputs([0]);
-        vec![kernel]
-    }
-
-    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
-        let shape = backward.value(backward.input(0)).shape.clone();
-        let gradient = backward.apply(GlobalAveragePoolGradient(shape), &[arriving])?[0];
-        backward.give(0, gradient);
-        Ok(())
-    }
-}
-
-impl Operator for GlobalAveragePoolGradient {
-    fn name(&self) -> &'static str {
-        "global average pooling gradient"
-    }
-
-    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        Ok(vec![Output::new("pool_gradient", self.0.clone())])
-    }
-
-    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let [_, _, size] = self.0.planes().expect("made from an N×C×H×W value");
-        let kernel = kernel::elementwise("ops/pool/average_gradient", context)
-            .parameter(self.0.elements())
-            .parameter(size)
-            .parameter(1.0 / size as f32)
-            .inputs([0])
-            .outputs([0]);
-        vec![kernel]
-    }
-}
-
 impl Graph {
     /// Max pooling without padding, windows side by side.
     ///
@@ -181,11 +115,17 @@ impl Graph {
         self.apply_one(pool, &[x])
     }
 
-    /// The mean of each plane.
+    /// Max pooling with square windows over a padded value. Padding never wins.
     ///
     /// # Errors
-    /// [`GraphError::Shape`] unless x is N×C×H×W.
-    pub fn global_average_pool(&mut self, x: ValueId) -> Result<ValueId, GraphError> {
-        self.apply_one(GlobalAveragePool, &[x])
+    /// [`GraphError::Shape`] if the window does not fit.
+    pub fn max_pool_padded(
+        &mut self,
+        x: ValueId,
+        window: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<ValueId, GraphError> {
+        self.apply_one(MaxPool { kernel: [window; 2], stride: [stride; 2], padding: [padding; 2] }, &[x])
     }
 }

@@ -1,0 +1,33 @@
+//! VGG-16 without batch norms (arXiv 1409.1556), as torchvision has it: 138,357,544 parameters with 1000 classes.
+
+use super::Build;
+use crate::layers::{Conv, dropout, linear, linear_relu, max_pool_relu};
+use frugal_tensor::graph::{Graph, GraphError, ValueId};
+
+pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
+    let mut x = x;
+    // Rectifiers and poolings have numbers of their own.
+    let mut number = 0;
+    for (filters, count) in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)] {
+        for last in (0..count).rev().map(|left| left == 0) {
+            let convolution = Conv::new(build.channels(filters), 3).with_bias();
+            x = convolution.apply(graph, &format!("features.{number}"), x)?;
+            number += if last { 3 } else { 2 };
+            x = graph.within(format!("features.{}", number - 1), |graph| match last {
+                true => max_pool_relu(graph, x, [2, 2, 0]),
+                false => graph.relu(x),
+            })?;
+        }
+    }
+    let x = graph.within("avgpool", |graph| {
+        let x = graph.adaptive_average_pool(x, [7, 7])?;
+        graph.flatten(x)
+    })?;
+    graph.within("classifier", |graph| {
+        let x = linear_relu(graph, "0", x, build.channels(4096))?;
+        let x = dropout(graph, "2", x, 0.5, build.mode)?;
+        let x = linear_relu(graph, "3", x, build.channels(4096))?;
+        let x = dropout(graph, "5", x, 0.5, build.mode)?;
+        linear(graph, "6", x, build.classes)
+    })
+}

@@ -1,0 +1,63 @@
+//! Dropout (arXiv 1207.0580). It keeps nothing: its gradient draws the same random numbers again.
+
+use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
+use crate::graph::{Backward, Graph, GraphError, Value, ValueId};
+use crate::random::hash;
+
+/// y = x / (1 − rate), or 0 with a probability of `rate`. Inputs: x, the control words ([`Graph::control`]).
+///
+/// Element i stays if number i of the stream is at least `rate`; the stream is keyed by seed, step and `stream`. The
+/// gradient is the same operator, applied to what arrives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Share of the elements that become zero.
+    pub rate: f32,
+    /// The key of the random numbers: two applications must not draw the same ones.
+    pub stream: u32,
+}
+
+impl Operator for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        want((0.0..1.0).contains(&self.rate), "the rate must lie in [0, 1)")?;
+        Ok(vec![Output::new("dropout", inputs[0].shape.clone())])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let kernel = kernel::elementwise("ops/dropout", context)
+            .parameter(self.stream)
+            .parameters([self.rate, 1.0 / (1.0 - self.rate)])
+            .inputs([0, 1]);
+        vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let control = backward.input(1);
+        let gradient = backward.apply(*self, &[arriving, control])?[0];
+        backward.give(0, gradient);
+        Ok(())
+    }
+}
+
+impl Graph {
+    /// x with a share of its elements dropped, others in each step; a seed, a step and a place in the net always drop
+    /// the same ones.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] unless 0 ≤ rate < 1.
+    pub fn dropout(&mut self, x: ValueId, rate: f32) -> Result<ValueId, GraphError> {
+        let control = self.control();
+        let layer = self.layer();
+        let place = self.nodes().len() as u32;
+        let stream = layer.bytes().fold(hash(place), |key, byte| hash(key ^ u32::from(byte)));
+        self.apply_one(Dropout { rate, stream }, &[x, control])
+    }
+}

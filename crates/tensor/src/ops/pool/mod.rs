@@ -1,0 +1,37 @@
+//! Pooling. Max pooling keeps where in its window each maximum was, average pooling keeps nothing.
+
+mod average;
+mod max;
+
+pub use average::{AveragePool, GlobalAveragePool};
+pub use max::MaxPool;
+
+use super::want;
+use crate::graph::Shape;
+
+/// Windows that slide over a padded plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Extents of a window.
+    pub kernel: [usize; 2],
+    /// Steps between windows.
+    pub stride: [usize; 2],
+    /// Elements around the input, at most half a window.
+    pub padding: [usize; 2],
+}
+
+impl Windows {
+    /// The extents of what comes out, one element for each window.
+    fn output(&self, input: &Shape) -> Result<[usize; 4], String> {
+        let mut extents = input.nchw().ok_or("the input must be N×C×H×W")?;
+        for axis in 0..2 {
+            let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
+            want(kernel > 0 && stride > 0, "window and stride must be at least 1")?;
+            want(2 * padding <= kernel, "the padding must be at most half a window")?;
+            let padded = extents[axis + 2] + 2 * padding;
+            want(padded >= kernel, "the window does not fit into the padded input")?;
+            extents[axis + 2] = (padded - kernel) / stride + 1;
+        }
+        Ok(extents)
+    }
+}

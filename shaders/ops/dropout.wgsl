@@ -1,0 +1,33 @@
+// y = scale · x where u ≥ rate, else 0, with u uniform in [0, 1), number i of a stream keyed by seed and step.
+// Variables: in_place. Dispatch: one invocation of 64 for each vector of four.
+struct Params {
+    vectors: u32,
+    stream: u32,
+    rate: f32,
+    scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> control: array<u32>;
+{% if not in_place %}
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+{% endif %}
+
+{% include "parts/grid.wgsl" %}
+
+{% include "parts/random.wgsl" %}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_index(group, groups) * 64u + lane;
+    if i < p.vectors {
+        let counter = hash(hash(hash(p.stream) ^ control[1]) ^ control[0]) + 4u * i;
+        let u = vec4(unit(hash(counter)), unit(hash(counter + 1u)), unit(hash(counter + 2u)), unit(hash(counter + 3u)));
+        {{ "x" if in_place else "y" }}[i] = select(vec4<f32>(), p.scale * x[i], u >= vec4(p.rate));
+    }
+}
