@@ -1,6 +1,6 @@
-//! Values that wait as parts of a concatenation.
+//! Concatenations wait as their parts.
 
-use super::common::{SETS, compare, gpu, options};
+use crate::common::{SETS, compare, gpu, options};
 use frugal_tensor::codec::FrequencySplit;
 use frugal_tensor::graph::{Element, Graph, Init};
 use frugal_tensor::random::Stream;
@@ -14,8 +14,9 @@ fn parts_of_concatenations_are_coded_once() {
     let shape = [3, 4, 12, 12];
     for set in SETS {
         let mut gradients: Vec<Vec<f64>> = Vec::new();
-        for policy in [Policy::raw(), Policy::with(FrequencySplit { block: 4, bits: 8 })] {
-            let coded = policy.default.is_some();
+        for coded in [false, true] {
+            let split = FrequencySplit { block: 4, bits: 8 };
+            let policy = if coded { Policy::with(split) } else { Policy::raw() };
             let mut g = Graph::new();
             let images = g.input("images", shape, Element::F32);
             let scale = g.parameter("scale", [4], Init::Constant(0.25)).unwrap();
