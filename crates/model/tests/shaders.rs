@@ -132,18 +132,24 @@ fn odd_cases() -> Vec<Graph> {
 }
 
 fn variants() -> BTreeSet<Variant> {
-    let mut policies = vec![Policy::raw(), Policy::with(F16)];
-    for bits in [1, 2, 4, 8] {
-        policies.push(Policy::with(FrequencySplit { block: 8, bits }));
-        policies.extend([32, 64, 128, 256, 512, 1024].map(|group| Policy::with(Uniform { bits, group })));
-    }
     let mut variants = BTreeSet::new();
-    for graph in nets().into_iter().chain(odd_cases()) {
-        for policy in &policies {
-            for options in PlanOptions::all_kernels() {
-                let plan = Plan::new(graph.clone(), policy, options).unwrap();
-                variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
-            }
+    let mut add = |graph: &Graph, policy: &Policy| {
+        for options in PlanOptions::all_kernels() {
+            let plan = Plan::new(graph.clone(), policy, options).unwrap();
+            variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
+        }
+    };
+    let split = [1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits }));
+    let policies: Vec<Policy> = [Policy::raw()].into_iter().chain(split).collect();
+    let nets = nets();
+    for graph in nets.iter().chain(&odd_cases()) {
+        policies.iter().for_each(|policy| add(graph, policy));
+    }
+    // Shapes change nothing about these.
+    add(&nets[0], &Policy::with(F16));
+    for bits in [1, 2, 4, 8] {
+        for group in [32, 64, 128, 256, 512, 1024] {
+            add(&nets[0], &Policy::with(Uniform { bits, group }));
         }
     }
     variants

@@ -99,8 +99,8 @@ fn every_codec_trains() {
         assert!(weights.iter().flatten().all(|w| w.is_finite()), "{policy:?}");
         let fine = match policy.default.as_ref().map(|codec| codec.name()) {
             None => 0.0,
-            Some("f16") => 0.02,
-            _ => 0.5,
+            Some("f16") if policy.rules.is_empty() => 0.001,
+            _ => 0.25,
         };
         assert_eq!(losses.len(), raw.len());
         assert_eq!(losses[0], raw[0], "{policy:?}: the first forward pass knows no codec");

@@ -1,5 +1,6 @@
 // Halves to singles, exactly; see encode.wgsl.
-// Dispatch: one invocation of 64 for each four elements.
+// Variables: run.
+// Dispatch: one invocation of 64 for each {{ run }} vectors of four elements.
 {% include "codec/f16/params.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -24,10 +25,9 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i >= p.vectors {
-        return;
+    let start = (group_index(group, groups) * 64u + lane) * {{ run }}u;
+    for (var i = start; i < min(start + {{ run }}u, p.vectors); i++) {
+        let pair = words[i];
+        x[i] = singles(vec4(pair.x & 0xffffu, pair.x >> 16u, pair.y & 0xffffu, pair.y >> 16u));
     }
-    let pair = words[i];
-    x[i] = singles(vec4(pair.x & 0xffffu, pair.x >> 16u, pair.y & 0xffffu, pair.y >> 16u));
 }

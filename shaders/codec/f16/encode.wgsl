@@ -1,6 +1,7 @@
 // Singles to halves, to the nearest, ties to even; two in a word, the earlier in its low half. Integer arithmetic alone, so
 // that no driver rounds, flushes or contracts otherwise.
-// Dispatch: one invocation of 64 for each four elements.
+// Variables: run.
+// Dispatch: one invocation of 64 for each {{ run }} vectors of four elements.
 {% include "codec/f16/params.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -30,12 +31,11 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i >= p.vectors {
-        return;
+    let start = (group_index(group, groups) * 64u + lane) * {{ run }}u;
+    for (var i = start; i < min(start + {{ run }}u, p.vectors); i++) {
+        // Nothing lies beyond the last element.
+        let here = vec4(4u * i) + vec4(0u, 1u, 2u, 3u) < vec4(p.elements);
+        let h = select(vec4<u32>(), halves(x[i]), here);
+        words[i] = h.xz | (h.yw << vec2(16u));
     }
-    // Nothing lies beyond the last element.
-    let here = vec4(4u * i) + vec4(0u, 1u, 2u, 3u) < vec4(p.elements);
-    let h = select(vec4<u32>(), halves(x[i]), here);
-    words[i] = h.xz | (h.yw << vec2(16u));
 }

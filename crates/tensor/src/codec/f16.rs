@@ -9,7 +9,7 @@
 
 use super::Codec;
 use crate::graph::{Shape, Value};
-use crate::ops::{Kernel, KernelContext, Operator, Output};
+use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output};
 use std::rc::Rc;
 
 /// Half precision.
@@ -49,9 +49,12 @@ struct Encode(F16);
 #[derive(Debug)]
 struct Decode(Shape);
 
-fn kernel(shader: &'static str, elements: usize) -> Kernel {
+/// On GPUs four elements an invocation, for CPU-backed drivers 32.
+fn kernel(shader: &'static str, elements: usize, set: KernelSet) -> Kernel {
     let vectors = elements.div_ceil(4);
-    Kernel::new(shader).parameters([elements, vectors]).inputs([0]).outputs([0]).invocations(vectors, 64)
+    let run = if set == KernelSet::Tiles { 1 } else { 8 };
+    let kernel = Kernel::new(shader).variable("run", run).parameters([elements, vectors]).inputs([0]).outputs([0]);
+    kernel.invocations(vectors.div_ceil(run), 64)
 }
 
 impl Operator for Encode {
@@ -64,7 +67,7 @@ impl Operator for Encode {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        vec![kernel("codec/f16/encode", context.inputs[0].shape.elements())]
+        vec![kernel("codec/f16/encode", context.inputs[0].shape.elements(), context.set)]
     }
 }
 
@@ -77,7 +80,7 @@ impl Operator for Decode {
         Ok(vec![Output::new("decoded", self.0.clone())])
     }
 
-    fn kernels(&self, _context: &KernelContext) -> Vec<Kernel> {
-        vec![kernel("codec/f16/decode", self.0.elements())]
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        vec![kernel("codec/f16/decode", self.0.elements(), context.set)]
     }
 }

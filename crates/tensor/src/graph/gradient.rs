@@ -91,10 +91,10 @@ impl Backward<'_> {
         if self.graph.value(source).kind.is_persistent() {
             return source;
         }
-        if need != Need::Sign {
-            if let Some(rebuilt) = self.rebuild(source, need) {
-                return rebuilt;
-            }
+        if need != Need::Sign
+            && let Some(rebuilt) = self.rebuild(source, need)
+        {
+            return rebuilt;
         }
         let mut view = self.graph.value(source).clone();
         view.kind = Kind::Stored;

@@ -91,11 +91,13 @@ fn hostile(shape: &Shape) -> Vec<(&'static str, Vec<f32>)> {
     ]
 }
 
-/// A codec, and what it promises of a value and its decoding.
+/// Panics where a value and its decoding break a promise; begins with what to call them.
+type Check = dyn Fn(&str, &Shape, &[f32], &[f32]);
+
+/// A codec, and what it promises.
 struct Promise {
     codec: Rc<dyn Codec>,
-    /// Panics where the promise is broken.
-    check: Box<dyn Fn(&str, &Shape, &[f32], &[f32])>,
+    check: Box<Check>,
 }
 
 impl Promise {
