@@ -2,6 +2,7 @@
 
 use super::{Kernel, KernelContext, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
+use std::rc::Rc;
 
 /// The input's elements under this shape.
 #[derive(Debug)]
@@ -20,6 +21,11 @@ impl Operator for Reshape {
 
     fn is_view(&self) -> bool {
         true
+    }
+
+    /// A view is kept as what it is a view of: a codec may make more of planes than of a flattened matrix.
+    fn rebuild(&self, _inputs: &[&Value]) -> Vec<Rc<dyn Operator>> {
+        vec![Rc::new(Reshape(self.0.clone()))]
     }
 
     fn kernels(&self, _context: &KernelContext) -> Vec<Kernel> {
