@@ -2,8 +2,7 @@
 """Makes datasets/digits from the file digits.csv.gz inside the PyPI wheel scikit-learn 1.9.1.
 
 1,797 images of 8x8 counts 0..16. A count v becomes the byte round(v * 255 / 16), so that 16 is full white like in the
-other sets. The last 360 samples are the test split: the file runs writer by writer, so the test digits come mostly from
-hands that the training split has not seen.
+other sets. The last 360 samples, in the order of the file, are the test split.
 
 Run:  python3 tools/datasets/digits.py
 """
