@@ -86,8 +86,8 @@ fn every_net_trains() {
                 let plan = &session.plans()[0];
                 let uploads: Vec<&[u8]> = plan
                     .uploads()
-                    .into_iter()
-                    .map(|id| match plan.graph.value(id).name.as_str() {
+                    .iter()
+                    .map(|&id| match plan.graph.value(id).name.as_str() {
                         IMAGES => bytemuck::cast_slice(&images),
                         LABELS => bytemuck::cast_slice(&labels),
                         MASK => bytemuck::cast_slice(&mask),

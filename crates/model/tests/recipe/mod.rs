@@ -113,8 +113,8 @@ impl Run {
         let plan = &self.session.plans()[0];
         let uploads: Vec<&[u8]> = plan
             .uploads()
-            .into_iter()
-            .map(|id| match plan.graph.value(id).name.as_str() {
+            .iter()
+            .map(|&id| match plan.graph.value(id).name.as_str() {
                 IMAGES => bytemuck::cast_slice(&batch.images),
                 LABELS => bytemuck::cast_slice(&batch.labels),
                 MASK => bytemuck::cast_slice(&mask),

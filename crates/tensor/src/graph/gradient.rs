@@ -209,11 +209,11 @@ impl Graph {
         let (updates, mut nodes): (Vec<Node>, Vec<Node>) =
             self.take_nodes().into_iter().partition(|node| node.phase == Phase::Update);
         let place = |update: &Node| {
+            let changed: Vec<ValueId> =
+                update.operator.mutates().iter().filter_map(|&index| update.inputs.get(index).copied()).collect();
             let touches = |node: &Node| {
-                update.inputs.iter().any(|v| {
-                    let changed_later = self.value(*v).kind.is_persistent() && node.inputs.contains(v);
-                    changed_later || node.outputs.contains(v)
-                })
+                changed.iter().any(|v| node.inputs.contains(v))
+                    || update.inputs.iter().any(|v| node.outputs.contains(v))
             };
             nodes.iter().rposition(touches).map_or(0, |last| last + 1)
         };

@@ -12,7 +12,7 @@ pub use ledger::{Bytes, KeptValue, LayerBytes, Moment};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, place};
 
 use crate::codec::{Policy, Stored, store};
-use crate::graph::{Graph, Kind, Phase, ValueId};
+use crate::graph::{Graph, Kind, ValueId};
 use crate::ops::{Binding, Kernel, KernelSet};
 use std::collections::HashMap;
 
@@ -97,6 +97,8 @@ pub struct Plan {
     /// The kernels' parameters, [`ALIGNMENT`] bytes each.
     pub uniforms: Vec<u32>,
     places: Vec<Option<(Region, Place)>>,
+    uploads: Vec<ValueId>,
+    metrics: Vec<ValueId>,
 }
 
 impl Plan {
@@ -160,7 +162,13 @@ impl Plan {
             .ids()
             .map(|(id, value)| lifetimes.of_value[id.index()].map(|block| at(block, value.bytes())))
             .collect();
+        let of_kind = |kind: Kind| {
+            let used = graph.ids().filter(|(id, v)| v.kind == kind && lifetimes.of_value[id.index()].is_some());
+            used.map(|(id, _)| id).collect()
+        };
         let mut plan = Self {
+            uploads: of_kind(Kind::Input),
+            metrics: of_kind(Kind::Metric),
             stored,
             options,
             persistent_pages,
@@ -221,18 +229,13 @@ impl Plan {
     }
 
     /// The inputs that the host uploads before each step, in the order of their addition to the graph.
-    pub fn uploads(&self) -> Vec<ValueId> {
-        self.of_kind(Kind::Input)
+    pub fn uploads(&self) -> &[ValueId] {
+        &self.uploads
     }
 
     /// The values that are read back after each step.
-    pub fn metrics(&self) -> Vec<ValueId> {
-        self.of_kind(Kind::Metric)
-    }
-
-    fn of_kind(&self, kind: Kind) -> Vec<ValueId> {
-        let of_kind = self.graph.ids().filter(|(_, v)| v.kind == kind);
-        of_kind.map(|(id, _)| id).filter(|&id| self.place(id).is_some()).collect()
+    pub fn metrics(&self) -> &[ValueId] {
+        &self.metrics
     }
 
     fn bytes_of(&self, values: &[ValueId]) -> u64 {
@@ -241,17 +244,12 @@ impl Plan {
 
     /// Bytes of one upload buffer.
     pub fn upload_bytes(&self) -> u64 {
-        self.bytes_of(&self.uploads())
+        self.bytes_of(&self.uploads)
     }
 
     /// Bytes of one read-back buffer.
     pub fn readback_bytes(&self) -> u64 {
-        self.bytes_of(&self.metrics())
-    }
-
-    /// Number of nodes in a phase.
-    pub fn nodes_in(&self, phase: Phase) -> usize {
-        self.graph.nodes().iter().filter(|n| n.phase == phase).count()
+        self.bytes_of(&self.metrics)
     }
 }
 

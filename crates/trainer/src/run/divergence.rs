@@ -11,7 +11,7 @@ use frugal_tensor::graph::{Element, Kind};
 /// The device has left the parameters as they were since the loss went wrong, so the step can be gone through again.
 pub(super) fn find(session: &mut Session, plan: usize, uploads: &[&[u8]]) -> Result<String, Error> {
     let graph = &session.plans()[plan].graph;
-    let inputs = session.plans()[plan].uploads().into_iter().map(|id| graph.value(id).name.clone());
+    let inputs = session.plans()[plan].uploads().iter().map(|&id| graph.value(id).name.clone());
     for (name, bytes) in inputs.zip(uploads).filter(|(name, _)| name == IMAGES || name == MASK) {
         if let Some(what) = not_finite(bytemuck::cast_slice(bytes)) {
             return Ok(format!("the input `{name}` already has {what}; check the data"));

@@ -124,5 +124,5 @@ fn slots(plan: &Plan) -> Vec<Slot> {
         CONTROL => Slot::Control,
         other => unreachable!("classifiers have no input `{other}`"),
     };
-    plan.uploads().into_iter().map(|id| slot(&plan.graph.value(id).name)).collect()
+    plan.uploads().iter().map(|&id| slot(&plan.graph.value(id).name)).collect()
 }

@@ -238,7 +238,7 @@ impl Session {
     fn copy_metrics(&self, plan: usize, encoder: &mut wgpu::CommandEncoder) {
         let readback = &self.readbacks[self.readback_turn].buffer;
         let mut offset = 0;
-        for (region, place) in self.plans[plan].metrics().into_iter().filter_map(|id| self.plans[plan].place(id)) {
+        for (region, place) in self.plans[plan].metrics().iter().filter_map(|&id| self.plans[plan].place(id)) {
             let source = self.buffer(region, place.page);
             encoder.copy_buffer_to_buffer(source, place.offset, readback, offset, place.size);
             offset += place.size;
@@ -273,7 +273,7 @@ impl Session {
         staging.buffer.unmap();
         let mut offset = 0;
         for id in ids {
-            if let Some((region, place)) = plan.place(id) {
+            if let Some((region, place)) = plan.place(*id) {
                 let target = self.buffer(region, place.page);
                 encoder.copy_buffer_to_buffer(&staging.buffer, offset, target, place.offset, place.size);
                 offset += place.size;
