@@ -4,7 +4,8 @@
      fn begin(plane: u32)                         loads what all terms of a plane need, into private variables
      fn term(index: u32) -> Terms                 what lane `index` of all lanes adds to each sum
      fn finish(plane: u32, a: f32, b: f32)        where the sums go
-   Variables: vector, tiles. With tiles one workgroup of 64 serves a plane (dispatch: planes workgroups), without one
+     fn wanted() -> bool                          gated only: whether there is anything to do
+   Variables: vector, tiles, gated (if it is set). With tiles one workgroup of 64 serves a plane (dispatch: planes workgroups), without one
    invocation does (dispatch: planes / 8 workgroups of 8). Sums of 64 terms are added up first, which keeps rounding
    errors of large planes small. -#}
 struct Terms {
@@ -22,11 +23,12 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let plane = group_index(group, groups);
+    let size = {{ "select(0u, p.size, wanted())" if gated is defined else "p.size" }};
     var a = Lane();
     var b = Lane();
     if plane < p.planes {
         begin(plane);
-        for (var i = lane; i < p.size; i += 64u) {
+        for (var i = lane; i < size; i += 64u) {
             let t = term(plane * p.size + i);
             a += t.a;
             b += t.b;
@@ -55,9 +57,10 @@ fn main(
         return;
     }
     begin(plane);
+    let size = {{ "select(0u, p.size, wanted())" if gated is defined else "p.size" }};
     var a = Lane();
     var b = Lane();
-    for (var start = 0u; start < p.size; start += 64u) {
+    for (var start = 0u; start < size; start += 64u) {
         var part_a = Lane();
         var part_b = Lane();
         let stop = plane * p.size + min(start + 64u, p.size);

@@ -1,15 +1,40 @@
 //! Milliseconds per training step of a net, and where they go.
 //!
 //! ```text
-//! cargo run --release -p frugal-model --example step_time -- lenet 64 1x28x28 [raw|f16|uniform|frequency-split]
+//! cargo run --release -p frugal-model --example step_time -- lenet 64 1x28x28 [raw|f16|uniform|frequency-split|error-bounded]
 //! ```
 
 use frugal_model::{Net, StepShape, training_step};
-use frugal_tensor::codec::{F16, FrequencySplit, Uniform};
+use frugal_tensor::codec::error_bounded::PROBE;
+use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Uniform};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 use std::collections::BTreeMap;
 use std::time::Instant;
+
+/// Bounds and sizes, from steps that do not count.
+fn learn(session: &mut Session, uploads: &[&[u8]; 4]) -> Result<(), Box<dyn std::error::Error>> {
+    let control = [0u32, 0, 0, 1];
+    let uploads = [uploads[0], uploads[1], uploads[2], bytemuck::cast_slice(&control)];
+    session.write_words("status", &[PROBE, 0, 0, 0])?;
+    for _ in 0..6 {
+        session.step(0, &uploads)?;
+        let metrics = session.finished()?.pop().ok_or("a step has metrics")?;
+        let records = session.plans()[0].records(&metrics.words);
+        let plan = session.plans()[0].fitted(&records)?;
+        for (stored, r) in plan.steered().zip(&records) {
+            let elements = plan.graph.shape(stored.source).elements();
+            println!(
+                "{:30} {r:?} bits {:.2}",
+                plan.graph.value(stored.source).name,
+                32.0 * r.used as f64 / elements as f64
+            );
+        }
+        session.replace(0, plan)?;
+    }
+    session.write_words("status", &[0; 4])?;
+    Ok(())
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "raw" => Policy::raw(),
         "f16" => Policy::with(F16),
         "uniform" => Policy::with(Uniform::default()),
+        "error-bounded" => Policy::with(ErrorBounded::default()),
         _ => Policy::with(FrequencySplit::default()),
     };
     let shape = StepShape { batch, image, classes: 10 };
@@ -52,6 +78,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bytemuck::cast_slice(&mask),
         bytemuck::cast_slice(&control),
     ];
+    if session.plans()[0].steered().next().is_some() {
+        learn(&mut session, &uploads)?;
+    }
     let mut times = Vec::new();
     for _ in 0..12 {
         let start = Instant::now();

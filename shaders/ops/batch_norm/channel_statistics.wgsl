@@ -1,22 +1,18 @@
 // Combines the planes of each channel (Chan et al. 1979), in order of the samples:
 //   mean = Σ plane mean / samples;   M₂ = Σ plane M₂ + size · Σ (plane mean − mean)²
 //   inv_std = 1 / √(M₂ / count + ε)
-// and moves the running mean and the running variance M₂ / (count − 1) by `momentum`.
 // Dispatch: one invocation of 8 for each channel.
 struct Params {
     samples: u32,
     channels: u32,
     size: u32,
     epsilon: f32,
-    momentum: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> partial: array<vec2<f32>>;
-@group(0) @binding(2) var<storage, read_write> running_mean: array<f32>;
-@group(0) @binding(3) var<storage, read_write> running_var: array<f32>;
-@group(0) @binding(4) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(5) var<storage, read_write> inv_std: array<f32>;
+@group(0) @binding(2) var<storage, read_write> mean: array<f32>;
+@group(0) @binding(3) var<storage, read_write> inv_std: array<f32>;
 
 {% include "parts/grid.wgsl" %}
 
@@ -43,6 +39,4 @@ fn main(
     let count = f32(p.samples) * f32(p.size);
     mean[c] = center;
     inv_std[c] = 1.0 / sqrt(squares / count + p.epsilon);
-    running_mean[c] += p.momentum * (center - running_mean[c]);
-    running_var[c] += p.momentum * (squares / max(count - 1.0, 1.0) - running_var[c]);
 }

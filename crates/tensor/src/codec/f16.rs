@@ -7,10 +7,9 @@
 //! Layout: element 2i in the low half of word i, element 2i + 1 in the high half; nothing in the last high half of an odd
 //! count.
 
-use super::Codec;
-use crate::graph::{Shape, Value};
+use super::{Attached, Codec, Site};
+use crate::graph::{Graph, GraphError, Shape, Value};
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output};
-use std::rc::Rc;
 
 /// Half precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,12 +32,9 @@ impl Codec for F16 {
         value.shape.elements() > 1
     }
 
-    fn encode(&self, _value: &Value) -> Rc<dyn Operator> {
-        Rc::new(Encode(*self))
-    }
-
-    fn decode(&self, value: &Value) -> Rc<dyn Operator> {
-        Rc::new(Decode(value.shape.clone()))
+    fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError> {
+        let shape = graph.shape(site.source).clone();
+        Ok(Attached::plain(graph, Encode(*self), Decode(shape)))
     }
 }
 

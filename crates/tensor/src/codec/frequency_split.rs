@@ -14,10 +14,9 @@
 //!
 //! Layout, words per plane: one (m low half, s high half), then ⌈blocks/2⌉ (two means each), then ⌈elements·Q/32⌉ codes.
 
-use super::{Codec, stream};
-use crate::graph::{Shape, Value};
+use super::{Attached, Codec, Site, stream};
+use crate::graph::{Graph, GraphError, Shape, Value};
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
-use std::rc::Rc;
 
 /// Frequency split with block size B and Q bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,12 +89,9 @@ impl Codec for FrequencySplit {
         value.shape.nchw().is_some_and(|[_, _, h, w]| h > 1 && w > 1) && smaller(&value.shape)
     }
 
-    fn encode(&self, _value: &Value) -> Rc<dyn Operator> {
-        Rc::new(Encode(*self))
-    }
-
-    fn decode(&self, value: &Value) -> Rc<dyn Operator> {
-        Rc::new(Decode { codec: *self, shape: value.shape.clone() })
+    fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError> {
+        let shape = graph.shape(site.source).clone();
+        Ok(Attached::plain(graph, Encode(*self), Decode { codec: *self, shape }))
     }
 }
 

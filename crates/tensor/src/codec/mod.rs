@@ -3,6 +3,7 @@
 //! A codec is a pair of operators, encode and decode, with an exact size. The rewrite [`store`] is the only place that
 //! knows both gradients and codecs: operators do not know in which form their values wait, codecs do not know for whom.
 
+pub mod error_bounded;
 pub mod f16;
 pub mod frequency_split;
 pub mod mask;
@@ -10,6 +11,7 @@ mod policy;
 pub mod uniform;
 pub mod window_index;
 
+pub use error_bounded::ErrorBounded;
 pub use f16::F16;
 pub use frequency_split::FrequencySplit;
 pub use policy::{Policy, Rule};
@@ -17,6 +19,7 @@ pub use uniform::Uniform;
 
 use crate::graph::{Element, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
 use crate::ops::{KernelContext, Operator};
+use error_bounded::Steering;
 use policy::{Choice, Origin};
 use std::collections::HashMap;
 use std::fmt;
@@ -30,11 +33,54 @@ pub trait Codec: fmt::Debug {
     /// Whether it takes this value; others stay raw.
     fn takes(&self, value: &Value) -> bool;
 
-    /// From the value and the step's control words (see [`Graph::control`]) to packed words.
-    fn encode(&self, value: &Value) -> Rc<dyn Operator>;
+    /// Whether it can serve those who read the value as `view` in the backward pass.
+    fn serves(&self, _graph: &Graph, _view: ValueId) -> bool {
+        true
+    }
 
-    /// From packed words to the value.
-    fn decode(&self, value: &Value) -> Rc<dyn Operator>;
+    /// Encoder and decoder for a value.
+    ///
+    /// # Errors
+    /// [`GraphError::NameTaken`] if what it keeps across steps has the name of another value.
+    fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError>;
+}
+
+/// Where a codec is put.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// The value.
+    pub source: ValueId,
+    /// A mask of its elements above zero, if one waits anyway.
+    pub mask: Option<ValueId>,
+}
+
+/// An encoder and a decoder.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// From the value, and what else it reads, to packed words.
+    pub encode: Rc<dyn Operator>,
+    /// What the encoder reads besides the value.
+    pub encode_reads: Vec<ValueId>,
+    /// From packed words, and what else it reads, to the value.
+    pub decode: Rc<dyn Operator>,
+    /// What the decoder reads besides the words.
+    pub decode_reads: Vec<ValueId>,
+    /// What steers it from step to step.
+    pub steering: Option<Steering>,
+}
+
+impl Attached {
+    /// An encoder that reads the control words (see [`Graph::control`]) besides the value, and a decoder that reads the
+    /// words alone.
+    pub fn plain(graph: &mut Graph, encode: impl Operator + 'static, decode: impl Operator + 'static) -> Self {
+        Self {
+            encode: Rc::new(encode),
+            encode_reads: vec![graph.control()],
+            decode: Rc::new(decode),
+            decode_reads: Vec::new(),
+            steering: None,
+        }
+    }
 }
 
 /// The key of an encoder's random numbers: two values must not draw the same ones.
@@ -53,6 +99,16 @@ pub struct Stored {
     pub form: &'static str,
     /// The rule of the policy that chose the form.
     pub rule: Option<usize>,
+    /// What the backward pass reads in its place, where it is decoded.
+    pub views: Vec<ValueId>,
+    /// What steers the codec from step to step.
+    pub steering: Option<Steering>,
+}
+
+impl Stored {
+    fn new(source: ValueId, waiting: ValueId, form: &'static str, rule: Option<usize>) -> Self {
+        Self { source, waiting, form, rule, views: Vec::new(), steering: None }
+    }
 }
 
 /// Puts a codec on each kept value: encodes right after it is made, so that its last forward reader may overwrite it,
@@ -68,53 +124,76 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
     let mut after: HashMap<ValueId, Vec<Node>> = HashMap::new();
     let mut before: HashMap<ValueId, Node> = HashMap::new();
     let mut replace: HashMap<ValueId, ValueId> = HashMap::new();
-    let mut stored = Vec::new();
+    let mut decoders: HashMap<ValueId, (Rc<dyn Operator>, Vec<ValueId>)> = HashMap::new();
+    let mut stored: Vec<Stored> = Vec::new();
 
     let origins = Origin::of(graph, keeps.iter().map(|keep| keep.source));
     let choices: HashMap<ValueId, Choice> = keeps
         .iter()
         .filter(|keep| keep.need == Need::Values)
-        .map(|keep| (keep.source, policy.choose(graph.value(keep.source), &origins[&keep.source])))
+        .map(|keep| {
+            let serves = |codec: &dyn Codec| {
+                let mut views = keeps.iter().filter(|k| k.source == keep.source && k.need == Need::Values);
+                views.all(|keep| codec.serves(graph, keep.view))
+            };
+            (keep.source, policy.choose(graph.value(keep.source), &origins[&keep.source], &serves))
+        })
         .collect();
     let waits_raw = |source: ValueId| {
         let chosen_raw = choices.get(&source).is_some_and(|choice| choice.codec.is_none());
         chosen_raw || keeps.iter().any(|keep| keep.source == source && keep.need == Need::Exact)
     };
-    for Keep { source, need, view } in keeps.iter().cloned() {
+    // Masks first: a codec of the same value may make use of one.
+    let mut masks: HashMap<ValueId, ValueId> = HashMap::new();
+    for &Keep { source, view, .. } in keeps.iter().filter(|keep| keep.need == Need::Sign && !waits_raw(keep.source)) {
+        graph.set_phase(Phase::Forward);
+        let node = graph.make_node(Rc::new(mask::EncodeMask), &[source], origins[&source].layer.clone())?;
+        let words = node.outputs[0];
+        graph.value_mut(words).kind = Kind::Stored;
+        replace.insert(view, words);
+        masks.insert(source, words);
+        after.entry(source).or_default().push(node);
+        stored.push(Stored::new(source, words, "mask", None));
+    }
+    for &Keep { source, need, view } in &keeps {
+        if replace.contains_key(&view) {
+            continue;
+        }
         let value = graph.value(source).clone();
         let layer = origins[&source].layer.clone();
         let Choice { rule, codec } = choices.get(&source).cloned().unwrap_or_default();
-        match (need, codec) {
-            (Need::Sign, _) if !waits_raw(source) => {
-                graph.set_phase(Phase::Forward);
-                let node = graph.make_node(Rc::new(mask::EncodeMask), &[source], layer)?;
-                let words = node.outputs[0];
-                graph.value_mut(words).kind = Kind::Stored;
-                replace.insert(view, words);
-                after.entry(source).or_default().push(node);
-                stored.push(Stored { source, waiting: words, form: "mask", rule: None });
-            }
-            (Need::Values, Some(codec)) => {
-                graph.set_phase(Phase::Forward);
-                let known = stored.iter().find(|s| s.source == source && s.form == codec.name());
-                let words = match known.map(|s| s.waiting) {
-                    Some(words) => words,
+        match codec.filter(|_| need == Need::Values) {
+            Some(codec) => {
+                let known = stored.iter().position(|s| s.source == source && s.form == codec.name());
+                let (index, decode) = match known {
+                    Some(index) => (index, decoders[&source].clone()),
                     None => {
-                        let control = graph.control();
-                        let encode = graph.make_node(codec.encode(&value), &[source, control], layer.clone())?;
+                        graph.set_phase(Phase::Forward);
+                        let mask = masks.get(&source).copied();
+                        let attached = codec.attach(graph, &Site { source, mask })?;
+                        let mut inputs = vec![source];
+                        inputs.extend(attached.encode_reads);
+                        let encode = graph.make_node(attached.encode, &inputs, layer.clone())?;
                         let words = encode.outputs[0];
                         graph.value_mut(words).kind = Kind::Stored;
                         after.entry(source).or_default().push(encode);
-                        stored.push(Stored { source, waiting: words, form: codec.name(), rule });
-                        words
+                        let steering = attached.steering;
+                        stored.push(Stored { steering, ..Stored::new(source, words, codec.name(), rule) });
+                        let decode = (attached.decode, attached.decode_reads);
+                        decoders.insert(source, decode.clone());
+                        (stored.len() - 1, decode)
                     }
                 };
+                stored[index].views.push(view);
                 graph.set_phase(Phase::Backward);
-                let mut decode = graph.make_node(codec.decode(&value), &[words], layer)?;
+                let (decode, reads) = decode;
+                let mut inputs = vec![stored[index].waiting];
+                inputs.extend(reads);
+                let mut decode = graph.make_node(decode, &inputs, layer)?;
                 decode.outputs = vec![view];
                 before.insert(view, decode);
             }
-            _ => {
+            None => {
                 replace.insert(view, source);
                 // Of the words that a forward pass makes, only pooling's are kept.
                 let form = match (value.element, value.kind) {
@@ -122,7 +201,7 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
                     _ => "raw",
                 };
                 if !stored.iter().any(|s: &Stored| s.waiting == source) {
-                    stored.push(Stored { source, waiting: source, form, rule });
+                    stored.push(Stored::new(source, source, form, rule));
                 }
             }
         }
@@ -151,6 +230,7 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
         }
     }
     graph.set_nodes(nodes);
+    error_bounded::steer(graph, &stored)?;
     graph.set_phase(Phase::Update);
     Ok(stored)
 }

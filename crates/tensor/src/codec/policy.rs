@@ -46,14 +46,16 @@ impl Policy {
         self
     }
 
-    pub(super) fn choose(&self, value: &Value, origin: &Origin) -> Choice {
-        let takes = |codec: &Option<Rc<dyn Codec>>| codec.as_ref().is_none_or(|codec| codec.takes(value));
+    /// The choice for a value, among codecs that take it and that `serve` its readers.
+    pub(super) fn choose(&self, value: &Value, origin: &Origin, serves: &dyn Fn(&dyn Codec) -> bool) -> Choice {
+        let suits = |codec: &dyn Codec| codec.takes(value) && serves(codec);
+        let takes = |codec: &Option<Rc<dyn Codec>>| codec.as_ref().is_none_or(|codec| suits(codec.as_ref()));
         if value.element != Element::F32 {
             return Choice::default();
         }
         match self.rules.iter().position(|rule| rule.fits(value, origin) && takes(&rule.codec)) {
             Some(index) => Choice { rule: Some(index), codec: self.rules[index].codec.clone() },
-            None => Choice { rule: None, codec: self.default.clone().filter(|codec| codec.takes(value)) },
+            None => Choice { rule: None, codec: self.default.clone().filter(|codec| suits(codec.as_ref())) },
         }
     }
 }

@@ -17,10 +17,9 @@
 //! Layout: a word for each group (m low half, s high half), then b bits for each element in order. The last group may be
 //! shorter.
 
-use super::{Codec, stream};
-use crate::graph::{Shape, Value};
+use super::{Attached, Codec, Site, stream};
+use crate::graph::{Graph, GraphError, Shape, Value};
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
-use std::rc::Rc;
 
 /// Uniform quantisation with b bits in groups of G.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +74,9 @@ impl Codec for Uniform {
         value.shape.elements() >= self.group
     }
 
-    fn encode(&self, _value: &Value) -> Rc<dyn Operator> {
-        Rc::new(Encode(*self))
-    }
-
-    fn decode(&self, value: &Value) -> Rc<dyn Operator> {
-        Rc::new(Decode { codec: *self, shape: value.shape.clone() })
+    fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError> {
+        let shape = graph.shape(site.source).clone();
+        Ok(Attached::plain(graph, Encode(*self), Decode { codec: *self, shape }))
     }
 }
 

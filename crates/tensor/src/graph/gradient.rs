@@ -203,6 +203,23 @@ impl Graph {
         Ok(gradients)
     }
 
+    /// Appends what forward nodes move in values that live across steps ([`Operator::settle`]): after everything that may
+    /// yet stop the step, so that a step that does not count leaves no trace.
+    ///
+    /// # Errors
+    /// [`GraphError::NameTaken`] if another value has the name of the status.
+    pub fn settle(&mut self) -> Result<(), GraphError> {
+        let settling: Vec<(Node, (Rc<dyn Operator>, Vec<ValueId>))> =
+            self.nodes.iter().filter_map(|node| Some((node.clone(), node.operator.settle(node, self)?))).collect();
+        self.set_phase(Phase::Update);
+        for (node, (operator, mut inputs)) in settling {
+            inputs.push(self.status()?);
+            let settle = self.make_node(operator, &inputs, node.layer)?;
+            self.nodes.push(settle);
+        }
+        Ok(())
+    }
+
     /// Moves each update to the place right after the last reader of what it changes and the makers of what it reads,
     /// so that gradients of parameters live as briefly as all others.
     pub fn update_early(&mut self) {
@@ -212,8 +229,10 @@ impl Graph {
             let changed: Vec<ValueId> =
                 update.operator.mutates().iter().filter_map(|&index| update.inputs.get(index).copied()).collect();
             let touches = |node: &Node| {
-                changed.iter().any(|v| node.inputs.contains(v))
-                    || update.inputs.iter().any(|v| node.outputs.contains(v))
+                let makes = |v: &ValueId| {
+                    node.outputs.contains(v) || node.operator.mutates().iter().any(|&i| node.inputs.get(i) == Some(v))
+                };
+                changed.iter().any(|v| node.inputs.contains(v)) || update.inputs.iter().any(makes)
             };
             nodes.iter().rposition(touches).map_or(0, |last| last + 1)
         };

@@ -46,6 +46,15 @@ pub struct Node {
     pub outputs: Vec<ValueId>,
 }
 
+/// A parameter's gradient, and what the optimiser averages of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trained {
+    /// The gradient.
+    pub gradient: ValueId,
+    /// The running sum Σ c·βᵏ·g of earlier gradients g, with β and c, if there is one.
+    pub average: Option<(ValueId, f32, f32)>,
+}
+
 /// Values and nodes in the order of execution.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -54,6 +63,7 @@ pub struct Graph {
     scope: Vec<String>,
     phase: Option<Phase>,
     keeps: Vec<Keep>,
+    trained: Vec<Trained>,
     persistent_names: HashSet<String>,
 }
 
@@ -96,6 +106,15 @@ impl Graph {
     /// What the gradient rules keep from the forward pass.
     pub fn keeps(&self) -> &[Keep] {
         &self.keeps
+    }
+
+    /// The parameters' gradients that an optimiser uses.
+    pub fn trained(&self) -> &[Trained] {
+        &self.trained
+    }
+
+    pub(crate) fn note_trained(&mut self, trained: Trained) {
+        self.trained.push(trained);
     }
 
     /// Multiply-adds of the forward pass.

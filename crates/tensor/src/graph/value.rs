@@ -33,6 +33,8 @@ pub enum Kind {
     Statistic,
     /// Belongs to an optimiser; lives across steps.
     OptimizerState,
+    /// What a codec learns from step to step; lives across steps and is read back after each.
+    Record,
     /// Made by the forward pass.
     Activation,
     /// Made by the backward pass, except those below.
@@ -48,7 +50,7 @@ pub enum Kind {
 impl Kind {
     /// Whether the value keeps its memory from one step to the next.
     pub fn is_persistent(self) -> bool {
-        matches!(self, Kind::Parameter | Kind::Statistic | Kind::OptimizerState)
+        matches!(self, Kind::Parameter | Kind::Statistic | Kind::OptimizerState | Kind::Record)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Batch normalisation (arXiv 1502.03167), per channel over samples and positions.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
-use crate::graph::{Backward, Graph, GraphError, Kind, Need, Value, ValueId};
+use super::{Binding, Correlation, Kernel, KernelContext, Operator, Output, kernel, want};
+use crate::graph::{Backward, Graph, GraphError, Kind, Need, Node, Value, ValueId};
+use std::rc::Rc;
 
 /// Training: y = γ·(x − mean)·inv_std + β with the batch's own mean and variance (divided by the count, plus ε).
 ///
 /// Inputs: x, γ, β, running mean, running variance; the last two move by `momentum` towards the batch's mean and its
-/// unbiased variance. Outputs: y, mean, inv_std.
+/// unbiased variance once the step counts ([`Graph::settle`]). Outputs: y, mean, inv_std.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNorm {
     /// Added to the variance.
@@ -25,6 +26,14 @@ pub struct BatchNormInference {
 /// dx, dγ, dβ from dy, x, γ, mean, inv_std.
 #[derive(Debug)]
 struct BatchNormGradient;
+
+/// Moves the running statistics. Inputs: running mean, running variance, mean, inv_std, status.
+#[derive(Debug)]
+struct MoveRunning {
+    norm: BatchNorm,
+    /// Elements of a channel.
+    count: usize,
+}
 
 fn check(inputs: &[&Value]) -> Result<[usize; 3], String> {
     let planes = inputs[0].shape.planes().ok_or("a value needs samples and channels")?;
@@ -57,8 +66,10 @@ impl Operator for BatchNorm {
         Some(0)
     }
 
-    fn mutates(&self) -> &'static [usize] {
-        &[3, 4]
+    fn settle(&self, node: &Node, graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {
+        let [samples, _, size] = graph.shape(node.inputs[0]).planes()?;
+        let inputs = vec![node.inputs[3], node.inputs[4], node.outputs[1], node.outputs[2]];
+        Some((Rc::new(MoveRunning { norm: *self, count: samples * size }), inputs))
     }
 
     fn scratch(&self, context: &KernelContext) -> Vec<usize> {
@@ -75,9 +86,8 @@ impl Operator for BatchNorm {
                 .bind(Binding::Scratch(0));
         let combine = Kernel::new("ops/batch_norm/channel_statistics")
             .parameters([samples, channels, size])
-            .parameters([self.epsilon, self.momentum])
+            .parameter(self.epsilon)
             .bind(Binding::Scratch(0))
-            .inputs([3, 4])
             .outputs([1, 2])
             .invocations(channels, 8);
         let normalize = kernel::map_planes("ops/batch_norm/normalize", context)
@@ -131,9 +141,39 @@ impl Operator for BatchNormInference {
     }
 }
 
+impl Operator for MoveRunning {
+    fn name(&self) -> &'static str {
+        "running statistics"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![])
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        &[0, 1]
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let channels = context.inputs[0].shape.elements();
+        let unbiased = self.count as f32 / (self.count.max(2) - 1) as f32;
+        let kernel = Kernel::new("ops/batch_norm/move_running")
+            .parameter(channels)
+            .parameters([self.norm.epsilon, self.norm.momentum, unbiased])
+            .inputs(0..5)
+            .invocations(channels, 8);
+        vec![kernel]
+    }
+}
+
 impl Operator for BatchNormGradient {
     fn name(&self) -> &'static str {
         "batch norm gradient"
+    }
+
+    /// That of γ, with x̂ for x.
+    fn correlates(&self, input: usize) -> Option<Correlation> {
+        (input == 1).then_some(Correlation { with: 0, scale: Some(4), gradient: 1 })
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {

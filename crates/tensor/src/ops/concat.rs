@@ -103,6 +103,10 @@ impl Operator for Put {
         "concatenation of kept parts"
     }
 
+    fn carries(&self, _input: usize) -> bool {
+        true
+    }
+
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("concatenated", self.whole.clone())])
     }

@@ -1,7 +1,7 @@
 //! The matrix product, each side as it is or transposed.
 
 use super::gemm::Gemm;
-use super::{Kernel, KernelContext, KernelSet, Operator, Output, want};
+use super::{Correlation, Kernel, KernelContext, KernelSet, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
 
 /// C = op(A)·op(B), where op transposes or not.
@@ -57,6 +57,12 @@ impl Operator for MatMul {
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let [m, n, _] = self.extents(inputs)?;
         Ok(vec![Output::new("product", [m, n])])
+    }
+
+    /// Transposed A: a sum over samples. What stands beside the input has the output channels for columns.
+    fn correlates(&self, input: usize) -> Option<Correlation> {
+        let with = 1 - input;
+        self.transpose_a.then_some(Correlation { with, scale: None, gradient: 0 })
     }
 
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {

@@ -20,7 +20,7 @@ pub mod reshape;
 
 pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Parameter, Variable};
 
-use crate::graph::{Backward, Element, GraphError, Kind, Shape, Value};
+use crate::graph::{Backward, Element, Graph, GraphError, Kind, Node, Shape, Value, ValueId};
 use std::fmt;
 use std::rc::Rc;
 
@@ -55,6 +55,17 @@ impl Output {
     }
 }
 
+/// A gradient of a weight as a sum over positions: input × `with`, times `scale` of the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Correlation {
+    /// The input with which it is multiplied: samples × output channels × positions.
+    pub with: usize,
+    /// An input with a factor for each channel.
+    pub scale: Option<usize>,
+    /// The output.
+    pub gradient: usize,
+}
+
 /// Something that makes values from values on the GPU.
 ///
 /// Everything is known before anything runs: shapes, scratch and kernels are functions of the shapes alone.
@@ -84,6 +95,23 @@ pub trait Operator: fmt::Debug {
     /// instead. Empty where the output itself is kept.
     fn rebuild(&self, _inputs: &[&Value]) -> Vec<Rc<dyn Operator>> {
         Vec::new()
+    }
+
+    /// What the node moves in values that live across steps, once the step is known to count: an operator and its inputs,
+    /// to which the step's status is added (running statistics). See [`Graph::settle`].
+    fn settle(&self, _node: &Node, _graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {
+        None
+    }
+
+    /// If a weight's gradient correlates this input with another: where that and the gradient are. A codec that knows what
+    /// an error of the input does to the gradient needs no more.
+    fn correlates(&self, _input: usize) -> Option<Correlation> {
+        None
+    }
+
+    /// Whether an error of this input goes on in the first output as it is.
+    fn carries(&self, _input: usize) -> bool {
+        false
     }
 
     /// Elements of each scratch value that the kernels use between them.

@@ -2,7 +2,7 @@
 //! once the step's status says stop ([`Graph::status`]).
 
 use super::{Kernel, KernelContext, Operator, Output, want};
-use crate::graph::{Element, Graph, GraphError, Init, Kind, Value, ValueId};
+use crate::graph::{Element, Graph, GraphError, Init, Kind, Trained, Value, ValueId};
 use std::collections::HashMap;
 
 /// Stochastic gradient descent as PyTorch does it: g ← g + decay·p; m ← momentum·m + g (m ← g at the first step, which
@@ -40,6 +40,14 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
+    /// β and c if the first state sums c·βᵏ times the gradient of k steps ago.
+    fn average(&self) -> Option<(f32, f32)> {
+        match self {
+            Optimizer::Sgd(sgd) => (sgd.momentum > 0.0).then_some((sgd.momentum, 1.0)),
+            Optimizer::Adam(adam) => Some((adam.beta1 as f32, (1.0 - adam.beta1) as f32)),
+        }
+    }
+
     fn states(&self) -> &'static [&'static str] {
         match self {
             Optimizer::Sgd(sgd) if sgd.momentum == 0.0 => &[],
@@ -93,7 +101,7 @@ impl Operator for Update {
 }
 
 impl Graph {
-    /// Appends the update of every parameter that has a gradient.
+    /// Appends the update of every parameter that has a gradient, and [`Graph::settle`]s.
     ///
     /// # Errors
     /// [`GraphError::NameTaken`] if a parameter's state exists already.
@@ -115,9 +123,11 @@ impl Graph {
                     Init::Constant(0.0),
                 )?);
             }
+            let average = optimizer.average().and_then(|(decay, scale)| Some((*inputs.get(4)?, decay, scale)));
+            self.note_trained(Trained { gradient, average });
             let layer = value.name.rsplit_once('.').map_or("", |(layer, _)| layer);
             self.within(layer.to_string(), |graph| graph.apply(Update(optimizer), &inputs))?;
         }
-        Ok(())
+        self.settle()
     }
 }

@@ -23,6 +23,10 @@ impl Operator for Reshape {
         true
     }
 
+    fn carries(&self, _input: usize) -> bool {
+        true
+    }
+
     /// A view is kept as what it is a view of: a codec may make more of planes than of a flattened matrix.
     fn rebuild(&self, _inputs: &[&Value]) -> Vec<Rc<dyn Operator>> {
         vec![Rc::new(Reshape(self.0.clone()))]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// Where the bytes of a run go. `peak` is what the run allocates; the others add up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Bytes {
-    /// Parameters and running statistics.
+    /// Parameters, running statistics, codecs' records.
     pub parameters: u64,
     /// Most bytes of parameters' gradients that are alive at once (each is used up by its update right away).
     pub gradients: u64,
@@ -106,7 +106,7 @@ impl Plan {
         let uploads = UPLOADS_IN_FLIGHT as u64 * most(&|p| p.upload_bytes());
         let inputs_not_kept: u64 =
             self.uploads().iter().filter(|v| !kept_values.contains(v)).map(|&v| self.graph.value(v).bytes()).sum();
-        let parameters = of(&[Kind::Parameter, Kind::Statistic]);
+        let parameters = of(&[Kind::Parameter, Kind::Statistic, Kind::Record]);
         let optimizer = of(&[Kind::OptimizerState]);
         let gradients = self.most_gradient_bytes();
         let kept = self.kept_bytes();

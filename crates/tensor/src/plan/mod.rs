@@ -3,10 +3,12 @@
 //! A plan needs no adapter. It is made from a graph and the few facts about an adapter that matter: which kernels suit
 //! it and how much one binding and one buffer may hold.
 
+mod capacity;
 mod error;
 mod ledger;
 mod memory;
 
+pub use capacity::Room;
 pub use error::PlanError;
 pub use ledger::{Bytes, KeptValue, LayerBytes, Moment};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, place};
@@ -126,6 +128,29 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         let stored = store(&mut graph, policy)?;
         graph.update_early();
+        Self::lay_out(graph, stored, options, shared)
+    }
+
+    /// The same plan with other sizes, in words, for forms whose size depends on the data ([`crate::codec::error_bounded`]).
+    /// Persistent values stay where they are.
+    ///
+    /// # Errors
+    /// [`PlanError::TooLarge`] if a value cannot be bound on the adapter.
+    pub fn resized(&self, sizes: &[(ValueId, usize)]) -> Result<Self, PlanError> {
+        let mut graph = self.graph.clone();
+        for &(value, words) in sizes {
+            graph.value_mut(value).shape = [words].into();
+        }
+        Self::lay_out(graph, self.stored.clone(), self.options, None)
+    }
+
+    /// Places for values, dispatches for nodes.
+    fn lay_out(
+        graph: Graph,
+        stored: Vec<Stored>,
+        options: PlanOptions,
+        shared: Option<&Plan>,
+    ) -> Result<Self, PlanError> {
         check_sizes(&graph, options.max_binding.min(LARGEST_VALUE))?;
         let lifetimes = Lifetimes::new(&graph, &options);
         let mut block_places: Vec<(Region, usize, u64)> = vec![(Region::Transient, 0, 0); lifetimes.blocks.len()];
@@ -163,12 +188,12 @@ impl Plan {
             .map(|(id, value)| lifetimes.of_value[id.index()].map(|block| at(block, value.bytes())))
             .collect();
         let of_kind = |kind: Kind| {
-            let used = graph.ids().filter(|(id, v)| v.kind == kind && lifetimes.of_value[id.index()].is_some());
-            used.map(|(id, _)| id).collect()
+            let used = graph.ids().filter(move |(_, v)| v.kind == kind);
+            used.map(|(id, _)| id).filter(|id| lifetimes.of_value[id.index()].is_some())
         };
         let mut plan = Self {
-            uploads: of_kind(Kind::Input),
-            metrics: of_kind(Kind::Metric),
+            uploads: of_kind(Kind::Input).collect(),
+            metrics: of_kind(Kind::Metric).chain(of_kind(Kind::Record)).collect(),
             stored,
             options,
             persistent_pages,
@@ -233,7 +258,7 @@ impl Plan {
         &self.uploads
     }
 
-    /// The values that are read back after each step.
+    /// The values that are read back after each step: metrics, then what codecs learned.
     pub fn metrics(&self) -> &[ValueId] {
         &self.metrics
     }

@@ -4,14 +4,15 @@
 mod common;
 
 mod concatenation;
+mod error_bounded;
 mod f16;
 mod frequency_split;
 mod mask;
 mod uniform;
 
 use common::{SETS, gpu, options};
-use frugal_tensor::codec::{Codec, F16, FrequencySplit, Uniform};
-use frugal_tensor::graph::{Element, Graph, Shape, Value, ValueId};
+use frugal_tensor::codec::{Attached, Codec, F16, FrequencySplit, Site, Uniform};
+use frugal_tensor::graph::{Element, Graph, Shape, ValueId};
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Plan, Policy, Session};
@@ -29,9 +30,11 @@ impl Trip {
         let mut graph = Graph::new();
         let input = graph.input("x", shape.clone(), Element::F32);
         let control = graph.control();
-        let value: Value = graph.value(input).clone();
-        let words = graph.apply_shared(codec.encode(&value), &[input, control]).unwrap()[0];
-        let decoded = graph.apply_shared(codec.decode(&value), &[words]).unwrap()[0];
+        let Attached { encode, encode_reads, decode, .. } =
+            codec.attach(&mut graph, &Site { source: input, mask: None }).unwrap();
+        assert_eq!(encode_reads, [control]);
+        let words = graph.apply_shared(encode, &[input, control]).unwrap()[0];
+        let decoded = graph.apply_shared(decode, &[words]).unwrap()[0];
         graph.mark_metric(words);
         graph.mark_metric(decoded);
         let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
@@ -143,7 +146,8 @@ fn every_codec_keeps_its_promise() {
             let mut graph = Graph::new();
             let input = graph.input("x", shape.clone(), Element::F32);
             let value = graph.value(input).clone();
-            let Ok(outputs) = codec.encode(&value).outputs(&[&value]) else {
+            let attached = codec.attach(&mut graph, &Site { source: input, mask: None }).unwrap();
+            let Ok(outputs) = attached.encode.outputs(&[&value]) else {
                 assert!(!codec.takes(&value), "{codec:?} takes {shape} and refuses it");
                 continue;
             };

@@ -40,6 +40,13 @@ struct InFlight {
     readback: usize,
 }
 
+const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_DST).union(wgpu::BufferUsages::COPY_SRC);
+
+fn buffer(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    gpu.device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
+}
+
 /// Plans over one set of buffers.
 pub struct Session {
     gpu: Rc<Gpu>,
@@ -53,7 +60,7 @@ pub struct Session {
     readback_turn: usize,
     in_flight: VecDeque<InFlight>,
     steps: u64,
-    bytes: u64,
+    most_bytes: u64,
 }
 
 impl Session {
@@ -63,30 +70,14 @@ impl Session {
     /// # Errors
     /// [`GpuError::OutOfMemory`], [`GpuError::Shader`].
     pub fn new(gpu: Rc<Gpu>, plans: Vec<Plan>, seed: u64) -> Result<Self, GpuError> {
-        let all: Vec<&Plan> = plans.iter().collect();
-        let bytes = Plan::allocated(&all);
-        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let buffer = |label: &str, size: u64, usage: wgpu::BufferUsages| {
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
         use wgpu::BufferUsages as Usage;
-        let storage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-        let persistent: Vec<_> =
-            plans[0].persistent_pages.iter().map(|&size| buffer("persistent", size, storage)).collect();
-        let transient: Vec<_> =
-            Plan::transient_pages_of(&all).into_iter().map(|size| buffer("transient", size, storage)).collect();
-        let uniforms: Vec<wgpu::Buffer> = plans
-            .iter()
-            .map(|plan| buffer("uniforms", 4 * plan.uniforms.len() as u64, Usage::UNIFORM | Usage::COPY_DST))
-            .collect();
+        let bytes = Plan::allocated(&plans.iter().collect::<Vec<_>>());
         let most = |f: &dyn Fn(&Plan) -> u64| plans.iter().map(f).max().unwrap_or(0);
         let upload_bytes = most(&|p| p.upload_bytes());
         let readback_bytes = most(&|p| p.readback_bytes());
+        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let persistent =
+            plans[0].persistent_pages.iter().map(|&size| buffer(&gpu, "persistent", size, STORAGE)).collect();
         let uploads = (0..UPLOADS_IN_FLIGHT)
             .filter(|_| upload_bytes > 0)
             .map(|_| Staging::new(&gpu, "upload", upload_bytes, Usage::MAP_WRITE | Usage::COPY_SRC, true))
@@ -98,35 +89,73 @@ impl Session {
         if pollster::block_on(scope.pop()).is_some() {
             return Err(GpuError::OutOfMemory { adapter: gpu.adapter.info.name.clone(), bytes });
         }
-        gpu.check(bytes)?;
-
-        let mut recorded = Vec::new();
-        for (plan, uniforms) in plans.iter().zip(&uniforms) {
-            gpu.queue.write_buffer(uniforms, 0, bytemuck::cast_slice(&plan.uniforms));
-            recorded.push(record(&gpu, plan, uniforms, &persistent, &transient)?);
-        }
-        gpu.check(bytes)?;
-        let session = Self {
+        let mut session = Self {
             gpu,
             plans,
-            recorded,
+            recorded: Vec::new(),
             persistent,
-            transient,
+            transient: Vec::new(),
             uploads,
             readbacks,
             upload_turn: 0,
             readback_turn: 0,
             in_flight: VecDeque::new(),
             steps: 0,
-            bytes,
+            most_bytes: 0,
         };
+        session.set_up()?;
         session.initialise(seed)?;
         Ok(session)
     }
 
-    /// Bytes that the session allocated.
+    /// Memory, pipelines and bind groups of the plans as they are now.
+    fn set_up(&mut self) -> Result<(), GpuError> {
+        use wgpu::BufferUsages as Usage;
+        self.recorded.clear();
+        // What was there goes first: both need not fit.
+        self.transient.clear();
+        self.gpu.wait()?;
+        let bytes = self.bytes();
+        let all: Vec<&Plan> = self.plans.iter().collect();
+        let scope = self.gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let pages = Plan::transient_pages_of(&all);
+        self.transient = pages.into_iter().map(|size| buffer(&self.gpu, "transient", size, STORAGE)).collect();
+        let uniforms: Vec<wgpu::Buffer> = self
+            .plans
+            .iter()
+            .map(|plan| buffer(&self.gpu, "uniforms", 4 * plan.uniforms.len() as u64, Usage::UNIFORM | Usage::COPY_DST))
+            .collect();
+        if pollster::block_on(scope.pop()).is_some() {
+            return Err(GpuError::OutOfMemory { adapter: self.gpu.adapter.info.name.clone(), bytes });
+        }
+        self.gpu.check(bytes)?;
+        for (plan, uniforms) in self.plans.iter().zip(&uniforms) {
+            self.gpu.queue.write_buffer(uniforms, 0, bytemuck::cast_slice(&plan.uniforms));
+            self.recorded.push(record(&self.gpu, plan, uniforms, &self.persistent, &self.transient)?);
+        }
+        self.gpu.check(bytes)?;
+        self.most_bytes = self.most_bytes.max(bytes);
+        Ok(())
+    }
+
+    /// Puts a plan with other sizes ([`Plan::resized`]) in the place of one. Persistent values stay as they are.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`], or what befell the device. Metrics of steps in flight are lost: collect them first.
+    pub fn replace(&mut self, plan: usize, with: Plan) -> Result<(), GpuError> {
+        self.finished()?;
+        self.plans[plan] = with;
+        self.set_up()
+    }
+
+    /// Bytes that the session has allocated.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        Plan::allocated(&self.plans.iter().collect::<Vec<_>>())
+    }
+
+    /// The most that it ever had.
+    pub fn most_bytes(&self) -> u64 {
+        self.most_bytes
     }
 
     /// The plans.
@@ -183,6 +212,16 @@ impl Session {
     /// [`GpuError::NoSuchValue`], [`GpuError::WrongSize`].
     pub fn write(&self, name: &str, elements: &[f32]) -> Result<(), GpuError> {
         self.write_at(self.named(name)?, bytemuck::cast_slice(elements))?;
+        self.gpu.queue.submit([]);
+        self.gpu.wait()
+    }
+
+    /// Overwrites a persistent value of words.
+    ///
+    /// # Errors
+    /// [`GpuError::NoSuchValue`], [`GpuError::WrongSize`].
+    pub fn write_words(&self, name: &str, words: &[u32]) -> Result<(), GpuError> {
+        self.write_at(self.named(name)?, bytemuck::cast_slice(words))?;
         self.gpu.queue.submit([]);
         self.gpu.wait()
     }

@@ -4,7 +4,7 @@
 mod direct;
 
 use super::gemm::Gemm;
-use super::{Binding, Kernel, KernelContext, KernelSet, Operator, Output, want};
+use super::{Binding, Correlation, Kernel, KernelContext, KernelSet, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
 
 /// `y[n,k,oy,ox] = Σ w[k,c,r,s] · x[n, c, oy·stride + r − padding, ox·stride + s − padding]` over c, r, s.
@@ -186,6 +186,10 @@ impl Conv2dWeightGradient {
 impl Operator for Conv2dWeightGradient {
     fn name(&self) -> &'static str {
         "convolution weight gradient"
+    }
+
+    fn correlates(&self, input: usize) -> Option<Correlation> {
+        (input == 0).then_some(Correlation { with: 1, scale: None, gradient: 0 })
     }
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {

@@ -1,0 +1,198 @@
+//! Error-bounded coding, as COMET (arXiv 2111.09562) has it: no element is off by more than a bound, which follows the
+//! gradients ([`steer`]).
+//!
+//! Elements become levels q = round(x / step), the step being a little less than twice the bound. Levels are coded in
+//! tiles of 512, each by one invocation:
+//!
+//! 1. prediction, chosen for the tile from its last block: none, the level to the left, or the level to the left plus the
+//!    one above less the one between them (2-D Lorenzo, within the tile);
+//! 2. what is left, as 0, −1, 1, −2 … ↦ 0, 1, 2, 3 …, in Rice codes: u / 2^k zeros, a one, the k lower bits of u. Blocks of
+//!    64 share k, which follows their mean; a block of zeros takes no bits at all;
+//! 3. tiles that this would not shrink, or in which one element would break the bound or is not finite, wait raw.
+//!
+//! **Masked:** where a rectifier's mask waits anyway, it says which elements are not zero. Only those are coded, as
+//! ⌊x / step⌋, and come back from the middle of their steps: no positive value becomes zero.
+//!
+//! **Promise:** |x̂ − x| ≤ bound for every element, checked as it is coded; zeros come back as zeros; raw tiles, and so
+//! infinities and NaNs, bit for bit.
+//!
+//! **Layout:** four words (the step, three spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
+//! of its blocks, 0 for zeros, four bits each), then the payload. One atomic addition finds a tile its place, so places
+//! differ from run to run; what is decoded does not. The payload's size is planned ([`crate::Plan::resized`]). A tile that
+//! finds no room stops the step by [`OVERFLOW`] in its status and decodes to zeros; the count of words in the record goes
+//! on, so that it tells what would have been needed.
+
+mod record;
+mod steer;
+
+pub use record::{Record, WORDS as RECORD_WORDS};
+pub use steer::Steering;
+pub(super) use steer::{reaches_gradient, steer};
+
+use super::{Attached, Codec, Site};
+use crate::graph::{Graph, GraphError, Shape, Value, ValueId};
+use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
+use std::rc::Rc;
+
+/// Bit of the step's status that an overflow sets.
+pub const OVERFLOW: u32 = 2;
+/// Bit of the step's status with which the host keeps a step from counting, to learn bounds and sizes from it.
+pub const PROBE: u32 = 4;
+
+const TILE: usize = 512;
+const HEAD: usize = 4;
+/// Step over bound: a little under 2, so that rounding in single precision does not break the promise.
+const STEP: f32 = 2.0 - 1.0 / 256.0;
+
+/// What the bound of a value aims at: the standard deviation of the error of the weights' gradients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// This fraction of the minibatch gradient's own noise. A tenth adds one per cent to its variance.
+    Noise(f32),
+    /// This fraction of the mean magnitude of the momentum: COMET's rule, with its 0.01.
+    Momentum(f32),
+}
+
+/// Coding to an error bound that follows the gradients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ErrorBounded {
+    /// What the bound aims at.
+    pub target: Target,
+    /// Steps between two renewals of the bound, once training has settled.
+    pub interval: u32,
+}
+
+impl Default for ErrorBounded {
+    /// A tenth of the gradient's noise, looked at every 50 steps.
+    fn default() -> Self {
+        Self { target: Target::Noise(0.1), interval: 50 }
+    }
+}
+
+impl ErrorBounded {
+    /// What is wrong with the settings, if anything.
+    ///
+    /// # Errors
+    /// Names the setting and its range.
+    pub fn check(&self) -> Result<(), String> {
+        let (name, fraction, most) = match self.target {
+            Target::Noise(fraction) => ("noise", fraction, 10.0),
+            Target::Momentum(fraction) => ("momentum", fraction, 10.0),
+        };
+        want(fraction > 0.0 && fraction <= most, format!("{name} must lie between 0 and {most}"))?;
+        want((1..=1_000_000).contains(&self.interval), "interval must lie between 1 and 1000000")
+    }
+
+    /// Words of the payload that are planned before anything was measured: what residual nets on small images took
+    /// (`docs/stores.md`), and a tenth more. A run soon replaces it.
+    fn expected_words(&self, shape: &Shape, masked: bool) -> usize {
+        let noise = match self.target {
+            Target::Noise(fraction) => fraction,
+            // The momentum is about twice as large as the noise.
+            Target::Momentum(fraction) => 2.0 * fraction,
+        };
+        let bits = if masked { 1.2 - 0.45 * (noise / 0.1).log2() } else { 2.5 - 0.85 * (noise / 0.1).log2() };
+        let words = shape.elements() as f64 * f64::from(bits.clamp(0.25, 30.0)) * 1.1 / 32.0;
+        words as usize + 1
+    }
+
+    /// Words before the payload.
+    pub fn head_words(shape: &Shape) -> usize {
+        HEAD + 2 * shape.elements().div_ceil(TILE)
+    }
+}
+
+impl Codec for ErrorBounded {
+    fn name(&self) -> &'static str {
+        "error-bounded"
+    }
+
+    fn takes(&self, value: &Value) -> bool {
+        value.shape.elements() >= TILE
+    }
+
+    /// Values whose errors the theory knows.
+    fn serves(&self, graph: &Graph, view: ValueId) -> bool {
+        reaches_gradient(graph, view)
+    }
+
+    fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError> {
+        let value = graph.value(site.source).clone();
+        let record = Record::add(graph, &value.name)?;
+        let status = graph.status()?;
+        let masked = site.mask.is_some();
+        let payload = self.expected_words(&value.shape, masked);
+        Ok(Attached {
+            encode: Rc::new(Encode { masked, payload }),
+            encode_reads: vec![status, record],
+            decode: Rc::new(Decode { shape: value.shape }),
+            decode_reads: site.mask.into_iter().collect(),
+            steering: Some(Steering { record, target: self.target, interval: self.interval }),
+        })
+    }
+}
+
+/// Inputs: the value, status, record.
+#[derive(Debug)]
+struct Encode {
+    masked: bool,
+    payload: usize,
+}
+
+/// Inputs: the words; masked, the mask.
+#[derive(Debug)]
+struct Decode {
+    shape: Shape,
+}
+
+/// A kernel of either direction; `words` is the whole size of the coded form.
+fn kernel(shader: &'static str, shape: &Shape, words: &Value, masked: bool, set: KernelSet) -> Kernel {
+    let tiles = shape.elements().div_ceil(TILE);
+    let width = if set == KernelSet::Registers { 8usize } else { 64 };
+    let row = shape.extents().last().copied().unwrap_or(0);
+    let row = if row.is_multiple_of(4) && row < TILE { row / 4 } else { 0 };
+    let payload = ErrorBounded::head_words(shape);
+    Kernel::new(shader)
+        .variable("masked", masked)
+        .variable("width", width)
+        .parameters([shape.elements(), tiles, row, payload, words.shape.elements() - payload])
+        .invocations(tiles, width)
+}
+
+impl Operator for Encode {
+    fn name(&self) -> &'static str {
+        "error-bounded encode"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let words = ErrorBounded::head_words(&inputs[0].shape) + self.payload;
+        Ok(vec![Output::words("error_bounded", words)])
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        &[1, 2]
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let begin = Kernel::new("codec/error_bounded/begin").parameter(STEP).inputs([2]).outputs([0]).workgroups(1);
+        let (shape, words) = (&context.inputs[0].shape, context.outputs[0]);
+        let encode = kernel("codec/error_bounded/encode", shape, words, self.masked, context.set);
+        vec![begin, encode.inputs([0, 1, 2]).outputs([0])]
+    }
+}
+
+impl Operator for Decode {
+    fn name(&self) -> &'static str {
+        "error-bounded decode"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("decoded", self.shape.clone())])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let masked = context.inputs.len() > 1;
+        let decode = kernel("codec/error_bounded/decode", &self.shape, context.inputs[0], masked, context.set);
+        vec![decode.inputs(0..context.inputs.len()).outputs([0])]
+    }
+}

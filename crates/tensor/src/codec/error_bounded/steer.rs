@@ -1,0 +1,218 @@
+//! The bound follows the gradients.
+//!
+//! A weight's gradient sums error × δ over all positions, so an error that is uniform within ±eb on a share R of the
+//! elements gives it an error of standard deviation
+//!
+//! ```text
+//! sigma = eb · √(R/3) · rms over output channels k of ‖δ_k‖
+//! ```
+//!
+//! and the bound for a wanted sigma is eb = sigma · √(3/R) / rms ‖δ_k‖. The scale γ of a batch norm is a weight like any
+//! other, with x̂ in the place of x: there ‖δ_k‖ is multiplied by the channel's inv_std. Where a value serves several
+//! weights, the strictest of them decides.
+//!
+//! What the minibatch noise of a gradient is, the momentum tells: of noise alone with standard deviation s, a momentum
+//! Σ c·βᵏ·g has after t steps a mean magnitude of √(2/π)·s·c·√((1 − β²ᵗ)/(1 − β²)).
+//!
+//! All of it is worked out on the device, every few steps in the beginning and every `interval` steps later: the host
+//! waits for nothing, and the same run gives the same bounds.
+
+use super::{RECORD_WORDS, Target};
+use crate::codec::Stored;
+use crate::graph::{Graph, GraphError, Node, Phase, Trained, Value, ValueId};
+use crate::ops::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
+use std::rc::Rc;
+
+/// What there is to steer of a stored value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Steering {
+    /// The record with the bound.
+    pub record: ValueId,
+    /// What the bound aims at.
+    pub target: Target,
+    /// Steps between two renewals, once training has settled.
+    pub interval: u32,
+}
+
+/// A backward node that correlates a kept value with a gradient.
+struct Reader {
+    node: usize,
+    with: ValueId,
+    scale: Option<ValueId>,
+    gradient: ValueId,
+}
+
+/// The readers of a view, also behind nodes that carry it on.
+fn readers(graph: &Graph, view: ValueId) -> Vec<Reader> {
+    let mut found = Vec::new();
+    let mut views = vec![view];
+    while let Some(view) = views.pop() {
+        for (index, node) in graph.nodes().iter().enumerate().filter(|(_, node)| node.phase == Phase::Backward) {
+            let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == view);
+            for (input, _) in places {
+                if node.operator.carries(input) {
+                    views.push(node.outputs[0]);
+                } else if let Some(correlation) = node.operator.correlates(input) {
+                    found.push(Reader {
+                        node: index,
+                        with: node.inputs[correlation.with],
+                        scale: correlation.scale.map(|scale| node.inputs[scale]),
+                        gradient: node.outputs[correlation.gradient],
+                    });
+                }
+            }
+        }
+    }
+    found.sort_by_key(|reader| reader.node);
+    found
+}
+
+/// Whether an error of this view enters the gradient of a weight in a way that the theory knows.
+pub(in crate::codec) fn reaches_gradient(graph: &Graph, view: ValueId) -> bool {
+    !readers(graph, view).is_empty()
+}
+
+/// Adds what renews the bounds of stored values. Where nothing is trained, bounds stay what they are.
+///
+/// # Errors
+/// [`GraphError::NameTaken`] if another value has the name of the status.
+pub fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
+    let mut before: Vec<(usize, Node)> = Vec::new();
+    let mut after: Vec<Node> = Vec::new();
+    for stored in stored {
+        let Some(record) = stored.steering else { continue };
+        let Steering { record, target, interval } = record;
+        let trained: Vec<(Reader, Trained)> = stored
+            .views
+            .iter()
+            .flat_map(|&view| readers(graph, view))
+            .filter_map(|reader| {
+                let trained = graph.trained().iter().find(|trained| trained.gradient == reader.gradient)?;
+                Some((reader, *trained))
+            })
+            .collect();
+        let count = trained.len();
+        let elements = graph.shape(stored.source).elements();
+        let layer = graph.value(stored.source).name.clone();
+        let (control, status) = (graph.control(), graph.status()?);
+        for (position, (reader, trained)) in trained.into_iter().enumerate() {
+            graph.set_phase(Phase::Backward);
+            let mut inputs = vec![control, reader.with];
+            inputs.extend(reader.scale);
+            let gain = graph.make_node(Rc::new(Gain { interval }), &inputs, layer.clone())?;
+            let parts = gain.outputs[0];
+            before.push((reader.node, gain));
+            graph.set_phase(Phase::Update);
+            let renew = Renew {
+                target,
+                interval,
+                elements,
+                decay: trained.average.map(|(_, decay, scale)| (decay, scale)),
+                first: position == 0,
+                last: position + 1 == count,
+            };
+            let mut inputs = vec![record, control, status, parts, trained.gradient];
+            inputs.extend(trained.average.map(|(average, ..)| average));
+            after.push(graph.make_node(Rc::new(renew), &inputs, layer.clone())?);
+        }
+    }
+    let mut nodes = graph.take_nodes();
+    before.sort_by_key(|(position, _)| *position);
+    for (position, node) in before.into_iter().rev() {
+        nodes.insert(position, node);
+    }
+    nodes.extend(after);
+    graph.set_nodes(nodes);
+    Ok(())
+}
+
+/// Σ δ² of each plane, times scale². Inputs: control, δ, perhaps the scale of each channel.
+#[derive(Debug)]
+struct Gain {
+    interval: u32,
+}
+
+impl Operator for Gain {
+    fn name(&self) -> &'static str {
+        "gradient gain"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let [samples, channels, _] = inputs[1].shape.planes().ok_or("a gradient needs samples and channels")?;
+        Ok(vec![Output::new("gain", [samples, channels])])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let [samples, channels, size] = context.inputs[1].shape.planes().expect("checked by outputs");
+        let gain = kernel::reduce_planes("codec/error_bounded/gain", samples * channels, size, context.set)
+            .variable("scaled", context.inputs.len() > 2)
+            .variable("gated", true)
+            .parameter(channels)
+            .parameter(self.interval)
+            .inputs(0..context.inputs.len())
+            .outputs([0]);
+        vec![gain]
+    }
+}
+
+/// Elements of a gradient that one invocation adds up.
+const CHUNK: usize = 256;
+
+/// A new bound. Inputs: record, control, status, gain, gradient, perhaps its average.
+#[derive(Debug)]
+struct Renew {
+    target: Target,
+    interval: u32,
+    elements: usize,
+    /// β and c of the average.
+    decay: Option<(f32, f32)>,
+    /// Whether this is the first weight that the value serves, and the last.
+    first: bool,
+    last: bool,
+}
+
+impl Operator for Renew {
+    fn name(&self) -> &'static str {
+        "new bound"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        want(inputs[0].shape.elements() == RECORD_WORDS, "this is no record")?;
+        Ok(vec![])
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn scratch(&self, context: &KernelContext) -> Vec<usize> {
+        vec![context.inputs[4].shape.elements().div_ceil(CHUNK)]
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let elements = context.inputs[4].shape.elements();
+        let chunks = elements.div_ceil(CHUNK);
+        let channels = context.inputs[3].shape.extents()[1];
+        let (averaged, (decay, scale)) = (self.decay.is_some(), self.decay.unwrap_or((0.0, 1.0)));
+        let (of_noise, fraction) = match self.target {
+            Target::Noise(fraction) => (1u32, fraction),
+            Target::Momentum(fraction) => (0, fraction),
+        };
+        let magnitude = Kernel::new("codec/error_bounded/magnitude")
+            .variable("averaged", averaged)
+            .parameters([elements, chunks])
+            .parameter(self.interval)
+            .inputs([1, 4])
+            .inputs(averaged.then_some(5))
+            .bind(Binding::Scratch(0))
+            .invocations(chunks, 8);
+        let renew = Kernel::new("codec/error_bounded/renew")
+            .parameters([context.inputs[3].shape.elements(), channels, chunks, elements, self.elements])
+            .parameters([self.interval, of_noise, u32::from(self.first), u32::from(self.last)])
+            .parameters([fraction, decay, scale])
+            .inputs([0, 1, 2, 3])
+            .bind(Binding::Scratch(0))
+            .workgroups(1);
+        vec![magnitude, renew]
+    }
+}

@@ -1,0 +1,76 @@
+//! Capacities of forms whose size depends on the data: what the last step needed, and a little more.
+
+use super::{Plan, PlanError};
+use crate::codec::Stored;
+use crate::codec::error_bounded::{ErrorBounded, RECORD_WORDS, Record};
+use crate::graph::{Kind, ValueId};
+
+/// Planned over measured size.
+const MARGIN: f64 = 1.1;
+/// Measured over planned size from which on a plan counts as tight.
+const TIGHT: f64 = 0.97;
+
+/// Whether what was coded found room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Room {
+    /// It did.
+    Enough,
+    /// It did, but little more would not.
+    Tight,
+    /// It did not: the step does not count.
+    Exceeded,
+}
+
+impl Plan {
+    /// The stored values whose codecs learn from step to step.
+    pub fn steered(&self) -> impl Iterator<Item = &Stored> {
+        self.stored.iter().filter(|stored| stored.steering.is_some())
+    }
+
+    /// What their records said after a step, from its metrics.
+    pub fn records(&self, metrics: &[u32]) -> Vec<Record> {
+        let of_kind = |kind: Kind| self.metrics.iter().filter(move |&&id| self.graph.value(id).kind == kind);
+        let words = |id: &ValueId| self.graph.value(*id).shape.elements();
+        let first: usize = of_kind(Kind::Metric).map(words).sum();
+        metrics[first..].chunks_exact(RECORD_WORDS).map(Record::read).collect()
+    }
+
+    /// Words that are planned for the payload of a stored value.
+    fn capacity(&self, stored: &Stored) -> usize {
+        let head = ErrorBounded::head_words(self.graph.shape(stored.source));
+        self.graph.shape(stored.waiting).elements() - head
+    }
+
+    /// Whether the payloads of a step found room.
+    pub fn room(&self, records: &[Record]) -> Room {
+        let room = |(stored, record): (&Stored, &Record)| {
+            let capacity = self.capacity(stored) as f64;
+            match f64::from(record.used) / capacity {
+                fill if fill > 1.0 => Room::Exceeded,
+                fill if fill > TIGHT => Room::Tight,
+                _ => Room::Enough,
+            }
+        };
+        self.steered().zip(records).map(room).max().unwrap_or(Room::Enough)
+    }
+
+    /// The same plan with as much room as these records ask for, and a tenth more.
+    ///
+    /// # Errors
+    /// As [`Plan::resized`].
+    pub fn fitted(&self, records: &[Record]) -> Result<Plan, PlanError> {
+        let size = |(stored, record): (&Stored, &Record)| {
+            let head = ErrorBounded::head_words(self.graph.shape(stored.source));
+            (stored.waiting, head + (MARGIN * f64::from(record.used)) as usize + 16)
+        };
+        self.resized(&self.steered().zip(records).map(size).collect::<Vec<_>>())
+    }
+
+    /// Bytes that a step's coding took of each of them: heads and payload, without what was planned in vain.
+    pub fn used_bytes(&self, records: &[Record]) -> Vec<u64> {
+        let used = |(stored, record): (&Stored, &Record)| {
+            4 * (ErrorBounded::head_words(self.graph.shape(stored.source)) as u64 + u64::from(record.used))
+        };
+        self.steered().zip(records).map(used).collect()
+    }
+}

@@ -1,0 +1,102 @@
+// x̂ from Rice codes, see crates/tensor/src/codec/error_bounded/mod.rs.
+// Variables: masked, width. Dispatch: one invocation of {{ width }} for each tile.
+{% include "codec/error_bounded/params.wgsl" %}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> words: array<u32>;
+{% if masked %}
+@group(0) @binding(2) var<storage, read_write> mask: array<u32>;
+@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
+{% else %}
+@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
+{% endif %}
+
+{% include "parts/grid.wgsl" %}
+
+@compute @workgroup_size({{ width }})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = group_index(group, groups) * {{ width }}u + lane;
+    if tile >= p.tiles {
+        return;
+    }
+    let step = bitcast<f32>(words[0]);
+    let start = tile * TILE;
+    let stop = min(start + TILE, (p.elements + 3u) / 4u);
+    let head = words[HEAD + 2u * tile];
+    let mode = head >> 30u;
+    var at = p.payload + (head & 0x3fffffffu);
+    if head == LOST {
+        for (var i = start; i < stop; i++) {
+            x[i] = vec4<f32>();
+        }
+        return;
+    }
+    if mode == RAW {
+        for (var i = start; i < stop; i++) {
+            x[i] = bitcast<vec4<f32>>(vec4(words[at], words[at + 1u], words[at + 2u], words[at + 3u]));
+            at += 4u;
+        }
+        return;
+    }
+    let parameters = words[HEAD + 2u * tile + 1u];
+    let last = p.payload + p.capacity - 1u;
+{% if not masked %}
+    let inverse = select(0.0, 1.0 / step, step > 0.0);
+    var walk = Walk();
+{% endif %}
+    // The next 32 bits are those of `low` from `used` on, then those of `high`.
+    var low = words[min(at, last)];
+    var high = words[min(at + 1u, last)];
+    var used = 0u;
+    for (var first = start; first < stop; first += BLOCK) {
+        let parameter = (parameters >> (4u * ((first - start) / BLOCK))) & 15u;
+        let k = max(parameter, 1u) - 1u;
+        for (var i = first; i < min(first + BLOCK, stop); i++) {
+{% if masked %}
+            let open = ((vec4(mask[i / 8u] >> (4u * (i % 8u))) >> vec4(0u, 1u, 2u, 3u)) & vec4(1u)) == vec4(1u);
+{% else %}
+            let open = lanes_of(i) < vec4(p.elements);
+{% endif %}
+            var u = vec4<u32>();
+{% for c in "xyzw" %}
+            if open.{{ c }} & (parameter > 0u) {
+                let window = (low >> used) | ((high << (31u - used)) << 1u);
+                let long = firstTrailingBit(window | 0x8000u);
+                u.{{ c }} = (long << k) | ((window >> (long + 1u)) & ((1u << k) - 1u));
+                used += long + 1u + k;
+                if used >= 32u {
+                    used -= 32u;
+                    at++;
+                    low = high;
+                    high = words[min(at + 1u, last)];
+                }
+            }
+{% endfor %}
+{% if masked %}
+            x[i] = select(vec4<f32>(), value_of(bitcast<vec4<i32>>(u), step), open);
+{% else %}
+            var q = bitcast<vec4<i32>>(u >> vec4(1u)) ^ -bitcast<vec4<i32>>(u & vec4(1u));
+            if mode == LORENZO {
+                var up = vec4<i32>();
+                if i >= start + p.row {
+                    up = level(x[i - p.row], inverse);
+                }
+                q += up - vec4(walk.corner, up.xyz);
+                walk.corner = up.w;
+            }
+            if mode != PLAIN {
+                q.x += walk.left;
+                q.y += q.x;
+                q.z += q.y;
+                q.w += q.z;
+                walk.left = q.w;
+            }
+            x[i] = value_of(q, step);
+{% endif %}
+        }
+    }
+}

@@ -1,0 +1,91 @@
+// bound = sigma · √(3/R) / gain, the least over all weights that a value serves; see
+// crates/tensor/src/codec/error_bounded/steer.rs. A value about which nothing is known yet gets an eighth of its largest
+// element for a bound.
+// Dispatch: one workgroup of 64.
+{% include "parts/record.wgsl" %}
+
+struct Params {
+    planes: u32,
+    channels: u32,
+    chunks: u32,
+    // Of the gradient, of the value.
+    weights: u32,
+    elements: u32,
+    interval: u32,
+    // Flags: sigma is a fraction of the noise (else of the average's magnitude); first and last weight of the value.
+    of_noise: u32,
+    first: u32,
+    last: u32,
+    fraction: f32,
+    // β and c of the gradient's average.
+    decay: f32,
+    scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> record: array<u32>;
+@group(0) @binding(2) var<storage, read_write> control: array<u32>;
+@group(0) @binding(3) var<storage, read_write> status: array<u32>;
+@group(0) @binding(4) var<storage, read_write> parts: array<f32>;
+@group(0) @binding(5) var<storage, read_write> sums: array<f32>;
+
+{% include "parts/due.wgsl" %}
+
+{% include "parts/bits.wgsl" %}
+
+var<workgroup> totals: array<vec2<f32>, 64>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) lane: u32) {
+    var total = vec2<f32>();
+    // A probe does not count and is looked at all the same.
+    let wanted_now = due() & ((status[0] == 0u) | (control[3] != 0u));
+    if wanted_now {
+        for (var i = lane; i < p.planes; i += 64u) {
+            total.x += parts[i];
+        }
+        for (var i = lane; i < p.chunks; i += 64u) {
+            total.y += sums[i];
+        }
+    }
+    totals[lane] = total;
+    for (var width = 32u; width > 0u; width >>= 1u) {
+        workgroupBarrier();
+        if lane < width {
+            totals[lane] += totals[lane + width];
+        }
+    }
+    if (lane > 0u) | !wanted_now {
+        return;
+    }
+    let gain = sqrt(totals[0].x / f32(p.channels));
+    let density = f32(record[NONZERO]) / f32(p.elements);
+    let magnitude = totals[0].y / f32(p.weights);
+    // From a mean magnitude to a standard deviation: √(π/2), and what averaging over t steps did.
+    let beta2 = p.decay * p.decay;
+    let t = f32(control[0]);
+    let averaged = p.scale * sqrt((1.0 - pow(beta2, t)) / (1.0 - beta2));
+    let noise = magnitude * 1.2533141 / select(averaged, 1.0, control[0] == 0u);
+    let sigma = p.fraction * select(magnitude, noise, p.of_noise == 1u);
+    let wanted = sigma * sqrt(3.0 / density) / gain;
+    let so_far = bitcast<f32>(record[CANDIDATE]);
+    // A weight without gradient, or a value of zeros, asks for nothing.
+    let asks = is_finite(wanted) & (wanted > 0.0);
+    let none = p.first == 1u;
+    if asks & (none | (so_far == 0.0) | (wanted < so_far)) {
+        record[CANDIDATE] = bitcast<u32>(wanted);
+        record[DENSITY] = bitcast<u32>(density);
+        record[GAIN] = bitcast<u32>(gain);
+        record[NOISE] = bitcast<u32>(sigma / p.fraction);
+    } else if none {
+        record[CANDIDATE] = 0u;
+    }
+    if p.last == 1u {
+        let candidate = bitcast<f32>(record[CANDIDATE]);
+        if record[BOUND] == 0u {
+            record[BOUND] = bitcast<u32>(bitcast<f32>(record[LARGEST]) / 8.0);
+        } else if candidate > 0.0 {
+            record[BOUND] = record[CANDIDATE];
+        }
+    }
+}
