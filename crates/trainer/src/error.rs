@@ -57,6 +57,14 @@ pub enum Error {
         /// The rate at that step.
         learning_rate: f32,
     },
+    /// Runs of a comparison diverged; the others have their rows in its tables.
+    #[error("{diverged} of {runs} runs diverged; the others are in the tables")]
+    RunsDiverged {
+        /// Those that did.
+        diverged: usize,
+        /// All.
+        runs: usize,
+    },
     /// A defect of Frugal: the ledger and the session disagree.
     #[error("the plan says {planned} bytes, but the session allocated {allocated}")]
     BytesDiffer {
@@ -91,6 +99,10 @@ impl Error {
                 "lower the learning rate (it was {learning_rate:.3e}): for example `--set optimizer.lr=…`, or a longer \
                  `schedule.warmup_steps`; the run folder keeps the metrics up to this step"
             ),
+            Error::RunsDiverged { .. } => {
+                "more bits for the stores that diverged, a lower `optimizer.lr`, or a longer `schedule.warmup_steps`"
+                    .to_owned()
+            }
             Error::BytesDiffer { .. } => "this is a defect of Frugal: please report it with the config".to_owned(),
             Error::Gpu(GpuError::NoSuchAdapter { .. }) => {
                 "--device takes a number or part of a name; `frugal devices` lists all".to_owned()

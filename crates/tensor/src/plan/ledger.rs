@@ -37,6 +37,9 @@ pub struct KeptValue {
     pub raw_bytes: u64,
     /// Bytes of the form.
     pub stored_bytes: u64,
+    /// Whether a convolution reads these values in the forward pass: what papers on compression count. Masks and tables
+    /// beside them do not belong to it.
+    pub convolution_input: bool,
 }
 
 /// A layer's share.
@@ -177,6 +180,7 @@ impl Plan {
     /// Each layer of the forward pass, in order.
     pub fn layers(&self) -> Vec<LayerBytes> {
         let kept = self.kept_values();
+        let convolved = self.convolution_inputs();
         let mut layers: Vec<LayerBytes> = Vec::new();
         for node in self.graph.nodes().iter().filter(|n| n.phase == Phase::Forward) {
             let position = layers.iter().position(|layer| layer.name == node.layer);
@@ -213,9 +217,17 @@ impl Plan {
                     form: stored.form,
                     raw_bytes: self.graph.value(stored.source).bytes(),
                     stored_bytes: self.graph.value(v).bytes(),
+                    convolution_input: stored.form != "mask" && convolved.contains(&stored.source),
                 })
             }));
         }
         layers
+    }
+
+    /// What convolutions read in the forward pass.
+    fn convolution_inputs(&self) -> BTreeSet<ValueId> {
+        let nodes = self.graph.nodes().iter();
+        let convolutions = nodes.filter(|n| n.phase == Phase::Forward && n.operator.name() == "convolution");
+        convolutions.flat_map(|node| node.inputs.iter().copied()).collect()
     }
 }

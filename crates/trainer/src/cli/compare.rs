@@ -1,19 +1,29 @@
 //! `frugal compare`.
 
 use super::{Changes, STORES, Where, print};
+use crate::Error;
 use crate::config::{Config, Form, Forms};
-use crate::report::comparison::{Comparison, Row};
+use crate::data::{self, Dataset};
+use crate::report::comparison::{Comparison, Divergence, Memory, Row};
+use crate::report::page::Page;
+use crate::report::pictures::pictures;
+use crate::report::plan::PlanReport;
+use crate::report::trace::Trace;
+use crate::report::units;
+use crate::run::environment::Environment;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Summary};
-use crate::{Error, data};
 use clap::Args;
-use frugal_tensor::Gpu;
+use frugal_tensor::ops::KernelSet;
+use frugal_tensor::{Gpu, PlanOptions};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// Train once per store and seed, and put the stores side by side in a table.
 ///
-/// All stores start from the same weights and see the same batches. The folder gets table.md, table.csv and table.json,
-/// and a run folder for each run. The rules of the config's `store` hold for every store but raw.
+/// All stores start from the same weights and see the same batches. The folder gets report.html, a page that needs
+/// nothing but itself, its pictures as SVG and PNG, table.md, table.csv and table.json, and a run folder for each run.
+/// The rules of the config's `store` hold for every store but raw. A run that diverges does not stop the others.
 #[derive(Debug, Args)]
 #[command(after_help = STORES)]
 pub(super) struct Options {
@@ -25,10 +35,24 @@ pub(super) struct Options {
     /// How many seeds for each store [default: `compare.seeds` of the config]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: Option<u32>,
+    /// Memory for which to find the largest batch, for example 8GiB [default: `compare.budget` of the config]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    budget: Option<u64>,
     #[command(flatten)]
     changes: Changes,
     #[command(flatten)]
     place: Where,
+}
+
+/// What one seed of one store came to.
+type Outcome = Result<Summary, Divergence>;
+
+/// A store, what plans say of it, and its runs.
+struct Entry {
+    store: Form,
+    memory: Memory,
+    plan: PlanReport,
+    runs: Vec<Outcome>,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
@@ -37,61 +61,122 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         config.compare.stores = stores.clone();
     }
     config.compare.seeds = options.seeds.unwrap_or(config.compare.seeds);
-    let seeds: Vec<u32> = (0..config.compare.seeds).map(|offset| config.seed.wrapping_add(offset)).collect();
+    config.compare.budget = options.budget.unwrap_or(config.compare.budget);
     let data = data::open(&config.data.set, &config.data.root)?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
-    let of = |store: Form, seed: u32| Config { seed, store: config.store.with_default(store), ..config.clone() };
-    for &store in &config.compare.stores {
-        // All of them before the first run: an hour later would be late to learn that one does not fit.
-        run::plans(&of(store, config.seed), &data, &gpu)?;
-    }
+    let environment = Environment::of(&gpu);
+    // All of them before the first run: an hour later would be late to learn that one does not fit.
+    let mut entries = entries(&config, &data, &gpu)?;
     let folder = Folder::create(options.place.out.as_deref(), &config.name, "compare")?;
     folder.write("config.toml", text.as_bytes())?;
     folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
 
-    let stores = config.compare.stores.clone();
-    let total = stores.len() * seeds.len();
-    let adapter = gpu.adapter().info.name.clone();
-    eprintln!("{}: {total} runs on {adapter}, into {}", config.name, folder.path().display());
-    let mut summaries: Vec<Vec<Summary>> = vec![Vec::new(); stores.len()];
-    for (round, &seed) in seeds.iter().enumerate() {
-        for (position, &store) in stores.iter().enumerate() {
-            let config = of(store, seed);
-            let run_folder = folder.inner(&format!("{}-{seed}", store.to_string().replace([':', ','], "-")))?;
-            run_folder.write("config.toml", text.as_bytes())?;
-            let number = round * stores.len() + position + 1;
-            let label = format!("[{number}/{total}] {store}, seed {seed}");
-            let plans = run::plans(&config, &data, &gpu)?;
-            let job = Job {
-                plans,
-                config: &config,
-                data: &data,
-                gpu: &gpu,
-                folder: &run_folder,
-                label: &label,
-                quiet: false,
-            };
-            let summary = run::train(job).inspect_err(|_| {
-                eprintln!("{label}  stopped; the runs before it are in {}", folder.path().display())
-            })?;
-            summaries[position].push(summary);
-        }
-    }
-
+    let desk = Desk { config: &config, text: &text, data: &data, gpu: &gpu, folder: &folder };
+    let traces = desk.train(&mut entries)?;
+    let rows = entries.iter().map(|entry| Row::new(entry.store.to_string(), entry.memory.clone(), &entry.runs));
     let comparison = Comparison {
-        name: config.name,
-        set: config.data.set,
-        net: config.model.net,
+        name: config.name.clone(),
+        set: config.data.set.clone(),
+        net: config.model.net.clone(),
         batch: config.data.batch,
         epochs: config.train.epochs,
-        seeds,
-        adapter,
-        stores: summaries.iter().filter_map(|runs| Row::new(runs)).collect(),
+        seeds: seeds(&config),
+        adapter: gpu.adapter().info.name.clone(),
+        budget: config.compare.budget,
+        stores: rows.collect(),
     };
+    let comparison = comparison.related(&[]);
     folder.write("table.md", comparison.to_markdown().as_bytes())?;
     folder.write("table.csv", comparison.to_csv().as_bytes())?;
     folder.write_json("table.json", &comparison)?;
+    let pictures = pictures(&comparison, &traces, &[]);
+    for picture in &pictures {
+        folder.write(&format!("{}.svg", picture.name), picture.svg.as_bytes())?;
+        folder.write(&format!("{}.png", picture.name), &picture.png)?;
+    }
+    let page = Page {
+        comparison: &comparison,
+        pictures: &pictures,
+        plans: &entries.into_iter().map(|entry| entry.plan).collect::<Vec<_>>(),
+        examinations: &[],
+        environment: &environment,
+        config: &config.to_toml(),
+    };
+    folder.write("report.html", page.to_html().as_bytes())?;
     print(comparison.to_text());
-    print(format_args!("Tables and runs: {}", folder.path().display()));
-    Ok(())
+    print(format_args!("\nReport, tables, pictures and runs: {}", folder.path().join("report.html").display()));
+    match comparison.diverged() {
+        (0, _) => Ok(()),
+        (diverged, runs) => Err(Error::RunsDiverged { diverged, runs }),
+    }
+}
+
+fn seeds(config: &Config) -> Vec<u32> {
+    (0..config.compare.seeds).map(|offset| config.seed.wrapping_add(offset)).collect()
+}
+
+fn with(config: &Config, store: Form, seed: u32) -> Config {
+    Config { seed, store: config.store.with_default(store), ..config.clone() }
+}
+
+/// Plans every store.
+fn entries(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Vec<Entry>, Error> {
+    let raw_peak = run::plans(&with(config, Form::Raw, config.seed), data, gpu)?.bytes.peak;
+    let entry = |&store: &Form| {
+        let config = with(config, store, config.seed);
+        let plans = run::plans(&config, data, gpu)?;
+        let request = run::request(&config, data.shape, data.classes)?;
+        // As `frugal plan --max-batch` counts: no adapter has a part in it.
+        let any = PlanOptions::unlimited(KernelSet::Tiles);
+        let fit = run::largest_batch(&request, &request.store, any, config.compare.budget)?;
+        let memory = Memory::new(&plans, raw_peak, &fit);
+        Ok(Entry { store, memory, plan: PlanReport::new(&request, &plans), runs: Vec::new() })
+    };
+    config.compare.stores.iter().map(entry).collect()
+}
+
+/// What all runs share.
+struct Desk<'a> {
+    config: &'a Config,
+    text: &'a str,
+    data: &'a Dataset,
+    gpu: &'a Rc<Gpu>,
+    folder: &'a Folder,
+}
+
+impl Desk<'_> {
+    /// Runs every seed of every store, and returns their courses. Runs that diverge do not stop the others.
+    fn train(&self, entries: &mut [Entry]) -> Result<Vec<Trace>, Error> {
+        let total = entries.len() * self.config.compare.seeds as usize;
+        let (name, folder) = (&self.config.name, self.folder.path().display());
+        eprintln!("{name}: {total} runs on {}, into {folder}", self.gpu.adapter().info.name);
+        let mut traces = Vec::new();
+        for seed in seeds(self.config) {
+            for entry in &mut *entries {
+                let store = entry.store;
+                let label = format!("[{}/{total}] {store}, seed {seed}", traces.len() + 1);
+                let folder = self.folder.inner(&format!("{}-{seed}", store.to_string().replace([':', ','], "-")))?;
+                let outcome = self.one(&with(self.config, store, seed), &folder, &label).inspect_err(|_| {
+                    eprintln!("{label}  stopped; the runs before it are in {}", self.folder.path().display())
+                })?;
+                if let Err(Divergence { step, finding, .. }) = &outcome {
+                    eprintln!("{label}  diverged at step {step}: {finding}");
+                }
+                entry.runs.push(outcome);
+                traces.push(Trace::read(&store.to_string(), &folder.path().join("metrics.jsonl"))?);
+            }
+        }
+        Ok(traces)
+    }
+
+    fn one(&self, config: &Config, folder: &Folder, label: &str) -> Result<Outcome, Error> {
+        let Self { data, gpu, .. } = *self;
+        folder.write("config.toml", self.text.as_bytes())?;
+        let plans = run::plans(config, data, gpu)?;
+        match run::train(Job { plans, config, data, gpu, folder, label, quiet: false }) {
+            Ok(summary) => Ok(Ok(summary)),
+            Err(Error::Diverged { step, finding, .. }) => Ok(Err(Divergence { seed: config.seed, step, finding })),
+            Err(error) => Err(error),
+        }
+    }
 }

@@ -180,6 +180,8 @@ pub struct Compare {
     pub stores: Vec<Form>,
     /// How many runs of each, from `seed` upwards.
     pub seeds: u32,
+    /// Bytes for which the largest batch of each store is sought.
+    pub budget: u64,
 }
 
 impl Config {

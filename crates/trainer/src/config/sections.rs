@@ -5,6 +5,7 @@ use super::source::{Node, Value};
 use super::store::{form, store};
 use super::{Compare, Config, ConfigError, Course, Data, Form, Model, Optimizer, Schedule, Train, Warmup};
 use crate::data;
+use crate::report::units;
 use frugal_model::Net;
 use std::path::Path;
 
@@ -142,7 +143,7 @@ fn train(root: &Reader<'_>) -> Result<Train> {
 }
 
 fn compare(root: &Reader<'_>) -> Result<Compare> {
-    let section = root.section("compare", &["stores", "seeds"])?;
+    let section = root.section("compare", &["stores", "seeds", "budget"])?;
     let stores = match section.list("stores")? {
         None => Form::all().collect(),
         Some(items) => {
@@ -158,5 +159,20 @@ fn compare(root: &Reader<'_>) -> Result<Compare> {
             stores
         }
     };
-    Ok(Compare { stores, seeds: section.integer("seeds", 1, 1000)?.unwrap_or(1) as u32 })
+    Ok(Compare {
+        stores,
+        seeds: section.integer("seeds", 1, 1000)?.unwrap_or(1) as u32,
+        budget: size(&section, "budget")?.unwrap_or(8 << 30),
+    })
+}
+
+/// A number of bytes, or text such as `8GiB`.
+fn size(section: &Reader<'_>, key: &str) -> Result<Option<u64>> {
+    let Some(node) = section.get(key) else { return Ok(None) };
+    let size = match &node.value {
+        Value::Integer(number) => u64::try_from(*number).ok().filter(|&number| number > 0),
+        Value::Text(text) => units::size(text).ok(),
+        _ => None,
+    };
+    size.map(Some).ok_or_else(|| section.wrong(key, node, "a size such as \"8GiB\", \"500MB\" or a number of bytes"))
 }

@@ -3,7 +3,10 @@
 pub mod comparison;
 pub mod devices;
 pub mod fit;
+pub mod page;
+pub mod pictures;
 pub mod plan;
+pub mod trace;
 pub mod units;
 
 pub use units::{bytes, count};

@@ -2,16 +2,23 @@
 
 use super::environment::AdapterFacts;
 use frugal_tensor::plan::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A line of `metrics.jsonl`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Record {
     /// After each step.
     Step(StepRecord),
     /// After each epoch.
     Epoch(EpochRecord),
+    /// Now and then, for stores whose sizes change with the values.
+    Stores {
+        /// Counts from 1.
+        step: u64,
+        /// Each value whose size changes.
+        values: Vec<StoreRecord>,
+    },
     /// If the run ended before its time.
     Stopped {
         /// Why.
@@ -20,7 +27,7 @@ pub enum Record {
 }
 
 /// A training step.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Counts from 1.
     pub step: u64,
@@ -37,7 +44,7 @@ pub struct StepRecord {
 }
 
 /// An epoch.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counts from 1.
     pub epoch: u64,
@@ -53,6 +60,23 @@ pub struct EpochRecord {
     pub test_accuracy: f64,
     /// Seconds, with the evaluation.
     pub seconds: f64,
+}
+
+/// How a value waits at some step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoreRecord {
+    /// The value.
+    pub name: String,
+    /// `error-bounded` …
+    pub form: String,
+    /// Bytes of the value itself.
+    pub raw_bytes: u64,
+    /// Bytes of the form at this step.
+    pub stored_bytes: u64,
+    /// What no element's error exceeds, if the form promises that.
+    pub bound: Option<f64>,
+    /// Share of elements that are not zero, if the form counts them.
+    pub density: Option<f64>,
 }
 
 /// What came out: `summary.json`.

@@ -1,0 +1,184 @@
+//! Stores side by side: what each saves, what it costs in accuracy and time.
+
+mod tables;
+mod words;
+
+pub use tables::{Cells, budget};
+
+use crate::run::examine::Examination;
+use crate::run::record::median;
+use crate::run::{Fit, Plans, Summary};
+use frugal_tensor::plan::KeptValue;
+use serde::Serialize;
+
+/// A comparison of stores.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Name of the config.
+    pub name: String,
+    /// The data set.
+    pub set: String,
+    /// The net.
+    pub net: String,
+    /// Samples per step.
+    pub batch: usize,
+    /// Epochs of each run.
+    pub epochs: u64,
+    /// Seeds of each store.
+    pub seeds: Vec<u32>,
+    /// The adapter.
+    pub adapter: String,
+    /// Bytes for which the largest batch was sought.
+    pub budget: u64,
+    /// A row per store, in the order of the config.
+    pub stores: Vec<Row>,
+}
+
+/// A store over all its seeds. What is measured is absent if no run reached its end.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Its label.
+    pub store: String,
+    /// Mean share of right answers on the test set, from 0 to 1.
+    pub test_accuracy: Option<f64>,
+    /// Sample standard deviation over the seeds; absent for one seed.
+    pub test_accuracy_deviation: Option<f64>,
+    /// Mean over the last epochs.
+    pub train_loss: Option<f64>,
+    /// Median over the seeds of the median step.
+    pub milliseconds_per_step: Option<f64>,
+    /// Share of time per step beyond raw's; absent where raw was not run.
+    pub overhead: Option<f64>,
+    /// What only plans know.
+    #[serde(flatten)]
+    pub memory: Memory,
+    /// What it does to gradients, if that was examined.
+    pub gradient_error: Option<GradientError>,
+    /// Runs that did not reach their end.
+    pub diverged: Vec<Divergence>,
+}
+
+/// Where a store's bytes go.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Memory {
+    /// Bytes that wait from the forward to the backward pass, masks and tables included.
+    pub kept_bytes: u64,
+    /// Raw kept bytes over kept bytes.
+    pub kept_ratio: f64,
+    /// The same for what convolutions read alone; absent in nets without convolutions.
+    pub kept_ratio_convolutions: Option<f64>,
+    /// What a run allocates on the device.
+    pub peak_bytes: u64,
+    /// Raw peak over peak.
+    pub peak_ratio: f64,
+    /// The largest batch whose run fits the budget, on any adapter; none if not even one sample fits.
+    pub largest_batch: Option<usize>,
+}
+
+/// The error that a store brings into weights' gradients, as a multiple of how much they differ between minibatches.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GradientError {
+    /// Mean over the weights.
+    pub mean: f64,
+    /// Of the weight that suffers most.
+    pub worst: f64,
+    /// Its name.
+    pub worst_parameter: String,
+}
+
+/// A run whose loss was no longer a number.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Divergence {
+    /// Its seed.
+    pub seed: u32,
+    /// Counts from 1.
+    pub step: u64,
+    /// The first value that is not finite.
+    pub finding: String,
+}
+
+impl Memory {
+    /// From the plans of a run, the peak of the same run kept raw, and the largest batch.
+    pub fn new(plans: &Plans, raw_peak: u64, fit: &Fit) -> Self {
+        let kept =
+            || plans.train.layers().into_iter().flat_map(|layer| layer.kept).filter(|kept| kept.convolution_input);
+        let sum = |of: fn(&KeptValue) -> u64| kept().map(|kept| of(&kept)).sum::<u64>();
+        let [raw, stored] = [sum(|kept| kept.raw_bytes), sum(|kept| kept.stored_bytes)];
+        let bytes = &plans.bytes;
+        Self {
+            kept_bytes: bytes.kept,
+            kept_ratio: ratio(bytes.kept_raw, bytes.kept),
+            kept_ratio_convolutions: (stored > 0).then(|| ratio(raw, stored)),
+            peak_bytes: bytes.peak,
+            peak_ratio: ratio(raw_peak, bytes.peak),
+            largest_batch: fit.batch,
+        }
+    }
+}
+
+fn ratio(raw: u64, stored: u64) -> f64 {
+    raw as f64 / stored.max(1) as f64
+}
+
+impl Row {
+    /// From what plans say of a store and from its runs.
+    pub fn new(store: String, memory: Memory, runs: &[Result<Summary, Divergence>]) -> Self {
+        let finished: Vec<&Summary> = runs.iter().filter_map(|run| run.as_ref().ok()).collect();
+        let count = finished.len();
+        let mean = |f: &dyn Fn(&Summary) -> f64| {
+            (count > 0).then(|| finished.iter().map(|run| f(run)).sum::<f64>() / count as f64)
+        };
+        let test_accuracy = mean(&|run| run.test_accuracy);
+        let deviation = test_accuracy.filter(|_| count > 1).map(|accuracy| {
+            let squares: f64 = finished.iter().map(|run| (run.test_accuracy - accuracy).powi(2)).sum();
+            (squares / (count - 1) as f64).sqrt()
+        });
+        let mut milliseconds: Vec<f64> = finished.iter().map(|run| 1e3 * run.seconds_per_step).collect();
+        Self {
+            store,
+            test_accuracy,
+            test_accuracy_deviation: deviation,
+            train_loss: mean(&|run| run.train_loss),
+            milliseconds_per_step: (count > 0).then(|| median(&mut milliseconds)),
+            overhead: None,
+            memory,
+            gradient_error: None,
+            diverged: runs.iter().filter_map(|run| run.as_ref().err().cloned()).collect(),
+        }
+    }
+}
+
+impl GradientError {
+    /// Over all weights of an examination whose gradients differ between minibatches at all.
+    pub fn new(examination: &Examination) -> Option<Self> {
+        let weights = examination.gradient.iter().filter(|weight| weight.noise > 0.0);
+        let ratios: Vec<(f64, &str)> = weights.map(|w| (w.error / w.noise, w.parameter.as_str())).collect();
+        let (worst, name) = ratios.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let mean = ratios.iter().map(|(ratio, _)| ratio).sum::<f64>() / ratios.len() as f64;
+        Some(Self { mean, worst: *worst, worst_parameter: (*name).to_owned() })
+    }
+}
+
+impl Comparison {
+    /// With what only shows beside each other: time against raw's, and what examinations say of each store.
+    pub fn related(mut self, examinations: &[Examination]) -> Self {
+        let raw = self.raw().and_then(|raw| raw.milliseconds_per_step);
+        for row in &mut self.stores {
+            row.overhead = row.milliseconds_per_step.zip(raw).map(|(time, raw)| time / raw - 1.0);
+            let examination = examinations.iter().find(|examination| examination.store == row.store);
+            row.gradient_error = examination.and_then(GradientError::new);
+        }
+        self
+    }
+
+    /// What the others are measured against, if it is there.
+    pub fn raw(&self) -> Option<&Row> {
+        self.stores.iter().find(|row| row.store == "raw")
+    }
+
+    /// How many runs did not reach their end, and how many there were.
+    pub fn diverged(&self) -> (usize, usize) {
+        let diverged = self.stores.iter().map(|row| row.diverged.len()).sum();
+        (diverged, self.stores.len() * self.seeds.len())
+    }
+}

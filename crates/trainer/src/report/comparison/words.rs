@@ -1,0 +1,134 @@
+//! What a comparison says, in plain sentences.
+
+use super::{Comparison, Row, budget};
+use crate::report::units::{bytes, count};
+
+impl Comparison {
+    /// One sentence about what was run.
+    pub fn heading(&self) -> String {
+        let Self { net, set, epochs, batch, adapter, .. } = self;
+        let seeds: Vec<String> = self.seeds.iter().map(u32::to_string).collect();
+        let s = |count: usize| if count == 1 { "" } else { "s" };
+        format!(
+            "{net} on {set}, {epochs} epoch{}, batch {batch}, seed{} {}, on {adapter}",
+            s(*epochs as usize),
+            s(seeds.len()),
+            seeds.join(", ")
+        )
+    }
+
+    /// What the columns mean and what the table says, for someone who has never seen it.
+    pub fn meaning(&self) -> String {
+        let mut lines = vec![
+            "- kept: what the forward pass leaves in memory for the backward pass, masks and tables included"
+                .to_owned(),
+            "- ratio: how many times less that is than if every value were left as it is (raw)".to_owned(),
+            "- convolutions: the same for what convolutions read alone, as papers count".to_owned(),
+            "- peak: all that a run takes on the device".to_owned(),
+            format!("- batch in {}: the most samples a step can have in so much memory", budget(self.budget)),
+        ];
+        if self.noise() > 0.0 {
+            lines.push("- ±: deviation between seeds; smaller differences may be chance".to_owned());
+        }
+        if self.examined() {
+            lines.push(
+                "- gradient error: over the noise between minibatches, mean over weights and worst one".to_owned(),
+            );
+        }
+        for sentence in self.sentences() {
+            lines.extend([String::new(), fold(&sentence, 100)]);
+        }
+        lines.join("\n")
+    }
+
+    /// A sentence about each store but raw, and one about each that diverged.
+    pub fn sentences(&self) -> Vec<String> {
+        let raw = self.raw();
+        let others = self.stores.iter().filter(|row| row.store != "raw");
+        let mut sentences: Vec<String> = others.filter_map(|row| raw.and_then(|raw| self.against(row, raw))).collect();
+        for row in &self.stores {
+            sentences.extend(row.diverged.iter().map(|run| {
+                let (step, seed) = (count(run.step), run.seed);
+                format!("{} diverged at step {step} with seed {seed}: {}.", row.store, run.finding)
+            }));
+        }
+        sentences
+    }
+
+    /// What came out, in a paragraph.
+    pub fn finding(&self) -> String {
+        let against = || self.against(self.best()?, self.raw()?);
+        let best =
+            against().unwrap_or_else(|| "No store went through beside raw, so there is nothing to compare.".into());
+        match self.diverged() {
+            (0, _) => best,
+            (diverged, runs) => format!("{best} {diverged} of {runs} runs diverged."),
+        }
+    }
+
+    /// The sentences that the finding leaves out.
+    pub fn other_sentences(&self) -> Vec<String> {
+        let said = self.best().zip(self.raw()).and_then(|(best, raw)| self.against(best, raw));
+        self.sentences().into_iter().filter(|sentence| Some(sentence) != said.as_ref()).collect()
+    }
+
+    /// The store to begin with: it keeps least among those that lose no accuracy to speak of, or else among all.
+    pub fn best(&self) -> Option<&Row> {
+        let raw = self.raw()?.test_accuracy?;
+        let others = || self.stores.iter().filter(|row| row.store != "raw" && row.diverged.is_empty());
+        let least = |a: &&Row, b: &&Row| a.memory.kept_ratio.total_cmp(&b.memory.kept_ratio);
+        let loses_nothing = |row: &&Row| row.test_accuracy.is_some_and(|accuracy| accuracy >= raw - self.noise());
+        others().filter(loses_nothing).max_by(least).or_else(|| others().max_by(least))
+    }
+
+    /// The largest deviation between seeds.
+    fn noise(&self) -> f64 {
+        self.stores.iter().filter_map(|row| row.test_accuracy_deviation).fold(0.0, f64::max)
+    }
+
+    /// A sentence about one store; none if one of the two has not reached its end.
+    pub fn against(&self, row: &Row, raw: &Row) -> Option<String> {
+        let points = 100.0 * (row.test_accuracy? - raw.test_accuracy?);
+        let chance = if points.abs() < 100.0 * self.noise() { " (less than ±)" } else { "" };
+        let accuracy = match points {
+            p if p.abs() < 0.005 => "the same test accuracy".to_owned(),
+            p if p > 0.0 => format!("{p:.2} points more test accuracy{chance}"),
+            p => format!("{:.2} points less test accuracy{chance}", -p),
+        };
+        let time = match 100.0 * row.overhead? {
+            p if p.abs() < 0.5 => "the same time per step".to_owned(),
+            p if p > 0.0 => format!("{p:.0} % more time per step"),
+            p => format!("{:.0} % less time per step", -p),
+        };
+        let (memory, raw) = (&row.memory, &raw.memory);
+        Some(format!(
+            "{} kept {} instead of {}, {:.1} times less than raw, and took {} in all, {:.1} times less, at {accuracy} \
+             and {time}.",
+            row.store,
+            bytes(memory.kept_bytes),
+            bytes(raw.kept_bytes),
+            memory.kept_ratio,
+            bytes(memory.peak_bytes),
+            memory.peak_ratio,
+        ))
+    }
+}
+
+/// Lines of at most `width` characters, where words allow.
+fn fold(text: &str, width: usize) -> String {
+    let mut folded = String::new();
+    let mut length = 0;
+    for word in text.split(' ') {
+        let characters = word.chars().count();
+        if length > 0 && length + 1 + characters > width {
+            folded.push('\n');
+            length = 0;
+        } else if length > 0 {
+            folded.push(' ');
+            length += 1;
+        }
+        folded += word;
+        length += characters;
+    }
+    folded
+}

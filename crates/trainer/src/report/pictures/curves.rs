@@ -1,0 +1,160 @@
+//! The charts of a comparison, from records of its runs.
+
+use super::axis::{Axis, Scale};
+use super::chart::{Chart, Series};
+use super::palette::{Look, Mark, Palette, scale};
+use crate::report::trace::Trace;
+use crate::run::examine::RatePoint;
+use crate::run::record::StoreRecord;
+use std::collections::BTreeMap;
+
+/// As many points as a picture can show.
+const POINTS: usize = 400;
+/// As many layers as a legend can name.
+const LAYERS: usize = 6;
+
+type Points = Vec<(f64, f64)>;
+
+/// Names in the order in which they come first.
+fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in all {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The mean over lines at each place that any of them has.
+fn mean(lines: &[Points]) -> Points {
+    // Places are steps and epochs, whole numbers all.
+    let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+    for &(x, y) in lines.iter().flatten() {
+        let (sum, count) = sums.entry(x as u64).or_default();
+        (*sum, *count) = (*sum + y, *count + 1.0);
+    }
+    sums.into_iter().map(|(x, (sum, count))| (x as f64, sum / count)).collect()
+}
+
+/// Of each run of neighbours the lowest and the highest: no peak is lost.
+fn thinned(points: &[(f64, f64)]) -> Points {
+    if points.len() <= POINTS {
+        return points.to_vec();
+    }
+    let mut thin = Vec::new();
+    for run in points.chunks(points.len().div_ceil(POINTS / 2)) {
+        let low = run.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1));
+        let high = run.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
+        let mut both: Points = low.into_iter().chain(high).collect();
+        both.sort_by(|a, b| a.0.total_cmp(&b.0));
+        thin.extend(both);
+    }
+    thin
+}
+
+/// The mean over the neighbours on both sides: it lags behind in neither direction.
+fn smoothed(points: &[(f64, f64)]) -> Points {
+    let reach = (points.len() / 40).max(1);
+    let every = points.len().div_ceil(POINTS).max(1);
+    let around = |at: usize| {
+        // As far to one side as to the other, so that the ends are not pulled inwards.
+        let reach = reach.min(at).min(points.len() - 1 - at);
+        let near = &points[at - reach..=at + reach];
+        (points[at].0, near.iter().map(|point| point.1).sum::<f64>() / near.len() as f64)
+    };
+    (0..points.len()).step_by(every).map(around).collect()
+}
+
+fn chart(title: &str, x_label: &'static str, [x, y]: [Scale; 2], series: Vec<Series>) -> Option<Chart> {
+    let points = || series.iter().flat_map(|series| series.line.iter().chain(series.faint.iter().flatten()));
+    points().next()?;
+    let (x, y) = (Axis::over(points().map(|p| p.0), x, 6), Axis::over(points().map(|p| p.1), y, 5));
+    Some(Chart { title: title.to_owned(), x, x_label, y, rule: None, series })
+}
+
+/// Right answers on the test set over epochs.
+pub fn accuracy(traces: &[Trace], palette: &Palette) -> Option<Chart> {
+    let series = names(traces.iter().map(|trace| trace.store.as_str())).into_iter().filter_map(|store| {
+        let runs = traces.iter().filter(|trace| trace.store == store && !trace.epochs.is_empty());
+        let epochs = |run: &Trace| run.epochs.iter().map(|e| (e.epoch as f64, 100.0 * e.test_accuracy)).collect();
+        let faint: Vec<Points> = runs.map(epochs).collect();
+        let line = mean(&faint);
+        let look = palette.look(store, &[]);
+        (!line.is_empty()).then(|| Series { name: Some(store.to_owned()), look, marked: true, line, faint })
+    });
+    chart("Test accuracy, %", "epoch", [Scale::Whole, Scale::Linear], series.collect())
+}
+
+/// The training loss over steps.
+pub fn loss(traces: &[Trace], palette: &Palette) -> Option<Chart> {
+    let series = names(traces.iter().map(|trace| trace.store.as_str())).into_iter().filter_map(|store| {
+        let runs = traces.iter().filter(|trace| trace.store == store);
+        let losses = |run: &Trace| run.losses.iter().map(|&(step, loss)| (step as f64, loss)).collect();
+        let raw = mean(&runs.map(losses).collect::<Vec<Points>>());
+        let line = smoothed(&raw);
+        let (look, faint) = (palette.look(store, &[]), vec![thinned(&raw)]);
+        (!line.is_empty()).then(|| Series { name: Some(store.to_owned()), look, marked: true, line, faint })
+    });
+    chart("Training loss", "step", [Scale::Whole, Scale::Linear], series.collect())
+}
+
+/// The error bound of each value over steps.
+pub fn bounds(traces: &[Trace]) -> Option<Chart> {
+    chart("Error bound", "step", [Scale::Whole, Scale::Tens], layers(traces, |record| record.bound))
+}
+
+/// The compression of each value over steps.
+pub fn ratios(traces: &[Trace]) -> Option<Chart> {
+    let ratio = |record: &StoreRecord| Some(record.raw_bytes as f64 / record.stored_bytes.max(1) as f64);
+    chart("Compression, raw bytes over stored bytes", "step", [Scale::Whole, Scale::Linear], layers(traces, ratio))
+}
+
+/// A line for each value of the first run that wrote sizes down, from the first layer (dark) to the last (light).
+fn layers(traces: &[Trace], of: impl Fn(&StoreRecord) -> Option<f64>) -> Vec<Series> {
+    let Some(trace) = traces.iter().find(|trace| !trace.stores.is_empty()) else { return Vec::new() };
+    let all = trace.stores.iter().flat_map(|(_, values)| values.iter().map(|value| value.name.as_str()));
+    let names = names(all);
+    let last = names.len().saturating_sub(1).max(1);
+    let line = |name: &str| {
+        let of_step = |(step, values): &(u64, Vec<StoreRecord>)| {
+            let value = values.iter().find(|value| value.name == name)?;
+            Some((*step as f64, of(value)?))
+        };
+        thinned(&trace.stores.iter().filter_map(of_step).collect::<Points>())
+    };
+    // The legend names as many as it can, evenly spread, the first and the last among them.
+    let every = last.div_ceil(LAYERS - 1).max(1);
+    let named = |index: usize| names.len() <= LAYERS || index % every == 0 && index + every / 2 < last || index == last;
+    let series = names.iter().enumerate().map(|(index, name)| Series {
+        name: named(index).then(|| (*name).to_owned()),
+        look: Look { colour: scale(index as f64 / last as f64), mark: Mark::Circle },
+        marked: false,
+        line: line(name),
+        faint: Vec::new(),
+    });
+    series.filter(|series| !series.line.is_empty()).collect()
+}
+
+/// Gradient error over bits, a line for each codec.
+pub fn rates(rates: &[RatePoint], palette: &Palette) -> Option<Chart> {
+    let codecs = names(rates.iter().map(|point| point.codec.as_str()));
+    let series = codecs.iter().map(|codec| {
+        let points = rates.iter().filter(|point| point.codec == *codec);
+        let drawable =
+            |p: &&RatePoint| p.error_over_noise > 0.0 && p.error_over_noise.is_finite() && p.bits_per_value > 0.0;
+        let mut line: Points = points.filter(drawable).map(|p| (p.bits_per_value, p.error_over_noise)).collect();
+        line.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Series {
+            name: Some((*codec).to_owned()),
+            look: palette.look(codec, &codecs),
+            marked: true,
+            line,
+            faint: Vec::new(),
+        }
+    });
+    let series = series.filter(|series| !series.line.is_empty()).collect();
+    let title = "Gradient error over minibatch noise";
+    let chart = chart(title, "bits per value", [Scale::Doublings, Scale::Tens], series)?;
+    Some(Chart { rule: Some((1.0, "as large as the noise")), ..chart })
+}

@@ -1,0 +1,66 @@
+//! What a comparison looks like: pictures as SVG and PNG, drawn by one function each.
+
+mod axis;
+mod bars;
+mod chart;
+mod curves;
+mod palette;
+mod sheet;
+
+use super::comparison::Comparison;
+use super::trace::Trace;
+use crate::run::examine::RatePoint;
+use palette::Palette;
+use sheet::Drawing;
+
+/// A picture.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// Of its files, without the ending.
+    pub name: &'static str,
+    /// What it shows, in a sentence or two.
+    pub caption: String,
+    /// As text: `<svg …>…</svg>`.
+    pub svg: String,
+    /// As a file.
+    pub png: Vec<u8>,
+}
+
+impl Picture {
+    fn new(name: &'static str, caption: impl Into<String>, drawing: &impl Drawing) -> Self {
+        let caption = caption.into();
+        Self { name, svg: sheet::svg(drawing, &caption), png: sheet::png(drawing), caption }
+    }
+}
+
+/// All pictures for which there is something to show.
+pub fn pictures(comparison: &Comparison, traces: &[Trace], rates: &[RatePoint]) -> Vec<Picture> {
+    let palette = Palette::of(comparison);
+    let mut pictures = Vec::new();
+    pictures.extend(curves::accuracy(traces, &palette).map(|chart| {
+        let caption =
+            "Right answers on the test set after each epoch: the mean of each store's runs, and thin, each run.";
+        Picture::new("accuracy", caption, &chart)
+    }));
+    pictures.extend(curves::loss(traces, &palette).map(|chart| {
+        let caption = "Loss of each training step: faint as it was, in the mean over seeds, and smoothed over steps.";
+        Picture::new("loss", caption, &chart)
+    }));
+    let caption = "Memory of each store: what waits for the backward pass (full) and all that a run takes (outlined).";
+    pictures.push(Picture::new("memory", caption, &bars::Memory { comparison, palette: &palette }));
+    pictures.extend(curves::bounds(traces).map(|chart| {
+        let caption =
+            "How large an error the adaptive store allows an element of each layer's values, as training goes on.";
+        Picture::new("bounds", caption, &chart)
+    }));
+    pictures.extend(curves::ratios(traces).map(|chart| {
+        let caption = "How many times smaller the adaptive store makes each layer's values, as training goes on.";
+        Picture::new("ratios", caption, &chart)
+    }));
+    pictures.extend(curves::rates(rates, &palette).map(|chart| {
+        let caption = "What a bit buys: the error that each form brings into weights' gradients, as a multiple of how \
+                       much they differ between minibatches. Below 1, chance moves the net more than the form does.";
+        Picture::new("rates", caption, &chart)
+    }));
+    pictures
+}

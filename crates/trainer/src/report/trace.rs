@@ -1,0 +1,44 @@
+//! The course of a run, from the records that it left.
+
+use crate::Error;
+use crate::run::record::{EpochRecord, Record, StoreRecord};
+use std::path::Path;
+
+/// The course of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// The store, by its label.
+    pub store: String,
+    /// Each training step and its loss.
+    pub losses: Vec<(u64, f64)>,
+    /// Each epoch.
+    pub epochs: Vec<EpochRecord>,
+    /// Steps at which sizes were written down.
+    pub stores: Vec<(u64, Vec<StoreRecord>)>,
+}
+
+impl Trace {
+    /// From records.
+    pub fn new(store: &str, records: impl IntoIterator<Item = Record>) -> Self {
+        let mut trace = Self { store: store.to_owned(), ..Self::default() };
+        for record in records {
+            match record {
+                Record::Step(step) => trace.losses.push((step.step, step.loss.into())),
+                Record::Epoch(epoch) => trace.epochs.push(epoch),
+                Record::Stores { step, values } => trace.stores.push((step, values)),
+                Record::Stopped { .. } => {}
+            }
+        }
+        trace
+    }
+
+    /// From a run's `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read(store: &str, path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let records: Result<Vec<Record>, _> = text.lines().map(serde_json::from_str).collect();
+        Ok(Self::new(store, records.map_err(|error| Error::io("read", path)(error.into()))?))
+    }
+}
