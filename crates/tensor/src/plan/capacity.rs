@@ -6,7 +6,7 @@ use crate::codec::error_bounded::{ErrorBounded, RECORD_WORDS, Record};
 use crate::graph::{Kind, ValueId};
 
 /// Planned over measured size.
-const MARGIN: f64 = 1.1;
+const MARGIN: f64 = 1.15;
 /// Measured over planned size from which on a plan counts as tight.
 const TIGHT: f64 = 0.97;
 

@@ -1,7 +1,8 @@
 //! The forms in which values can wait, by the names that users give them.
 
 use super::suggest;
-use frugal_tensor::codec::{Codec, F16, FrequencySplit, Uniform};
+use frugal_tensor::codec::error_bounded::Target;
+use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Uniform};
 use serde::Serialize;
 use std::fmt;
 use std::rc::Rc;
@@ -21,6 +22,15 @@ pub enum Form {
         /// Elements that share a range.
         group: usize,
     },
+    /// COMET's coding to an error bound that follows the gradients.
+    ErrorBounded {
+        /// What the fraction is of.
+        target: BoundTarget,
+        /// The wanted deviation of the weights' gradients.
+        fraction: f32,
+        /// Steps between two renewals of the bound.
+        interval: u32,
+    },
     /// DIVISION's frequency split.
     FrequencySplit {
         /// Extent of a block.
@@ -30,9 +40,33 @@ pub enum Form {
     },
 }
 
+/// What the error of the weights' gradients is measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BoundTarget {
+    /// The minibatch gradient's own noise.
+    Noise,
+    /// The mean magnitude of the momentum, as COMET does.
+    Comet,
+}
+
+impl BoundTarget {
+    /// The names of all targets.
+    pub const NAMES: &'static [&'static str] = &["noise", "comet"];
+
+    /// The target of this name, with its usual fraction.
+    pub fn usual(name: &str) -> Option<(BoundTarget, f32)> {
+        match name {
+            "noise" => Some((BoundTarget::Noise, 0.1)),
+            "comet" => Some((BoundTarget::Comet, 0.01)),
+            _ => None,
+        }
+    }
+}
+
 impl Form {
     /// The names of all forms.
-    pub const NAMES: &'static [&'static str] = &["raw", "f16", "uniform", "frequency-split"];
+    pub const NAMES: &'static [&'static str] = &["raw", "f16", "uniform", "frequency-split", "error-bounded"];
 
     /// All forms with their usual settings.
     pub fn all() -> impl Iterator<Item = Form> {
@@ -48,6 +82,10 @@ impl Form {
                 let Uniform { bits, group } = Uniform::default();
                 Form::Uniform { bits, group }
             }
+            "error-bounded" => {
+                let interval = ErrorBounded::default().interval;
+                Form::ErrorBounded { target: BoundTarget::Noise, fraction: 0.1, interval }
+            }
             "frequency-split" => {
                 let FrequencySplit { block, bits } = FrequencySplit::default();
                 Form::FrequencySplit { block, bits }
@@ -57,7 +95,8 @@ impl Form {
     }
 
     /// From a name with or without settings: `f16`, `uniform:4` (bits), `uniform:4,128` (bits, group),
-    /// `frequency-split:8,2` (block, bits).
+    /// `frequency-split:8,2` (block, bits), `error-bounded:0.2` (fraction of the noise), `error-bounded:comet` or
+    /// `error-bounded:comet,0.02` (fraction of the momentum).
     ///
     /// # Errors
     /// Says what to write instead.
@@ -65,6 +104,9 @@ impl Form {
         let (name, settings) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
         let usual = Self::usual(name).ok_or_else(|| suggest(name, Self::NAMES))?;
         let Some(settings) = settings else { return Ok(usual) };
+        if let Form::ErrorBounded { interval, .. } = usual {
+            return Self::parse_bound(settings, interval);
+        }
         let numbers: Result<Vec<usize>, _> = settings.split(',').map(|number| number.trim().parse()).collect();
         let form = match (usual, numbers.as_deref()) {
             (Form::Uniform { group, .. }, Ok(&[bits])) => Form::Uniform { bits, group },
@@ -72,8 +114,22 @@ impl Form {
             (Form::FrequencySplit { .. }, Ok(&[block, bits])) => Form::FrequencySplit { block, bits },
             (Form::Uniform { .. }, _) => return Err("write uniform:BITS or uniform:BITS,GROUP".to_owned()),
             (Form::FrequencySplit { .. }, _) => return Err("write frequency-split:BLOCK,BITS".to_owned()),
-            (Form::Raw | Form::F16, _) => return Err(format!("`{name}` has no settings")),
+            (Form::Raw | Form::F16 | Form::ErrorBounded { .. }, _) => return Err(format!("`{name}` has no settings")),
         };
+        form.check().map(|()| form)
+    }
+
+    /// `0.2`, `noise,0.2`, `comet`, `comet,0.02`.
+    fn parse_bound(settings: &str, interval: u32) -> Result<Form, String> {
+        let (name, fraction) = match settings.split_once(',') {
+            Some((name, fraction)) => (name.trim(), Some(fraction)),
+            None if BoundTarget::usual(settings).is_some() => (settings, None),
+            None => ("noise", Some(settings)),
+        };
+        let help = "write error-bounded:FRACTION (of the gradient's noise) or error-bounded:comet";
+        let (target, usual) = BoundTarget::usual(name).ok_or(help)?;
+        let fraction = fraction.map_or(Ok(usual), |text| text.trim().parse()).map_err(|_| help)?;
+        let form = Form::ErrorBounded { target, fraction, interval };
         form.check().map(|()| form)
     }
 
@@ -86,6 +142,7 @@ impl Form {
             Form::Raw | Form::F16 => Ok(()),
             Form::Uniform { bits, group } => Uniform { bits, group }.check(),
             Form::FrequencySplit { block, bits } => FrequencySplit { block, bits }.check(),
+            Form::ErrorBounded { target, fraction, interval } => error_bounded(target, fraction, interval).check(),
         }
     }
 
@@ -96,8 +153,19 @@ impl Form {
             Form::F16 => Some(Rc::new(F16)),
             Form::Uniform { bits, group } => Some(Rc::new(Uniform { bits, group })),
             Form::FrequencySplit { block, bits } => Some(Rc::new(FrequencySplit { block, bits })),
+            Form::ErrorBounded { target, fraction, interval } => {
+                Some(Rc::new(error_bounded(target, fraction, interval)))
+            }
         }
     }
+}
+
+fn error_bounded(target: BoundTarget, fraction: f32, interval: u32) -> ErrorBounded {
+    let target = match target {
+        BoundTarget::Noise => Target::Noise(fraction),
+        BoundTarget::Comet => Target::Momentum(fraction),
+    };
+    ErrorBounded { target, interval }
 }
 
 /// The name, with the settings where they are not the usual ones: what [`Form::parse`] reads.
@@ -109,6 +177,11 @@ impl fmt::Display for Form {
             Form::Uniform { bits, group } if group == Uniform::default().group => ("uniform", format!(":{bits}")),
             Form::Uniform { bits, group } => ("uniform", format!(":{bits},{group}")),
             Form::FrequencySplit { block, bits } => ("frequency-split", format!(":{block},{bits}")),
+            Form::ErrorBounded { target: BoundTarget::Noise, fraction, .. } => {
+                ("error-bounded", format!(":{fraction}"))
+            }
+            Form::ErrorBounded { fraction: 0.01, .. } => ("error-bounded", ":comet".to_owned()),
+            Form::ErrorBounded { fraction, .. } => ("error-bounded", format!(":comet,{fraction}")),
         };
         let usual = Form::usual(name) == Some(*self);
         write!(f, "{name}{}", if usual { "" } else { &settings })

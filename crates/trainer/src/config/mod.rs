@@ -18,7 +18,7 @@ mod store;
 
 pub use error::ConfigError;
 pub(crate) use error::suggest;
-pub use form::{Form, Forms};
+pub use form::{BoundTarget, Form, Forms};
 pub use source::Override;
 pub use store::{Store, StoreRule};
 

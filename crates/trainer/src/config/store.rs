@@ -2,7 +2,7 @@
 
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
-use super::{ConfigError, Form};
+use super::{BoundTarget, ConfigError, Form};
 use frugal_tensor::codec::{Policy, Rule};
 use serde::Serialize;
 use std::fmt;
@@ -127,13 +127,14 @@ pub(super) fn form(path: &str, node: &Node) -> Result<Form> {
     if !matches!(node.value, Value::Table(_)) {
         return Err(wrong(path, node, "the name of a store, or a table with its settings"));
     }
-    let any = Reader::open(node, path, &["kind", "block", "bits", "group"])?;
+    let any = Reader::open(node, path, &["kind", "block", "bits", "group", "target", "fraction", "interval"])?;
     let kind = any.choice("kind", Form::NAMES)?;
     let mut form = Form::usual(any.required("kind", "\"uniform\"", kind)?).expect("one of the names");
     let keys: &[&str] = match form {
         Form::Raw | Form::F16 => &["kind"],
         Form::Uniform { .. } => &["kind", "bits", "group"],
         Form::FrequencySplit { .. } => &["kind", "block", "bits"],
+        Form::ErrorBounded { .. } => &["kind", "target", "fraction", "interval"],
     };
     let section = Reader::open(node, path, keys)?;
     let number = |key| Ok(section.integer(key, 1, 1 << 20)?.map(|number| number as usize));
@@ -146,6 +147,13 @@ pub(super) fn form(path: &str, node: &Node) -> Result<Form> {
         Form::FrequencySplit { block, bits } => {
             *block = number("block")?.unwrap_or(*block);
             *bits = number("bits")?.unwrap_or(*bits);
+        }
+        Form::ErrorBounded { target, fraction, interval } => {
+            let named = section.choice("target", BoundTarget::NAMES)?.and_then(BoundTarget::usual);
+            (*target, *fraction) = named.unwrap_or((*target, *fraction));
+            let given = section.float("fraction", "above 0, at most 10", |f| f > 0.0 && f <= 10.0)?;
+            *fraction = given.map_or(*fraction, |fraction| fraction as f32);
+            *interval = number("interval")?.map_or(*interval, |steps| steps as u32);
         }
     }
     form.check().map_err(|reason| {

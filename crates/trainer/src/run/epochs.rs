@@ -3,6 +3,7 @@
 use super::folder::Log;
 use super::record::{EpochRecord, Record, StepRecord, Sums};
 use super::stepper::{EVALUATE, Finished, Moment, Stepper, TRAIN};
+use super::stores::StoreLog;
 use super::{Progress, Schedule};
 use crate::Error;
 use crate::data::Loader;
@@ -21,6 +22,8 @@ pub(super) struct Epochs<'a> {
     test: &'a Loader,
     schedule: Schedule,
     progress: Progress,
+    /// What stores took whose sizes depend on the data.
+    pub stores: StoreLog,
     training: Sums,
     testing: Sums,
     pace: f64,
@@ -36,7 +39,20 @@ impl<'a> Epochs<'a> {
         progress: Progress,
     ) -> Self {
         let (training, testing) = Default::default();
-        Self { stepper, log, seconds: Vec::new(), train, test, schedule, progress, training, testing, pace: 0.0 }
+        let stores = StoreLog::default();
+        Self {
+            stepper,
+            log,
+            seconds: Vec::new(),
+            train,
+            test,
+            schedule,
+            progress,
+            stores,
+            training,
+            testing,
+            pace: 0.0,
+        }
     }
 
     /// Runs all epochs and returns the record of the last.
@@ -93,7 +109,8 @@ impl<'a> Epochs<'a> {
 
     /// Books finished steps.
     fn take(&mut self, finished: &[Finished]) -> Result<(), Error> {
-        for &Finished { plan, moment, loss, correct, counted } in finished {
+        for Finished { plan, moment, loss, correct, counted, records } in finished {
+            let (plan, moment, loss, correct, counted) = (*plan, *moment, *loss, *correct, *counted);
             if plan == EVALUATE {
                 self.testing.add(loss, correct, counted);
                 continue;
@@ -109,6 +126,14 @@ impl<'a> Epochs<'a> {
                 learning_rate: moment.learning_rate,
                 samples_per_second,
             }))?;
+            if !records.is_empty() {
+                let plan = &self.stepper.session.plans()[TRAIN];
+                self.stores.add(plan, records);
+                if StoreLog::is_logged(moment.step) {
+                    let values = StoreLog::now(plan, records);
+                    self.log.add(&Record::Stores { step: moment.step, values })?;
+                }
+            }
         }
         Ok(())
     }

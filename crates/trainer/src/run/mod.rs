@@ -16,6 +16,7 @@ mod progress;
 pub mod record;
 mod schedule;
 mod stepper;
+mod stores;
 pub mod weights;
 
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
@@ -93,7 +94,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let progress = if quiet { Progress::silent() } else { Progress::new(label, config.train.epochs, steps) };
     progress.say("compiling kernels");
 
-    let planned = plans.bytes;
+    let (planned, raw) = (plans.bytes, plans.raw);
     let session = Session::new(gpu.clone(), vec![plans.train, plans.evaluation], config.seed.into())?;
     if session.bytes() != planned.peak {
         return Err(Error::BytesDiffer { planned: planned.peak, allocated: session.bytes() });
@@ -116,10 +117,14 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let last = outcome?;
 
     let seconds_per_step = record::median(&mut epochs.seconds);
-    let session = epochs.stepper.session;
+    let Stepper { session, discarded, .. } = epochs.stepper;
+    let [train_plan, evaluation] = session.plans() else { unreachable!("a run has two plans") };
+    let coded = epochs.stores.summary(train_plan, discarded);
+    // Where sizes follow the data, the plan is no longer that of the beginning.
+    let planned = train_plan.bytes(&[evaluation], &raw);
     let metadata = [("net", config.model.net.clone()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
     weights::write(&session, folder, &metadata)?;
-    let allocated = session.bytes();
+    let (allocated, most_allocated) = (session.bytes(), session.most_bytes());
     let with_session = gpu.buffer_bytes();
     drop(session);
     let counted_by_wgpu = with_session.saturating_sub(gpu.buffer_bytes());
@@ -133,7 +138,8 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         steps,
         seconds_per_step,
         seconds: begin.elapsed().as_secs_f64(),
-        bytes: RunBytes { planned, allocated, counted_by_wgpu },
+        bytes: RunBytes { planned, allocated, most_allocated, counted_by_wgpu },
+        coded,
         adapter: AdapterFacts::of(gpu.adapter()),
     };
     folder.write_json("summary.json", &summary)?;

@@ -1,6 +1,7 @@
 //! What a run writes down: a line per step and epoch, and the summary.
 
 use super::environment::AdapterFacts;
+use super::stepper::Discarded;
 use frugal_tensor::plan::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -102,8 +103,34 @@ pub struct Summary {
     pub seconds: f64,
     /// Where the bytes go.
     pub bytes: RunBytes,
+    /// What forms took whose sizes depend on the data, if the store has any.
+    pub coded: Option<Coded>,
     /// The adapter.
     pub adapter: AdapterFacts,
+}
+
+/// What forms took whose sizes depend on the data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Coded {
+    /// Each of the values.
+    pub values: Vec<CodedValue>,
+    /// The most that all of them took in a step.
+    pub most_bytes: u64,
+    /// What was done again because it found no room.
+    pub discarded: Discarded,
+}
+
+/// A value in a form whose size depends on the data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CodedValue {
+    /// The value.
+    pub name: String,
+    /// Bytes of the value itself.
+    pub raw_bytes: u64,
+    /// Mean over the training steps.
+    pub mean_bytes: u64,
+    /// What was planned for it in the end.
+    pub planned_bytes: u64,
 }
 
 /// Planned and counted bytes.
@@ -112,8 +139,10 @@ pub struct RunBytes {
     /// What the plan says.
     #[serde(flatten)]
     pub planned: Bytes,
-    /// What the session allocated; the same as `peak`.
+    /// What the session had allocated in the end; the same as `peak`.
     pub allocated: u64,
+    /// The most that it ever had: more, where sizes follow the data.
+    pub most_allocated: u64,
     /// By how much wgpu's own count of buffer memory fell when the session went; drivers may round up.
     pub counted_by_wgpu: u64,
 }

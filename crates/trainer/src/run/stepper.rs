@@ -2,14 +2,20 @@
 //!
 //! Metrics come back some steps late. When a loss turns out not to be finite, its batch is therefore still there, and
 //! the step can be gone through again, node by node, to find where it went wrong. Nothing is copied for that: the batch's
-//! buffers just return to the loader's pool a few steps later.
+//! buffers just return to the loader's pool a few steps later. The same holds for a step whose stored values found no room:
+//! there is made more, and it is done again.
 
 use super::divergence;
 use crate::Error;
 use crate::data::Batch;
 use frugal_model::{IMAGES, LABELS, MASK};
+use frugal_tensor::codec::error_bounded::{PROBE, Record as CodecRecord};
+use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::CONTROL;
+use frugal_tensor::ops::cross_entropy::STATUS;
+use frugal_tensor::plan::Room;
 use frugal_tensor::{Plan, Session};
+use serde::Serialize;
 use std::collections::VecDeque;
 
 /// The position of the training step among a session's plans.
@@ -36,7 +42,7 @@ pub(super) struct Flight {
 }
 
 /// A step whose metrics are there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Finished {
     pub plan: usize,
     pub moment: Moment,
@@ -44,6 +50,8 @@ pub(super) struct Finished {
     pub loss: f32,
     pub correct: f32,
     pub counted: f32,
+    /// What codecs that learn from step to step say, in the order of the plan's steered values.
+    pub records: Vec<CodecRecord>,
 }
 
 /// What an upload is filled from.
@@ -61,12 +69,41 @@ pub(super) struct Stepper {
     slots: Vec<Vec<Slot>>,
     seed: u32,
     in_flight: VecDeque<Flight>,
+    learning: Learning,
+    /// What came of steps that did not count.
+    pub discarded: Discarded,
 }
+
+/// What codecs that learn from step to step ask of the host.
+enum Learning {
+    /// Bounds and sizes are not known yet.
+    Begin,
+    /// All is well.
+    Settled,
+    /// The next step may not find room: there has to be more before it.
+    Tight(Vec<CodecRecord>),
+}
+
+/// Steps that were done again, because what they stored found no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Discarded {
+    /// How often room was exceeded.
+    pub overflows: u64,
+    /// Steps that were done again for it, those that were on their way included.
+    pub steps: u64,
+}
+
+/// Most steps without effect before the first, for learning bounds and sizes.
+const PROBES: usize = 8;
+/// By how much a bound may still change in the last of them.
+const SETTLED: f32 = 0.2;
 
 impl Stepper {
     pub fn new(session: Session, seed: u32) -> Self {
         let slots = session.plans().iter().map(slots).collect();
-        Self { session, slots, seed, in_flight: VecDeque::new() }
+        let learns = session.plans()[TRAIN].steered().next().is_some();
+        let learning = if learns { Learning::Begin } else { Learning::Settled };
+        Self { session, slots, seed, in_flight: VecDeque::new(), learning, discarded: Discarded::default() }
     }
 
     /// Submits a step; returns those that have finished meanwhile.
@@ -74,20 +111,109 @@ impl Stepper {
         let done_before = moment.step.saturating_sub(1) as u32;
         let control = [done_before, self.seed, moment.learning_rate.to_bits(), 0];
         let flight = Flight { plan, moment, batch, control };
-        let metrics = self.session.step(plan, &flight.uploads(&self.slots[plan]))?;
+        let mut finished = Vec::new();
+        match std::mem::replace(&mut self.learning, Learning::Settled) {
+            Learning::Settled => {}
+            Learning::Begin if plan == TRAIN => self.probe(&flight)?,
+            Learning::Begin => self.learning = Learning::Begin,
+            Learning::Tight(records) => {
+                finished = self.drain()?;
+                self.make_room(&records)?;
+            }
+        }
+        finished.extend(self.submit(flight)?);
+        Ok(finished)
+    }
+
+    /// Learns bounds and sizes from a step that changes nothing else.
+    fn probe(&mut self, flight: &Flight) -> Result<(), Error> {
+        let [done, seed, rate, _] = flight.control;
+        let control = [done, seed, rate, 1];
+        self.session.write_words(STATUS, &[PROBE, 0, 0, 0])?;
+        let mut before: Vec<CodecRecord> = Vec::new();
+        for _ in 0..PROBES {
+            let uploads = flight.uploads_with(&self.slots[TRAIN], &control);
+            self.session.step(TRAIN, &uploads)?;
+            let metrics = self.session.finished()?.pop().expect("a training step has metrics");
+            let plan = &self.session.plans()[TRAIN];
+            let records = plan.records(&metrics.words);
+            let settled = records
+                .iter()
+                .zip(&before)
+                .all(|(now, before)| (now.bound - before.bound).abs() <= SETTLED * before.bound);
+            if plan.room(&records) != Room::Exceeded && settled && !before.is_empty() {
+                break;
+            }
+            // The first probe knows no bounds: what it would have taken says nothing.
+            if !before.is_empty() {
+                self.make_room(&records)?;
+            }
+            before = records;
+        }
+        self.session.write_words(STATUS, &[0; 4])?;
+        Ok(())
+    }
+
+    /// As much room as these records ask for, and a little more.
+    fn make_room(&mut self, records: &[CodecRecord]) -> Result<(), Error> {
+        let plan = self.session.plans()[TRAIN].fitted(records)?;
+        Ok(self.session.replace(TRAIN, plan)?)
+    }
+
+    fn submit(&mut self, flight: Flight) -> Result<Vec<Finished>, Error> {
+        let metrics = self.session.step(flight.plan, &flight.uploads(&self.slots[flight.plan]))?;
         self.in_flight.push_back(flight);
-        metrics.into_iter().map(|metrics| self.land(&metrics)).collect()
+        self.land_all(metrics)
     }
 
     /// Waits for all steps in flight.
     pub fn drain(&mut self) -> Result<Vec<Finished>, Error> {
-        let metrics = self.session.finished()?;
-        metrics.into_iter().map(|metrics| self.land(&metrics)).collect()
+        let mut finished = Vec::new();
+        // What is done again after an overflow is in flight once more.
+        while !self.in_flight.is_empty() {
+            let metrics = self.session.finished()?;
+            finished.extend(self.land_all(metrics)?);
+        }
+        Ok(finished)
     }
 
-    fn land(&mut self, metrics: &frugal_tensor::gpu::StepMetrics) -> Result<Finished, Error> {
-        let flight = self.in_flight.pop_front().expect("each step reports once, in order");
-        debug_assert_eq!(flight.plan, metrics.plan);
+    fn land_all(&mut self, metrics: Vec<StepMetrics>) -> Result<Vec<Finished>, Error> {
+        let mut finished = Vec::new();
+        for metrics in metrics {
+            let flight = self.in_flight.pop_front().expect("each step reports once, in order");
+            debug_assert_eq!(flight.plan, metrics.plan);
+            let plan = &self.session.plans()[flight.plan];
+            let records = plan.records(&metrics.words);
+            match plan.room(&records) {
+                Room::Exceeded if metrics.f32(0).is_finite() => {
+                    finished.extend(self.again(flight, &records)?);
+                    // The others are among those that are done again.
+                    return Ok(finished);
+                }
+                Room::Tight => self.learning = Learning::Tight(records.clone()),
+                Room::Exceeded | Room::Enough => {}
+            }
+            finished.push(self.land(flight, &metrics, records)?);
+        }
+        Ok(finished)
+    }
+
+    /// Does a step again that found no room for what it stores, and all after it: the device has left everything that
+    /// lives across steps as it was.
+    fn again(&mut self, first: Flight, records: &[CodecRecord]) -> Result<Vec<Finished>, Error> {
+        let flights: Vec<Flight> = std::iter::once(first).chain(self.in_flight.drain(..)).collect();
+        self.discarded.overflows += 1;
+        self.discarded.steps += flights.len() as u64;
+        self.make_room(records)?;
+        self.session.write_words(STATUS, &[0; 4])?;
+        let mut finished = Vec::new();
+        for flight in flights {
+            finished.extend(self.submit(flight)?);
+        }
+        Ok(finished)
+    }
+
+    fn land(&mut self, flight: Flight, metrics: &StepMetrics, records: Vec<CodecRecord>) -> Result<Finished, Error> {
         let [loss, correct, counted] = [0, 1, 2].map(|word| metrics.f32(word));
         if !loss.is_finite() {
             let uploads = flight.uploads(&self.slots[flight.plan]);
@@ -100,17 +226,21 @@ impl Stepper {
                 learning_rate: flight.moment.learning_rate,
             });
         }
-        Ok(Finished { plan: flight.plan, moment: flight.moment, loss, correct, counted })
+        Ok(Finished { plan: flight.plan, moment: flight.moment, loss, correct, counted, records })
     }
 }
 
 impl Flight {
-    fn uploads(&self, slots: &[Slot]) -> Vec<&[u8]> {
+    fn uploads<'a>(&'a self, slots: &[Slot]) -> Vec<&'a [u8]> {
+        self.uploads_with(slots, &self.control)
+    }
+
+    fn uploads_with<'a>(&'a self, slots: &[Slot], control: &'a [u32; 4]) -> Vec<&'a [u8]> {
         let bytes = |slot: &Slot| match slot {
             Slot::Images => bytemuck::cast_slice(&self.batch.images),
             Slot::Labels => bytemuck::cast_slice(&self.batch.labels),
             Slot::Mask => bytemuck::cast_slice(&self.batch.mask),
-            Slot::Control => bytemuck::cast_slice(&self.control),
+            Slot::Control => bytemuck::cast_slice(control),
         };
         slots.iter().map(bytes).collect()
     }

@@ -1,0 +1,67 @@
+//! What stores whose sizes depend on the data take, over a run.
+
+use super::record::{Coded, CodedValue, StoreRecord};
+use super::stepper::Discarded;
+use frugal_tensor::Plan;
+use frugal_tensor::codec::error_bounded::Record;
+
+/// Steps between two records in `metrics.jsonl`, after the first.
+const INTERVAL: u64 = 10;
+
+/// Sums over the steps of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StoreLog {
+    steps: u64,
+    /// For each steered value.
+    bytes: Vec<u64>,
+    most: u64,
+}
+
+impl StoreLog {
+    /// Books a step.
+    pub fn add(&mut self, plan: &Plan, records: &[Record]) {
+        let used = plan.used_bytes(records);
+        self.bytes.resize(used.len(), 0);
+        self.bytes.iter_mut().zip(&used).for_each(|(sum, used)| *sum += used);
+        self.most = self.most.max(used.iter().sum());
+        self.steps += 1;
+    }
+
+    /// Whether a step is written down.
+    pub fn is_logged(step: u64) -> bool {
+        step == 1 || step.is_multiple_of(INTERVAL)
+    }
+
+    /// The record of a step.
+    pub fn now(plan: &Plan, records: &[Record]) -> Vec<StoreRecord> {
+        let values = plan.steered().zip(records).zip(plan.used_bytes(records));
+        values
+            .map(|((stored, record), stored_bytes)| {
+                let source = plan.graph.value(stored.source);
+                StoreRecord {
+                    name: source.name.clone(),
+                    form: stored.form.to_owned(),
+                    raw_bytes: source.bytes(),
+                    stored_bytes,
+                    bound: Some(record.bound.into()),
+                    density: Some(f64::from(record.nonzero) / source.shape.elements() as f64),
+                }
+            })
+            .collect()
+    }
+
+    /// Means over the run; none if there is nothing to steer.
+    pub fn summary(&self, plan: &Plan, discarded: Discarded) -> Option<Coded> {
+        let values: Vec<CodedValue> = plan
+            .steered()
+            .zip(&self.bytes)
+            .map(|(stored, sum)| CodedValue {
+                name: plan.graph.value(stored.source).name.clone(),
+                raw_bytes: plan.graph.value(stored.source).bytes(),
+                mean_bytes: sum / self.steps.max(1),
+                planned_bytes: plan.graph.value(stored.waiting).bytes(),
+            })
+            .collect();
+        (!values.is_empty()).then_some(Coded { values, most_bytes: self.most, discarded })
+    }
+}
