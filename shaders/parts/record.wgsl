@@ -9,3 +9,5 @@ const DENSITY = 6u;
 const GAIN = 7u;
 const NOISE = 8u;
 const LARGEST = 9u;
+const REST = 10u;
+const CENTER = 11u;

@@ -24,6 +24,7 @@ fn main(
         return;
     }
     let step = bitcast<f32>(words[0]);
+    let center = bitcast<f32>(words[1]);
     let start = tile * TILE;
     let stop = min(start + TILE, (p.elements + 3u) / 4u);
     let head = words[HEAD + 2u * tile];
@@ -77,7 +78,7 @@ fn main(
             }
 {% endfor %}
 {% if masked %}
-            x[i] = select(vec4<f32>(), value_of(bitcast<vec4<i32>>(u), step), open);
+            x[i] = select(vec4<f32>(), value_of(bitcast<vec4<i32>>(u), step, center), open);
 {% else %}
             var q = bitcast<vec4<i32>>(u >> vec4(1u)) ^ -bitcast<vec4<i32>>(u & vec4(1u));
             if mode == LORENZO {
@@ -95,7 +96,7 @@ fn main(
                 q.w += q.z;
                 walk.left = q.w;
             }
-            x[i] = value_of(q, step);
+            x[i] = value_of(q, step, center);
 {% endif %}
         }
     }

@@ -28,6 +28,8 @@ struct Block {
     worst: f32,
     // The largest magnitude, as bits.
     largest: u32,
+    // How far elements lie in their steps, added up.
+    rest: f32,
     sound: bool,
 }
 
@@ -71,21 +73,33 @@ fn symbols(v: vec4<f32>, i: u32, start: u32, mode: u32, inverse: f32, walk: ptr<
 {% endif %}
 }
 
-fn look(first: u32, stop: u32, start: u32, mode: u32, step: f32, inverse: f32, bound: f32, walk: ptr<function, Walk>) -> Block {
+// What the codes of a value depend on.
+struct Scale {
+    step: f32,
+    center: f32,
+    inverse: f32,
+    bound: f32,
+}
+
+fn look(first: u32, stop: u32, start: u32, mode: u32, scale: Scale, walk: ptr<function, Walk>) -> Block {
     var sum = vec4<u32>();
     var count = vec4<u32>();
     var top = vec4<u32>();
     var nonzero = vec4<u32>();
     var worst = vec4<f32>();
     var ones = vec4<u32>();
+    var rest = vec4<f32>();
     for (var i = first; i < stop; i++) {
         let v = load(i);
-        let s = symbols(v, i, start, mode, inverse, walk);
+        let s = symbols(v, i, start, mode, scale.inverse, walk);
         sum += min(s.u, vec4(0xffffffu));
         count += select(vec4<u32>(), vec4(1u), s.open);
         top = max(top, s.u);
         // What is not coded comes back as zero.
-        worst = max(worst, abs(v - select(vec4<f32>(), value_of(s.q, step), s.open)));
+        worst = max(worst, abs(v - select(vec4<f32>(), value_of(s.q, scale.step, scale.center), s.open)));
+{% if masked %}
+        rest += select(vec4<f32>(), v * scale.inverse - vec4<f32>(s.q), s.open);
+{% endif %}
         // Comparisons of floats may miss what is not finite.
         let magnitude = bitcast<vec4<u32>>(v) & vec4(0x7fffffffu);
         ones = max(ones, magnitude);
@@ -94,8 +108,8 @@ fn look(first: u32, stop: u32, start: u32, mode: u32, step: f32, inverse: f32, b
     let most = max(max(top.x, top.y), max(top.z, top.w));
     let off = max(max(worst.x, worst.y), max(worst.z, worst.w));
     let largest = max(max(ones.x, ones.y), max(ones.z, ones.w));
-    let sound = (largest < 0x7f800000u) & (off <= bound) & (most < (16u << 14u));
-    return Block(total(sum), total(count), most, total(nonzero), off, largest, sound);
+    let sound = (largest < 0x7f800000u) & (off <= scale.bound) & (most < (16u << 14u));
+    return Block(total(sum), total(count), most, total(nonzero), off, largest, (rest.x + rest.y) + (rest.z + rest.w), sound);
 }
 
 // 1 + k, or 0 where all symbols are zero: k is the logarithm of their mean, or more if the largest needs it.
@@ -117,8 +131,10 @@ fn main(
         return;
     }
     let step = bitcast<f32>(words[0]);
+    let center = bitcast<f32>(words[1]);
     let inverse = select(0.0, 1.0 / step, step > 0.0);
     let bound = bitcast<f32>(atomicLoad(&record[BOUND]));
+    let scale = Scale(step, center, inverse, bound);
     let start = tile * TILE;
     let stop = min(start + TILE, (p.elements + 3u) / 4u);
 
@@ -129,7 +145,7 @@ fn main(
     var least = 0xffffffffu;
     for (var candidate = PLAIN; candidate <= select(DELTA, LORENZO, p.row > 0u); candidate++) {
         var walk = Walk();
-        let sum = look(sample, stop, start, candidate, step, inverse, bound, &walk).sum;
+        let sum = look(sample, stop, start, candidate, scale, &walk).sum;
         mode = select(mode, candidate, sum < least);
         least = min(least, sum);
     }
@@ -140,17 +156,19 @@ fn main(
     var nonzero = 0u;
     var worst = 0.0;
     var largest = 0u;
+    var rest = 0.0;
     var sound = true;
     var looking = Walk();
     var counting = Walk();
     for (var first = start; first < stop; first += BLOCK) {
         let end = min(first + BLOCK, stop);
-        let block = look(first, end, start, mode, step, inverse, bound, &looking);
+        let block = look(first, end, start, mode, scale, &looking);
         let parameter = choose(block);
         parameters |= parameter << (4u * ((first - start) / BLOCK));
         nonzero += block.nonzero;
         worst = max(worst, block.worst);
         largest = max(largest, block.largest);
+        rest += block.rest;
         sound &= block.sound;
         // A block of zeros is walked too where its levels predict those of the next.
         let k = vec4(max(parameter, 1u) - 1u);
@@ -172,6 +190,10 @@ fn main(
     atomicAdd(&record[NONZERO], nonzero);
     atomicMax(&record[WORST], bitcast<u32>(worst));
     atomicMax(&record[LARGEST], select(0u, largest, largest < 0x7f800000u));
+{% if masked %}
+    // In sixteenths: a sum of words has the same value in any order.
+    atomicAdd(&record[REST], u32(round(16.0 * select(0.0, rest, sound))));
+{% endif %}
     let place = atomicAdd(&record[USED], size);
     if place + size > p.capacity {
         atomicOr(&status[0], OVERFLOW);

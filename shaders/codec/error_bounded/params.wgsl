@@ -13,7 +13,7 @@ struct Params {
 // Vectors of four elements: a block shares k, a tile shares its place and its prediction.
 const BLOCK = 16u;
 const TILE = 128u;
-// Words before the tiles' heads: the step, three spare.
+// Words before the tiles' heads: the step, the center, two spare.
 const HEAD = 4u;
 
 // How a tile is coded, in the two upper bits of its first word; below them its place in the payload.
@@ -35,20 +35,20 @@ fn lanes_of(i: u32) -> vec4<u32> {
 }
 
 {% if masked %}
-// Levels from the middle of their steps: no positive value becomes zero.
+// No positive value becomes zero: level 0 is decoded to a place inside its step, too.
 fn level(v: vec4<f32>, inverse: f32) -> vec4<i32> {
     return vec4<i32>(max(v, vec4<f32>()) * inverse);
 }
 
-fn value_of(q: vec4<i32>, step: f32) -> vec4<f32> {
-    return (vec4<f32>(q) + 0.5) * step;
+fn value_of(q: vec4<i32>, step: f32, center: f32) -> vec4<f32> {
+    return (vec4<f32>(q) + center) * step;
 }
 {% else %}
 fn level(v: vec4<f32>, inverse: f32) -> vec4<i32> {
     return vec4<i32>(round(v * inverse));
 }
 
-fn value_of(q: vec4<i32>, step: f32) -> vec4<f32> {
+fn value_of(q: vec4<i32>, step: f32, center: f32) -> vec4<f32> {
     return vec4<f32>(q) * step;
 }
 {% endif %}

@@ -1,5 +1,6 @@
 // bound = sigma · √(3/R) / gain, the least over all weights that a value serves; see
-// crates/tensor/src/codec/error_bounded/steer.rs. A value about which nothing is known yet gets an eighth of its largest
+// crates/tensor/src/codec/error_bounded/steer.rs. Elements that are not decoded to the middle of their steps have a bound
+// above half a step. A value about which nothing is known yet gets an eighth of its largest
 // element for a bound.
 // Dispatch: one workgroup of 64.
 {% include "parts/record.wgsl" %}
@@ -12,14 +13,15 @@ struct Params {
     weights: u32,
     elements: u32,
     interval: u32,
-    // Flags: sigma is a fraction of the noise (else of the average's magnitude); first and last weight of the value.
+    // Flags: sigma is a fraction of the noise (else of the average's magnitude), there is an average; first and last weight
+    // of the value.
     of_noise: u32,
+    averaged: u32,
     first: u32,
     last: u32,
     fraction: f32,
-    // β and c of the gradient's average.
+    // β of the gradient's average.
     decay: f32,
-    scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -60,13 +62,14 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     }
     let gain = sqrt(totals[0].x / f32(p.channels));
     let density = f32(record[NONZERO]) / f32(p.elements);
-    let magnitude = totals[0].y / f32(p.weights);
-    // From a mean magnitude to a standard deviation: √(π/2), and what averaging over t steps did.
-    let beta2 = p.decay * p.decay;
+    let mean = totals[0].y / f32(p.weights);
+    // The mean of earlier gradients has noise of its own, over t steps.
     let t = f32(control[0]);
-    let averaged = p.scale * sqrt((1.0 - pow(beta2, t)) / (1.0 - beta2));
-    let noise = magnitude * 1.2533141 / select(averaged, 1.0, control[0] == 0u);
-    let sigma = p.fraction * select(magnitude, noise, p.of_noise == 1u);
+    let rise = (1.0 - p.decay) / (1.0 - pow(p.decay, t));
+    let own = rise * rise * (1.0 - pow(p.decay, 2.0 * t)) / (1.0 - p.decay * p.decay);
+    let noise = sqrt(mean / (1.0 + select(0.0, own, (control[0] > 0u) & (p.averaged == 1u))));
+    let reference = select(mean, noise, p.of_noise == 1u);
+    let sigma = p.fraction * reference;
     let wanted = sigma * sqrt(3.0 / density) / gain;
     let so_far = bitcast<f32>(record[CANDIDATE]);
     // A weight without gradient, or a value of zeros, asks for nothing.
@@ -76,12 +79,16 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         record[CANDIDATE] = bitcast<u32>(wanted);
         record[DENSITY] = bitcast<u32>(density);
         record[GAIN] = bitcast<u32>(gain);
-        record[NOISE] = bitcast<u32>(sigma / p.fraction);
+        record[NOISE] = bitcast<u32>(reference);
     } else if none {
         record[CANDIDATE] = 0u;
     }
     if p.last == 1u {
-        let candidate = bitcast<f32>(record[CANDIDATE]);
+        // Elements are decoded to where they lie in their steps on average, so that errors average out.
+        let center = clamp(f32(record[REST]) / (16.0 * max(f32(record[NONZERO]), 1.0)), 0.25, 0.75);
+        record[CENTER] = select(bitcast<u32>(0.5), bitcast<u32>(center), record[REST] > 0u);
+        let wide = 2.0 * max(bitcast<f32>(record[CENTER]), 1.0 - bitcast<f32>(record[CENTER]));
+        let candidate = wide * bitcast<f32>(record[CANDIDATE]);
         if record[BOUND] == 0u {
             record[BOUND] = bitcast<u32>(bitcast<f32>(record[LARGEST]) / 8.0);
         } else if candidate > 0.0 {

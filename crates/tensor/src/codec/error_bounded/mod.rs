@@ -11,12 +11,14 @@
 //! 3. tiles that this would not shrink, or in which one element would break the bound or is not finite, wait raw.
 //!
 //! **Masked:** where a rectifier's mask waits anyway, it says which elements are not zero. Only those are coded, as
-//! ⌊x / step⌋, and come back from the middle of their steps: no positive value becomes zero.
+//! ⌊x / step⌋. They come back as level + c, c being where in their steps elements lay on average when the bound was last
+//! renewed: errors average out, although small values are more frequent than large ones, and no positive value becomes
+//! zero. The bound is then step · max(c, 1 − c).
 //!
 //! **Promise:** |x̂ − x| ≤ bound for every element, checked as it is coded; zeros come back as zeros; raw tiles, and so
 //! infinities and NaNs, bit for bit.
 //!
-//! **Layout:** four words (the step, three spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
+//! **Layout:** four words (the step, c, two spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
 //! of its blocks, 0 for zeros, four bits each), then the payload. One atomic addition finds a tile its place, so places
 //! differ from run to run; what is decoded does not. The payload's size is planned ([`crate::Plan::resized`]). A tile that
 //! finds no room stops the step by [`OVERFLOW`] in its status and decodes to zeros; the count of words in the record goes
@@ -41,8 +43,8 @@ pub const PROBE: u32 = 4;
 
 const TILE: usize = 512;
 const HEAD: usize = 4;
-/// Step over bound: a little under 2, so that rounding in single precision does not break the promise.
-const STEP: f32 = 2.0 - 1.0 / 256.0;
+/// Step over twice the bound: a little under 1, so that rounding in single precision does not break the promise.
+const SLACK: f32 = 1.0 - 1.0 / 512.0;
 
 /// What the bound of a value aims at: the standard deviation of the error of the weights' gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -174,7 +176,7 @@ impl Operator for Encode {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let begin = Kernel::new("codec/error_bounded/begin").parameter(STEP).inputs([2]).outputs([0]).workgroups(1);
+        let begin = Kernel::new("codec/error_bounded/begin").parameter(SLACK).inputs([2]).outputs([0]).workgroups(1);
         let (shape, words) = (&context.inputs[0].shape, context.outputs[0]);
         let encode = kernel("codec/error_bounded/encode", shape, words, self.masked, context.set);
         vec![begin, encode.inputs([0, 1, 2]).outputs([0])]

@@ -11,8 +11,14 @@
 //! other, with x̂ in the place of x: there ‖δ_k‖ is multiplied by the channel's inv_std. Where a value serves several
 //! weights, the strictest of them decides.
 //!
-//! What the minibatch noise of a gradient is, the momentum tells: of noise alone with standard deviation s, a momentum
-//! Σ c·βᵏ·g has after t steps a mean magnitude of √(2/π)·s·c·√((1 − β²ᵗ)/(1 − β²)).
+//! What the minibatch noise s of a gradient g is, its distance from the mean of earlier ones tells, which the optimiser's
+//! average Σ c·βᵏ·g holds: after t steps, with mean = (1 − β)/(1 − βᵗ)/c · average,
+//!
+//! ```text
+//! E (g − mean)² = s² · (1 + ((1 − β)/(1 − βᵗ))² · (1 − β²ᵗ)/(1 − β²))
+//! ```
+//!
+//! The magnitude of the average alone would say less: where gradients agree from step to step, it is many times the noise.
 //!
 //! All of it is worked out on the device, every few steps in the beginning and every `interval` steps later: the host
 //! waits for nothing, and the same run gives the same bounds.
@@ -195,24 +201,28 @@ impl Operator for Renew {
         let channels = context.inputs[3].shape.extents()[1];
         let (averaged, (decay, scale)) = (self.decay.is_some(), self.decay.unwrap_or((0.0, 1.0)));
         let (of_noise, fraction) = match self.target {
-            Target::Noise(fraction) => (1u32, fraction),
-            Target::Momentum(fraction) => (0, fraction),
+            Target::Noise(fraction) => (true, fraction),
+            Target::Momentum(fraction) => (false, fraction),
         };
-        let magnitude = Kernel::new("codec/error_bounded/magnitude")
+        let noise = Kernel::new("codec/error_bounded/noise")
             .variable("averaged", averaged)
+            .variable("of_noise", of_noise)
             .parameters([elements, chunks])
             .parameter(self.interval)
+            .parameters([decay, scale])
             .inputs([1, 4])
             .inputs(averaged.then_some(5))
             .bind(Binding::Scratch(0))
             .invocations(chunks, 8);
+        let flags = [of_noise, averaged, self.first, self.last].map(u32::from);
         let renew = Kernel::new("codec/error_bounded/renew")
             .parameters([context.inputs[3].shape.elements(), channels, chunks, elements, self.elements])
-            .parameters([self.interval, of_noise, u32::from(self.first), u32::from(self.last)])
-            .parameters([fraction, decay, scale])
+            .parameter(self.interval)
+            .parameters(flags)
+            .parameters([fraction, decay])
             .inputs([0, 1, 2, 3])
             .bind(Binding::Scratch(0))
             .workgroups(1);
-        vec![magnitude, renew]
+        vec![noise, renew]
     }
 }

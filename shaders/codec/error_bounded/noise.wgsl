@@ -1,10 +1,14 @@
-// sums[i] = Σ |m| over the i-th 256 elements, m the gradient's average or, before there is one, the gradient; in
-// steps in which bounds are renewed.
-// Variables: averaged. Dispatch: one invocation of 8 for each sum.
+// sums[i] over the i-th 256 weights, in steps in which bounds are renewed:
+//   of_noise: Σ (g − mean)², mean = average · share, what the optimiser's average says of the gradient's mean; else Σ |average|.
+// Before there is an average, and where there is none: Σ g² or Σ |g|. See crates/tensor/src/codec/error_bounded/steer.rs.
+// Variables: averaged, of_noise. Dispatch: one invocation of 8 for each sum.
 struct Params {
     elements: u32,
     chunks: u32,
     interval: u32,
+    // β and c of the average Σ c·βᵏ·g.
+    decay: f32,
+    scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -31,12 +35,21 @@ fn main(
     if (chunk >= p.chunks) | !due() {
         return;
     }
+    let t = f32(control[0]);
+    let known = control[0] > 0u;
+    let share = select(0.0, (1.0 - p.decay) / (p.scale * (1.0 - pow(p.decay, t))), known);
     var sum = 0.0;
     for (var i = 256u * chunk; i < min(256u * (chunk + 1u), p.elements); i++) {
-{% if averaged %}
-        sum += abs(select(average[i], gradient[i], control[0] == 0u));
+        let g = gradient[i];
+{% if averaged and of_noise %}
+        let rest = g - average[i] * share;
+        sum += rest * rest;
+{% elif of_noise %}
+        sum += g * g;
+{% elif averaged %}
+        sum += abs(select(g, average[i], known));
 {% else %}
-        sum += abs(gradient[i]);
+        sum += abs(g);
 {% endif %}
     }
     sums[chunk] = sum;
