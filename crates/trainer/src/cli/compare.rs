@@ -129,8 +129,9 @@ fn entries(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Vec<Entry>, Err
         // As `frugal plan --max-batch` counts: no adapter has a part in it.
         let any = PlanOptions::unlimited(KernelSet::Tiles);
         let fit = run::largest_batch(&request, &request.store, any, config.compare.budget)?;
-        let memory = Memory::new(&plans, raw_peak, &fit);
-        Ok(Entry { store, memory, plan: PlanReport::new(&request, &plans), runs: Vec::new() })
+        let plan = PlanReport::new(&request, &plans);
+        let memory = Memory::new(&plan, raw_peak, &fit);
+        Ok(Entry { store, memory, plan, runs: Vec::new() })
     };
     config.compare.stores.iter().map(entry).collect()
 }

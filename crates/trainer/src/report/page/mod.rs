@@ -75,14 +75,25 @@ impl Page<'_> {
             "diverged": diverged,
             "runs": runs,
             "pictures": pictures,
+            "has_raw": comparison.raw().is_some(),
             "layers": self.layers(),
             "examined": examined,
             "weights": self.weights(),
             "environment": environment,
-            "command": environment.command.join(" "),
+            "command": self.command(),
             "config": config,
         });
-        templates.get_template("report.html").and_then(|t| t.render(Serde(page))).expect("tests render the template")
+        let template = templates.get_template("report.html");
+        let html = template.and_then(|t| t.render(Serde(page))).expect("tests render the template");
+        // Names may hold characters that no page may.
+        html.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
+    }
+
+    /// The command without the folder of the program.
+    fn command(&self) -> String {
+        let mut words = self.environment.command.iter().map(String::as_str);
+        let program = words.next().map(|path| path.rsplit(['/', '\\']).next().unwrap_or(path));
+        program.into_iter().chain(words).collect::<Vec<_>>().join(" ")
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -88,9 +88,12 @@ pub fn accuracy(traces: &[Trace], palette: &Palette) -> Option<Chart> {
 
 /// The training loss over steps.
 pub fn loss(traces: &[Trace], palette: &Palette) -> Option<Chart> {
+    // A run that diverges must not flatten the others: what is beyond twice the first loss leaves the picture.
+    let first = traces.iter().filter_map(|trace| trace.losses.first()).map(|(_, loss)| *loss).fold(0.0, f64::max);
     let series = names(traces.iter().map(|trace| trace.store.as_str())).into_iter().filter_map(|store| {
         let runs = traces.iter().filter(|trace| trace.store == store);
-        let losses = |run: &Trace| run.losses.iter().map(|&(step, loss)| (step as f64, loss)).collect();
+        let losses =
+            |run: &Trace| run.losses.iter().map(|&(step, loss)| (step as f64, loss.min(2.0 * first))).collect();
         let raw = mean(&runs.map(losses).collect::<Vec<Points>>());
         let line = smoothed(&raw);
         let (look, faint) = (palette.look(store, &[]), vec![thinned(&raw)]);
@@ -106,7 +109,8 @@ pub fn bounds(traces: &[Trace]) -> Option<Chart> {
 
 /// The compression of each value over steps.
 pub fn ratios(traces: &[Trace]) -> Option<Chart> {
-    let ratio = |record: &StoreRecord| Some(record.raw_bytes as f64 / record.stored_bytes.max(1) as f64);
+    let ratio =
+        |record: &StoreRecord| (record.stored_bytes > 0).then(|| record.raw_bytes as f64 / record.stored_bytes as f64);
     chart("Compression, raw bytes over stored bytes", "step", [Scale::Whole, Scale::Linear], layers(traces, ratio))
 }
 
@@ -119,13 +123,14 @@ fn layers(traces: &[Trace], of: impl Fn(&StoreRecord) -> Option<f64>) -> Vec<Ser
     let line = |name: &str| {
         let of_step = |(step, values): &(u64, Vec<StoreRecord>)| {
             let value = values.iter().find(|value| value.name == name)?;
-            Some((*step as f64, of(value)?))
+            of(value).filter(|number| number.is_finite()).map(|number| (*step as f64, number))
         };
         thinned(&trace.stores.iter().filter_map(of_step).collect::<Points>())
     };
     // The legend names as many as it can, evenly spread, the first and the last among them.
     let every = last.div_ceil(LAYERS - 1).max(1);
-    let named = |index: usize| names.len() <= LAYERS || index % every == 0 && index + every / 2 < last || index == last;
+    let evenly = |index: usize| index.is_multiple_of(every) && index + every / 2 < last;
+    let named = |index: usize| names.len() <= LAYERS || index == last || evenly(index);
     let series = names.iter().enumerate().map(|(index, name)| Series {
         name: named(index).then(|| (*name).to_owned()),
         look: Look { colour: scale(index as f64 / last as f64), mark: Mark::Circle },
