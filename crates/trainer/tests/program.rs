@@ -137,49 +137,6 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_step_and_tensor() {
 }
 
 #[test]
-fn compare_writes_its_tables() {
-    let desk = Desk::new();
-    let text = desk.ok(&[
-        "compare",
-        "digits.toml",
-        "--stores",
-        "raw,frequency-split:8,4",
-        "--seeds",
-        "2",
-        "--budget",
-        "64MiB",
-        "--out",
-        "c",
-    ]);
-    assert!(text.contains("frequency-split:8,4 kept"), "{text}");
-    let table = json(&desk.path("c/table.json"));
-    assert_eq!(table["stores"].as_array().unwrap().len(), 2);
-    assert_eq!(table["stores"][0]["kept_ratio"], 1.0);
-    assert!(table["stores"][1]["kept_ratio"].as_f64().unwrap() > 1.0);
-    let batch = |row: usize| table["stores"][row]["largest_batch"].as_u64().unwrap();
-    assert!(batch(0) < batch(1) && table["budget"] == 64 << 20, "{table}");
-    let tables = ["table.md", "table.csv", "raw-1/summary.json", "frequency-split-8-4-2/weights.safetensors"];
-    let pictures = ["report.html", "accuracy.svg", "accuracy.png", "loss.svg", "memory.png"];
-    for file in tables.into_iter().chain(pictures) {
-        assert!(desk.path("c").join(file).exists(), "{file}");
-    }
-}
-
-#[test]
-fn a_run_that_diverges_stops_no_other_run_of_a_comparison() {
-    let desk = Desk::new();
-    let call = ["compare", "digits.toml", "--stores", "raw,f16", "--seed", "7", "--out", "w", "--set"];
-    let text = desk.fails(1, &[&call[..], &["optimizer.lr=1e30"]].concat());
-    assert!(text.contains("2 of 2 runs diverged"), "{text}");
-    let table = json(&desk.path("w/table.json"));
-    for row in table["stores"].as_array().unwrap() {
-        assert!(row["diverged"][0]["step"].as_u64().unwrap() > 1 && row["diverged"][0]["seed"] == 7, "{row}");
-        assert!(row["test_accuracy"].is_null() && row["kept_bytes"].as_u64().unwrap() > 0, "{row}");
-    }
-    assert!(std::fs::read_to_string(desk.path("w/report.html")).unwrap().contains("diverged at step"));
-}
-
-#[test]
 fn plan_needs_no_file_and_its_numbers_add_up() {
     let desk = Desk::new();
     let net = ["plan", "--net", "lenet", "--shape", "1x28x28", "--classes", "10", "--batch", "64"];

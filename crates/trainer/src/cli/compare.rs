@@ -73,7 +73,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
 
     let desk = Desk { config: &config, text: &text, data: &data, gpu: &gpu, folder: &folder };
     let traces = desk.train(&mut entries)?;
-    let rows = entries.iter().map(|entry| Row::new(entry.store.to_string(), entry.memory.clone(), &entry.runs));
+    let rows = entries.iter().map(|entry| Row::new(entry.plan.store.clone(), entry.memory.clone(), &entry.runs));
     let comparison = Comparison {
         name: config.name.clone(),
         set: config.data.set.clone(),
@@ -164,7 +164,7 @@ impl Desk<'_> {
                     eprintln!("{label}  diverged at step {step}: {finding}");
                 }
                 entry.runs.push(outcome);
-                traces.push(Trace::read(&store.to_string(), &folder.path().join("metrics.jsonl"))?);
+                traces.push(Trace::read(&entry.plan.store, &folder.path().join("metrics.jsonl"))?);
             }
         }
         Ok(traces)
