@@ -4,7 +4,7 @@ use frugal_tensor::plan::Bytes;
 use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
 use frugal_trainer::run::Summary;
 use frugal_trainer::run::environment::AdapterFacts;
-use frugal_trainer::run::examine::{Examination, GradientError};
+use frugal_trainer::run::examine::{Examination, Examinations, GradientError};
 use frugal_trainer::run::record::RunBytes;
 
 fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) -> Summary {
@@ -59,7 +59,7 @@ fn of(stores: Vec<Row>) -> Comparison {
         budget: 8 << 30,
         stores,
     }
-    .related(&[])
+    .related(&Examinations::default())
 }
 
 fn comparison() -> Comparison {
@@ -70,7 +70,8 @@ fn comparison() -> Comparison {
 fn examined() -> Comparison {
     let weight = |parameter: &str, error, noise| GradientError { parameter: parameter.into(), error, noise };
     let gradient = vec![weight("conv1.weight", 0.1, 0.4), weight("fc.weight", 0.3, 0.4), weight("dead", 0.0, 0.0)];
-    comparison().related(&[Examination { store: "frequency-split:8,4".into(), gradient, values: Vec::new() }])
+    let stores = vec![Examination { store: "frequency-split:8,4".into(), gradient, values: Vec::new() }];
+    comparison().related(&Examinations { stores, ..Examinations::default() })
 }
 
 #[test]
@@ -96,10 +97,22 @@ lenet on digits, 3 epochs, batch 64, seeds 1, 2, on Test GPU
 #[test]
 fn the_meaning_is_said_in_plain_sentences() {
     let text = comparison().meaning();
-    let sentence = "frequency-split:8,4 kept 244 KiB instead of 977 KiB, 4.0 times less than raw, and took 3.10 MiB in\n\
-                    all, 1.2 times less, at 1.00 points less test accuracy (less than ±) and 27 % more time per step.";
+    let sentence = "frequency-split:8,4 kept 244 KiB instead of raw's 977 KiB, 4.0 times less, and took 3.10 MiB in all\n\
+                    instead of 3.81 MiB, 1.2 times less, at 1.00 points less test accuracy (less than ±) and 27 % more\n\
+                    time per step.";
     assert!(text.ends_with(sentence), "{text}");
     assert!(text.contains("deviation between seeds"), "{text}");
+}
+
+#[test]
+fn a_store_that_saves_nothing_is_said_to() {
+    let mut comparison = comparison();
+    let memory = &mut comparison.stores[1].memory;
+    (memory.kept_ratio, memory.peak_ratio, memory.largest_batch) = (0.5, 0.99, Some(1 << 20));
+    let text = comparison.to_text().replace('\n', " ");
+    assert!(text.contains("instead of raw's 977 KiB, 2.0 times more, and"), "{text}");
+    assert!(text.contains("in all instead of 3.81 MiB, about as much, at"), "{text}");
+    assert!(text.contains("≥ 1,048,576"), "{text}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::report::plan::PlanReport;
 use crate::report::trace::Trace;
 use crate::report::units;
 use crate::run::environment::Environment;
+use crate::run::examine::Examinations;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Summary};
 use clap::Args;
@@ -85,11 +86,12 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         budget: config.compare.budget,
         stores: rows.collect(),
     };
-    let comparison = comparison.related(&[]);
+    let examinations = Examinations::default();
+    let comparison = comparison.related(&examinations);
     folder.write("table.md", comparison.to_markdown().as_bytes())?;
     folder.write("table.csv", comparison.to_csv().as_bytes())?;
     folder.write_json("table.json", &comparison)?;
-    let pictures = pictures(&comparison, &traces, &[]);
+    let pictures = pictures(&comparison, &traces, &examinations.points);
     for picture in &pictures {
         folder.write(&format!("{}.svg", picture.name), picture.svg.as_bytes())?;
         folder.write(&format!("{}.png", picture.name), &picture.png)?;
@@ -98,7 +100,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         comparison: &comparison,
         pictures: &pictures,
         plans: &entries.into_iter().map(|entry| entry.plan).collect::<Vec<_>>(),
-        examinations: &[],
+        examinations: &examinations,
         environment: &environment,
         config: &config.to_toml(),
     };

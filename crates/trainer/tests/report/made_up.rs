@@ -10,7 +10,7 @@ use frugal_trainer::report::pictures::{Picture, pictures};
 use frugal_trainer::report::plan::PlanReport;
 use frugal_trainer::report::trace::Trace;
 use frugal_trainer::run::environment::{AdapterFacts, Environment};
-use frugal_trainer::run::examine::{Examination, GradientError, RatePoint};
+use frugal_trainer::run::examine::{Examination, Examinations, GradientError, RatePoint};
 use frugal_trainer::run::record::{EpochRecord, Record, RunBytes, StepRecord, StoreRecord};
 use frugal_trainer::run::{Plans, Request, Summary};
 
@@ -21,8 +21,7 @@ pub const HOSTILE: &str = "</td><script>alert(\"1\")</script> & 'more'\u{0}\u{1b
 pub struct Fixture {
     pub comparison: Comparison,
     pub traces: Vec<Trace>,
-    pub rates: Vec<RatePoint>,
-    pub examinations: Vec<Examination>,
+    pub examinations: Examinations,
 }
 
 fn adapter(name: &str) -> AdapterFacts {
@@ -121,7 +120,7 @@ pub fn fixture(stores: &[&str], seeds: &[u32]) -> Fixture {
         budget: 8 << 30,
         stores: rows,
     };
-    Fixture { comparison: comparison.related(&[]), traces, rates: Vec::new(), examinations: Vec::new() }
+    Fixture { comparison: comparison.related(&Examinations::default()), traces, examinations: Examinations::default() }
 }
 
 impl Fixture {
@@ -141,13 +140,14 @@ impl Fixture {
             gradient: gradient(index),
             values: Vec::new(),
         };
-        self.examinations = stores.map(examination).collect();
+        self.examinations.stores = stores.map(examination).collect();
+        (self.examinations.batches, self.examinations.weights) = (8, Some("raw".into()));
         for (codec, quality) in [("uniform", 1.0), ("frequency-split", 0.7), ("error-bounded", 0.4)] {
             for bits in [1.0f64, 2.0, 4.0, 8.0] {
                 let error = quality * 2.0 / (2f64.powf(bits) - 1.0);
                 let store = format!("{codec}:{bits}");
                 let bits_per_value = bits + quality * 0.3;
-                self.rates.push(RatePoint {
+                self.examinations.points.push(RatePoint {
                     codec: codec.into(),
                     store,
                     bits_per_value,
@@ -161,7 +161,7 @@ impl Fixture {
     }
 
     pub fn pictures(&self) -> Vec<Picture> {
-        pictures(&self.comparison, &self.traces, &self.rates)
+        pictures(&self.comparison, &self.traces, &self.examinations.points)
     }
 
     pub fn html(&self) -> String {

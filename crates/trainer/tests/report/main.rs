@@ -87,7 +87,8 @@ fn what_is_not_there_is_not_shown() {
 fn names_of_others_are_text_and_nothing_else() {
     let mut fixture = fixture(&[HOSTILE, "f16"], &[1, 2]).examined();
     fixture.comparison.name = HOSTILE.to_owned();
-    fixture.rates.iter_mut().for_each(|point| point.codec = HOSTILE.to_owned());
+    fixture.examinations.skipped = Some(HOSTILE.to_owned());
+    fixture.examinations.points.iter_mut().for_each(|point| point.codec = HOSTILE.to_owned());
     let last = fixture.traces.last_mut().unwrap();
     last.stores = vec![(
         1,

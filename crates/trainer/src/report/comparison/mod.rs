@@ -6,7 +6,7 @@ mod words;
 pub use tables::{Cells, budget};
 
 use crate::report::plan::PlanReport;
-use crate::run::examine::Examination;
+use crate::run::examine::{Examination, Examinations};
 use crate::run::record::median;
 use crate::run::{Fit, Summary};
 use serde::Serialize;
@@ -153,11 +153,13 @@ impl GradientError {
 
 impl Comparison {
     /// With what only shows beside each other: time against raw's, and what examinations say of each store.
-    pub fn related(mut self, examinations: &[Examination]) -> Self {
+    pub fn related(mut self, examinations: &Examinations) -> Self {
         let raw = self.raw().and_then(|raw| raw.milliseconds_per_step);
+        // A row's label may say how many rules there are besides.
+        let form = |label: &str| label.split(" + ").next().map(str::to_owned);
         for row in &mut self.stores {
             row.overhead = row.milliseconds_per_step.zip(raw).map(|(time, raw)| time / raw - 1.0);
-            let examination = examinations.iter().find(|examination| examination.store == row.store);
+            let examination = examinations.stores.iter().find(|e| form(&e.store) == form(&row.store));
             row.gradient_error = examination.and_then(GradientError::new);
         }
         self

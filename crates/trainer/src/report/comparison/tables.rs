@@ -2,6 +2,7 @@
 
 use super::{Comparison, Row};
 use crate::report::units::{bytes, count};
+use crate::run::MOST_SAMPLES;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -86,7 +87,11 @@ impl Row {
             convolutions: or_nothing(memory.kept_ratio_convolutions, times),
             peak: bytes(memory.peak_bytes),
             peak_ratio: times(memory.peak_ratio),
-            batch: or_nothing(memory.largest_batch, |batch| count(batch as u64)),
+            batch: or_nothing(memory.largest_batch, |batch| match batch < MOST_SAMPLES {
+                true => count(batch as u64),
+                // Larger ones are not tried.
+                false => format!("≥ {}", count(batch as u64)),
+            }),
         }
     }
 }

@@ -111,15 +111,23 @@ impl Comparison {
         };
         let (memory, raw) = (&row.memory, &raw.memory);
         Some(format!(
-            "{} kept {} instead of {}, {:.1} times less than raw, and took {} in all, {:.1} times less, at {accuracy} \
-             and {time}.",
+            "{} kept {} instead of raw's {}, {}, and took {} in all instead of {}, {}, at {accuracy} and {time}.",
             row.store,
             bytes(memory.kept_bytes),
             bytes(raw.kept_bytes),
-            memory.kept_ratio,
+            times(memory.kept_ratio),
             bytes(memory.peak_bytes),
-            memory.peak_ratio,
+            bytes(raw.peak_bytes),
+            times(memory.peak_ratio),
         ))
+    }
+}
+
+fn times(ratio: f64) -> String {
+    match ratio {
+        r if r >= 1.05 => format!("{r:.1} times less"),
+        r if r > 0.95 => "about as much".to_owned(),
+        r => format!("{:.1} times more", 1.0 / r),
     }
 }
 

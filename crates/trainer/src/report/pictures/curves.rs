@@ -145,18 +145,17 @@ fn layers(traces: &[Trace], of: impl Fn(&StoreRecord) -> Option<f64>) -> Vec<Ser
 pub fn rates(rates: &[RatePoint], palette: &Palette) -> Option<Chart> {
     let codecs = names(rates.iter().map(|point| point.codec.as_str()));
     let series = codecs.iter().map(|codec| {
-        let points = rates.iter().filter(|point| point.codec == *codec);
-        let drawable =
-            |p: &&RatePoint| p.error_over_noise > 0.0 && p.error_over_noise.is_finite() && p.bits_per_value > 0.0;
-        let mut line: Points = points.filter(drawable).map(|p| (p.bits_per_value, p.error_over_noise)).collect();
-        line.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Series {
-            name: Some((*codec).to_owned()),
-            look: palette.look(codec, &codecs),
-            marked: true,
-            line,
-            faint: Vec::new(),
-        }
+        let curve = |of: fn(&RatePoint) -> f64| {
+            let points = rates.iter().filter(|point| point.codec == *codec).map(|p| (p.bits_per_value, of(p)));
+            let drawable =
+                |&(bits, error): &(f64, f64)| bits > 0.0 && error > 0.0 && bits.is_finite() && error.is_finite();
+            let mut points: Points = points.filter(drawable).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            points
+        };
+        let (line, worst) = (curve(|point| point.error_over_noise), curve(|point| point.worst));
+        let look = palette.look(codec, &codecs);
+        Series { name: Some((*codec).to_owned()), look, marked: true, line, faint: vec![worst] }
     });
     let series = series.filter(|series| !series.line.is_empty()).collect();
     let title = "Gradient error over minibatch noise";
