@@ -127,11 +127,11 @@ fn csv() {
     assert_eq!(
         examined().to_csv(),
         "store,test_accuracy,test_accuracy_deviation,train_loss,milliseconds_per_step,overhead,kept_bytes,kept_ratio,\
-         kept_ratio_convolutions,peak_bytes,peak_ratio,budget,largest_batch,gradient_error,gradient_error_worst,\
+         kept_ratio_convolutions,peak_bytes,peak_ratio,budget,largest_batch,gradient_error,gradient_error_worst,worst_parameter,\
          diverged_runs,diverged_at_step\n\
-         raw,0.910000,0.014142,0.265000,11.0000,0.0000,1000000,1.0000,1.2500,4000000,1.0000,8589934592,12345,,,0,\n\
+         raw,0.910000,0.014142,0.265000,11.0000,0.0000,1000000,1.0000,1.2500,4000000,1.0000,8589934592,12345,,,,0,\n\
          \"frequency-split:8,4\",0.900000,0.014142,0.265000,14.0000,0.2727,250000,4.0000,5.0000,3250000,1.2308,\
-         8589934592,49380,0.500000,0.750000,0,\n"
+         8589934592,49380,0.500000,0.750000,fc.weight,0,\n"
     );
 }
 
@@ -156,6 +156,8 @@ fn gradients_have_columns_only_where_they_were_examined() {
     let text = examined().to_markdown();
     assert!(text.contains("| overhead | gradient error | worst |"), "{text}");
     assert!(text.contains("| +27 % | 0.500 | 0.750 |"), "{text}");
+    let sentence = "It changes gradients by 0.500 of their noise, at worst by 0.750 (fc.weight).";
+    assert!(text.replace('\n', " ").contains(sentence), "{text}");
     assert!(!comparison().to_markdown().contains("gradient"));
 }
 
@@ -176,7 +178,8 @@ fn a_store_that_diverges_says_so_and_where() {
     assert!(text.contains("| uniform | 80.00 %, 1 diverged | 0.2600 | 13.0 | +18 % |"), "{text}");
     assert!(text.contains("uniform:1 diverged with 2 of 2 seeds, first at step 1,234 with seed 1: `conv1` has 3 NaN."));
     assert!(
-        comparison.to_csv().contains("\nuniform:1,,,,,,100000,10.0000,") && comparison.to_csv().contains(",,,2,1234\n")
+        comparison.to_csv().contains("\nuniform:1,,,,,,100000,10.0000,")
+            && comparison.to_csv().contains(",,,,2,1234\n")
     );
     let best = comparison.best().map(|row| row.store.clone());
     assert_eq!(best, None, "what diverged is nobody's choice");

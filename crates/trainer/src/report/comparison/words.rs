@@ -1,6 +1,6 @@
 //! What a comparison says, in plain sentences.
 
-use super::{Comparison, Divergence, Row, budget};
+use super::{Comparison, Divergence, GradientError, Row, budget};
 use crate::report::units::{bytes, count};
 
 impl Comparison {
@@ -110,8 +110,12 @@ impl Comparison {
             p => format!("{:.0} % less time per step", -p),
         };
         let (memory, raw) = (&row.memory, &raw.memory);
+        let gradients = row.gradient_error.as_ref().map(|error| {
+            let GradientError { mean, worst, worst_parameter } = error;
+            format!(" It changes gradients by {mean:.3} of their noise, at worst by {worst:.3} ({worst_parameter}).")
+        });
         Some(format!(
-            "{} kept {} instead of raw's {}, {}, and took {} in all instead of {}, {}, at {accuracy} and {time}.",
+            "{} kept {} instead of raw's {}, {}, and took {} in all instead of {}, {}, at {accuracy} and {time}.{}",
             row.store,
             bytes(memory.kept_bytes),
             bytes(raw.kept_bytes),
@@ -119,6 +123,7 @@ impl Comparison {
             bytes(memory.peak_bytes),
             bytes(raw.peak_bytes),
             times(memory.peak_ratio),
+            gradients.unwrap_or_default(),
         ))
     }
 }
