@@ -53,14 +53,12 @@ fn thinned(points: &[(f64, f64)]) -> Points {
     thin
 }
 
-/// The mean over the neighbours on both sides: it lags behind in neither direction.
+/// The mean over the neighbours on both sides, so that it lags behind in neither direction.
 fn smoothed(points: &[(f64, f64)]) -> Points {
     let reach = (points.len() / 40).max(1);
     let every = points.len().div_ceil(POINTS).max(1);
     let around = |at: usize| {
-        // As far to one side as to the other, so that the ends are not pulled inwards.
-        let reach = reach.min(at).min(points.len() - 1 - at);
-        let near = &points[at - reach..=at + reach];
+        let near = &points[at.saturating_sub(reach)..points.len().min(at + reach + 1)];
         (points[at].0, near.iter().map(|point| point.1).sum::<f64>() / near.len() as f64)
     };
     (0..points.len()).step_by(every).map(around).collect()
