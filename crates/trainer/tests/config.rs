@@ -46,6 +46,7 @@ fn what_is_not_said_has_a_sensible_value() {
     assert_eq!((config.schedule.course, config.schedule.warmup), (Course::Constant, Warmup::Steps(0)));
     assert_eq!(config.store.default, Form::Raw);
     assert_eq!(config.compare.stores, Form::all().collect::<Vec<_>>());
+    assert_eq!(config.compare.budget, 8 << 30);
 }
 
 #[test]
@@ -137,6 +138,18 @@ fn wrong_overrides_are_shown_on_the_command_line() {
 }
 
 #[test]
+fn a_budget_is_a_size() {
+    for (budget, bytes) in [("'24GB'", 24_000_000_000), ("'64MiB'", 64 << 20), ("4096", 4096)] {
+        let config = parse(GOOD, &[&format!("compare.budget={budget}")]).unwrap();
+        assert_eq!(config.compare.budget, bytes);
+    }
+    for budget in ["\"8 apples\"", "-1", "0", "true", "\"9999999TiB\""] {
+        let text = format!("{GOOD}\n[compare]\nbudget = {budget}");
+        check(&text, &[], "`compare.budget` must be a size such as \"8GiB\"", "", budget);
+    }
+}
+
+#[test]
 fn a_missing_file_says_what_is_expected() {
     let error = Config::load(Path::new("/nowhere/at/all.toml"), &[]).unwrap_err();
     assert!(error.to_string().contains("/nowhere/at/all.toml"), "{error}");
@@ -155,7 +168,7 @@ fn a_resolved_config_gives_itself_again() {
         "optimizer={kind='adam', lr=1e-3, beta2=0.99}",
         "schedule={kind='step', milestones=[1, 1.5], factor=0.2, warmup_epochs=0.5}",
         "store.default={kind='frequency-split', block=4}",
-        "compare={stores=['raw', {kind='frequency-split', bits=8}, 'uniform:4'], seeds=4}",
+        "compare={stores=['raw', {kind='frequency-split', bits=8}, 'uniform:4'], seeds=4, budget='1.5GiB'}",
         "store.rule=[{layer='fc*', store='raw'}, {min_elements=9, read_by='convolution', store={kind='uniform', bits=1}}]",
     ];
     for set in [&[][..], &rich[..]] {

@@ -137,21 +137,6 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_step_and_tensor() {
 }
 
 #[test]
-fn compare_writes_its_tables() {
-    let desk = Desk::new();
-    let text =
-        desk.ok(&["compare", "digits.toml", "--stores", "raw,frequency-split:8,4", "--seeds", "2", "--out", "c"]);
-    assert!(text.contains("frequency-split:8,4 kept"), "{text}");
-    let table = json(&desk.path("c/table.json"));
-    assert_eq!(table["stores"].as_array().unwrap().len(), 2);
-    assert_eq!(table["stores"][0]["kept_ratio"], 1.0);
-    assert!(table["stores"][1]["kept_ratio"].as_f64().unwrap() > 1.0);
-    for file in ["table.md", "table.csv", "raw-1/summary.json", "frequency-split-8-4-2/weights.safetensors"] {
-        assert!(desk.path("c").join(file).exists(), "{file}");
-    }
-}
-
-#[test]
 fn plan_needs_no_file_and_its_numbers_add_up() {
     let desk = Desk::new();
     let net = ["plan", "--net", "lenet", "--shape", "1x28x28", "--classes", "10", "--batch", "64"];

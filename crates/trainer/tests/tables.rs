@@ -1,13 +1,14 @@
 //! The tables of a comparison, from fixed summaries.
 
 use frugal_tensor::plan::Bytes;
-use frugal_trainer::report::comparison::{Comparison, Row};
+use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
 use frugal_trainer::run::Summary;
 use frugal_trainer::run::environment::AdapterFacts;
+use frugal_trainer::run::examine::{Examination, Examinations, GradientError};
 use frugal_trainer::run::record::RunBytes;
 
-fn summary(store: &str, seed: u32, test_accuracy: f64, kept: u64, seconds_per_step: f64) -> Summary {
-    let planned = Bytes { kept, kept_raw: 1_000_000, peak: 3_000_000 + kept, ..Bytes::default() };
+fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) -> Summary {
+    let planned = Bytes::default();
     Summary {
         name: "test".into(),
         seed,
@@ -29,10 +30,24 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, kept: u64, seconds_per_st
     }
 }
 
-fn comparison() -> Comparison {
-    let raw = [summary("raw", 1, 0.90, 1_000_000, 0.010), summary("raw", 2, 0.92, 1_000_000, 0.012)];
-    let split =
-        [summary("frequency-split", 1, 0.89, 250_000, 0.013), summary("frequency-split", 2, 0.91, 250_000, 0.015)];
+fn row(store: &str, kept: u64, runs: &[(f64, f64)]) -> Row {
+    let memory = Memory {
+        kept_bytes: kept,
+        kept_ratio: 1e6 / kept as f64,
+        kept_ratio_convolutions: Some(1.25e6 / kept as f64),
+        peak_bytes: 3_000_000 + kept,
+        peak_ratio: 4e6 / (3e6 + kept as f64),
+        largest_batch: Some(12_345_000_000 / kept as usize),
+    };
+    let seeds = 1..;
+    let runs = runs.iter().zip(seeds).map(|(&(accuracy, seconds), seed)| match accuracy.is_nan() {
+        true => Err(Divergence { seed, step: 1234, finding: "`conv1` has 3 NaN".into() }),
+        false => Ok(summary(store, seed, accuracy, seconds)),
+    });
+    Row::new(store.into(), memory, &runs.collect::<Vec<_>>())
+}
+
+fn of(stores: Vec<Row>) -> Comparison {
     Comparison {
         name: "test".into(),
         set: "digits".into(),
@@ -41,8 +56,22 @@ fn comparison() -> Comparison {
         epochs: 3,
         seeds: vec![1, 2],
         adapter: "Test GPU".into(),
-        stores: [&raw, &split].into_iter().filter_map(|runs| Row::new(runs)).collect(),
+        budget: 8 << 30,
+        stores,
     }
+    .related(&Examinations::default())
+}
+
+fn comparison() -> Comparison {
+    let raw = row("raw", 1_000_000, &[(0.90, 0.010), (0.92, 0.012)]);
+    of(vec![raw, row("frequency-split:8,4", 250_000, &[(0.89, 0.013), (0.91, 0.015)])])
+}
+
+fn examined() -> Comparison {
+    let weight = |parameter: &str, error, noise| GradientError { parameter: parameter.into(), error, noise };
+    let gradient = vec![weight("conv1.weight", 0.1, 0.4), weight("fc.weight", 0.3, 0.4), weight("dead", 0.0, 0.0)];
+    let stores = vec![Examination { store: "frequency-split:8,4".into(), gradient, values: Vec::new() }];
+    comparison().related(&Examinations { stores, ..Examinations::default() })
 }
 
 #[test]
@@ -51,10 +80,15 @@ fn markdown() {
     let expected = "\
 lenet on digits, 3 epochs, batch 64, seeds 1, 2, on Test GPU
 
-| store | test accuracy | train loss | kept | kept ratio | peak | ms/step |
+| saves | kept | ratio | convolutions | peak | ratio | batch in 8 GiB |
 |:--|--:|--:|--:|--:|--:|--:|
-| raw | 91.00 ± 1.41 % | 0.2650 | 977 KiB | 1.00× | 3.81 MiB | 11.0 |
-| frequency-split | 90.00 ± 1.41 % | 0.2650 | 244 KiB | 4.00× | 3.10 MiB | 14.0 |
+| raw | 977 KiB | 1.00× | 1.25× | 3.81 MiB | 1.00× | 12,345 |
+| frequency-split:8,4 | 244 KiB | 4.00× | 5.00× | 3.10 MiB | 1.23× | 49,380 |
+
+| costs | test accuracy | train loss | ms/step | overhead |
+|:--|--:|--:|--:|--:|
+| raw | 91.00 ± 1.41 % | 0.2650 | 11.0 | – |
+| frequency-split:8,4 | 90.00 ± 1.41 % | 0.2650 | 14.0 | +27 % |
 ";
     assert!(text.starts_with(expected), "{text}");
     assert!(text.ends_with(&format!("\n{}\n", comparison().meaning())), "{text}");
@@ -63,37 +97,91 @@ lenet on digits, 3 epochs, batch 64, seeds 1, 2, on Test GPU
 #[test]
 fn the_meaning_is_said_in_plain_sentences() {
     let text = comparison().meaning();
-    let sentence = "frequency-split kept 244 KiB instead of 977 KiB, 4.0 times less than raw,\n\
-                    at 1.00 points less test accuracy (less than ±) and 27 % more time per step.";
+    let sentence = "frequency-split:8,4 kept 244 KiB instead of raw's 977 KiB, 4.0 times less, and took 3.10 MiB in all\n\
+                    instead of 3.81 MiB, 1.2 times less, at 1.00 points less test accuracy (less than ±) and 27 % more\n\
+                    time per step.";
     assert!(text.ends_with(sentence), "{text}");
     assert!(text.contains("deviation between seeds"), "{text}");
 }
 
 #[test]
+fn a_store_that_saves_nothing_is_said_to() {
+    let mut comparison = comparison();
+    let memory = &mut comparison.stores[1].memory;
+    (memory.kept_ratio, memory.peak_ratio, memory.largest_batch) = (0.5, 0.99, Some(1 << 20));
+    let text = comparison.to_text().replace('\n', " ");
+    assert!(text.contains("instead of raw's 977 KiB, 2.0 times more, and"), "{text}");
+    assert!(text.contains("in all instead of 3.81 MiB, about as much, at"), "{text}");
+    assert!(text.contains("≥ 1,048,576"), "{text}");
+}
+
+#[test]
+fn no_line_is_wider_than_a_terminal() {
+    for text in [comparison().to_text(), examined().to_text()] {
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+}
+
+#[test]
 fn csv() {
     assert_eq!(
-        comparison().to_csv(),
-        "store,test_accuracy,test_accuracy_deviation,train_loss,kept_bytes,kept_ratio,peak_bytes,milliseconds_per_step\n\
-         raw,0.910000,0.014142,0.265000,1000000,1.0000,4000000,11.0000\n\
-         frequency-split,0.900000,0.014142,0.265000,250000,4.0000,3250000,14.0000\n"
+        examined().to_csv(),
+        "store,test_accuracy,test_accuracy_deviation,train_loss,milliseconds_per_step,overhead,kept_bytes,kept_ratio,\
+         kept_ratio_convolutions,peak_bytes,peak_ratio,budget,largest_batch,gradient_error,gradient_error_worst,worst_parameter,\
+         diverged_runs,diverged_at_step\n\
+         raw,0.910000,0.014142,0.265000,11.0000,0.0000,1000000,1.0000,1.2500,4000000,1.0000,8589934592,12345,,,,0,\n\
+         \"frequency-split:8,4\",0.900000,0.014142,0.265000,14.0000,0.2727,250000,4.0000,5.0000,3250000,1.2308,\
+         8589934592,49380,0.500000,0.750000,fc.weight,0,\n"
     );
 }
 
 #[test]
 fn json() {
-    let json = serde_json::to_value(comparison()).unwrap();
+    let json = serde_json::to_value(examined()).unwrap();
     let split = &json["stores"][1];
-    assert_eq!(split["store"], "frequency-split");
+    assert_eq!(split["store"], "frequency-split:8,4");
     assert_eq!(split["kept_bytes"], 250_000);
     assert_eq!(split["kept_ratio"], 4.0);
+    assert_eq!(split["kept_ratio_convolutions"], 5.0);
     assert_eq!(split["peak_bytes"], 3_250_000);
+    assert_eq!(split["largest_batch"], 49_380);
     assert_eq!(split["milliseconds_per_step"], 14.0);
     assert_eq!(split["test_accuracy"], 0.9);
+    assert_eq!(split["gradient_error"]["worst_parameter"], "fc.weight");
+    assert_eq!(json["budget"], 8u64 << 30);
+}
+
+#[test]
+fn gradients_have_columns_only_where_they_were_examined() {
+    let text = examined().to_markdown();
+    assert!(text.contains("| overhead | gradient error | worst |"), "{text}");
+    assert!(text.contains("| +27 % | 0.500 | 0.750 |"), "{text}");
+    let sentence = "It changes gradients by 0.500 of their noise, at worst by 0.750 (fc.weight).";
+    assert!(text.replace('\n', " ").contains(sentence), "{text}");
+    assert!(!comparison().to_markdown().contains("gradient"));
 }
 
 #[test]
 fn one_seed_has_no_deviation() {
-    let row = Row::new(&[summary("raw", 1, 0.9, 1, 0.01)]).unwrap();
-    assert_eq!(row.test_accuracy_deviation, None);
-    assert!(Row::new(&[]).is_none());
+    assert_eq!(row("raw", 1, &[(0.9, 0.01)]).test_accuracy_deviation, None);
+}
+
+#[test]
+fn a_store_that_diverges_says_so_and_where() {
+    let raw = row("raw", 1_000_000, &[(0.90, 0.010), (0.92, 0.012)]);
+    let never = row("uniform:1", 100_000, &[(f64::NAN, 0.0), (f64::NAN, 0.0)]);
+    let once = row("uniform", 200_000, &[(0.80, 0.013), (f64::NAN, 0.0)]);
+    let comparison = of(vec![raw, never, once]);
+    assert_eq!(comparison.diverged(), (3, 6));
+    let text = comparison.to_markdown();
+    assert!(text.contains("| uniform:1 | diverged at step 1,234 | – | – | – |"), "{text}");
+    assert!(text.contains("| uniform | 80.00 %, 1 diverged | 0.2600 | 13.0 | +18 % |"), "{text}");
+    assert!(text.contains("uniform:1 diverged with 2 of 2 seeds, first at step 1,234 with seed 1: `conv1` has 3 NaN."));
+    assert!(
+        comparison.to_csv().contains("\nuniform:1,,,,,,100000,10.0000,")
+            && comparison.to_csv().contains(",,,,2,1234\n")
+    );
+    let best = comparison.best().map(|row| row.store.clone());
+    assert_eq!(best, None, "what diverged is nobody's choice");
+    assert!(comparison.to_text().lines().all(|line| line.chars().count() <= 100));
 }

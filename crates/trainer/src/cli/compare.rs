@@ -11,6 +11,7 @@ use crate::report::plan::PlanReport;
 use crate::report::trace::Trace;
 use crate::report::units;
 use crate::run::environment::Environment;
+use crate::run::examine::Examinations;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Summary};
 use clap::Args;
@@ -73,7 +74,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
 
     let desk = Desk { config: &config, text: &text, data: &data, gpu: &gpu, folder: &folder };
     let traces = desk.train(&mut entries)?;
-    let rows = entries.iter().map(|entry| Row::new(entry.store.to_string(), entry.memory.clone(), &entry.runs));
+    let rows = entries.iter().map(|entry| Row::new(entry.plan.store.clone(), entry.memory.clone(), &entry.runs));
     let comparison = Comparison {
         name: config.name.clone(),
         set: config.data.set.clone(),
@@ -85,11 +86,12 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         budget: config.compare.budget,
         stores: rows.collect(),
     };
-    let comparison = comparison.related(&[]);
+    let examinations = Examinations::default();
+    let comparison = comparison.related(&examinations);
     folder.write("table.md", comparison.to_markdown().as_bytes())?;
     folder.write("table.csv", comparison.to_csv().as_bytes())?;
     folder.write_json("table.json", &comparison)?;
-    let pictures = pictures(&comparison, &traces, &[]);
+    let pictures = pictures(&comparison, &traces, &examinations.points);
     for picture in &pictures {
         folder.write(&format!("{}.svg", picture.name), picture.svg.as_bytes())?;
         folder.write(&format!("{}.png", picture.name), &picture.png)?;
@@ -98,7 +100,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         comparison: &comparison,
         pictures: &pictures,
         plans: &entries.into_iter().map(|entry| entry.plan).collect::<Vec<_>>(),
-        examinations: &[],
+        examinations: &examinations,
         environment: &environment,
         config: &config.to_toml(),
     };
@@ -129,8 +131,9 @@ fn entries(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Vec<Entry>, Err
         // As `frugal plan --max-batch` counts: no adapter has a part in it.
         let any = PlanOptions::unlimited(KernelSet::Tiles);
         let fit = run::largest_batch(&request, &request.store, any, config.compare.budget)?;
-        let memory = Memory::new(&plans, raw_peak, &fit);
-        Ok(Entry { store, memory, plan: PlanReport::new(&request, &plans), runs: Vec::new() })
+        let plan = PlanReport::new(&request, &plans);
+        let memory = Memory::new(&plan, raw_peak, &fit);
+        Ok(Entry { store, memory, plan, runs: Vec::new() })
     };
     config.compare.stores.iter().map(entry).collect()
 }
@@ -163,7 +166,7 @@ impl Desk<'_> {
                     eprintln!("{label}  diverged at step {step}: {finding}");
                 }
                 entry.runs.push(outcome);
-                traces.push(Trace::read(&store.to_string(), &folder.path().join("metrics.jsonl"))?);
+                traces.push(Trace::read(&entry.plan.store, &folder.path().join("metrics.jsonl"))?);
             }
         }
         Ok(traces)

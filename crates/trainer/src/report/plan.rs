@@ -119,6 +119,14 @@ impl PlanReport {
     pub fn ratio(&self) -> f64 {
         self.bytes.kept_raw as f64 / self.bytes.kept.max(1) as f64
     }
+
+    /// The same for what convolutions read alone, which is what papers count; none in nets without convolutions.
+    pub fn ratio_convolutions(&self) -> Option<f64> {
+        let values = self.layers.iter().flat_map(|layer| &layer.kept).filter(|kept| kept.convolution_input);
+        let (raw, stored) =
+            values.fold((0, 0), |(raw, stored), kept| (raw + kept.raw_bytes, stored + kept.stored_bytes));
+        (stored > 0).then(|| raw as f64 / stored as f64)
+    }
 }
 
 fn stored(kept: &[KeptValue]) -> u64 {
@@ -171,6 +179,9 @@ impl fmt::Display for PlanReport {
             count(self.kept_per_sample.stored),
             self.ratio()
         )?;
+        if let Some(ratio) = self.ratio_convolutions() {
+            write!(f, "; for what convolutions read alone: {ratio:.2}")?;
+        }
         self.warnings.iter().try_for_each(|warning| write!(f, "\n\nwarning: {warning}"))
     }
 }

@@ -38,7 +38,9 @@ pub fn size(text: &str) -> Result<u64, String> {
     let power = UNITS.iter().find(|(name, _)| *name == prefix).map(|(_, power)| *power);
     match (number, power) {
         (Ok(number), Some(power)) if number > 0.0 => {
-            Ok((number * (if decimal { 1000f64 } else { 1024.0 }).powi(power as i32)) as u64)
+            let bytes = number * (if decimal { 1000f64 } else { 1024.0 }).powi(power as i32);
+            // TOML, in which resolved configs are written, has no larger numbers.
+            if bytes < i64::MAX as f64 { Ok(bytes as u64) } else { Err("no memory is that large".to_owned()) }
         }
         _ => Err("expected a size such as 8GiB, 500MB or a number of bytes".to_owned()),
     }
@@ -92,7 +94,7 @@ mod tests {
         for (text, number) in cases {
             assert_eq!(size(text), Ok(number), "{text}");
         }
-        for text in ["", "GiB", "-1GiB", "8XiB", "0", "1.2.3", "8GiBs", "8 GiB B"] {
+        for text in ["", "GiB", "-1GiB", "8XiB", "0", "1.2.3", "8GiBs", "8 GiB B", "9999999TiB"] {
             assert!(size(text).is_err(), "{text}");
         }
     }

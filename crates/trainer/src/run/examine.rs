@@ -2,6 +2,21 @@
 
 use serde::Serialize;
 
+/// Stores side by side.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Examinations {
+    /// Batches over which gradients were compared.
+    pub batches: usize,
+    /// The store whose run gave the weights; none if each store's own run did.
+    pub weights: Option<String>,
+    /// The stores of the comparison.
+    pub stores: Vec<Examination>,
+    /// What codecs cost at several settings, at those weights.
+    pub points: Vec<RatePoint>,
+    /// Why something is missing, if it is.
+    pub skipped: Option<String>,
+}
+
 /// What a store does to one step.
 #[derive(Clone, Debug, Serialize)]
 pub struct Examination {

@@ -5,10 +5,10 @@ mod words;
 
 pub use tables::{Cells, budget};
 
-use crate::run::examine::Examination;
+use crate::report::plan::PlanReport;
+use crate::run::examine::{Examination, Examinations};
 use crate::run::record::median;
-use crate::run::{Fit, Plans, Summary};
-use frugal_tensor::plan::KeptValue;
+use crate::run::{Fit, Summary};
 use serde::Serialize;
 
 /// A comparison of stores.
@@ -98,26 +98,18 @@ pub struct Divergence {
 }
 
 impl Memory {
-    /// From the plans of a run, the peak of the same run kept raw, and the largest batch.
-    pub fn new(plans: &Plans, raw_peak: u64, fit: &Fit) -> Self {
-        let kept =
-            || plans.train.layers().into_iter().flat_map(|layer| layer.kept).filter(|kept| kept.convolution_input);
-        let sum = |of: fn(&KeptValue) -> u64| kept().map(|kept| of(&kept)).sum::<u64>();
-        let [raw, stored] = [sum(|kept| kept.raw_bytes), sum(|kept| kept.stored_bytes)];
-        let bytes = &plans.bytes;
+    /// From the plan of a run, the peak of the same run kept raw, and the largest batch.
+    pub fn new(plan: &PlanReport, raw_peak: u64, fit: &Fit) -> Self {
+        let peak = plan.bytes.peak;
         Self {
-            kept_bytes: bytes.kept,
-            kept_ratio: ratio(bytes.kept_raw, bytes.kept),
-            kept_ratio_convolutions: (stored > 0).then(|| ratio(raw, stored)),
-            peak_bytes: bytes.peak,
-            peak_ratio: ratio(raw_peak, bytes.peak),
+            kept_bytes: plan.bytes.kept,
+            kept_ratio: plan.ratio(),
+            kept_ratio_convolutions: plan.ratio_convolutions(),
+            peak_bytes: peak,
+            peak_ratio: raw_peak as f64 / peak.max(1) as f64,
             largest_batch: fit.batch,
         }
     }
-}
-
-fn ratio(raw: u64, stored: u64) -> f64 {
-    raw as f64 / stored.max(1) as f64
 }
 
 impl Row {
@@ -161,11 +153,13 @@ impl GradientError {
 
 impl Comparison {
     /// With what only shows beside each other: time against raw's, and what examinations say of each store.
-    pub fn related(mut self, examinations: &[Examination]) -> Self {
+    pub fn related(mut self, examinations: &Examinations) -> Self {
         let raw = self.raw().and_then(|raw| raw.milliseconds_per_step);
+        // A row's label may say how many rules there are besides.
+        let form = |label: &str| label.split(" + ").next().map(str::to_owned);
         for row in &mut self.stores {
             row.overhead = row.milliseconds_per_step.zip(raw).map(|(time, raw)| time / raw - 1.0);
-            let examination = examinations.iter().find(|examination| examination.store == row.store);
+            let examination = examinations.stores.iter().find(|e| form(&e.store) == form(&row.store));
             row.gradient_error = examination.and_then(GradientError::new);
         }
         self

@@ -2,6 +2,7 @@
 
 use super::{Comparison, Row};
 use crate::report::units::{bytes, count};
+use crate::run::MOST_SAMPLES;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -86,7 +87,11 @@ impl Row {
             convolutions: or_nothing(memory.kept_ratio_convolutions, times),
             peak: bytes(memory.peak_bytes),
             peak_ratio: times(memory.peak_ratio),
-            batch: or_nothing(memory.largest_batch, |batch| count(batch as u64)),
+            batch: or_nothing(memory.largest_batch, |batch| match batch < MOST_SAMPLES {
+                true => count(batch as u64),
+                // Larger ones are not tried.
+                false => format!("≥ {}", count(batch as u64)),
+            }),
         }
     }
 }
@@ -146,7 +151,7 @@ impl Comparison {
     pub fn to_csv(&self) -> String {
         let mut text = "store,test_accuracy,test_accuracy_deviation,train_loss,milliseconds_per_step,overhead,\
                         kept_bytes,kept_ratio,kept_ratio_convolutions,peak_bytes,peak_ratio,budget,largest_batch,\
-                        gradient_error,gradient_error_worst,diverged_runs,diverged_at_step\n"
+                        gradient_error,gradient_error_worst,worst_parameter,diverged_runs,diverged_at_step\n"
             .to_owned();
         let number = |value: Option<f64>, digits: usize| value.map(|v| format!("{v:.digits$}")).unwrap_or_default();
         for row in &self.stores {
@@ -169,6 +174,7 @@ impl Comparison {
                 memory.largest_batch.map(|batch| batch.to_string()).unwrap_or_default(),
                 number(error.map(|error| error.mean), 6),
                 number(error.map(|error| error.worst), 6),
+                error.map(|error| quoted(&error.worst_parameter)).unwrap_or_default(),
                 row.diverged.len().to_string(),
                 first.map(|step| step.to_string()).unwrap_or_default(),
             ];

@@ -1,6 +1,6 @@
 //! What a comparison says, in plain sentences.
 
-use super::{Comparison, Row, budget};
+use super::{Comparison, Divergence, GradientError, Row, budget};
 use crate::report::units::{bytes, count};
 
 impl Comparison {
@@ -46,20 +46,29 @@ impl Comparison {
         let raw = self.raw();
         let others = self.stores.iter().filter(|row| row.store != "raw");
         let mut sentences: Vec<String> = others.filter_map(|row| raw.and_then(|raw| self.against(row, raw))).collect();
-        for row in &self.stores {
-            sentences.extend(row.diverged.iter().map(|run| {
-                let (step, seed) = (count(run.step), run.seed);
-                format!("{} diverged at step {step} with seed {seed}: {}.", row.store, run.finding)
-            }));
-        }
+        sentences.extend(self.stores.iter().filter_map(|row| {
+            let Divergence { seed, step, finding } = row.diverged.iter().min_by_key(|run| run.step)?;
+            let (store, step) = (&row.store, count(*step));
+            Some(match (row.diverged.len(), self.seeds.len()) {
+                (_, 1) => format!("{store} diverged at step {step}: {finding}."),
+                (some, all) => {
+                    format!(
+                        "{store} diverged with {some} of {all} seeds, first at step {step} with seed {seed}: {finding}."
+                    )
+                }
+            })
+        }));
         sentences
     }
 
     /// What came out, in a paragraph.
     pub fn finding(&self) -> String {
-        let against = || self.against(self.best()?, self.raw()?);
-        let best =
-            against().unwrap_or_else(|| "No store went through beside raw, so there is nothing to compare.".into());
+        let best = match (self.best(), self.raw()) {
+            (_, None) => "Raw is not among the stores, so there is nothing to measure them against.".to_owned(),
+            (best, Some(raw)) => best
+                .and_then(|best| self.against(best, raw))
+                .unwrap_or_else(|| "No store went through beside raw, so there is nothing to compare.".to_owned()),
+        };
         match self.diverged() {
             (0, _) => best,
             (diverged, runs) => format!("{best} {diverged} of {runs} runs diverged."),
@@ -101,16 +110,29 @@ impl Comparison {
             p => format!("{:.0} % less time per step", -p),
         };
         let (memory, raw) = (&row.memory, &raw.memory);
+        let gradients = row.gradient_error.as_ref().map(|error| {
+            let GradientError { mean, worst, worst_parameter } = error;
+            format!(" It changes gradients by {mean:.3} of their noise, at worst by {worst:.3} ({worst_parameter}).")
+        });
         Some(format!(
-            "{} kept {} instead of {}, {:.1} times less than raw, and took {} in all, {:.1} times less, at {accuracy} \
-             and {time}.",
+            "{} kept {} instead of raw's {}, {}, and took {} in all instead of {}, {}, at {accuracy} and {time}.{}",
             row.store,
             bytes(memory.kept_bytes),
             bytes(raw.kept_bytes),
-            memory.kept_ratio,
+            times(memory.kept_ratio),
             bytes(memory.peak_bytes),
-            memory.peak_ratio,
+            bytes(raw.peak_bytes),
+            times(memory.peak_ratio),
+            gradients.unwrap_or_default(),
         ))
+    }
+}
+
+fn times(ratio: f64) -> String {
+    match ratio {
+        r if r >= 1.05 => format!("{r:.1} times less"),
+        r if r > 0.95 => "about as much".to_owned(),
+        r => format!("{:.1} times more", 1.0 / r),
     }
 }
 

@@ -5,7 +5,7 @@ use super::comparison::{Cells, Comparison, budget};
 use super::pictures::Picture;
 use super::plan::PlanReport;
 use crate::run::environment::Environment;
-use crate::run::examine::Examination;
+use crate::run::examine::{Examination, Examinations};
 use minijinja::value::Serde;
 use minijinja::{Environment as Templates, UndefinedBehavior};
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub struct Page<'a> {
     /// The plan of each store, in the order of the comparison.
     pub plans: &'a [PlanReport],
     /// What stores do to gradients, as far as that was looked at.
-    pub examinations: &'a [Examination],
+    pub examinations: &'a Examinations,
     /// What it was made with.
     pub environment: &'a Environment,
     /// The resolved config.
@@ -60,7 +60,7 @@ impl Page<'_> {
         templates.add_template("report.html", include_str!("report.html")).expect("tests render the template");
         let Self { comparison, pictures, environment, config, .. } = *self;
         let cells: Vec<Cells> = comparison.stores.iter().map(|row| row.cells()).collect();
-        let examined: Vec<&str> = self.examinations.iter().map(|e| e.store.as_str()).collect();
+        let examined: Vec<&str> = self.examinations.stores.iter().map(|e| e.store.as_str()).collect();
         let (diverged, runs) = comparison.diverged();
         let pictures: Vec<_> = pictures.iter().map(|p| json!({ "svg": p.svg, "caption": p.caption })).collect();
         let page = json!({
@@ -75,14 +75,28 @@ impl Page<'_> {
             "diverged": diverged,
             "runs": runs,
             "pictures": pictures,
+            "has_raw": comparison.raw().is_some(),
             "layers": self.layers(),
             "examined": examined,
+            "batches": self.examinations.batches,
+            "examined_at": self.examinations.weights,
+            "not_examined": self.examinations.skipped,
             "weights": self.weights(),
             "environment": environment,
-            "command": environment.command.join(" "),
+            "command": self.command(),
             "config": config,
         });
-        templates.get_template("report.html").and_then(|t| t.render(Serde(page))).expect("tests render the template")
+        let template = templates.get_template("report.html");
+        let html = template.and_then(|t| t.render(Serde(page))).expect("tests render the template");
+        // Names may hold characters that no page may.
+        html.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
+    }
+
+    /// The command without the folder of the program.
+    fn command(&self) -> String {
+        let mut words = self.environment.command.iter().map(String::as_str);
+        let program = words.next().map(|path| path.rsplit(['/', '\\']).next().unwrap_or(path));
+        program.into_iter().chain(words).collect::<Vec<_>>().join(" ")
     }
 
     fn layers(&self) -> Vec<Layer> {
@@ -110,13 +124,13 @@ impl Page<'_> {
     }
 
     fn weights(&self) -> Vec<Weight> {
-        let Some(first) = self.examinations.first() else { return Vec::new() };
+        let Some(first) = self.examinations.stores.first() else { return Vec::new() };
         let weight = |name: &str, noise: f64| {
             let error = |examination: &Examination| {
                 let weight = examination.gradient.iter().find(|weight| weight.parameter == name && weight.noise > 0.0);
                 weight.map_or("–".to_owned(), |weight| format!("{:.3}", weight.error / weight.noise))
             };
-            let errors = self.examinations.iter().map(error).collect();
+            let errors = self.examinations.stores.iter().map(error).collect();
             Weight { name: name.to_owned(), noise: format!("{noise:.2e}"), errors }
         };
         first.gradient.iter().map(|w| weight(&w.parameter, w.noise)).collect()

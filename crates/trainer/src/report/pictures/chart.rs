@@ -31,6 +31,8 @@ const MARGIN: i32 = 40;
 const PLOT: i32 = 900;
 const LINE: i32 = TEXT * 13 / 10;
 const SMALL: i32 = TEXT * 9 / 10;
+/// Between numbers and the plot: half a mark stands out of it.
+const GAP: i32 = 40;
 /// As many marks as make lines differ in grey without hiding them.
 const MARKS: usize = 8;
 
@@ -57,7 +59,7 @@ impl Chart {
 
     fn left(&self) -> i32 {
         let widest = self.y.ticks.iter().map(|(_, text)| width_of(text, SMALL)).max().unwrap_or(0);
-        MARGIN + widest + 20
+        MARGIN + widest + GAP
     }
 
     fn place(&self, (x, y): (f64, f64)) -> Point {
@@ -72,7 +74,7 @@ impl Chart {
         for (number, text) in &self.y.ticks {
             let y = self.place((f64::NAN, *number)).1;
             sheet.line([(left, y), (right, y)], FAINT.to_rgba(), 3);
-            sheet.text(text, (left - 20, y), Side::Left, SMALL, INK);
+            sheet.text(text, (left - GAP, y), Side::Left, SMALL, INK);
         }
         sheet.line([(left, bottom), (right, bottom)], INK.to_rgba(), 4);
         // Texts under one another would run into each other.
@@ -119,11 +121,12 @@ impl Drawing for Chart {
             if !series.marked {
                 continue;
             }
-            // Lines on top of each other have their marks at different places.
+            // Lines on top of each other have their marks at different places, or smaller ones on larger ones.
+            let radius = 28 - 14 * index as i32 / (self.series.len() as i32 - 1).max(1);
             let every = series.line.len().div_ceil(MARKS).max(1);
             let first = if every == 1 { 0 } else { index * every / self.series.len() };
             for &point in series.line.iter().skip(first).step_by(every) {
-                sheet.mark(self.place(point), series.look, 20);
+                sheet.mark(self.place(point), series.look, radius);
             }
         }
     }

@@ -53,14 +53,12 @@ fn thinned(points: &[(f64, f64)]) -> Points {
     thin
 }
 
-/// The mean over the neighbours on both sides: it lags behind in neither direction.
+/// The mean over the neighbours on both sides, so that it lags behind in neither direction.
 fn smoothed(points: &[(f64, f64)]) -> Points {
     let reach = (points.len() / 40).max(1);
     let every = points.len().div_ceil(POINTS).max(1);
     let around = |at: usize| {
-        // As far to one side as to the other, so that the ends are not pulled inwards.
-        let reach = reach.min(at).min(points.len() - 1 - at);
-        let near = &points[at - reach..=at + reach];
+        let near = &points[at.saturating_sub(reach)..points.len().min(at + reach + 1)];
         (points[at].0, near.iter().map(|point| point.1).sum::<f64>() / near.len() as f64)
     };
     (0..points.len()).step_by(every).map(around).collect()
@@ -88,9 +86,12 @@ pub fn accuracy(traces: &[Trace], palette: &Palette) -> Option<Chart> {
 
 /// The training loss over steps.
 pub fn loss(traces: &[Trace], palette: &Palette) -> Option<Chart> {
+    // A run that diverges must not flatten the others: what is beyond twice the first loss leaves the picture.
+    let first = traces.iter().filter_map(|trace| trace.losses.first()).map(|(_, loss)| *loss).fold(0.0, f64::max);
     let series = names(traces.iter().map(|trace| trace.store.as_str())).into_iter().filter_map(|store| {
         let runs = traces.iter().filter(|trace| trace.store == store);
-        let losses = |run: &Trace| run.losses.iter().map(|&(step, loss)| (step as f64, loss)).collect();
+        let losses =
+            |run: &Trace| run.losses.iter().map(|&(step, loss)| (step as f64, loss.min(2.0 * first))).collect();
         let raw = mean(&runs.map(losses).collect::<Vec<Points>>());
         let line = smoothed(&raw);
         let (look, faint) = (palette.look(store, &[]), vec![thinned(&raw)]);
@@ -106,7 +107,8 @@ pub fn bounds(traces: &[Trace]) -> Option<Chart> {
 
 /// The compression of each value over steps.
 pub fn ratios(traces: &[Trace]) -> Option<Chart> {
-    let ratio = |record: &StoreRecord| Some(record.raw_bytes as f64 / record.stored_bytes.max(1) as f64);
+    let ratio =
+        |record: &StoreRecord| (record.stored_bytes > 0).then(|| record.raw_bytes as f64 / record.stored_bytes as f64);
     chart("Compression, raw bytes over stored bytes", "step", [Scale::Whole, Scale::Linear], layers(traces, ratio))
 }
 
@@ -119,13 +121,14 @@ fn layers(traces: &[Trace], of: impl Fn(&StoreRecord) -> Option<f64>) -> Vec<Ser
     let line = |name: &str| {
         let of_step = |(step, values): &(u64, Vec<StoreRecord>)| {
             let value = values.iter().find(|value| value.name == name)?;
-            Some((*step as f64, of(value)?))
+            of(value).filter(|number| number.is_finite()).map(|number| (*step as f64, number))
         };
         thinned(&trace.stores.iter().filter_map(of_step).collect::<Points>())
     };
     // The legend names as many as it can, evenly spread, the first and the last among them.
     let every = last.div_ceil(LAYERS - 1).max(1);
-    let named = |index: usize| names.len() <= LAYERS || index % every == 0 && index + every / 2 < last || index == last;
+    let evenly = |index: usize| index.is_multiple_of(every) && index + every / 2 < last;
+    let named = |index: usize| names.len() <= LAYERS || index == last || evenly(index);
     let series = names.iter().enumerate().map(|(index, name)| Series {
         name: named(index).then(|| (*name).to_owned()),
         look: Look { colour: scale(index as f64 / last as f64), mark: Mark::Circle },
@@ -140,18 +143,17 @@ fn layers(traces: &[Trace], of: impl Fn(&StoreRecord) -> Option<f64>) -> Vec<Ser
 pub fn rates(rates: &[RatePoint], palette: &Palette) -> Option<Chart> {
     let codecs = names(rates.iter().map(|point| point.codec.as_str()));
     let series = codecs.iter().map(|codec| {
-        let points = rates.iter().filter(|point| point.codec == *codec);
-        let drawable =
-            |p: &&RatePoint| p.error_over_noise > 0.0 && p.error_over_noise.is_finite() && p.bits_per_value > 0.0;
-        let mut line: Points = points.filter(drawable).map(|p| (p.bits_per_value, p.error_over_noise)).collect();
-        line.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Series {
-            name: Some((*codec).to_owned()),
-            look: palette.look(codec, &codecs),
-            marked: true,
-            line,
-            faint: Vec::new(),
-        }
+        let curve = |of: fn(&RatePoint) -> f64| {
+            let points = rates.iter().filter(|point| point.codec == *codec).map(|p| (p.bits_per_value, of(p)));
+            let drawable =
+                |&(bits, error): &(f64, f64)| bits > 0.0 && error > 0.0 && bits.is_finite() && error.is_finite();
+            let mut points: Points = points.filter(drawable).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            points
+        };
+        let (line, worst) = (curve(|point| point.error_over_noise), curve(|point| point.worst));
+        let look = palette.look(codec, &codecs);
+        Series { name: Some((*codec).to_owned()), look, marked: true, line, faint: vec![worst] }
     });
     let series = series.filter(|series| !series.line.is_empty()).collect();
     let title = "Gradient error over minibatch noise";

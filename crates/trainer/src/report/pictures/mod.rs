@@ -59,7 +59,8 @@ pub fn pictures(comparison: &Comparison, traces: &[Trace], rates: &[RatePoint]) 
     }));
     pictures.extend(curves::rates(rates, &palette).map(|chart| {
         let caption = "What a bit buys: the error that each form brings into weights' gradients, as a multiple of how \
-                       much they differ between minibatches. Below 1, chance moves the net more than the form does.";
+                       much they differ between minibatches; faint, for the weight that suffers most. Below 1, chance moves \
+                       the net more than the form does.";
         Picture::new("rates", caption, &chart)
     }));
     pictures

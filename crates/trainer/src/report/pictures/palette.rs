@@ -48,15 +48,19 @@ impl Palette {
         Self { stores: others.map(|row| row.store.clone()).collect() }
     }
 
-    /// Of a store, or of any other name in the colours that stores leave.
+    /// Of a store. A codec looks as the first store that has it, and names of neither take the colours that are left.
     pub fn look(&self, name: &str, among: &[&str]) -> Look {
         if name == "raw" {
             return Look { colour: RAW, mark: Mark::Ring };
         }
-        let known = self.stores.iter().position(|store| store == name);
-        let strangers = || among.iter().filter(|other| !self.stores.iter().any(|store| store == *other));
-        let index = known.or_else(|| Some(self.stores.len() + strangers().position(|other| *other == name)?));
-        let index = index.unwrap_or(self.stores.len());
+        let known = |name: &str| {
+            // Settings follow a colon, the number of rules a space.
+            let codec = |store: &String| store.split([':', ' ']).next() == Some(name);
+            let stores = || self.stores.iter();
+            stores().position(|store| store == name).or_else(|| stores().position(codec))
+        };
+        let left = || among.iter().filter(|other| known(other).is_none()).position(|other| *other == name);
+        let index = known(name).unwrap_or_else(|| self.stores.len() + left().unwrap_or(0));
         let marks = [Mark::Circle, Mark::Square, Mark::Triangle, Mark::Diamond, Mark::Cross];
         Look { colour: COLOURS[index % COLOURS.len()], mark: marks[index % marks.len()] }
     }

@@ -8,7 +8,7 @@ use std::sync::Once;
 
 /// Wide enough for a sharp PNG; pages scale the SVG to their width. Texts are large, so that they can be read on a phone.
 pub const WIDTH: i32 = 1920;
-pub const TEXT: i32 = 72;
+pub const TEXT: i32 = 82;
 /// The colours of texts and of lines that carry no data.
 pub const INK: RGBColor = RGBColor(34, 34, 34);
 pub const FAINT: RGBColor = RGBColor(222, 222, 222);
@@ -25,6 +25,8 @@ pub trait Drawing {
 /// Where to draw. Drawing in memory cannot fail, so nothing here returns an error.
 pub struct Sheet<'a, DB: DrawingBackend> {
     area: &'a DrawingArea<DB, Shift>,
+    /// By how much texts stand too high, as a share of their size.
+    lift: f64,
 }
 
 /// The side of a point on which a text stands.
@@ -61,6 +63,7 @@ impl<DB: DrawingBackend> Sheet<'_, DB> {
             Side::Centre => HPos::Center,
             Side::Right => HPos::Left,
         };
+        let at = (at.0, at.1 + (f64::from(size) * self.lift) as i32);
         let style = TextStyle::from((FONT, size).into_font()).color(&colour).pos(Pos::new(horizontal, VPos::Center));
         let _ = self.area.draw(&Text::new(text.to_owned(), at, style));
     }
@@ -110,7 +113,7 @@ pub fn label(name: &str) -> String {
 /// As text for a page or a file. `caption` is for people who cannot see it.
 pub fn svg(drawing: &impl Drawing, caption: &str) -> String {
     let mut text = String::new();
-    paint(drawing, SVGBackend::with_string(&mut text, size(drawing)));
+    paint(drawing, SVGBackend::with_string(&mut text, size(drawing)), 0.0);
     let title = minijinja::HtmlEscape(caption);
     let (head, body) = text.split_once(">\n").unwrap_or((&text, ""));
     format!("{head} role=\"img\" aria-label=\"{title}\">\n<title>{title}</title>\n{body}")
@@ -120,7 +123,8 @@ pub fn svg(drawing: &impl Drawing, caption: &str) -> String {
 pub fn png(drawing: &impl Drawing) -> Vec<u8> {
     let (width, height) = size(drawing);
     let mut pixels = vec![0; (3 * width * height) as usize];
-    paint(drawing, BitMapBackend::with_buffer(&mut pixels, (width, height)));
+    // The library puts the middle of a line of text, not that of its letters, where it is told.
+    paint(drawing, BitMapBackend::with_buffer(&mut pixels, (width, height)), 0.16);
     let image = image::RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel");
     let mut file = std::io::Cursor::new(Vec::new());
     image.write_to(&mut file, image::ImageFormat::Png).expect("memory takes all bytes");
@@ -131,11 +135,11 @@ fn size(drawing: &impl Drawing) -> (u32, u32) {
     (WIDTH as u32, drawing.height() as u32)
 }
 
-fn paint<DB: DrawingBackend>(drawing: &impl Drawing, backend: DB) {
+fn paint<DB: DrawingBackend>(drawing: &impl Drawing, backend: DB, lift: f64) {
     fonts();
     let area = backend.into_drawing_area();
     let _ = area.fill(&WHITE);
-    drawing.draw(&Sheet { area: &area });
+    drawing.draw(&Sheet { area: &area, lift });
     let _ = area.present();
 }
 
