@@ -22,14 +22,6 @@ fn learn(session: &mut Session, uploads: &[&[u8]; 4]) -> Result<(), Box<dyn std:
         let metrics = session.finished()?.pop().ok_or("a step has metrics")?;
         let records = session.plans()[0].records(&metrics.words);
         let plan = session.plans()[0].fitted(&records)?;
-        for (stored, r) in plan.steered().zip(&records) {
-            let elements = plan.graph.shape(stored.source).elements();
-            println!(
-                "{:30} {r:?} bits {:.2}",
-                plan.graph.value(stored.source).name,
-                32.0 * r.used as f64 / elements as f64
-            );
-        }
         session.replace(0, plan)?;
     }
     session.write_words("status", &[0; 4])?;
@@ -71,7 +63,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         frugal_tensor::random::Stream::new(0, 0).uniform().take(batch * image.iter().product::<usize>()).collect();
     let labels: Vec<u32> = (0..batch as u32).map(|n| n % 10).collect();
     let mask = vec![1.0f32; batch];
-    let control = [0u32, 0, 0.01f32.to_bits(), 0];
+    // Far into training: bounds are not renewed in this step.
+    let control = [1001u32, 0, 0.01f32.to_bits(), 0];
     let uploads: [&[u8]; 4] = [
         bytemuck::cast_slice(&images),
         bytemuck::cast_slice(&labels),
@@ -99,7 +92,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     let mut by_operator: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
-    for (node, seconds) in session.time_nodes(0, &uploads)?.into_iter().enumerate() {
+    // The fastest of some rounds: what else the machine does is not of interest here.
+    let mut fastest = session.time_nodes(0, &uploads)?;
+    for _ in 0..4 {
+        let again = session.time_nodes(0, &uploads)?;
+        fastest.iter_mut().zip(again).for_each(|(fastest, seconds)| *fastest = fastest.min(seconds));
+    }
+    for (node, seconds) in fastest.into_iter().enumerate() {
         let entry = by_operator.entry(session.plans()[0].graph.nodes()[node].operator.name()).or_default();
         entry.0 += 1;
         entry.1 += seconds * 1e3;

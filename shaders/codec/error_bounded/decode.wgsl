@@ -1,5 +1,5 @@
 // x̂ from Rice codes, see crates/tensor/src/codec/error_bounded/mod.rs.
-// Variables: masked, width. Dispatch: one invocation of {{ width }} for each tile.
+// Variables: masked, lorenzo, width. Dispatch: one invocation of {{ width }} for each tile.
 {% include "codec/error_bounded/params.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -49,53 +49,56 @@ fn main(
     let inverse = select(0.0, 1.0 / step, step > 0.0);
     var walk = Walk();
 {% endif %}
-    // The next 32 bits are those of `low` from `used` on, then those of `high`.
+    // The next bits are those of `low` from `used` on, then those of `high`; `ahead` follows.
     var low = words[min(at, last)];
     var high = words[min(at + 1u, last)];
     var used = 0u;
     for (var first = start; first < stop; first += BLOCK) {
         let parameter = (parameters >> (4u * ((first - start) / BLOCK))) & 15u;
         let k = max(parameter, 1u) - 1u;
+        let lower = (1u << k) - 1u;
         for (var i = first; i < min(first + BLOCK, stop); i++) {
 {% if masked %}
-            let open = ((vec4(mask[i / 8u] >> (4u * (i % 8u))) >> vec4(0u, 1u, 2u, 3u)) & vec4(1u)) == vec4(1u);
+            let bits = vec4(mask[i / 8u] >> (4u * (i % 8u))) & vec4(1u, 2u, 4u, 8u);
+            let open = bits != vec4<u32>();
 {% else %}
             let open = lanes_of(i) < vec4(p.elements);
 {% endif %}
+            let coded = open & vec4(parameter > 0u);
             var u = vec4<u32>();
-{% for c in "xyzw" %}
-            if open.{{ c }} & (parameter > 0u) {
-                let window = (low >> used) | ((high << (31u - used)) << 1u);
-                let long = firstTrailingBit(window | 0x8000u);
-                u.{{ c }} = (long << k) | ((window >> (long + 1u)) & ((1u << k) - 1u));
-                used += long + 1u + k;
-                if used >= 32u {
-                    used -= 32u;
-                    at++;
-                    low = high;
-                    high = words[min(at + 1u, last)];
-                }
+{% for pair in ["xy", "zw"] %}
+            {
+                // Two codes are at most 32 bits.
+                var window = (low >> used) | ((high << (31u - used)) << 1u);
+{% for c in pair %}
+                let long_{{ c }} = firstTrailingBit(window | 0x8000u);
+                let length_{{ c }} = select(0u, long_{{ c }} + 1u + k, coded.{{ c }});
+                u.{{ c }} = select(0u, (long_{{ c }} << k) | ((window >> (long_{{ c }} + 1u)) & lower), coded.{{ c }});
+                window >>= length_{{ c }};
+{% endfor %}
+                used += length_{{ pair[0] }} + length_{{ pair[1] }};
+                let ahead = words[min(at + 2u, last)];
+                let next = used >= 32u;
+                low = select(low, high, next);
+                high = select(high, ahead, next);
+                at += u32(next);
+                used &= 31u;
             }
 {% endfor %}
 {% if masked %}
             x[i] = select(vec4<f32>(), value_of(bitcast<vec4<i32>>(u), step, center), open);
 {% else %}
             var q = bitcast<vec4<i32>>(u >> vec4(1u)) ^ -bitcast<vec4<i32>>(u & vec4(1u));
-            if mode == LORENZO {
-                var up = vec4<i32>();
-                if i >= start + p.row {
-                    up = level(x[i - p.row], inverse);
-                }
-                q += up - vec4(walk.corner, up.xyz);
-                walk.corner = up.w;
-            }
-            if mode != PLAIN {
-                q.x += walk.left;
-                q.y += q.x;
-                q.z += q.y;
-                q.w += q.z;
-                walk.left = q.w;
-            }
+{% if lorenzo %}
+            let above = i >= start + p.row;
+            let up = select(vec4<i32>(), level(x[select(i, i - p.row, above)], inverse), above & (mode == LORENZO));
+            q += up - vec4(walk.corner, up.xyz);
+            walk.corner = up.w;
+{% endif %}
+            // Level to the left after level to the left, or none.
+            let sum = vec4(q.x, q.x + q.y, q.x + q.y + q.z, q.x + q.y + q.z + q.w) + walk.left;
+            q = select(q, sum, mode != PLAIN);
+            walk.left = q.w;
             x[i] = value_of(q, step, center);
 {% endif %}
         }

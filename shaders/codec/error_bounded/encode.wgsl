@@ -1,8 +1,8 @@
-// q = round(x / step), predicted from its neighbours, in Rice codes; see crates/tensor/src/codec/error_bounded/mod.rs for
-// layout and promise. Masked: only what is above zero is coded, as ⌊x / step⌋.
-// Each tile is walked three times by one invocation: to choose k for each block, to count its bits, and, once one atomic
-// addition has found it a place, to write them.
-// Variables: masked, width. Dispatch: one invocation of {{ width }} for each tile.
+// Levels, predicted from their neighbours, in Rice codes; see crates/tensor/src/codec/error_bounded/mod.rs for layout and
+// promise. Masked: only what is above zero is coded.
+// Each tile is walked twice by one invocation: to choose k for each block and count bits and, once one atomic addition has
+// found it a place, to write them. Nothing rare hides behind a branch: drivers that run on CPU cores execute both sides.
+// Variables: masked, lorenzo, width. Dispatch: one invocation of {{ width }} for each tile.
 {% include "codec/error_bounded/params.wgsl" %}
 
 {% include "parts/record.wgsl" %}
@@ -16,27 +16,31 @@
 {% include "parts/grid.wgsl" %}
 
 const OVERFLOW = 2u;
-// Most ones of a code, so that a code with its k ≤ 14 bits fits a word.
-const LONGEST = 15u;
+// Symbols below it have codes of at most 16 bits.
+const LARGEST_SYMBOL = 32768u;
 
-// What a block's codes depend on.
-struct Block {
-    sum: u32,
-    count: u32,
-    top: u32,
-    nonzero: u32,
-    worst: f32,
-    // The largest magnitude, as bits.
-    largest: u32,
-    // How far elements lie in their steps, added up.
-    rest: f32,
-    sound: bool,
+struct Scale {
+    step: f32,
+    center: f32,
+    inverse: f32,
 }
 
 struct Symbols {
     u: vec4<u32>,
     open: vec4<bool>,
     q: vec4<i32>,
+}
+
+// What a block says of itself: Σ u, Σ u/2, Σ u/4, Σ u/8, symbols, the largest, elements that are not zero, the largest
+// error, the largest magnitude as bits, and how far elements lie in their steps, added up.
+struct Block {
+    sums: vec4<u32>,
+    count: u32,
+    top: u32,
+    nonzero: u32,
+    worst: f32,
+    largest: u32,
+    rest: f32,
 }
 
 fn load(i: u32) -> vec4<f32> {
@@ -47,25 +51,25 @@ fn total(v: vec4<u32>) -> u32 {
     return (v.x + v.y) + (v.z + v.w);
 }
 
-fn symbols(v: vec4<f32>, i: u32, start: u32, mode: u32, inverse: f32, walk: ptr<function, Walk>) -> Symbols {
-    let q = level(v, inverse);
+fn greatest(v: vec4<u32>) -> u32 {
+    return max(max(v.x, v.y), max(v.z, v.w));
+}
+
+fn symbols(v: vec4<f32>, i: u32, start: u32, mode: u32, scale: Scale, walk: ptr<function, Walk>) -> Symbols {
+    let q = level(v, scale.inverse);
 {% if masked %}
     let open = v > vec4<f32>();
     return Symbols(select(vec4<u32>(), vec4<u32>(q), open), open, q);
 {% else %}
-    var d = q;
-    if mode != PLAIN {
-        d -= vec4((*walk).left, q.xyz);
-        (*walk).left = q.w;
-    }
-    if mode == LORENZO {
-        var up = vec4<i32>();
-        if i >= start + p.row {
-            up = level(x[i - p.row], inverse);
-        }
-        d -= up - vec4((*walk).corner, up.xyz);
-        (*walk).corner = up.w;
-    }
+    let left = vec4((*walk).left, q.xyz);
+    var d = q - select(vec4<i32>(), left, mode != PLAIN);
+    (*walk).left = q.w;
+{% if lorenzo %}
+    let above = i >= start + p.row;
+    let up = select(vec4<i32>(), level(x[select(i, i - p.row, above)], scale.inverse), above & (mode == LORENZO));
+    d -= up - vec4((*walk).corner, up.xyz);
+    (*walk).corner = up.w;
+{% endif %}
     // 0, −1, 1, −2 … become 0, 1, 2, 3 …
     let u = bitcast<vec4<u32>>((d << vec4(1u)) ^ (d >> vec4(31u)));
     let open = lanes_of(i) < vec4(p.elements);
@@ -73,51 +77,66 @@ fn symbols(v: vec4<f32>, i: u32, start: u32, mode: u32, inverse: f32, walk: ptr<
 {% endif %}
 }
 
-// What the codes of a value depend on.
-struct Scale {
-    step: f32,
-    center: f32,
-    inverse: f32,
-    bound: f32,
-}
-
 fn look(first: u32, stop: u32, start: u32, mode: u32, scale: Scale, walk: ptr<function, Walk>) -> Block {
-    var sum = vec4<u32>();
-    var count = vec4<u32>();
+    var sum0 = vec4<u32>();
+    var sum1 = vec4<u32>();
+    var sum2 = vec4<u32>();
+    var sum3 = vec4<u32>();
     var top = vec4<u32>();
     var nonzero = vec4<u32>();
     var worst = vec4<f32>();
-    var ones = vec4<u32>();
+    var largest = vec4<u32>();
     var rest = vec4<f32>();
     for (var i = first; i < stop; i++) {
         let v = load(i);
-        let s = symbols(v, i, start, mode, scale.inverse, walk);
-        sum += min(s.u, vec4(0xffffffu));
-        count += select(vec4<u32>(), vec4(1u), s.open);
+        let s = symbols(v, i, start, mode, scale, walk);
+        // Sums wrap only where the largest symbol is too large for a code.
+        let u1 = s.u >> vec4(1u);
+        let u2 = u1 >> vec4(1u);
+        sum0 += s.u;
+        sum1 += u1;
+        sum2 += u2;
+        sum3 += u2 >> vec4(1u);
         top = max(top, s.u);
         // What is not coded comes back as zero.
         worst = max(worst, abs(v - select(vec4<f32>(), value_of(s.q, scale.step, scale.center), s.open)));
-{% if masked %}
-        rest += select(vec4<f32>(), v * scale.inverse - vec4<f32>(s.q), s.open);
-{% endif %}
         // Comparisons of floats may miss what is not finite.
         let magnitude = bitcast<vec4<u32>>(v) & vec4(0x7fffffffu);
-        ones = max(ones, magnitude);
+        largest = max(largest, magnitude);
+{% if masked %}
+        nonzero += select(vec4<u32>(), vec4(1u), s.open);
+        rest += select(vec4<f32>(), v * scale.inverse - vec4<f32>(s.q), s.open);
+{% else %}
         nonzero += min(magnitude, vec4(1u));
+{% endif %}
     }
-    let most = max(max(top.x, top.y), max(top.z, top.w));
-    let off = max(max(worst.x, worst.y), max(worst.z, worst.w));
-    let largest = max(max(ones.x, ones.y), max(ones.z, ones.w));
-    let sound = (largest < 0x7f800000u) & (off <= scale.bound) & (most < (16u << 14u));
-    return Block(total(sum), total(count), most, total(nonzero), off, largest, (rest.x + rest.y) + (rest.z + rest.w), sound);
+    return Block(
+        vec4(total(sum0), total(sum1), total(sum2), total(sum3)),
+        {{ "total(nonzero)" if masked else "min(4u * stop, p.elements) - 4u * first" }},
+        greatest(top),
+        total(nonzero),
+        max(max(worst.x, worst.y), max(worst.z, worst.w)),
+        greatest(largest),
+        (rest.x + rest.y) + (rest.z + rest.w),
+    );
 }
 
-// 1 + k, or 0 where all symbols are zero: k is the logarithm of their mean, or more if the largest needs it.
-fn choose(block: Block) -> u32 {
-    let mean = block.sum / max(block.count, 1u);
-    let k = min(select(0u, firstLeadingBit(mean), mean > 0u), 14u);
-    let least = max(firstLeadingBit(block.top | 1u), 3u) - 3u;
-    return select(max(k, least) + 1u, 0u, block.sum == 0u);
+// The k of a block and how many bits its codes take with it, at most: the best of 0 to 3, or the logarithm of a large mean,
+// or more where the largest symbol would not fit 16 bits.
+fn choose(block: Block) -> vec2<u32> {
+    let n = block.count;
+    let bits = block.sums + vec4(n, 2u * n, 3u * n, 4u * n);
+    var best = vec2(0u, bits.x);
+    best = select(best, vec2(1u, bits.y), bits.y < best.y);
+    best = select(best, vec2(2u, bits.z), bits.z < best.y);
+    best = select(best, vec2(3u, bits.w), bits.w < best.y);
+    let mean = block.sums.x / max(n, 1u);
+    let b = firstLeadingBit(block.top | 1u);
+    let fits = select(select(select(b, b - 1u, b <= 13u), b - 2u, b <= 10u), 0u, b <= 3u);
+    let k = min(max(max(best.x, select(0u, firstLeadingBit(mean | 1u), mean >= 16u)), fits), 14u);
+    let above = max(k, 3u) - 3u;
+    let exact = select(select(select(bits.w, bits.z, k == 2u), bits.y, k == 1u), bits.x, k == 0u);
+    return vec2(k, select((block.sums.w >> above) + n * (k + 1u), exact, k <= 3u));
 }
 
 @compute @workgroup_size({{ width }})
@@ -131,10 +150,8 @@ fn main(
         return;
     }
     let step = bitcast<f32>(words[0]);
-    let center = bitcast<f32>(words[1]);
-    let inverse = select(0.0, 1.0 / step, step > 0.0);
+    let scale = Scale(step, bitcast<f32>(words[1]), select(0.0, 1.0 / step, step > 0.0));
     let bound = bitcast<f32>(atomicLoad(&record[BOUND]));
-    let scale = Scale(step, center, inverse, bound);
     let start = tile * TILE;
     let stop = min(start + TILE, (p.elements + 3u) / 4u);
 
@@ -142,54 +159,55 @@ fn main(
 {% if not masked %}
     // The last block is the sample that chooses the prediction.
     let sample = start + (stop - 1u - start) / BLOCK * BLOCK;
-    var least = 0xffffffffu;
-    for (var candidate = PLAIN; candidate <= select(DELTA, LORENZO, p.row > 0u); candidate++) {
-        var walk = Walk();
-        let sum = look(sample, stop, start, candidate, scale, &walk).sum;
-        mode = select(mode, candidate, sum < least);
-        least = min(least, sum);
+    var sums = vec3<u32>();
+    var before = Walk();
+    for (var i = sample; i < stop; i++) {
+        let q = level(load(i), scale.inverse);
+        let delta = q - vec4(before.left, q.xyz);
+        before.left = q.w;
+        sums += vec3(total(vec4<u32>(abs(q))), total(vec4<u32>(abs(delta))), 0u);
+{% if lorenzo %}
+        let above = i >= start + p.row;
+        let up = select(vec4<i32>(), level(x[select(i, i - p.row, above)], scale.inverse), above);
+        sums.z += total(vec4<u32>(abs(delta - up + vec4(before.corner, up.xyz))));
+        before.corner = up.w;
+{% endif %}
     }
+    mode = select(PLAIN, DELTA, sums.y < sums.x);
+{% if lorenzo %}
+    mode = select(mode, LORENZO, sums.z < min(sums.x, sums.y));
+{% endif %}
 {% endif %}
 
+    // k + 1 of each block, 0 for a block of zeros.
     var parameters = 0u;
     var bits = 0u;
     var nonzero = 0u;
     var worst = 0.0;
     var largest = 0u;
+    var top = 0u;
     var rest = 0.0;
-    var sound = true;
     var looking = Walk();
-    var counting = Walk();
     for (var first = start; first < stop; first += BLOCK) {
-        let end = min(first + BLOCK, stop);
-        let block = look(first, end, start, mode, scale, &looking);
-        let parameter = choose(block);
-        parameters |= parameter << (4u * ((first - start) / BLOCK));
+        let block = look(first, min(first + BLOCK, stop), start, mode, scale, &looking);
+        let chosen = choose(block);
+        let coded = block.top > 0u;
+        parameters |= select(0u, chosen.x + 1u, coded) << (4u * ((first - start) / BLOCK));
+        bits += select(0u, chosen.y, coded);
         nonzero += block.nonzero;
         worst = max(worst, block.worst);
         largest = max(largest, block.largest);
+        top = max(top, block.top);
         rest += block.rest;
-        sound &= block.sound;
-        // A block of zeros is walked too where its levels predict those of the next.
-        let k = vec4(max(parameter, 1u) - 1u);
-        var long = vec4<u32>();
-        for (var i = first; i < end; i++) {
-            let s = symbols(load(i), i, start, mode, inverse, &counting);
-            long += min(s.u, vec4(0xffffffu)) >> k;
-        }
-        bits += select(total(long) + block.count * (k.x + 1u), 0u, parameter == 0u);
     }
-    let raw = 4u * (stop - start);
-    var size = (bits + 31u) / 32u;
-    if (!sound) | (size >= raw) {
-        mode = RAW;
-        size = raw;
-        worst = 0.0;
-        atomicAdd(&record[RAW_TILES], 1u);
-    }
+    let raw_size = 4u * (stop - start);
+    let sound = (largest < 0x7f800000u) & (worst <= bound) & (top < LARGEST_SYMBOL);
+    let raw = (!sound) | ((bits + 31u) / 32u >= raw_size);
+    let size = select((bits + 31u) / 32u, raw_size, raw);
     atomicAdd(&record[NONZERO], nonzero);
-    atomicMax(&record[WORST], bitcast<u32>(worst));
+    atomicMax(&record[WORST], select(bitcast<u32>(worst), 0u, raw));
     atomicMax(&record[LARGEST], select(0u, largest, largest < 0x7f800000u));
+    atomicAdd(&record[RAW_TILES], u32(raw));
 {% if masked %}
     // In sixteenths: a sum of words has the same value in any order.
     atomicAdd(&record[REST], u32(round(16.0 * select(0.0, rest, sound))));
@@ -200,10 +218,10 @@ fn main(
         words[HEAD + 2u * tile] = LOST;
         return;
     }
-    words[HEAD + 2u * tile] = place | (mode << 30u);
+    words[HEAD + 2u * tile] = place | (select(mode, RAW, raw) << 30u);
     words[HEAD + 2u * tile + 1u] = parameters;
     var at = p.payload + place;
-    if mode == RAW {
+    if raw {
         for (var i = start; i < stop; i++) {
             let v = bitcast<vec4<u32>>(load(i));
             words[at] = v.x;
@@ -220,20 +238,28 @@ fn main(
     for (var first = start; first < stop; first += BLOCK) {
         let parameter = (parameters >> (4u * ((first - start) / BLOCK))) & 15u;
         let k = max(parameter, 1u) - 1u;
+        let lower = vec4((1u << k) - 1u);
         for (var i = first; i < min(first + BLOCK, stop); i++) {
-            let s = symbols(load(i), i, start, mode, inverse, &walk);
+            let s = symbols(load(i), i, start, mode, scale, &walk);
             let long = s.u >> vec4(k);
-            // As many zeros as long says, a one, the k lower bits.
-            let code = ((s.u & vec4((1u << k) - 1u)) << (long + 1u)) | (vec4(1u) << long);
-            let length = select(vec4<u32>(), long + 1u + k, s.open & vec4(parameter > 0u));
-{% for c in "xyzw" %}
-            buffer |= select(0u, code.{{ c }} << filled, length.{{ c }} > 0u);
-            filled += length.{{ c }};
-            if filled >= 32u {
+            // As many zeros as long says, a one, the k lower bits; nothing for what is not coded.
+            let coded = s.open & vec4(parameter > 0u);
+            let length = select(vec4<u32>(), long + parameter, coded);
+            let bit = select(vec4<u32>(), ((s.u & lower) << vec4(1u)) | vec4(1u), coded) << long;
+            // Two codes are at most 32 bits. A word is written as often as something is added to it.
+            let pair = bit.xz | (bit.yw << length.xz);
+            let pair_length = length.xz + length.yw;
+{% for c in "xy" %}
+            buffer |= pair.{{ c }} << filled;
+            // Where nothing is added, the place may be another tile's already.
+            if pair_length.{{ c }} > 0u {
                 words[at] = buffer;
+            }
+            filled += pair_length.{{ c }};
+            if filled >= 32u {
                 at++;
                 filled -= 32u;
-                buffer = select(0u, code.{{ c }} >> (length.{{ c }} - filled), filled > 0u);
+                buffer = select(0u, pair.{{ c }} >> (pair_length.{{ c }} - filled), filled > 0u);
             }
 {% endfor %}
         }

@@ -3,7 +3,7 @@
 struct Params {
     elements: u32,
     tiles: u32,
-    // Vectors in a row of the value, or 0 where rows are no whole vectors or too long for a tile.
+    // Vectors in a row.
     row: u32,
     // Where the payload begins, and how many words it may have.
     payload: u32,

@@ -4,8 +4,8 @@
 //! Elements become levels q = round(x / step), the step being a little less than twice the bound. Levels are coded in
 //! tiles of 512, each by one invocation:
 //!
-//! 1. prediction, chosen for the tile from its last block: none, the level to the left, or the level to the left plus the
-//!    one above less the one between them (2-D Lorenzo, within the tile);
+//! 1. prediction, chosen for the tile from its last block: none, the level to the left, or, in images with rows of 24 to 128,
+//!    the level to the left plus the one above less the one between them (2-D Lorenzo, within the tile);
 //! 2. what is left, as 0, −1, 1, −2 … ↦ 0, 1, 2, 3 …, in Rice codes: u / 2^k zeros, a one, the k lower bits of u. Blocks of
 //!    64 share k, which follows their mean; a block of zeros takes no bits at all;
 //! 3. tiles that this would not shrink, or in which one element would break the bound or is not finite, wait raw.
@@ -43,6 +43,8 @@ pub const PROBE: u32 = 4;
 
 const TILE: usize = 512;
 const HEAD: usize = 4;
+/// Rows for which the level above may help: shorter ones are mostly edges, of longer ones a tile has too few.
+const LORENZO_ROWS: std::ops::RangeInclusive<usize> = 24..=128;
 /// Step over twice the bound: a little under 1, so that rounding in single precision does not break the promise.
 const SLACK: f32 = 1.0 - 1.0 / 512.0;
 
@@ -152,12 +154,13 @@ fn kernel(shader: &'static str, shape: &Shape, words: &Value, masked: bool, set:
     let tiles = shape.elements().div_ceil(TILE);
     let width = if set == KernelSet::Registers { 8usize } else { 64 };
     let row = shape.extents().last().copied().unwrap_or(0);
-    let row = if row.is_multiple_of(4) && row < TILE { row / 4 } else { 0 };
+    let lorenzo = !masked && shape.nchw().is_some() && row.is_multiple_of(4) && LORENZO_ROWS.contains(&row);
     let payload = ErrorBounded::head_words(shape);
     Kernel::new(shader)
         .variable("masked", masked)
+        .variable("lorenzo", lorenzo)
         .variable("width", width)
-        .parameters([shape.elements(), tiles, row, payload, words.shape.elements() - payload])
+        .parameters([shape.elements(), tiles, row / 4, payload, words.shape.elements() - payload])
         .invocations(tiles, width)
 }
 
