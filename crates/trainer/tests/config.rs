@@ -46,6 +46,7 @@ fn what_is_not_said_has_a_sensible_value() {
     assert_eq!((config.schedule.course, config.schedule.warmup), (Course::Constant, Warmup::Steps(0)));
     assert_eq!(config.store.default, Form::Raw);
     assert_eq!(config.compare.stores, Form::all().collect::<Vec<_>>());
+    assert!(config.compare.examine && !parse(GOOD, &["compare.examine=false"]).unwrap().compare.examine);
 }
 
 #[test]

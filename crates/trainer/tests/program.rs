@@ -149,6 +149,14 @@ fn compare_writes_its_tables() {
     for file in ["table.md", "table.csv", "raw-1/summary.json", "frequency-split-8-4-2/weights.safetensors"] {
         assert!(desk.path("c").join(file).exists(), "{file}");
     }
+    let examination = json(&desk.path("c/examination.json"));
+    assert_eq!((&examination["weights"], &examination["skipped"]), (&Value::from("raw"), &Value::Null));
+    assert_eq!(examination["stores"][0]["gradient"][0]["error"], 0.0);
+    assert!(examination["stores"][1]["gradient"][0]["error"].as_f64().unwrap() > 0.0);
+    assert_eq!(examination["points"].as_array().unwrap().len(), 8);
+
+    desk.ok(&["compare", "digits.toml", "--stores", "uniform", "--no-examine", "--out", "d"]);
+    assert!(!desk.path("d/examination.json").exists());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{Changes, STORES, Where, print};
 use crate::config::{Config, Form, Forms};
 use crate::report::comparison::{Comparison, Row};
+use crate::run::examine::examine_runs;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Summary};
 use crate::{Error, data};
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 /// Train once per store and seed, and put the stores side by side in a table.
 ///
 /// All stores start from the same weights and see the same batches. The folder gets table.md, table.csv and table.json,
-/// and a run folder for each run. The rules of the config's `store` hold for every store but raw.
+/// examination.json with the error that each store brings into gradients, and a run folder for each run. The rules of the config's `store` hold for every store but raw.
 #[derive(Debug, Args)]
 #[command(after_help = STORES)]
 pub(super) struct Options {
@@ -25,6 +26,9 @@ pub(super) struct Options {
     /// How many seeds for each store [default: `compare.seeds` of the config]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: Option<u32>,
+    /// Do not measure what each store does to gradients
+    #[arg(long)]
+    no_examine: bool,
     #[command(flatten)]
     changes: Changes,
     #[command(flatten)]
@@ -36,6 +40,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     if let Some(Forms(stores)) = &options.stores {
         config.compare.stores = stores.clone();
     }
+    config.compare.examine &= !options.no_examine;
     config.compare.seeds = options.seeds.unwrap_or(config.compare.seeds);
     let seeds: Vec<u32> = (0..config.compare.seeds).map(|offset| config.seed.wrapping_add(offset)).collect();
     let data = data::open(&config.data.set, &config.data.root)?;
@@ -54,6 +59,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let adapter = gpu.adapter().info.name.clone();
     eprintln!("{}: {total} runs on {adapter}, into {}", config.name, folder.path().display());
     let mut summaries: Vec<Vec<Summary>> = vec![Vec::new(); stores.len()];
+    let mut folders: Vec<(Form, PathBuf)> = Vec::new();
     for (round, &seed) in seeds.iter().enumerate() {
         for (position, &store) in stores.iter().enumerate() {
             let config = of(store, seed);
@@ -75,6 +81,15 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
                 eprintln!("{label}  stopped; the runs before it are in {}", folder.path().display())
             })?;
             summaries[position].push(summary);
+            folders.push((store, run_folder.path().to_path_buf()));
+        }
+        if round == 0 && config.compare.examine {
+            eprintln!("examining what each store does to gradients");
+            let examinations = examine_runs(&config, &data, &gpu, &folders);
+            if let Some(reason) = &examinations.skipped {
+                eprintln!("not examined: {reason}");
+            }
+            folder.write_json("examination.json", &examinations)?;
         }
     }
 

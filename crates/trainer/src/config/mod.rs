@@ -180,6 +180,8 @@ pub struct Compare {
     pub stores: Vec<Form>,
     /// How many runs of each, from `seed` upwards.
     pub seeds: u32,
+    /// Whether to measure what each store does to gradients.
+    pub examine: bool,
 }
 
 impl Config {

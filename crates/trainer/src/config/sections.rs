@@ -142,7 +142,7 @@ fn train(root: &Reader<'_>) -> Result<Train> {
 }
 
 fn compare(root: &Reader<'_>) -> Result<Compare> {
-    let section = root.section("compare", &["stores", "seeds"])?;
+    let section = root.section("compare", &["stores", "seeds", "examine"])?;
     let stores = match section.list("stores")? {
         None => Form::all().collect(),
         Some(items) => {
@@ -158,5 +158,6 @@ fn compare(root: &Reader<'_>) -> Result<Compare> {
             stores
         }
     };
-    Ok(Compare { stores, seeds: section.integer("seeds", 1, 1000)?.unwrap_or(1) as u32 })
+    let seeds = section.integer("seeds", 1, 1000)?.unwrap_or(1) as u32;
+    Ok(Compare { stores, seeds, examine: section.flag("examine")?.unwrap_or(true) })
 }

@@ -8,6 +8,7 @@
 mod divergence;
 pub mod environment;
 mod epochs;
+pub mod examine;
 mod fit;
 pub mod folder;
 mod plans;

@@ -48,7 +48,7 @@ pub(super) struct Finished {
 
 /// What an upload is filled from.
 #[derive(Clone, Copy)]
-enum Slot {
+pub(super) enum Slot {
     Images,
     Labels,
     Mask,
@@ -106,17 +106,23 @@ impl Stepper {
 
 impl Flight {
     fn uploads(&self, slots: &[Slot]) -> Vec<&[u8]> {
-        let bytes = |slot: &Slot| match slot {
-            Slot::Images => bytemuck::cast_slice(&self.batch.images),
-            Slot::Labels => bytemuck::cast_slice(&self.batch.labels),
-            Slot::Mask => bytemuck::cast_slice(&self.batch.mask),
-            Slot::Control => bytemuck::cast_slice(&self.control),
-        };
-        slots.iter().map(bytes).collect()
+        uploads(slots, &self.batch, &self.control)
     }
 }
 
-fn slots(plan: &Plan) -> Vec<Slot> {
+/// What a step uploads.
+pub(super) fn uploads<'a>(slots: &[Slot], batch: &'a Batch, control: &'a [u32; 4]) -> Vec<&'a [u8]> {
+    let bytes = |slot: &Slot| match slot {
+        Slot::Images => bytemuck::cast_slice(&batch.images),
+        Slot::Labels => bytemuck::cast_slice(&batch.labels),
+        Slot::Mask => bytemuck::cast_slice(&batch.mask),
+        Slot::Control => bytemuck::cast_slice(control),
+    };
+    slots.iter().map(bytes).collect()
+}
+
+/// What each upload of a plan is filled from.
+pub(super) fn slots(plan: &Plan) -> Vec<Slot> {
     let slot = |name: &str| match name {
         IMAGES => Slot::Images,
         LABELS => Slot::Labels,
