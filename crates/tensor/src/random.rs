@@ -8,22 +8,30 @@ pub fn hash(x: u32) -> u32 {
     (word >> 22) ^ word
 }
 
-/// A stream of random numbers with a key of its own.
+/// A stream of random numbers of its own: number i is hash(start + i·stride).
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
-    key: u32,
+    start: u32,
+    stride: u32,
 }
 
 impl Stream {
-    /// The stream with this number of this seed.
+    /// The stream with this number of this seed, for what the host draws once: first weights, the order of samples.
     pub fn new(seed: u64, stream: u64) -> Self {
         let words = [seed as u32, (seed >> 32) as u32, stream as u32, (stream >> 32) as u32];
-        Self { key: words.into_iter().fold(0, |key, word| hash(key ^ word)) }
+        Self { start: words.into_iter().fold(0, |key, word| hash(key ^ word)), stride: 1 }
+    }
+
+    /// What a kernel draws in a step. These streams are long and many, so each has a stride of its own: no stretch of one
+    /// is a shifted stretch of another.
+    pub fn of_step(purpose: u32, seed: u32, step: u32) -> Self {
+        let key = |purpose| hash(hash(hash(purpose) ^ seed) ^ step);
+        Self { start: key(purpose), stride: key(!purpose) | 1 }
     }
 
     /// The word at a place of the stream.
     pub fn word(self, index: u32) -> u32 {
-        hash(self.key.wrapping_add(index))
+        hash(self.start.wrapping_add(index.wrapping_mul(self.stride)))
     }
 
     /// Numbers in [0, 1) with 24 bits.

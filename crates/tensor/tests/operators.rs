@@ -407,9 +407,9 @@ fn concatenation() {
 
 #[test]
 fn dropout() {
-    use frugal_tensor::random::{hash, unit};
+    use frugal_tensor::random::{Stream, unit};
     let stream = 77;
-    let key = hash(hash(hash(stream) ^ common::STEP[1]) ^ common::STEP[0]);
+    let numbers = Stream::of_step(stream, common::STEP[1], common::STEP[0]);
     for (shape, rate) in [([3, 5], 0.5f32), ([7, 300], 0.5), ([2, 64], 0.0), ([1, 1], 0.25), ([40, 513], 0.9)] {
         check(
             &format!("dropout {shape:?} {rate}"),
@@ -420,7 +420,7 @@ fn dropout() {
                 g.apply_one(Dropout { rate, stream }, &[v[0], control])
             },
             &|t| {
-                let stays = |i: usize| unit(hash(key.wrapping_add(i as u32))) >= rate;
+                let stays = |i: usize| unit(numbers.word(i as u32)) >= rate;
                 map2(&t[0], |i, x| if stays(i) { x / (1.0 - f64::from(rate)) } else { 0.0 })
             },
         );

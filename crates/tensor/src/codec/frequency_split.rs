@@ -12,7 +12,19 @@
 //! (max h − min h)/(2^Q − 1) plus what rounding m and s outwards adds, and at least 2^-126; the mean of x̂ over u is x. A
 //! plane with an infinity or a NaN decodes to NaN throughout: divergence is not hidden.
 //!
-//! Layout, words per plane: one (m low half, s high half), then ⌈blocks/2⌉ (two means each), then ⌈elements·Q/32⌉ codes.
+//! **Parity** does what the code of the paper's authors does, for comparisons with their results:
+//!
+//! * blocks are k×k with k = min(B, rows), and a remainder at the edges has no mean of its own: the ⌊H/k⌋×⌊W/k⌋ means are
+//!   stretched over the plane, element (i, j) getting mean (⌊i·⌊H/k⌋/H⌋, ⌊j·⌊W/k⌋/W⌋). A 14×14 plane has one mean, that
+//!   of its upper left 8×8;
+//! * s = (2^Q − 1)/(max h − min h + 2·10^-6) and m = min h code in single precision, q = round(max((h − m)·s + u − ½, 0)),
+//!   and bf16 keeps them, rounded to the nearest: x̂ = mean + (q/s + m).
+//!
+//! Its promise is weaker: an error of a step, 1/s, and what the rounding of m and s shifts: 2^-9·|m| + 2^-8·(2^Q − 1)/s; not
+//! quite zero on average. Where q would leave Q bits, by a last bit of rounding, it is held at the largest; the authors' code
+//! runs into the next element.
+//!
+//! Layout, words per plane: one (m low half, s high half), then ⌈means/2⌉ (two means each), then ⌈elements·Q/32⌉ codes.
 
 use super::{Codec, stream};
 use crate::graph::{Shape, Value};
@@ -26,31 +38,37 @@ pub struct FrequencySplit {
     pub block: usize,
     /// Q: bits per element for what the block means leave.
     pub bits: usize,
+    /// Whether to do as the authors' code does.
+    pub parity: bool,
 }
 
 impl Default for FrequencySplit {
     /// The paper's B = 8, Q = 2.
     fn default() -> Self {
-        Self { block: 8, bits: 2 }
+        Self { block: 8, bits: 2, parity: false }
     }
 }
 
 impl FrequencySplit {
-    /// Blocks down and across.
-    fn blocks(&self, height: usize, width: usize) -> [usize; 2] {
-        [height.div_ceil(self.block), width.div_ceil(self.block)]
+    /// Means down and across, and the extent of a block.
+    pub fn means(&self, height: usize, width: usize) -> [usize; 3] {
+        if self.parity {
+            let block = self.block.min(height);
+            return [height / block, width / block, block];
+        }
+        [height.div_ceil(self.block), width.div_ceil(self.block), self.block]
     }
 
     /// Words of one plane: range, means, codes.
     pub fn plane_words(&self, height: usize, width: usize) -> [usize; 3] {
-        let [down, across] = self.blocks(height, width);
+        let [down, across, _] = self.means(height, width);
         [1, (down * across).div_ceil(2), (height * width * self.bits).div_ceil(32)]
     }
 
-    /// Words of a value.
+    /// Words of a value; none if it has no planes, or planes without a mean.
     pub fn words(&self, shape: &Shape) -> Option<usize> {
         let [n, c, h, w] = shape.nchw()?;
-        Some(n * c * self.plane_words(h, w).iter().sum::<usize>())
+        (h > 0 && self.means(h, w)[1] > 0).then(|| n * c * self.plane_words(h, w).iter().sum::<usize>())
     }
 
     /// What is wrong with the settings, if anything.
@@ -67,13 +85,16 @@ impl FrequencySplit {
     fn kernel(&self, shader: &'static str, shape: &Shape, set: KernelSet, stream: u32) -> Kernel {
         let [n, c, h, w] = shape.nchw().expect("the codec takes only N×C×H×W");
         let [range, means, codes] = self.plane_words(h, w);
-        let [_, across] = self.blocks(h, w);
+        let [down, across, block] = self.means(h, w);
+        let whole = |extent: usize| extent.is_multiple_of(4);
+        let cells_are_vectors = if self.parity { w.is_multiple_of(4 * across) } else { whole(w) };
         let tiles = set == KernelSet::Tiles;
         let kernel = Kernel::new(shader)
             .variable("bits", self.bits)
-            .variable("vector", w.is_multiple_of(4) && self.block.is_multiple_of(4))
+            .variable("vector", whole(block) && cells_are_vectors)
+            .variable("parity", self.parity)
             .variable("tiles", tiles)
-            .parameters([n * c, h, w, self.block, across, range + means, codes])
+            .parameters([n * c, h, w, block, down, across, range + means, codes])
             .parameter(stream);
         if tiles { kernel } else { kernel.invocations(n * c, 8) }
     }
@@ -116,7 +137,8 @@ impl Operator for Encode {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         self.0.check()?;
-        let words = self.0.words(&inputs[0].shape).ok_or("the value must be N×C×H×W")?;
+        let words =
+            self.0.words(&inputs[0].shape).ok_or("the value must be N×C×H×W, with planes wide enough for a block")?;
         Ok(vec![Output::words("frequency_split", words)])
     }
 
