@@ -28,6 +28,7 @@
 
 use super::{Codec, stream};
 use crate::graph::{Shape, Value};
+use crate::ops::kernel::MOST_ITERATIONS;
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
 use std::rc::Rc;
 
@@ -80,18 +81,32 @@ impl FrequencySplit {
         want((2..=64).contains(&self.block), "block must lie between 2 and 64")
     }
 
+    /// Whether kernels share a plane among invocations: on GPUs, and where the plane is too large for one.
+    fn shares_planes(&self, h: usize, w: usize, set: KernelSet) -> bool {
+        let [down, across, _] = self.means(h, w);
+        let vectors = h * w / if self.vector(h, w) { 4 } else { 1 };
+        // Of a walk over all cells, row by row in each; the encoder makes three of them at most.
+        let walk = vectors + 2 * h * across + 2 * down * across;
+        set == KernelSet::Tiles || 3 * walk > MOST_ITERATIONS
+    }
+
+    /// Whether rows and cells are whole vectors of four.
+    fn vector(&self, h: usize, w: usize) -> bool {
+        let [_, across, block] = self.means(h, w);
+        let whole = if self.parity { 4 * across } else { 4 };
+        block.is_multiple_of(4) && w.is_multiple_of(whole)
+    }
+
     /// A kernel of either direction: CPU-backed drivers get one invocation per plane, which walks along the rows without
-    /// dividing indices; for GPUs the caller says how many workgroups.
+    /// dividing indices; otherwise the caller says how many workgroups.
     fn kernel(&self, shader: &'static str, shape: &Shape, set: KernelSet, stream: u32) -> Kernel {
         let [n, c, h, w] = shape.nchw().expect("the codec takes only N×C×H×W");
         let [range, means, codes] = self.plane_words(h, w);
         let [down, across, block] = self.means(h, w);
-        let whole = |extent: usize| extent.is_multiple_of(4);
-        let cells_are_vectors = if self.parity { w.is_multiple_of(4 * across) } else { whole(w) };
-        let tiles = set == KernelSet::Tiles;
+        let tiles = self.shares_planes(h, w, set);
         let kernel = Kernel::new(shader)
             .variable("bits", self.bits)
-            .variable("vector", whole(block) && cells_are_vectors)
+            .variable("vector", self.vector(h, w))
             .variable("parity", self.parity)
             .variable("tiles", tiles)
             .parameters([n * c, h, w, block, down, across, range + means, codes])
@@ -142,12 +157,13 @@ impl Operator for Encode {
         Ok(vec![Output::words("frequency_split", words)])
     }
 
-    /// On GPUs one workgroup per plane.
+    /// On GPUs one workgroup for each plane.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let shape = &context.inputs[0].shape;
-        let [n, c, ..] = shape.nchw().expect("checked by outputs");
+        let [n, c, h, w] = shape.nchw().expect("checked by outputs");
         let kernel = self.0.kernel("codec/frequency_split/encode", shape, context.set, stream(context));
-        let kernel = if context.set == KernelSet::Tiles { kernel.workgroups(n * c) } else { kernel };
+        let shared = self.0.shares_planes(h, w, context.set);
+        let kernel = if shared { kernel.workgroups(n * c) } else { kernel };
         vec![kernel.inputs([0, 1]).outputs([0])]
     }
 }
@@ -166,7 +182,8 @@ impl Operator for Decode {
         let [n, c, h, w] = self.shape.nchw().expect("the codec takes only N×C×H×W");
         let [_, _, codes] = self.codec.plane_words(h, w);
         let kernel = self.codec.kernel("codec/frequency_split/decode", &self.shape, context.set, 0);
-        let kernel = if context.set == KernelSet::Tiles { kernel.invocations(n * c * codes, 64) } else { kernel };
+        let shared = self.codec.shares_planes(h, w, context.set);
+        let kernel = if shared { kernel.invocations(n * c * codes, 64) } else { kernel };
         vec![kernel.inputs([0]).outputs([0])]
     }
 }

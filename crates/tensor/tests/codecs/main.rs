@@ -2,12 +2,16 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/lossless.rs"]
+mod lossless;
 
 mod concatenation;
 mod f16;
 mod frequency_split;
+mod large;
 mod mask;
 mod reference;
+mod training;
 mod uniform;
 
 use common::{SETS, gpu, options};

@@ -1,8 +1,8 @@
 //! Every form again, on the CPU, element by element as the documentation has it: kernels must give the same bits.
 //!
-//! Single precision is taken to round each operation to the nearest, as WebGPU's drivers do for sums and products. Quotients
-//! (1/s, means, DIVISION's s and q/s) may be off by 2.5 last places there: where a driver uses that freedom, a mean, a step
-//! or, next to a threshold, a code may differ by one.
+//! Single precision is taken to round each operation to the nearest, as drivers do for sums and products. Quotients may be
+//! off by 2.5 last places: those of means, steps and 1/s are rounded to bf16 or made of bf16, which hides it, but for parity
+//! (2^Q − 1)/(max − min) goes into codes as it is, and next to a threshold a code may differ by one.
 
 use super::common::{SETS, gpu, options};
 use super::{Trip, hostile, shapes};
@@ -18,9 +18,9 @@ struct Expected {
     decoded: Vec<f32>,
 }
 
-/// The stream of an encoder at the root of a graph, whose output has this name.
+/// The stream of an encoder of `x` at the root of a graph, whose output has this name.
 fn stream(output: &str, step: u32) -> Stream {
-    let purpose = format!(".{output}").bytes().fold(0, |key, byte| hash(key ^ u32::from(byte)));
+    let purpose = format!("x.{output}").bytes().fold(0, |key, byte| hash(key ^ u32::from(byte)));
     Stream::of_step(purpose, 7, step)
 }
 
@@ -173,9 +173,12 @@ fn f16(x: &[f32]) -> Expected {
 }
 
 /// Compares on all kernel sets and all hostile inputs.
-fn same_bits(codec: &dyn Codec, expected: &dyn Fn(&Shape, &[f32], u32) -> Expected) {
+///
+/// Of a thousand words `most_others` may differ; what they decode to is then not compared.
+fn same_bits(codec: &dyn Codec, most_others: usize, expected: &dyn Fn(&Shape, &[f32], u32) -> Expected) {
     let gpu = gpu();
-    for shape in shapes() {
+    // The last is more than one invocation can walk over on every driver.
+    for shape in shapes().into_iter().chain([Shape::from([2, 1, 256, 256])]) {
         let mut graph = Graph::new();
         let input = graph.input("x", shape.clone(), Element::F32);
         let value = graph.value(input).clone();
@@ -189,11 +192,15 @@ fn same_bits(codec: &dyn Codec, expected: &dyn Fn(&Shape, &[f32], u32) -> Expect
                 let (words, decoded) = trip.run(&x, step as u32);
                 let wanted = expected(&shape, &x, step as u32);
                 assert_eq!(words.len(), wanted.words.len(), "{what}");
-                for (i, (got, wanted)) in words.iter().zip(&wanted.words).enumerate() {
-                    assert!(
-                        wanted.is_none_or(|wanted| wanted == *got),
-                        "{what}: word {i} is {got:08x}, not {wanted:08x?}"
-                    );
+                let differ = |(got, wanted): &(&u32, &Option<u32>)| wanted.is_some_and(|wanted| wanted != **got);
+                let others: Vec<_> = words.iter().zip(&wanted.words).filter(differ).collect();
+                assert!(
+                    others.len() <= most_others * words.len() / 1000,
+                    "{what}: {:08x?}",
+                    &others[..others.len().min(5)]
+                );
+                if !others.is_empty() {
+                    continue;
                 }
                 for (i, (got, wanted)) in decoded.iter().zip(&wanted.decoded).enumerate() {
                     let same = got.to_bits() == wanted.to_bits() || (got.is_nan() && wanted.is_nan());
@@ -206,14 +213,14 @@ fn same_bits(codec: &dyn Codec, expected: &dyn Fn(&Shape, &[f32], u32) -> Expect
 
 #[test]
 fn f16_is_as_documented_to_the_bit() {
-    same_bits(&F16, &|_, x, _| f16(x));
+    same_bits(&F16, 0, &|_, x, _| f16(x));
 }
 
 #[test]
 fn uniform_is_as_documented_to_the_bit() {
     for (bits, group) in [(1, 32), (2, 256), (4, 64), (8, 1024)] {
         let codec = Uniform { bits, group };
-        same_bits(&codec, &|_, x, step| uniform(&codec, x, step));
+        same_bits(&codec, 0, &|_, x, step| uniform(&codec, x, step));
     }
 }
 
@@ -222,7 +229,8 @@ fn frequency_split_is_as_documented_to_the_bit() {
     for parity in [false, true] {
         for (block, bits) in [(8, 1), (8, 2), (4, 4), (5, 8)] {
             let codec = FrequencySplit { block, bits, parity };
-            same_bits(&codec, &|shape, x, step| frequency_split(&codec, shape, x, step));
+            // The quotient that codes are made with is of full precision only here: llvmpipe multiplies by a reciprocal.
+            same_bits(&codec, usize::from(parity), &|shape, x, step| frequency_split(&codec, shape, x, step));
         }
     }
 }
@@ -240,7 +248,7 @@ fn masks_and_window_indices_are_as_documented_to_the_bit() {
             let x = graph.input("x", shape, Element::F32);
             let mask = graph.apply_one(mask::EncodeMask, &[x]).unwrap();
             let [pooled, index] = graph.apply(pool, &[x]).unwrap()[..] else { unreachable!() };
-            [mask, pooled, index].map(|id| graph.mark_metric(id));
+            [mask, pooled, index].iter().for_each(|&id| graph.mark_metric(id));
             let [_, _, out_h, out_w] = graph.shape(pooled).nchw().unwrap();
             let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();
             let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
