@@ -41,7 +41,8 @@ fn examine(
     let bench = Bench::new(config, data, gpu, &weights)?;
     (result.batches, result.weights) = (bench.batches(), Some(Form::Raw.to_string()));
     for (store, folder) in runs {
-        let own = weights::read(folder)?;
+        // A run that stopped early left nothing; its store can be examined all the same.
+        let own = weights::read(folder).unwrap_or_default();
         result.stores.push(bench.examine(&store.to_string(), &policy(*store), &own)?);
     }
     for form in POINTS.iter().filter_map(|point| Form::parse(point).ok()) {
