@@ -26,8 +26,7 @@ fn main(
 ) {
     let i = group_index(group, groups) * 64u + lane;
     if i < p.vectors {
-        let counter = hash(hash(hash(p.stream) ^ control[1]) ^ control[0]) + 4u * i;
-        let u = vec4(unit(hash(counter)), unit(hash(counter + 1u)), unit(hash(counter + 2u)), unit(hash(counter + 3u)));
+        let u = draw4(stream_of(p.stream, control[1], control[0]), 4u * i);
         {{ "x" if in_place else "y" }}[i] = select(vec4<f32>(), p.scale * x[i], u >= vec4(p.rate));
     }
 }

@@ -8,12 +8,22 @@ const PER_WORD = {{ 32 // bits }}u;
 const STEP = {{ step }}u;
 const STEP_BITS = {{ bits * step }}u;
 
-// m + q·s of STEP elements from their codes, which start at bit 0.
-fn decoded(codes: u32, m: f32, s: f32) -> Lane {
+// q of STEP elements from their codes, which start at bit 0.
+fn unpacked(codes: u32) -> Lane {
 {% if vector %}
     let q = (vec4(codes) >> vec4({{ 0 * bits }}u, {{ 1 * bits }}u, {{ 2 * bits }}u, {{ 3 * bits }}u)) & vec4(LEVELS);
-    return m + vec4<f32>(q) * s;
+    return vec4<f32>(q);
 {% else %}
-    return m + f32(codes & LEVELS) * s;
+    return f32(codes & LEVELS);
+{% endif %}
+}
+
+// The codes of STEP elements from their q, from 0 to LEVELS.
+fn packed_codes(q: Lane) -> u32 {
+{% if vector %}
+    let codes = vec4<u32>(q);
+    return codes.x | (codes.y << {{ bits }}u) | (codes.z << {{ 2 * bits }}u) | (codes.w << {{ 3 * bits }}u);
+{% else %}
+    return u32(q);
 {% endif %}
 }

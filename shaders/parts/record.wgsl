@@ -9,5 +9,3 @@ const DENSITY = 6u;
 const GAIN = 7u;
 const NOISE = 8u;
 const LARGEST = 9u;
-const REST = 10u;
-const CENTER = 11u;

@@ -5,28 +5,11 @@
 //! ```
 
 use frugal_model::{Net, StepShape, training_step};
-use frugal_tensor::codec::error_bounded::PROBE;
 use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Uniform};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 use std::collections::BTreeMap;
 use std::time::Instant;
-
-/// Bounds and sizes, from steps that do not count.
-fn learn(session: &mut Session, uploads: &[&[u8]; 4]) -> Result<(), Box<dyn std::error::Error>> {
-    let control = [0u32, 0, 0, 1];
-    let uploads = [uploads[0], uploads[1], uploads[2], bytemuck::cast_slice(&control)];
-    session.write_words("status", &[PROBE, 0, 0, 0])?;
-    for _ in 0..6 {
-        session.step(0, &uploads)?;
-        let metrics = session.finished()?.pop().ok_or("a step has metrics")?;
-        let records = session.plans()[0].records(&metrics.words);
-        let plan = session.plans()[0].fitted(&records)?;
-        session.replace(0, plan)?;
-    }
-    session.write_words("status", &[0; 4])?;
-    Ok(())
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -72,7 +55,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bytemuck::cast_slice(&control),
     ];
     if session.plans()[0].steered().next().is_some() {
-        learn(&mut session, &uploads)?;
+        let control = [1000u32, 0, 0, 1];
+        session.learn(0, &[uploads[0], uploads[1], uploads[2], bytemuck::cast_slice(&control)])?;
     }
     let mut times = Vec::new();
     for _ in 0..12 {

@@ -1,7 +1,7 @@
 //! Whole steps of a classifier: training and evaluation.
 
 use crate::{ModelError, Net, layers::Mode};
-use frugal_tensor::graph::{Element, Graph, ValueId};
+use frugal_tensor::graph::{Element, Graph, Value, ValueId};
 use frugal_tensor::ops::optimizer::Optimizer;
 
 /// Name of the input of images: N×C×H×W.
@@ -43,6 +43,19 @@ pub fn training_step(net: Net, shape: StepShape, optimizer: Optimizer) -> Result
     let gradients = graph.differentiate(&[(loss, None)])?;
     graph.update(optimizer, &gradients)?;
     Ok(graph)
+}
+
+/// Forward and backward alone: nothing changes the parameters. Returns each parameter's name with its gradient. Uploads and
+/// metrics as in [`training_step`]; control only if an operator or a codec draws random numbers.
+///
+/// # Errors
+/// [`ModelError::Graph`] if the net does not fit the images.
+pub fn gradient_step(net: Net, shape: StepShape) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
+    let (mut graph, loss) = forward(net, shape, Mode::Training)?;
+    let gradients = graph.differentiate(&[(loss, None)])?;
+    let of = |(id, value): (ValueId, &Value)| Some((value.name.clone(), *gradients.get(&id)?));
+    let named = graph.parameters().filter_map(of).collect();
+    Ok((graph, named))
 }
 
 /// Forward alone, over the parameters and running statistics of the training step. Uploads: images, labels, mask;

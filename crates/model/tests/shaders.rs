@@ -139,9 +139,9 @@ fn variants() -> BTreeSet<Variant> {
             variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
         }
     };
-    let split = [1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits }));
-    let policies: Vec<Policy> =
-        [Policy::raw(), Policy::with(ErrorBounded::default())].into_iter().chain(split).collect();
+    let split = |parity| [1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits, parity }));
+    let plain = [Policy::raw(), Policy::with(ErrorBounded::default())];
+    let policies: Vec<Policy> = plain.into_iter().chain(split(false)).chain(split(true)).collect();
     let nets = nets();
     for graph in nets.iter().chain(&odd_cases()) {
         policies.iter().for_each(|policy| add(graph, policy));

@@ -9,6 +9,7 @@ use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::dropout::Dropout;
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
+use frugal_tensor::{Plan, Policy, Session};
 
 fn check(
     name: &str,
@@ -408,9 +409,9 @@ fn concatenation() {
 
 #[test]
 fn dropout() {
-    use frugal_tensor::random::{hash, unit};
+    use frugal_tensor::random::{Stream, unit};
     let stream = 77;
-    let key = hash(hash(hash(stream) ^ common::STEP[1]) ^ common::STEP[0]);
+    let numbers = Stream::of_step(stream, common::STEP[1], common::STEP[0]);
     for (shape, rate) in [([3, 5], 0.5f32), ([7, 300], 0.5), ([2, 64], 0.0), ([1, 1], 0.25), ([40, 513], 0.9)] {
         check(
             &format!("dropout {shape:?} {rate}"),
@@ -421,7 +422,7 @@ fn dropout() {
                 g.apply_one(Dropout { rate, stream }, &[v[0], control])
             },
             &|t| {
-                let stays = |i: usize| unit(hash(key.wrapping_add(i as u32))) >= rate;
+                let stays = |i: usize| unit(numbers.word(i as u32)) >= rate;
                 map2(&t[0], |i, x| if stays(i) { x / (1.0 - f64::from(rate)) } else { 0.0 })
             },
         );
@@ -535,6 +536,27 @@ fn cross_entropy() {
             compare(&what, &[f64::from(done.f32(0)), f64::from(done.f32(2))], &[loss, counted], 1e-5);
             let got: Vec<f64> = (4..done.words.len()).map(|i| f64::from(done.f32(i))).collect();
             compare(&format!("{what}: gradient"), &got, &wanted, 1e-5);
+        }
+    }
+}
+
+/// llvmpipe leaves the loops of an invocation after 65,535 iterations without a word: no kernel may need more.
+#[test]
+fn planes_too_large_for_one_invocation() {
+    let gpu = gpu();
+    let shape = [1, 2, 600, 601];
+    let x: Vec<f32> = (0..2 * 600 * 601).map(|i| (i % 7) as f32 + if i < 600 * 601 { 0.0 } else { 10.0 }).collect();
+    for set in common::SETS {
+        let mut graph = Graph::new();
+        let input = graph.input("x", shape, frugal_tensor::graph::Element::F32);
+        let mean = graph.global_average_pool(input).unwrap();
+        graph.mark_metric(mean);
+        let plan = Plan::new(graph, &Policy::raw(), common::options(&gpu, set)).unwrap();
+        let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+        session.step(0, &[bytemuck::cast_slice(&x)]).unwrap();
+        let means = session.finished().unwrap().pop().unwrap();
+        for (channel, wanted) in [(0, 3.0), (1, 13.0)] {
+            assert!((means.f32(channel) - wanted).abs() < 1e-3, "{set:?}: {}, not {wanted}", means.f32(channel));
         }
     }
 }

@@ -48,9 +48,9 @@ fn policies() -> Vec<Policy> {
         |layer: &str, codec: Rc<dyn Codec>| Rule { layer: Some(layer.into()), codec: Some(codec), ..Rule::default() };
     let mixture = Policy::with(F16)
         .rule(rule("images", Rc::new(Uniform { bits: 8, group: 256 })))
-        .rule(rule("a", Rc::new(FrequencySplit { block: 4, bits: 4 })));
+        .rule(rule("a", Rc::new(FrequencySplit { block: 4, bits: 4, parity: false })));
     let uniform = [1, 2, 4, 8].map(|bits| Policy::with(Uniform { bits, group: 256 }));
-    let split = [2, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits }));
+    let split = [2, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits, parity: false }));
     let others = [Policy::raw(), Policy::with(F16), mixture];
     others.into_iter().chain(uniform).chain(split).collect()
 }

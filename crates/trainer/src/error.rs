@@ -65,6 +65,9 @@ pub enum Error {
         /// All.
         runs: usize,
     },
+    /// The noise of a gradient shows only between batches.
+    #[error("the training set has fewer than two batches, so that the noise of gradients cannot be measured")]
+    TooFewBatches,
     /// A defect of Frugal: the ledger and the session disagree.
     #[error("the plan says {planned} bytes, but the session allocated {allocated}")]
     BytesDiffer {

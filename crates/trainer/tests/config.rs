@@ -47,6 +47,7 @@ fn what_is_not_said_has_a_sensible_value() {
     assert_eq!(config.store.default, Form::Raw);
     assert_eq!(config.compare.stores, Form::all().collect::<Vec<_>>());
     assert_eq!(config.compare.budget, 8 << 30);
+    assert!(config.compare.examine && !parse(GOOD, &["compare.examine=false"]).unwrap().compare.examine);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn overrides_win_and_need_no_quotes() {
     assert_eq!((config.model.net.as_str(), config.data.batch), ("resnet8", 32));
     assert_eq!(config.schedule.course, Course::Cosine);
     let config = parse(GOOD, &["store.default={ kind = 'frequency-split', bits = 4 }"]).unwrap();
-    assert_eq!(config.store.default, Form::FrequencySplit { block: 8, bits: 4 });
+    assert_eq!(config.store.default, Form::FrequencySplit { block: 8, bits: 4, parity: false });
     // The last one wins.
     assert_eq!(parse(GOOD, &["seed=3", "seed=4"]).unwrap().seed, 4);
 }
@@ -200,8 +201,9 @@ fn stores_are_named_with_or_without_settings() {
         ("uniform", usual),
         ("uniform:4", Form::Uniform { bits: 4, group: 256 }),
         ("uniform:1,64", Form::Uniform { bits: 1, group: 64 }),
-        ("frequency-split", Form::FrequencySplit { block: 8, bits: 2 }),
-        ("frequency-split:4,8", Form::FrequencySplit { block: 4, bits: 8 }),
+        ("frequency-split", Form::FrequencySplit { block: 8, bits: 2, parity: false }),
+        ("frequency-split:4,8", Form::FrequencySplit { block: 4, bits: 8, parity: false }),
+        ("frequency-split:8,2,parity", Form::FrequencySplit { block: 8, bits: 2, parity: true }),
     ];
     for (name, form) in named {
         assert_eq!(Form::parse(name), Ok(form));
@@ -211,11 +213,16 @@ fn stores_are_named_with_or_without_settings() {
         assert_eq!(parse(GOOD, &[&format!("store.default={name}")]).unwrap().store.default, form);
     }
     assert_eq!(Form::parse("uniform:2,256").unwrap().to_string(), "uniform");
-    let Forms(list) = Forms::parse("raw,frequency-split:8,4, uniform:4,uniform:4,128").unwrap();
+    let Forms(list) =
+        Forms::parse("raw,frequency-split:8,4, uniform:4,frequency-split:8,4,parity,uniform:4,128").unwrap();
     assert_eq!(
         list.iter().map(Form::to_string).collect::<Vec<_>>(),
-        ["raw", "frequency-split:8,4", "uniform:4", "uniform:4,128"]
+        ["raw", "frequency-split:8,4", "uniform:4", "frequency-split:8,4,parity", "uniform:4,128"]
     );
+    assert!(Form::parse("uniform:2,parity").is_err() && Form::parse("frequency-split:parity").is_err());
+    let table = "store.default={ kind = \"frequency-split\", bits = 1, parity = true }";
+    let form = Form::FrequencySplit { block: 8, bits: 1, parity: true };
+    assert_eq!(parse(GOOD, &[table]).unwrap().store.default, form);
     let wrong = [
         ("unifrom", "did you mean `uniform`?"),
         ("raw:1", "`raw` has no settings"),
@@ -256,7 +263,7 @@ store = "frequency-split:8,4"
         made_by: Some("max pooling".into()),
         read_by: Some("*convolution*".into()),
         min_elements: Some(4096),
-        store: Form::FrequencySplit { block: 8, bits: 4 },
+        store: Form::FrequencySplit { block: 8, bits: 4, parity: false },
         ..none.clone()
     };
     assert_eq!(config.store.rules, [StoreRule { layer: Some("conv1".into()), ..none }, second]);

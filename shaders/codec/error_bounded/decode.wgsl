@@ -1,5 +1,5 @@
 // x̂ from Rice codes, see crates/tensor/src/codec/error_bounded/mod.rs.
-// Variables: masked, lorenzo, width. Dispatch: one invocation of {{ width }} for each tile.
+// Variables: masked, width. Dispatch: one invocation of {{ width }} for each tile.
 {% include "codec/error_bounded/params.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -24,7 +24,7 @@ fn main(
         return;
     }
     let step = bitcast<f32>(words[0]);
-    let center = bitcast<f32>(words[1]);
+    let dither_start = words[1];
     let start = tile * TILE;
     let stop = min(start + TILE, (p.elements + 3u) / 4u);
     let head = words[HEAD + 2u * tile];
@@ -46,8 +46,7 @@ fn main(
     let parameters = words[HEAD + 2u * tile + 1u];
     let last = p.payload + p.capacity - 1u;
 {% if not masked %}
-    let inverse = select(0.0, 1.0 / step, step > 0.0);
-    var walk = Walk();
+    var left = 0;
 {% endif %}
     // The next bits are those of `low` from `used` on, then those of `high`; `ahead` follows.
     var low = words[min(at, last)];
@@ -86,20 +85,14 @@ fn main(
             }
 {% endfor %}
 {% if masked %}
-            x[i] = select(vec4<f32>(), value_of(bitcast<vec4<i32>>(u), step, center), open);
+            let d = dither(i, dither_start);
+            x[i] = select(vec4<f32>(), value_of(bitcast<vec4<i32>>(u), d, step), open);
 {% else %}
-            var q = bitcast<vec4<i32>>(u >> vec4(1u)) ^ -bitcast<vec4<i32>>(u & vec4(1u));
-{% if lorenzo %}
-            let above = i >= start + p.row;
-            let up = select(vec4<i32>(), level(x[select(i, i - p.row, above)], inverse), above & (mode == LORENZO));
-            q += up - vec4(walk.corner, up.xyz);
-            walk.corner = up.w;
-{% endif %}
-            // Level to the left after level to the left, or none.
-            let sum = vec4(q.x, q.x + q.y, q.x + q.y + q.z, q.x + q.y + q.z + q.w) + walk.left;
-            q = select(q, sum, mode != PLAIN);
-            walk.left = q.w;
-            x[i] = value_of(q, step, center);
+            let d = select(dither(i, dither_start), vec4(0.5), mode == ROUNDED);
+            let q = bitcast<vec4<i32>>(u >> vec4(1u)) ^ -bitcast<vec4<i32>>(u & vec4(1u));
+            let sum = vec4(q.x, q.x + q.y, (q.x + q.y) + q.z, (q.x + q.y) + (q.z + q.w)) + left;
+            left = sum.w;
+            x[i] = value_of(select(q, sum, mode == DELTA), d, step);
 {% endif %}
         }
     }

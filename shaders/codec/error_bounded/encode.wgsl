@@ -2,7 +2,7 @@
 // promise. Masked: only what is above zero is coded.
 // Each tile is walked twice by one invocation: to choose k for each block and count bits and, once one atomic addition has
 // found it a place, to write them. Nothing rare hides behind a branch: drivers that run on CPU cores execute both sides.
-// Variables: masked, lorenzo, width. Dispatch: one invocation of {{ width }} for each tile.
+// Variables: masked, width. Dispatch: one invocation of {{ width }} for each tile.
 {% include "codec/error_bounded/params.wgsl" %}
 
 {% include "parts/record.wgsl" %}
@@ -21,18 +21,20 @@ const LARGEST_SYMBOL = 32768u;
 
 struct Scale {
     step: f32,
-    center: f32,
     inverse: f32,
+    // Where the dither begins.
+    start: u32,
 }
 
 struct Symbols {
     u: vec4<u32>,
     open: vec4<bool>,
-    q: vec4<i32>,
+    // What they are decoded to.
+    back: vec4<f32>,
 }
 
 // What a block says of itself: Σ u, Σ u/2, Σ u/4, Σ u/8, symbols, the largest, elements that are not zero, the largest
-// error, the largest magnitude as bits, and how far elements lie in their steps, added up.
+// error, the largest magnitude as bits.
 struct Block {
     sums: vec4<u32>,
     count: u32,
@@ -40,7 +42,6 @@ struct Block {
     nonzero: u32,
     worst: f32,
     largest: u32,
-    rest: f32,
 }
 
 fn load(i: u32) -> vec4<f32> {
@@ -55,29 +56,28 @@ fn greatest(v: vec4<u32>) -> u32 {
     return max(max(v.x, v.y), max(v.z, v.w));
 }
 
-fn symbols(v: vec4<f32>, i: u32, start: u32, mode: u32, scale: Scale, walk: ptr<function, Walk>) -> Symbols {
-    let q = level(v, scale.inverse);
+// 0, −1, 1, −2 … become 0, 1, 2, 3 …
+fn unsigned(d: vec4<i32>) -> vec4<u32> {
+    return bitcast<vec4<u32>>((d << vec4(1u)) ^ (d >> vec4(31u)));
+}
+
+fn symbols(v: vec4<f32>, i: u32, mode: u32, scale: Scale, left: ptr<function, i32>) -> Symbols {
 {% if masked %}
+    let d = dither(i, scale.start);
+    let q = level(v, d, scale.inverse);
     let open = v > vec4<f32>();
-    return Symbols(select(vec4<u32>(), vec4<u32>(q), open), open, q);
+    return Symbols(select(vec4<u32>(), vec4<u32>(q), open), open, select(vec4<f32>(), value_of(q, d, scale.step), open));
 {% else %}
-    let left = vec4((*walk).left, q.xyz);
-    var d = q - select(vec4<i32>(), left, mode != PLAIN);
-    (*walk).left = q.w;
-{% if lorenzo %}
-    let above = i >= start + p.row;
-    let up = select(vec4<i32>(), level(x[select(i, i - p.row, above)], scale.inverse), above & (mode == LORENZO));
-    d -= up - vec4((*walk).corner, up.xyz);
-    (*walk).corner = up.w;
-{% endif %}
-    // 0, −1, 1, −2 … become 0, 1, 2, 3 …
-    let u = bitcast<vec4<u32>>((d << vec4(1u)) ^ (d >> vec4(31u)));
+    let d = select(dither(i, scale.start), vec4(0.5), mode == ROUNDED);
+    let q = level(v, d, scale.inverse);
+    let u = unsigned(q - select(vec4<i32>(), vec4(*left, q.xyz), mode == DELTA));
+    *left = q.w;
     let open = lanes_of(i) < vec4(p.elements);
-    return Symbols(select(vec4<u32>(), u, open), open, q);
+    return Symbols(select(vec4<u32>(), u, open), open, value_of(q, d, scale.step));
 {% endif %}
 }
 
-fn look(first: u32, stop: u32, start: u32, mode: u32, scale: Scale, walk: ptr<function, Walk>) -> Block {
+fn look(first: u32, stop: u32, mode: u32, scale: Scale, left: ptr<function, i32>) -> Block {
     var sum0 = vec4<u32>();
     var sum1 = vec4<u32>();
     var sum2 = vec4<u32>();
@@ -86,10 +86,9 @@ fn look(first: u32, stop: u32, start: u32, mode: u32, scale: Scale, walk: ptr<fu
     var nonzero = vec4<u32>();
     var worst = vec4<f32>();
     var largest = vec4<u32>();
-    var rest = vec4<f32>();
     for (var i = first; i < stop; i++) {
         let v = load(i);
-        let s = symbols(v, i, start, mode, scale, walk);
+        let s = symbols(v, i, mode, scale, left);
         // Sums wrap only where the largest symbol is too large for a code.
         let u1 = s.u >> vec4(1u);
         let u2 = u1 >> vec4(1u);
@@ -98,15 +97,14 @@ fn look(first: u32, stop: u32, start: u32, mode: u32, scale: Scale, walk: ptr<fu
         sum2 += u2;
         sum3 += u2 >> vec4(1u);
         top = max(top, s.u);
-        // What is not coded comes back as zero.
-        worst = max(worst, abs(v - select(vec4<f32>(), value_of(s.q, scale.step, scale.center), s.open)));
         // Comparisons of floats may miss what is not finite.
         let magnitude = bitcast<vec4<u32>>(v) & vec4(0x7fffffffu);
         largest = max(largest, magnitude);
 {% if masked %}
+        worst = max(worst, abs(v - s.back));
         nonzero += select(vec4<u32>(), vec4(1u), s.open);
-        rest += select(vec4<f32>(), v * scale.inverse - vec4<f32>(s.q), s.open);
 {% else %}
+        worst = max(worst, select(vec4<f32>(), abs(v - s.back), s.open));
         nonzero += min(magnitude, vec4(1u));
 {% endif %}
     }
@@ -117,7 +115,6 @@ fn look(first: u32, stop: u32, start: u32, mode: u32, scale: Scale, walk: ptr<fu
         total(nonzero),
         max(max(worst.x, worst.y), max(worst.z, worst.w)),
         greatest(largest),
-        (rest.x + rest.y) + (rest.z + rest.w),
     );
 }
 
@@ -150,7 +147,7 @@ fn main(
         return;
     }
     let step = bitcast<f32>(words[0]);
-    let scale = Scale(step, bitcast<f32>(words[1]), select(0.0, 1.0 / step, step > 0.0));
+    let scale = Scale(step, select(0.0, 1.0 / step, step > 0.0), words[1]);
     let bound = bitcast<f32>(atomicLoad(&record[BOUND]));
     let start = tile * TILE;
     let stop = min(start + TILE, (p.elements + 3u) / 4u);
@@ -159,24 +156,14 @@ fn main(
 {% if not masked %}
     // The last block is the sample that chooses the prediction.
     let sample = start + (stop - 1u - start) / BLOCK * BLOCK;
-    var sums = vec3<u32>();
-    var before = Walk();
+    var sums = vec2<u32>();
+    var before = 0;
     for (var i = sample; i < stop; i++) {
-        let q = level(load(i), scale.inverse);
-        let delta = q - vec4(before.left, q.xyz);
-        before.left = q.w;
-        sums += vec3(total(vec4<u32>(abs(q))), total(vec4<u32>(abs(delta))), 0u);
-{% if lorenzo %}
-        let above = i >= start + p.row;
-        let up = select(vec4<i32>(), level(x[select(i, i - p.row, above)], scale.inverse), above);
-        sums.z += total(vec4<u32>(abs(delta - up + vec4(before.corner, up.xyz))));
-        before.corner = up.w;
-{% endif %}
+        let q = level(load(i), dither(i, scale.start), scale.inverse);
+        sums += vec2(total(vec4<u32>(abs(q))), total(vec4<u32>(abs(q - vec4(before, q.xyz)))));
+        before = q.w;
     }
     mode = select(PLAIN, DELTA, sums.y < sums.x);
-{% if lorenzo %}
-    mode = select(mode, LORENZO, sums.z < min(sums.x, sums.y));
-{% endif %}
 {% endif %}
 
     // k + 1 of each block, 0 for a block of zeros.
@@ -186,10 +173,18 @@ fn main(
     var worst = 0.0;
     var largest = 0u;
     var top = 0u;
-    var rest = 0.0;
-    var looking = Walk();
+{% if not masked %}
+    // A second time where there are zeros: without dither they come back as zeros.
+    for (var again = true; again;) {
+        parameters = 0u;
+        bits = 0u;
+        nonzero = 0u;
+        worst = 0.0;
+        top = 0u;
+{% endif %}
+    var looking = 0;
     for (var first = start; first < stop; first += BLOCK) {
-        let block = look(first, min(first + BLOCK, stop), start, mode, scale, &looking);
+        let block = look(first, min(first + BLOCK, stop), mode, scale, &looking);
         let chosen = choose(block);
         let coded = block.top > 0u;
         parameters |= select(0u, chosen.x + 1u, coded) << (4u * ((first - start) / BLOCK));
@@ -198,8 +193,12 @@ fn main(
         worst = max(worst, block.worst);
         largest = max(largest, block.largest);
         top = max(top, block.top);
-        rest += block.rest;
     }
+{% if not masked %}
+        again = (mode != ROUNDED) & (nonzero < min(4u * stop, p.elements) - 4u * start);
+        mode = select(mode, ROUNDED, again);
+    }
+{% endif %}
     let raw_size = 4u * (stop - start);
     let sound = (largest < 0x7f800000u) & (worst <= bound) & (top < LARGEST_SYMBOL);
     let raw = (!sound) | ((bits + 31u) / 32u >= raw_size);
@@ -208,10 +207,6 @@ fn main(
     atomicMax(&record[WORST], select(bitcast<u32>(worst), 0u, raw));
     atomicMax(&record[LARGEST], select(0u, largest, largest < 0x7f800000u));
     atomicAdd(&record[RAW_TILES], u32(raw));
-{% if masked %}
-    // In sixteenths: a sum of words has the same value in any order.
-    atomicAdd(&record[REST], u32(round(16.0 * select(0.0, rest, sound))));
-{% endif %}
     let place = atomicAdd(&record[USED], size);
     if place + size > p.capacity {
         atomicOr(&status[0], OVERFLOW);
@@ -232,7 +227,7 @@ fn main(
         }
         return;
     }
-    var walk = Walk();
+    var left = 0;
     var buffer = 0u;
     var filled = 0u;
     for (var first = start; first < stop; first += BLOCK) {
@@ -240,7 +235,7 @@ fn main(
         let k = max(parameter, 1u) - 1u;
         let lower = vec4((1u << k) - 1u);
         for (var i = first; i < min(first + BLOCK, stop); i++) {
-            let s = symbols(load(i), i, start, mode, scale, &walk);
+            let s = symbols(load(i), i, mode, scale, &left);
             let long = s.u >> vec4(k);
             // As many zeros as long says, a one, the k lower bits; nothing for what is not coded.
             let coded = s.open & vec4(parameter > 0u);

@@ -1,6 +1,5 @@
 // bound = sigma · √(3/R) / gain, the least over all weights that a value serves; see
-// crates/tensor/src/codec/error_bounded/steer.rs. Elements that are not decoded to the middle of their steps have a bound
-// above half a step. A value about which nothing is known yet gets an eighth of its largest
+// crates/tensor/src/codec/error_bounded/steer.rs. A value about which nothing is known yet gets an eighth of its largest
 // element for a bound.
 // Dispatch: one workgroup of 64.
 {% include "parts/record.wgsl" %}
@@ -84,11 +83,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         record[CANDIDATE] = 0u;
     }
     if p.last == 1u {
-        // Elements are decoded to where they lie in their steps on average, so that errors average out.
-        let center = clamp(f32(record[REST]) / (16.0 * max(f32(record[NONZERO]), 1.0)), 0.25, 0.75);
-        record[CENTER] = select(bitcast<u32>(0.5), bitcast<u32>(center), record[REST] > 0u);
-        let wide = 2.0 * max(bitcast<f32>(record[CENTER]), 1.0 - bitcast<f32>(record[CENTER]));
-        let candidate = wide * bitcast<f32>(record[CANDIDATE]);
+        let candidate = bitcast<f32>(record[CANDIDATE]);
         if record[BOUND] == 0u {
             record[BOUND] = bitcast<u32>(bitcast<f32>(record[LARGEST]) / 8.0);
         } else if candidate > 0.0 {

@@ -1,9 +1,7 @@
-// x̂ = mean of the block + m + q·s, see crates/tensor/src/codec/frequency_split.rs.
-// Variables: bits, vector (rows and blocks are whole vectors), tiles.
+// x̂ = mean of the cell + (m + q·s), see crates/tensor/src/codec/frequency_split.rs.
+// Variables: bits, vector (rows and cells are whole vectors), parity, tiles.
 // Dispatch: with tiles one invocation of 64 for each word of codes, without one invocation of 8 for each plane.
 {% include "codec/frequency_split/params.wgsl" %}
-
-{% include "parts/lane.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> words: array<u32>;
@@ -11,7 +9,10 @@
 
 {% include "parts/grid.wgsl" %}
 
-{% include "parts/bf16.wgsl" %}
+// What the codes say of STEP elements.
+fn rest_of(codes: u32, m: f32, s: f32) -> Lane {
+    return {{ "unpacked(codes) / s + m" if parity else "m + unpacked(codes) * s" }};
+}
 
 {% if tiles %}
 @compute @workgroup_size(64)
@@ -33,7 +34,9 @@ fn main(
     let codes = words[base + p.head + word];
     for (var j = 0u; j < min(PER_WORD, elements - word * PER_WORD); j += STEP) {
         let i = word * PER_WORD + j;
-        x[(plane * elements + i) / STEP] = mean_of(base, block_of(i)) + decoded(codes >> ({{ bits }}u * j), m, s);
+        let row = cell_at(i / p.width, p.down, p.height) * p.across;
+        let mean = mean_of(base, row + cell_at(i % p.width, p.across, p.width));
+        x[(plane * elements + i) / STEP] = mean + rest_of(codes >> ({{ bits }}u * j), m, s);
     }
 }
 {% else %}
@@ -56,23 +59,24 @@ fn main(
     var codes = 0u;
     var left = 0u;
     for (var y = 0u; y < p.height; y++) {
-        var block = (y / p.block) * p.across;
-        for (var x0 = 0u; x0 < p.width; x0 += p.block) {
-            let mean = mean_of(base, block);
-            for (var column = x0; column < min(x0 + p.block, p.width); column += STEP) {
+        let row = cell_at(y, p.down, p.height) * p.across;
+        var column = 0u;
+        for (var cell = 0u; cell < p.across; cell++) {
+            let mean = mean_of(base, row + cell);
+            let end = begin_of(cell + 1u, p.across, p.width);
+            for (; column < end; column += STEP) {
                 if left == 0u {
                     codes = words[word];
                     word++;
                     left = 32u;
                 }
-                x[at] = mean + decoded(codes, m, s);
+                x[at] = mean + rest_of(codes, m, s);
                 at++;
                 left -= STEP_BITS;
 {% if bits * step < 32 %}
                 codes >>= STEP_BITS;
 {% endif %}
             }
-            block++;
         }
     }
 }

@@ -1,10 +1,9 @@
 // The frequency split of DIVISION (arXiv 2208.04187), see crates/tensor/src/codec/frequency_split.rs for layout and
-// promise: means of B×B blocks in bf16; h = x − mean in Q = {{ bits }} bits, see parts/stochastic.wgsl.
-// Variables: bits, vector (rows and blocks are whole vectors), tiles.
+// promise: means of B×B blocks in bf16; h = x − mean in Q = {{ bits }} bits, see parts/stochastic.wgsl, or with parity
+// parts/division.wgsl.
+// Variables: bits, vector (rows and cells are whole vectors), parity, tiles.
 // Dispatch: with tiles one workgroup of 64 for each plane, without one invocation of 8.
 {% include "codec/frequency_split/params.wgsl" %}
-
-{% include "parts/lane.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<Lane>;
@@ -15,46 +14,67 @@
 
 {% include "parts/bits.wgsl" %}
 
+{% include "parts/extent.wgsl" %}
+
 {% include "parts/random.wgsl" %}
 
-{% include "parts/bf16.wgsl" %}
-
+{% if parity %}
+{% include "parts/division.wgsl" %}
+{% else %}
 {% include "parts/stochastic.wgsl" %}
+{% endif %}
 
-// Stores nothing; gives the rounded mean of a block, and the extremes of its rests in one pass: rounding is monotonic, so
-// the extremes of x − mean are the extremes of x, minus the mean.
-fn look(plane: u32, block: u32, mean: ptr<function, u32>) -> Extent {
-    let y0 = (block / p.across) * p.block;
-    let x0 = (block % p.across) * p.block;
-    let y1 = min(y0 + p.block, p.height);
-    let x1 = min(x0 + p.block, p.width);
-    var sum = Lane();
-    var low = Lane({{ "vec4(" if vector else "" }}3.4e38{{ ")" if vector else "" }});
-    var high = -low;
+// The sum and the extremes of a rectangle.
+struct Look {
+    sum: Lane,
+    low: Lane,
+    high: Lane,
+}
+
+fn look(plane: u32, y0: u32, y1: u32, x0: u32, x1: u32) -> Look {
+    var seen = Look(Lane(), Lane(3.4e38), Lane(-3.4e38));
     for (var y = y0; y < y1; y++) {
         let row = (plane * p.height + y) * p.width / STEP;
         for (var column = x0 / STEP; column < x1 / STEP; column++) {
             let value = x[row + column];
-            sum += value;
-            low = min(low, value);
-            high = max(high, value);
+            seen.sum += value;
+            seen.low = min(seen.low, value);
+            seen.high = max(seen.high, value);
         }
     }
-    let total = across(sum);
-    // One odd element makes the sum odd.
-    let finite = is_finite(total);
-    *mean = bf16_nearest(total / f32((y1 - y0) * (x1 - x0)));
-    let center = bf16_value(*mean);
-    return Extent(least(low) - center, most(high) - center, finite);
+    return seen;
 }
 
-// Writes one word of means; gives the extremes of both blocks.
-fn put_means(plane: u32, base: u32, pair: u32, blocks: u32) -> Extent {
+// Stores nothing; gives the rounded mean of a cell, and the extremes of its rests in one pass: rounding is monotonic, so
+// the extremes of x − mean are the extremes of x, minus the mean.
+fn measure(plane: u32, cell: u32, mean: ptr<function, u32>) -> Extent {
+    let down = cell / p.across;
+    let right = cell % p.across;
+    let y0 = begin_of(down, p.down, p.height);
+    let y1 = begin_of(down + 1u, p.down, p.height);
+    let x0 = begin_of(right, p.across, p.width);
+    let x1 = begin_of(right + 1u, p.across, p.width);
+    let seen = look(plane, y0, y1, x0, x1);
+    // One odd element makes the sum odd.
+    let sum = across(seen.sum);
+{% if parity %}
+    // The mean is that of a block that may lie elsewhere.
+    let block = look(plane, down * p.block, (down + 1u) * p.block, right * p.block, (right + 1u) * p.block);
+    *mean = bf16_nearest(across(block.sum) / f32(p.block * p.block));
+{% else %}
+    *mean = bf16_nearest(sum / f32((y1 - y0) * (x1 - x0)));
+{% endif %}
+    let center = bf16_value(*mean);
+    return Extent(least(seen.low) - center, most(seen.high) - center, is_finite(sum));
+}
+
+// Writes one word of means; gives the extremes of both cells.
+fn put_means(plane: u32, base: u32, pair: u32, cells: u32) -> Extent {
     var mean = 0u;
-    var extent = look(plane, 2u * pair, &mean);
+    var extent = measure(plane, 2u * pair, &mean);
     var packed = mean;
-    if 2u * pair + 1u < blocks {
-        extent = join(extent, look(plane, 2u * pair + 1u, &mean));
+    if 2u * pair + 1u < cells {
+        extent = join(extent, measure(plane, 2u * pair + 1u, &mean));
         packed |= mean << 16u;
     }
     words[base + 1u + pair] = packed;
@@ -74,12 +94,12 @@ fn main(
     let here = plane < p.planes;
     let base = plane * (p.head + p.codes);
     let elements = p.height * p.width;
-    let blocks = p.across * ((p.height + p.block - 1u) / p.block);
-    let key = key_of(p.stream);
+    let cells = p.down * p.across;
+    let stream = stream_of(p.stream, control[1], control[0]);
     var extent = NOTHING;
     if here {
-        for (var pair = lane; pair < (blocks + 1u) / 2u; pair += 64u) {
-            extent = join(extent, put_means(plane, base, pair, blocks));
+        for (var pair = lane; pair < (cells + 1u) / 2u; pair += 64u) {
+            extent = join(extent, put_means(plane, base, pair, cells));
         }
     }
     extents[lane] = extent;
@@ -89,21 +109,22 @@ fn main(
             extents[lane] = join(extents[lane], extents[lane + width]);
         }
     }
-    if lane == 0u && here {
-        words[base] = range_of(extents[0]);
-    }
-    // Means and range are read by all invocations of the workgroup.
+    // Means and extremes are read by all invocations of the workgroup.
     storageBarrier();
+    workgroupBarrier();
+    let coder = coder_of(extents[0]);
+    if lane == 0u && here {
+        words[base] = coder.range;
+    }
     if here {
-        let m = bf16_value(words[base]);
-        let scale = scale_of(words[base]);
         for (var word = lane; word < p.codes; word += 64u) {
             var packed = 0u;
             for (var j = 0u; j < min(PER_WORD, elements - word * PER_WORD); j += STEP) {
                 let i = word * PER_WORD + j;
                 let value = x[(plane * elements + i) / STEP];
-                let mean = mean_of(base, block_of(i));
-                packed |= codes_of(value - mean, m, scale, key + plane * elements + i) << ({{ bits }}u * j);
+                let row = cell_at(i / p.width, p.down, p.height) * p.across;
+                let mean = mean_of(base, row + cell_at(i % p.width, p.across, p.width));
+                packed |= codes_of(value - mean, coder, stream, plane * elements + i) << ({{ bits }}u * j);
             }
             words[base + p.head + word] = packed;
         }
@@ -121,27 +142,27 @@ fn main(
         return;
     }
     let base = plane * (p.head + p.codes);
-    let blocks = p.across * ((p.height + p.block - 1u) / p.block);
+    let cells = p.down * p.across;
     var extent = NOTHING;
-    for (var pair = 0u; pair < (blocks + 1u) / 2u; pair++) {
-        extent = join(extent, put_means(plane, base, pair, blocks));
+    for (var pair = 0u; pair < (cells + 1u) / 2u; pair++) {
+        extent = join(extent, put_means(plane, base, pair, cells));
     }
-    let range = range_of(extent);
-    words[base] = range;
-    let m = bf16_value(range);
-    let scale = scale_of(range);
+    let coder = coder_of(extent);
+    words[base] = coder.range;
+    let stream = stream_of(p.stream, control[1], control[0]);
     // Row by row, so that no index has to be divided.
-    var counter = key_of(p.stream) + plane * p.height * p.width;
     var at = plane * p.height * p.width / STEP;
     var word = base + p.head;
     var packed = 0u;
     var filled = 0u;
     for (var y = 0u; y < p.height; y++) {
-        var block = (y / p.block) * p.across;
-        for (var x0 = 0u; x0 < p.width; x0 += p.block) {
-            let mean = mean_of(base, block);
-            for (var column = x0; column < min(x0 + p.block, p.width); column += STEP) {
-                packed |= codes_of(x[at] - mean, m, scale, counter) << filled;
+        let row = cell_at(y, p.down, p.height) * p.across;
+        var column = 0u;
+        for (var cell = 0u; cell < p.across; cell++) {
+            let mean = mean_of(base, row + cell);
+            let end = begin_of(cell + 1u, p.across, p.width);
+            for (; column < end; column += STEP) {
+                packed |= codes_of(x[at] - mean, coder, stream, at * STEP) << filled;
                 filled += STEP_BITS;
                 if filled == 32u {
                     words[word] = packed;
@@ -150,9 +171,7 @@ fn main(
                     filled = 0u;
                 }
                 at++;
-                counter += STEP;
             }
-            block++;
         }
     }
     if filled > 0u {

@@ -1,24 +1,35 @@
 {# Params of both directions, and what they share. A plane takes `head + codes` words: one of range, the means of its
-   blocks two to a word, then the codes. With vectors four elements of a row, all in one block, are worked on at a time.
-   Variables: bits, vector. -#}
+   cells two to a word, then the codes. With vectors four elements of a row, all in one cell, are worked on at a time.
+   A cell is a block. With parity, as the authors of DIVISION have it, only whole blocks have cells, and where there is a
+   remainder the cells' means are stretched over the whole plane.
+   Variables: bits, vector, parity. -#}
 struct Params {
     planes: u32,
     height: u32,
     width: u32,
     block: u32,
+    down: u32,
     across: u32,
     head: u32,
     codes: u32,
     stream: u32,
 }
 
+{% include "parts/lane.wgsl" %}
+
 {% include "parts/codes.wgsl" %}
 
-fn mean_of(base: u32, block: u32) -> f32 {
-    return bf16_value(words[base + 1u + block / 2u] >> (16u * (block % 2u)));
+{% include "parts/bf16.wgsl" %}
+
+fn mean_of(base: u32, cell: u32) -> f32 {
+    return bf16_value(words[base + 1u + cell / 2u] >> (16u * (cell % 2u)));
 }
 
-// The block of element i of a plane.
-fn block_of(i: u32) -> u32 {
-    return (i / p.width / p.block) * p.across + (i % p.width) / p.block;
+// The cell, of so many along an extent, to which a place belongs; and where a cell begins.
+fn cell_at(place: u32, cells: u32, extent: u32) -> u32 {
+    return {{ "place * cells / extent" if parity else "place / p.block" }};
+}
+
+fn begin_of(cell: u32, cells: u32, extent: u32) -> u32 {
+    return {{ "(cell * extent + cells - 1u) / cells" if parity else "min(cell * p.block, extent)" }};
 }

@@ -31,6 +31,6 @@ fn main(
         if i == start || i % WORD == 0u {
             codes = words[p.groups + i / WORD];
         }
-        x[i] = decoded(codes >> (STEP_BITS * (i % WORD)), m, s);
+        x[i] = m + unpacked(codes >> (STEP_BITS * (i % WORD))) * s;
     }
 }

@@ -14,6 +14,8 @@
 
 {% include "parts/bits.wgsl" %}
 
+{% include "parts/extent.wgsl" %}
+
 {% include "parts/random.wgsl" %}
 
 {% include "parts/bf16.wgsl" %}
@@ -63,10 +65,10 @@ fn main(
         }
     }
     workgroupBarrier();
-    let range = range_of(extents[0]);
+    let coder = coder_of(extents[0]);
     var codes = 0u;
     if here {
-        codes = codes_of(value, bf16_value(range), scale_of(range), key_of(p.stream) + 4u * i);
+        codes = codes_of(value, coder, stream_of(p.stream, control[1], control[0]), 4u * i);
     }
     parts[lane] = codes << (STEP_BITS * (lane % WORD));
     workgroupBarrier();
@@ -78,7 +80,7 @@ fn main(
         words[p.groups + i / WORD] = packed;
     }
     if here && lane == 0u {
-        words[group] = range;
+        words[group] = coder.range;
     }
 }
 {% else %}
@@ -103,15 +105,13 @@ fn main(
         high = max(high, value);
         top = larger(top, value);
     }
-    let range = range_of(extent_of(low, high, top));
-    words[group] = range;
-    let m = bf16_value(range);
-    let scale = scale_of(range);
-    let key = key_of(p.stream);
+    let coder = coder_of(extent_of(low, high, top));
+    words[group] = coder.range;
+    let stream = stream_of(p.stream, control[1], control[0]);
     for (var i = start; i < end; i += WORD) {
         var packed = 0u;
         for (var j = 0u; j < min(WORD, end - i); j++) {
-            packed |= codes_of(load(i + j), m, scale, key + 4u * (i + j)) << (STEP_BITS * j);
+            packed |= codes_of(load(i + j), coder, stream, 4u * (i + j)) << (STEP_BITS * j);
         }
         words[p.groups + i / WORD] = packed;
     }

@@ -1,5 +1,6 @@
 // y[n,c,oy,ox] = max over the window of x; index = its place in the window, row by row, packed as in
-// codec/window_index.rs: {{ 32 // bits }} indices of {{ bits }} bits in a word. The first of equals wins, and a NaN wins over all.
+// codec/window_index.rs: {{ 32 // bits }} indices of {{ bits }} bits in a word. The first of equals wins, and a NaN wins
+// over all, of several the last.
 // Variables: bits. Dispatch: one invocation of 64 for each word of indices.
 struct Params {
 {% include "ops/pool/params.wgsl" %}
@@ -11,6 +12,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> index: array<u32>;
 
 {% include "parts/grid.wgsl" %}
+
+{% include "parts/bits.wgsl" %}
 
 const BITS = {{ bits }}u;
 const PER_WORD = {{ 32 // bits }}u;
@@ -42,7 +45,7 @@ fn main(
                 let ix = ox * p.stride_x + s - p.pad_x;
                 if iy < p.height && ix < p.width {
                     let value = x[(plane * p.height + iy) * p.width + ix];
-                    if !found || !(value <= best) {
+                    if !found | (value > best) | is_nan(value) {
                         best = value;
                         place = r * p.kernel_width + s;
                         found = true;

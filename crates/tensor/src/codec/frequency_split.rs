@@ -12,10 +12,23 @@
 //! (max h − min h)/(2^Q − 1) plus what rounding m and s outwards adds, and at least 2^-126; the mean of x̂ over u is x. A
 //! plane with an infinity or a NaN decodes to NaN throughout: divergence is not hidden.
 //!
-//! Layout, words per plane: one (m low half, s high half), then ⌈blocks/2⌉ (two means each), then ⌈elements·Q/32⌉ codes.
+//! **Parity** does what the code of the paper's authors does, for comparisons with their results:
+//!
+//! * blocks are k×k with k = min(B, rows), and a remainder at the edges has no mean of its own: the ⌊H/k⌋×⌊W/k⌋ means are
+//!   stretched over the plane, element (i, j) getting mean (⌊i·⌊H/k⌋/H⌋, ⌊j·⌊W/k⌋/W⌋). A 14×14 plane has one mean, that
+//!   of its upper left 8×8;
+//! * s = (2^Q − 1)/(max h − min h + 2·10^-6) and m = min h code in single precision, q = round(max((h − m)·s + u − ½, 0)),
+//!   and bf16 keeps them, rounded to the nearest: x̂ = mean + (q/s + m).
+//!
+//! Its promise is weaker: an error of a step, 1/s, and what the rounding of m and s shifts: 2^-9·|m| + 2^-8·(2^Q − 1)/s; not
+//! quite zero on average. Where q would leave Q bits, by a last bit of rounding, it is held at the largest; the authors' code
+//! runs into the next element.
+//!
+//! Layout, words per plane: one (m low half, s high half), then ⌈means/2⌉ (two means each), then ⌈elements·Q/32⌉ codes.
 
 use super::{Attached, Codec, Site, stream};
 use crate::graph::{Graph, GraphError, Shape, Value};
+use crate::ops::kernel::MOST_ITERATIONS;
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
 
 /// Frequency split with block size B and Q bits.
@@ -25,31 +38,37 @@ pub struct FrequencySplit {
     pub block: usize,
     /// Q: bits per element for what the block means leave.
     pub bits: usize,
+    /// Whether to do as the authors' code does.
+    pub parity: bool,
 }
 
 impl Default for FrequencySplit {
     /// The paper's B = 8, Q = 2.
     fn default() -> Self {
-        Self { block: 8, bits: 2 }
+        Self { block: 8, bits: 2, parity: false }
     }
 }
 
 impl FrequencySplit {
-    /// Blocks down and across.
-    fn blocks(&self, height: usize, width: usize) -> [usize; 2] {
-        [height.div_ceil(self.block), width.div_ceil(self.block)]
+    /// Means down and across, and the extent of a block.
+    pub fn means(&self, height: usize, width: usize) -> [usize; 3] {
+        if self.parity {
+            let block = self.block.min(height);
+            return [height / block, width / block, block];
+        }
+        [height.div_ceil(self.block), width.div_ceil(self.block), self.block]
     }
 
     /// Words of one plane: range, means, codes.
     pub fn plane_words(&self, height: usize, width: usize) -> [usize; 3] {
-        let [down, across] = self.blocks(height, width);
+        let [down, across, _] = self.means(height, width);
         [1, (down * across).div_ceil(2), (height * width * self.bits).div_ceil(32)]
     }
 
-    /// Words of a value.
+    /// Words of a value; none if it has no planes, or planes without a mean.
     pub fn words(&self, shape: &Shape) -> Option<usize> {
         let [n, c, h, w] = shape.nchw()?;
-        Some(n * c * self.plane_words(h, w).iter().sum::<usize>())
+        (h > 0 && self.means(h, w)[1] > 0).then(|| n * c * self.plane_words(h, w).iter().sum::<usize>())
     }
 
     /// What is wrong with the settings, if anything.
@@ -61,18 +80,35 @@ impl FrequencySplit {
         want((2..=64).contains(&self.block), "block must lie between 2 and 64")
     }
 
+    /// Whether kernels share a plane among invocations: on GPUs, and where the plane is too large for one.
+    fn shares_planes(&self, h: usize, w: usize, set: KernelSet) -> bool {
+        let [down, across, _] = self.means(h, w);
+        let vectors = h * w / if self.vector(h, w) { 4 } else { 1 };
+        // Of a walk over all cells, row by row in each; the encoder makes three of them at most.
+        let walk = vectors + 2 * h * across + 2 * down * across;
+        set == KernelSet::Tiles || 3 * walk > MOST_ITERATIONS
+    }
+
+    /// Whether rows and cells are whole vectors of four.
+    fn vector(&self, h: usize, w: usize) -> bool {
+        let [_, across, block] = self.means(h, w);
+        let whole = if self.parity { 4 * across } else { 4 };
+        block.is_multiple_of(4) && w.is_multiple_of(whole)
+    }
+
     /// A kernel of either direction: CPU-backed drivers get one invocation per plane, which walks along the rows without
-    /// dividing indices; for GPUs the caller says how many workgroups.
+    /// dividing indices; otherwise the caller says how many workgroups.
     fn kernel(&self, shader: &'static str, shape: &Shape, set: KernelSet, stream: u32) -> Kernel {
         let [n, c, h, w] = shape.nchw().expect("the codec takes only N×C×H×W");
         let [range, means, codes] = self.plane_words(h, w);
-        let [_, across] = self.blocks(h, w);
-        let tiles = set == KernelSet::Tiles;
+        let [down, across, block] = self.means(h, w);
+        let tiles = self.shares_planes(h, w, set);
         let kernel = Kernel::new(shader)
             .variable("bits", self.bits)
-            .variable("vector", w.is_multiple_of(4) && self.block.is_multiple_of(4))
+            .variable("vector", self.vector(h, w))
+            .variable("parity", self.parity)
             .variable("tiles", tiles)
-            .parameters([n * c, h, w, self.block, across, range + means, codes])
+            .parameters([n * c, h, w, block, down, across, range + means, codes])
             .parameter(stream);
         if tiles { kernel } else { kernel.invocations(n * c, 8) }
     }
@@ -112,16 +148,18 @@ impl Operator for Encode {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         self.0.check()?;
-        let words = self.0.words(&inputs[0].shape).ok_or("the value must be N×C×H×W")?;
+        let words =
+            self.0.words(&inputs[0].shape).ok_or("the value must be N×C×H×W, with planes wide enough for a block")?;
         Ok(vec![Output::words("frequency_split", words)])
     }
 
-    /// On GPUs one workgroup per plane.
+    /// On GPUs one workgroup for each plane.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let shape = &context.inputs[0].shape;
-        let [n, c, ..] = shape.nchw().expect("checked by outputs");
+        let [n, c, h, w] = shape.nchw().expect("checked by outputs");
         let kernel = self.0.kernel("codec/frequency_split/encode", shape, context.set, stream(context));
-        let kernel = if context.set == KernelSet::Tiles { kernel.workgroups(n * c) } else { kernel };
+        let shared = self.0.shares_planes(h, w, context.set);
+        let kernel = if shared { kernel.workgroups(n * c) } else { kernel };
         vec![kernel.inputs([0, 1]).outputs([0])]
     }
 }
@@ -140,7 +178,8 @@ impl Operator for Decode {
         let [n, c, h, w] = self.shape.nchw().expect("the codec takes only N×C×H×W");
         let [_, _, codes] = self.codec.plane_words(h, w);
         let kernel = self.codec.kernel("codec/frequency_split/decode", &self.shape, context.set, 0);
-        let kernel = if context.set == KernelSet::Tiles { kernel.invocations(n * c * codes, 64) } else { kernel };
+        let shared = self.codec.shares_planes(h, w, context.set);
+        let kernel = if shared { kernel.invocations(n * c * codes, 64) } else { kernel };
         vec![kernel.inputs([0]).outputs([0])]
     }
 }

@@ -83,9 +83,10 @@ impl Attached {
     }
 }
 
-/// The key of an encoder's random numbers: two values must not draw the same ones.
+/// What an encoder draws random numbers for: two values must not draw the same ones.
 fn stream(context: &KernelContext) -> u32 {
-    context.outputs[0].name.bytes().fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)))
+    let names = [context.inputs[0], context.outputs[0]].into_iter().flat_map(|value| value.name.bytes());
+    names.fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)))
 }
 
 /// A kept value and the form it waits in.

@@ -15,7 +15,7 @@
 //! it, by chance.
 //!
 //! Layout: a word for each group (m low half, s high half), then b bits for each element in order. The last group may be
-//! shorter.
+//! shorter; up to three codes beyond the last element mean nothing.
 
 use super::{Attached, Codec, Site, stream};
 use crate::graph::{Graph, GraphError, Shape, Value};

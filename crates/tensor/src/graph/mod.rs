@@ -113,7 +113,8 @@ impl Graph {
         &self.trained
     }
 
-    pub(crate) fn note_trained(&mut self, trained: Trained) {
+    /// Says what an optimiser uses, or would use: codecs aim their errors at it.
+    pub fn note_trained(&mut self, trained: Trained) {
         self.trained.push(trained);
     }
 

@@ -207,8 +207,14 @@ fn over_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet)
         .parameter(if vector { size / 4 } else { size })
 }
 
-/// A kernel that reduces each plane, see `parts/sum_plane.wgsl`: one workgroup for each on GPUs, one invocation elsewhere.
+/// Most iterations of all loops of an invocation together. Mesa's llvmpipe counts them and leaves every loop after 65,535,
+/// without a word; an end of a loop counts as one.
+pub const MOST_ITERATIONS: usize = 65_000;
+
+/// A kernel that reduces each plane, see `parts/sum_plane.wgsl`: one workgroup for each on GPUs and for planes
+/// too large for one invocation, one invocation elsewhere.
 pub fn reduce_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
+    let set = if size > MOST_ITERATIONS { KernelSet::Tiles } else { set };
     let kernel = over_planes(shader, planes, size, set);
     if set == KernelSet::Tiles { kernel.workgroups(planes) } else { kernel.invocations(planes, 8) }
 }

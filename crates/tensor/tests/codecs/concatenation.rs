@@ -15,7 +15,7 @@ fn parts_of_concatenations_are_coded_once() {
     for set in SETS {
         let mut gradients: Vec<Vec<f64>> = Vec::new();
         for coded in [false, true] {
-            let split = FrequencySplit { block: 4, bits: 8 };
+            let split = FrequencySplit { block: 4, bits: 8, parity: false };
             let policy = if coded { Policy::with(split) } else { Policy::raw() };
             let mut g = Graph::new();
             let images = g.input("images", shape, Element::F32);

@@ -1,6 +1,6 @@
 //! Coding to an error bound: the promise, the layout against a reference on the CPU, overflow.
 
-use super::common::{SETS, gpu, options};
+use super::common::{SETS, STEP, gpu, options};
 use super::hostile;
 use frugal_tensor::codec::error_bounded::{OVERFLOW, RECORD_WORDS, Record};
 use frugal_tensor::codec::mask::EncodeMask;
@@ -41,7 +41,7 @@ impl Trip {
         let mut record = [0; RECORD_WORDS];
         record[0] = bound.to_bits();
         self.session.write_words(&self.record, &record).unwrap();
-        self.session.step(0, &[bytemuck::cast_slice(x)]).unwrap();
+        self.session.step(0, &[bytemuck::cast_slice(x), bytemuck::cast_slice(&STEP)]).unwrap();
         self.session.finished().unwrap();
         let id = self.session.plans()[0].graph.find(&self.record).unwrap();
         let record = Record::read(&self.session.read_value(0, id).unwrap());
@@ -75,10 +75,6 @@ fn no_element_is_off_by_more_than_the_bound() {
                         let same = x.to_bits() == y.to_bits();
                         assert!(same || (x - y).abs() <= bound, "{what}: element {i}: {x} became {y}");
                         assert!(*x != 0.0 || *y == 0.0, "{what}: element {i}: zero became {y}");
-                        assert!(
-                            !masked || *x <= 0.0 || !x.is_normal() || *y > 0.0,
-                            "{what}: element {i}: {x} became {y}"
-                        );
                         if x.is_finite() {
                             worst = worst.max((x - y).abs());
                         }

@@ -5,12 +5,13 @@ use frugal_tensor::codec::FrequencySplit;
 use frugal_tensor::graph::Shape;
 use frugal_tensor::random::Stream;
 
-/// The mean of each element's block, in f64.
+/// The mean that each element's rest is taken from, in f64.
 fn block_means(codec: &FrequencySplit, [h, w]: [usize; 2], plane: &[f32]) -> Vec<f64> {
-    let b = codec.block;
+    let [down, across, b] = codec.means(h, w);
     (0..h * w)
         .map(|i| {
             let (y, x) = (i / w / b * b, i % w / b * b);
+            let (y, x) = if codec.parity { (i / w * down / h * b, i % w * across / w * b) } else { (y, x) };
             let cells = (y..(y + b).min(h)).flat_map(|y| (x..(x + b).min(w)).map(move |x| y * w + x));
             let values: Vec<f64> = cells.map(|j| f64::from(plane[j])).collect();
             values.iter().sum::<f64>() / values.len() as f64
@@ -41,7 +42,12 @@ pub fn keeps_promise(what: &str, codec: &FrequencySplit, shape: &Shape, x: &[f32
         let rests: Vec<f64> = x.iter().zip(&means).map(|(x, m)| f64::from(*x) - m).collect();
         let low = rests.iter().copied().fold(f64::INFINITY, f64::min) - shift;
         let high = rests.iter().copied().fold(f64::NEG_INFINITY, f64::max) + shift;
-        let step = (high - low + low.abs() * bf16) / levels * (1.0 + bf16);
+        let step = if codec.parity {
+            let step = (high - low + 2e-6) / levels;
+            step + low.abs() * bf16 / 4.0 + levels * step * bf16 / 2.0
+        } else {
+            (high - low + low.abs() * bf16) / levels * (1.0 + bf16)
+        };
         let largest = x.iter().fold(0.0, |m: f64, x| m.max(f64::from(x.abs())));
         for (i, (x, y)) in x.iter().zip(y).enumerate() {
             let off = (f64::from(*x) - f64::from(*y)).abs();

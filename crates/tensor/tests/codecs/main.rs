@@ -2,12 +2,17 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/lossless.rs"]
+mod lossless;
 
 mod concatenation;
 mod error_bounded;
 mod f16;
 mod frequency_split;
+mod large;
 mod mask;
+mod reference;
+mod training;
 mod uniform;
 
 use common::{SETS, gpu, options};
@@ -108,8 +113,8 @@ impl Promise {
         Self { codec: Rc::new(F16), check: Box::new(f16::keeps_promise) }
     }
 
-    fn frequency_split(block: usize, bits: usize) -> Self {
-        let codec = FrequencySplit { block, bits };
+    fn frequency_split(block: usize, bits: usize, parity: bool) -> Self {
+        let codec = FrequencySplit { block, bits, parity };
         let check = move |what: &str, shape: &Shape, x: &[f32], y: &[f32]| {
             frequency_split::keeps_promise(what, &codec, shape, x, y);
         };
@@ -125,7 +130,8 @@ impl Promise {
 
 /// Every codec in all its variants. A new one has to be added here.
 fn promises() -> Vec<Promise> {
-    let of_bits = |bits| [Promise::frequency_split(8, bits), Promise::uniform(bits, 32), Promise::uniform(bits, 256)];
+    let split = |bits| [false, true].map(|parity| Promise::frequency_split(8, bits, parity));
+    let of_bits = |bits| split(bits).into_iter().chain([32, 256].map(|group| Promise::uniform(bits, group)));
     [1, 2, 4, 8].into_iter().flat_map(of_bits).chain([Promise::f16()]).collect()
 }
 
@@ -171,7 +177,7 @@ fn every_codec_serves_more_than_one_dimension_of_workgroups() {
     let gpu = gpu();
     let shape = Shape::from([70_001, 1, 8, 8]);
     let x: Vec<f32> = Stream::new(5, 0).uniform().take(shape.elements()).collect();
-    for Promise { codec, check } in [Promise::f16(), Promise::frequency_split(8, 2), Promise::uniform(2, 32)] {
+    for Promise { codec, check } in [Promise::f16(), Promise::frequency_split(8, 2, false), Promise::uniform(2, 32)] {
         for set in [KernelSet::Tiles, KernelSet::Registers] {
             let (_, decoded) = round_trip(&gpu, set, codec.as_ref(), &shape, &x, 0);
             check("many workgroups", &shape, &x, &decoded);

@@ -11,7 +11,7 @@ use crate::report::plan::PlanReport;
 use crate::report::trace::Trace;
 use crate::report::units;
 use crate::run::environment::Environment;
-use crate::run::examine::Examinations;
+use crate::run::examine::{Examinations, examine_runs};
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Summary};
 use clap::Args;
@@ -23,7 +23,8 @@ use std::rc::Rc;
 /// Train once per store and seed, and put the stores side by side in a table.
 ///
 /// All stores start from the same weights and see the same batches. The folder gets report.html, a page that needs
-/// nothing but itself, its pictures as SVG and PNG, table.md, table.csv and table.json, and a run folder for each run.
+/// nothing but itself, its pictures as SVG and PNG, table.md, table.csv and table.json,
+/// examination.json with the error that each store brings into gradients, and a run folder for each run.
 /// The rules of the config's `store` hold for every store but raw. A run that diverges does not stop the others.
 #[derive(Debug, Args)]
 #[command(after_help = STORES)]
@@ -39,6 +40,9 @@ pub(super) struct Options {
     /// Memory for which to find the largest batch, for example 8GiB [default: `compare.budget` of the config]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     budget: Option<u64>,
+    /// Do not measure what each store does to gradients
+    #[arg(long)]
+    no_examine: bool,
     #[command(flatten)]
     changes: Changes,
     #[command(flatten)]
@@ -61,6 +65,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     if let Some(Forms(stores)) = &options.stores {
         config.compare.stores = stores.clone();
     }
+    config.compare.examine &= !options.no_examine;
     config.compare.seeds = options.seeds.unwrap_or(config.compare.seeds);
     config.compare.budget = options.budget.unwrap_or(config.compare.budget);
     let data = data::open(&config.data.set, &config.data.root)?;
@@ -86,7 +91,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         budget: config.compare.budget,
         stores: rows.collect(),
     };
-    let examinations = Examinations::default();
+    let examinations = desk.examine(&entries)?;
     let comparison = comparison.related(&examinations);
     folder.write("table.md", comparison.to_markdown().as_bytes())?;
     folder.write("table.csv", comparison.to_csv().as_bytes())?;
@@ -138,6 +143,11 @@ fn entries(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Vec<Entry>, Err
     config.compare.stores.iter().map(entry).collect()
 }
 
+/// The name of a run's folder.
+fn run_folder(store: Form, seed: u32) -> String {
+    format!("{}-{seed}", store.to_string().replace([':', ','], "-"))
+}
+
 /// What all runs share.
 struct Desk<'a> {
     config: &'a Config,
@@ -158,7 +168,7 @@ impl Desk<'_> {
             for entry in &mut *entries {
                 let store = entry.store;
                 let label = format!("[{}/{total}] {store}, seed {seed}", traces.len() + 1);
-                let folder = self.folder.inner(&format!("{}-{seed}", store.to_string().replace([':', ','], "-")))?;
+                let folder = self.folder.inner(&run_folder(store, seed))?;
                 let outcome = self.one(&with(self.config, store, seed), &folder, &label).inspect_err(|_| {
                     eprintln!("{label}  stopped; the runs before it are in {}", self.folder.path().display())
                 })?;
@@ -170,6 +180,24 @@ impl Desk<'_> {
             }
         }
         Ok(traces)
+    }
+
+    /// What each store that finished its first seed does to gradients.
+    fn examine(&self, entries: &[Entry]) -> Result<Examinations, Error> {
+        if !self.config.compare.examine {
+            return Ok(Examinations::default());
+        }
+        eprintln!("examining what each store does to gradients");
+        let finished = entries.iter().filter(|entry| matches!(entry.runs.first(), Some(Ok(_))));
+        let folders: Vec<(Form, PathBuf)> = finished
+            .map(|entry| (entry.store, self.folder.path().join(run_folder(entry.store, self.config.seed))))
+            .collect();
+        let examinations = examine_runs(self.config, self.data, self.gpu, &folders);
+        if let Some(reason) = &examinations.skipped {
+            eprintln!("not examined: {reason}");
+        }
+        self.folder.write_json("examination.json", &examinations)?;
+        Ok(examinations)
     }
 
     fn one(&self, config: &Config, folder: &Folder, label: &str) -> Result<Outcome, Error> {

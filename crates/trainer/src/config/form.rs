@@ -37,6 +37,8 @@ pub enum Form {
         block: usize,
         /// Bits per element.
         bits: usize,
+        /// Whether to do as the authors' code does.
+        parity: bool,
     },
 }
 
@@ -87,15 +89,15 @@ impl Form {
                 Form::ErrorBounded { target: BoundTarget::Noise, fraction: 0.1, interval }
             }
             "frequency-split" => {
-                let FrequencySplit { block, bits } = FrequencySplit::default();
-                Form::FrequencySplit { block, bits }
+                let FrequencySplit { block, bits, parity } = FrequencySplit::default();
+                Form::FrequencySplit { block, bits, parity }
             }
             _ => return None,
         })
     }
 
     /// From a name with or without settings: `f16`, `uniform:4` (bits), `uniform:4,128` (bits, group),
-    /// `frequency-split:8,2` (block, bits), `error-bounded:0.2` (fraction of the noise), `error-bounded:comet` or
+    /// `frequency-split:8,2` or `frequency-split:8,2,parity` (block, bits), `error-bounded:0.2` (fraction of the noise), `error-bounded:comet` or
     /// `error-bounded:comet,0.02` (fraction of the momentum).
     ///
     /// # Errors
@@ -107,13 +109,19 @@ impl Form {
         if let Form::ErrorBounded { interval, .. } = usual {
             return Self::parse_bound(settings, interval);
         }
+        let (settings, parity) = match settings.strip_suffix(",parity") {
+            Some(numbers) if name == "frequency-split" => (numbers, true),
+            _ => (settings, false),
+        };
         let numbers: Result<Vec<usize>, _> = settings.split(',').map(|number| number.trim().parse()).collect();
         let form = match (usual, numbers.as_deref()) {
             (Form::Uniform { group, .. }, Ok(&[bits])) => Form::Uniform { bits, group },
             (Form::Uniform { .. }, Ok(&[bits, group])) => Form::Uniform { bits, group },
-            (Form::FrequencySplit { .. }, Ok(&[block, bits])) => Form::FrequencySplit { block, bits },
+            (Form::FrequencySplit { .. }, Ok(&[block, bits])) => Form::FrequencySplit { block, bits, parity },
             (Form::Uniform { .. }, _) => return Err("write uniform:BITS or uniform:BITS,GROUP".to_owned()),
-            (Form::FrequencySplit { .. }, _) => return Err("write frequency-split:BLOCK,BITS".to_owned()),
+            (Form::FrequencySplit { .. }, _) => {
+                return Err("write frequency-split:BLOCK,BITS, or frequency-split:BLOCK,BITS,parity".to_owned());
+            }
             (Form::Raw | Form::F16 | Form::ErrorBounded { .. }, _) => return Err(format!("`{name}` has no settings")),
         };
         form.check().map(|()| form)
@@ -141,7 +149,7 @@ impl Form {
         match *self {
             Form::Raw | Form::F16 => Ok(()),
             Form::Uniform { bits, group } => Uniform { bits, group }.check(),
-            Form::FrequencySplit { block, bits } => FrequencySplit { block, bits }.check(),
+            Form::FrequencySplit { block, bits, parity } => FrequencySplit { block, bits, parity }.check(),
             Form::ErrorBounded { target, fraction, interval } => error_bounded(target, fraction, interval).check(),
         }
     }
@@ -152,7 +160,7 @@ impl Form {
             Form::Raw => None,
             Form::F16 => Some(Rc::new(F16)),
             Form::Uniform { bits, group } => Some(Rc::new(Uniform { bits, group })),
-            Form::FrequencySplit { block, bits } => Some(Rc::new(FrequencySplit { block, bits })),
+            Form::FrequencySplit { block, bits, parity } => Some(Rc::new(FrequencySplit { block, bits, parity })),
             Form::ErrorBounded { target, fraction, interval } => {
                 Some(Rc::new(error_bounded(target, fraction, interval)))
             }
@@ -176,7 +184,9 @@ impl fmt::Display for Form {
             Form::F16 => ("f16", String::new()),
             Form::Uniform { bits, group } if group == Uniform::default().group => ("uniform", format!(":{bits}")),
             Form::Uniform { bits, group } => ("uniform", format!(":{bits},{group}")),
-            Form::FrequencySplit { block, bits } => ("frequency-split", format!(":{block},{bits}")),
+            Form::FrequencySplit { block, bits, parity } => {
+                ("frequency-split", format!(":{block},{bits}{}", if parity { ",parity" } else { "" }))
+            }
             Form::ErrorBounded { target: BoundTarget::Noise, fraction, .. } => {
                 ("error-bounded", format!(":{fraction}"))
             }
@@ -193,7 +203,7 @@ impl fmt::Display for Form {
 pub struct Forms(pub Vec<Form>);
 
 impl Forms {
-    /// From names between commas. A number belongs to the name before it.
+    /// From names between commas. A number belongs to the name before it, and so does `parity`.
     ///
     /// # Errors
     /// As [`Form::parse`], or if a form is there twice.
@@ -201,7 +211,9 @@ impl Forms {
         let mut names: Vec<String> = Vec::new();
         for part in text.split(',').map(str::trim) {
             match names.last_mut() {
-                Some(name) if part.starts_with(|c: char| c.is_ascii_digit()) => *name += &format!(",{part}"),
+                Some(name) if part == "parity" || part.starts_with(|c: char| c.is_ascii_digit()) => {
+                    *name += &format!(",{part}")
+                }
                 _ => names.push(part.to_owned()),
             }
         }

@@ -182,6 +182,8 @@ pub struct Compare {
     pub seeds: u32,
     /// Bytes for which the largest batch of each store is sought.
     pub budget: u64,
+    /// Whether to measure what each store does to gradients.
+    pub examine: bool,
 }
 
 impl Config {

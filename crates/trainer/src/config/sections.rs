@@ -143,7 +143,7 @@ fn train(root: &Reader<'_>) -> Result<Train> {
 }
 
 fn compare(root: &Reader<'_>) -> Result<Compare> {
-    let section = root.section("compare", &["stores", "seeds", "budget"])?;
+    let section = root.section("compare", &["stores", "seeds", "budget", "examine"])?;
     let stores = match section.list("stores")? {
         None => Form::all().collect(),
         Some(items) => {
@@ -162,6 +162,7 @@ fn compare(root: &Reader<'_>) -> Result<Compare> {
     Ok(Compare {
         stores,
         seeds: section.integer("seeds", 1, 1000)?.unwrap_or(1) as u32,
+        examine: section.flag("examine")?.unwrap_or(true),
         budget: size(&section, "budget")?.unwrap_or(8 << 30),
     })
 }

@@ -127,13 +127,14 @@ pub(super) fn form(path: &str, node: &Node) -> Result<Form> {
     if !matches!(node.value, Value::Table(_)) {
         return Err(wrong(path, node, "the name of a store, or a table with its settings"));
     }
-    let any = Reader::open(node, path, &["kind", "block", "bits", "group", "target", "fraction", "interval"])?;
+    let settings = ["kind", "block", "bits", "group", "parity", "target", "fraction", "interval"];
+    let any = Reader::open(node, path, &settings)?;
     let kind = any.choice("kind", Form::NAMES)?;
     let mut form = Form::usual(any.required("kind", "\"uniform\"", kind)?).expect("one of the names");
     let keys: &[&str] = match form {
         Form::Raw | Form::F16 => &["kind"],
         Form::Uniform { .. } => &["kind", "bits", "group"],
-        Form::FrequencySplit { .. } => &["kind", "block", "bits"],
+        Form::FrequencySplit { .. } => &["kind", "block", "bits", "parity"],
         Form::ErrorBounded { .. } => &["kind", "target", "fraction", "interval"],
     };
     let section = Reader::open(node, path, keys)?;
@@ -144,7 +145,8 @@ pub(super) fn form(path: &str, node: &Node) -> Result<Form> {
             *bits = number("bits")?.unwrap_or(*bits);
             *group = number("group")?.unwrap_or(*group);
         }
-        Form::FrequencySplit { block, bits } => {
+        Form::FrequencySplit { block, bits, parity } => {
+            *parity = section.flag("parity")?.unwrap_or(*parity);
             *block = number("block")?.unwrap_or(*block);
             *bits = number("bits")?.unwrap_or(*bits);
         }

@@ -9,7 +9,7 @@ use super::divergence;
 use crate::Error;
 use crate::data::Batch;
 use frugal_model::{IMAGES, LABELS, MASK};
-use frugal_tensor::codec::error_bounded::{PROBE, Record as CodecRecord};
+use frugal_tensor::codec::error_bounded::Record as CodecRecord;
 use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::CONTROL;
 use frugal_tensor::ops::cross_entropy::STATUS;
@@ -56,7 +56,7 @@ pub(super) struct Finished {
 
 /// What an upload is filled from.
 #[derive(Clone, Copy)]
-enum Slot {
+pub(super) enum Slot {
     Images,
     Labels,
     Mask,
@@ -93,11 +93,6 @@ pub struct Discarded {
     pub steps: u64,
 }
 
-/// Most steps without effect before the first, for learning bounds and sizes.
-const PROBES: usize = 8;
-/// By how much a bound may still change in the last of them.
-const SETTLED: f32 = 0.2;
-
 impl Stepper {
     pub fn new(session: Session, seed: u32) -> Self {
         let slots = session.plans().iter().map(slots).collect();
@@ -118,7 +113,7 @@ impl Stepper {
             Learning::Begin => self.learning = Learning::Begin,
             Learning::Tight(records) => {
                 finished = self.drain()?;
-                self.make_room(&records)?;
+                self.session.make_room(TRAIN, &records)?;
             }
         }
         finished.extend(self.submit(flight)?);
@@ -129,35 +124,7 @@ impl Stepper {
     fn probe(&mut self, flight: &Flight) -> Result<(), Error> {
         let [done, seed, rate, _] = flight.control;
         let control = [done, seed, rate, 1];
-        self.session.write_words(STATUS, &[PROBE, 0, 0, 0])?;
-        let mut before: Vec<CodecRecord> = Vec::new();
-        for _ in 0..PROBES {
-            let uploads = flight.uploads_with(&self.slots[TRAIN], &control);
-            self.session.step(TRAIN, &uploads)?;
-            let metrics = self.session.finished()?.pop().expect("a training step has metrics");
-            let plan = &self.session.plans()[TRAIN];
-            let records = plan.records(&metrics.words);
-            let settled = records
-                .iter()
-                .zip(&before)
-                .all(|(now, before)| (now.bound - before.bound).abs() <= SETTLED * before.bound);
-            if plan.room(&records) != Room::Exceeded && settled && !before.is_empty() {
-                break;
-            }
-            // The first probe knows no bounds: what it would have taken says nothing.
-            if !before.is_empty() {
-                self.make_room(&records)?;
-            }
-            before = records;
-        }
-        self.session.write_words(STATUS, &[0; 4])?;
-        Ok(())
-    }
-
-    /// As much room as these records ask for, and a little more.
-    fn make_room(&mut self, records: &[CodecRecord]) -> Result<(), Error> {
-        let plan = self.session.plans()[TRAIN].fitted(records)?;
-        Ok(self.session.replace(TRAIN, plan)?)
+        Ok(self.session.learn(TRAIN, &uploads(&self.slots[TRAIN], &flight.batch, &control))?)
     }
 
     fn submit(&mut self, flight: Flight) -> Result<Vec<Finished>, Error> {
@@ -204,7 +171,7 @@ impl Stepper {
         let flights: Vec<Flight> = std::iter::once(first).chain(self.in_flight.drain(..)).collect();
         self.discarded.overflows += 1;
         self.discarded.steps += flights.len() as u64;
-        self.make_room(records)?;
+        self.session.make_room(TRAIN, records)?;
         self.session.write_words(STATUS, &[0; 4])?;
         let mut finished = Vec::new();
         for flight in flights {
@@ -232,21 +199,23 @@ impl Stepper {
 
 impl Flight {
     fn uploads<'a>(&'a self, slots: &[Slot]) -> Vec<&'a [u8]> {
-        self.uploads_with(slots, &self.control)
-    }
-
-    fn uploads_with<'a>(&'a self, slots: &[Slot], control: &'a [u32; 4]) -> Vec<&'a [u8]> {
-        let bytes = |slot: &Slot| match slot {
-            Slot::Images => bytemuck::cast_slice(&self.batch.images),
-            Slot::Labels => bytemuck::cast_slice(&self.batch.labels),
-            Slot::Mask => bytemuck::cast_slice(&self.batch.mask),
-            Slot::Control => bytemuck::cast_slice(control),
-        };
-        slots.iter().map(bytes).collect()
+        uploads(slots, &self.batch, &self.control)
     }
 }
 
-fn slots(plan: &Plan) -> Vec<Slot> {
+/// What a step uploads.
+pub(super) fn uploads<'a>(slots: &[Slot], batch: &'a Batch, control: &'a [u32; 4]) -> Vec<&'a [u8]> {
+    let bytes = |slot: &Slot| match slot {
+        Slot::Images => bytemuck::cast_slice(&batch.images),
+        Slot::Labels => bytemuck::cast_slice(&batch.labels),
+        Slot::Mask => bytemuck::cast_slice(&batch.mask),
+        Slot::Control => bytemuck::cast_slice(control),
+    };
+    slots.iter().map(bytes).collect()
+}
+
+/// What each upload of a plan is filled from.
+pub(super) fn slots(plan: &Plan) -> Vec<Slot> {
     let slot = |name: &str| match name {
         IMAGES => Slot::Images,
         LABELS => Slot::Labels,

@@ -4,8 +4,9 @@ use super::folder::Folder;
 use crate::Error;
 use frugal_tensor::graph::{Element, Kind};
 use frugal_tensor::{GpuError, Session};
-use safetensors::{Dtype, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// The name of the file.
 pub const FILE: &str = "weights.safetensors";
@@ -30,4 +31,22 @@ pub(super) fn write(session: &Session, folder: &Folder, metadata: &[(&str, Strin
     let metadata = HashMap::from([("frugal".to_owned(), text)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(refused)?;
     folder.write(FILE, &bytes)
+}
+
+/// Values by their names.
+pub type Named = HashMap<String, Vec<f32>>;
+
+/// Reads what a run left in its folder.
+///
+/// # Errors
+/// [`Error::Io`] if the file is not there or not whole.
+pub fn read(folder: &Path) -> Result<Named, Error> {
+    let path = folder.join(FILE);
+    let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+    let damaged = |error: safetensors::SafeTensorError| std::io::Error::other(error.to_string());
+    let tensors = SafeTensors::deserialize(&bytes).map_err(damaged).map_err(Error::io("read", &path))?;
+    // The tensors of a file need not begin at multiples of four bytes.
+    let values = |tensor: &TensorView<'_>| tensor.data().chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
+    let single = |(_, tensor): &(String, TensorView<'_>)| tensor.dtype() == Dtype::F32;
+    Ok(tensors.tensors().into_iter().filter(single).map(|(name, tensor)| (name, values(&tensor))).collect())
 }

@@ -1,24 +1,25 @@
 //! Error-bounded coding, as COMET (arXiv 2111.09562) has it: no element is off by more than a bound, which follows the
 //! gradients ([`steer`]).
 //!
-//! Elements become levels q = round(x / step), the step being a little less than twice the bound. Levels are coded in
-//! tiles of 512, each by one invocation:
+//! Elements become levels q = ⌊x / step + d⌋ and come back as (q − d + ½) · step, the step being a little less than twice
+//! the bound. The dither d is in \[0, 1) and different for each element and step: errors are then uniform and independent of
+//! the elements, as the theory of the bound wants them, and average out. Plain rounding codes coarse steps a little smaller,
+//! but its errors follow the elements, and gradients suffer twice as much (`docs/rejected.md`).
 //!
-//! 1. prediction, chosen for the tile from its last block: none, the level to the left, or, in images with rows of 24 to 128,
-//!    the level to the left plus the one above less the one between them (2-D Lorenzo, within the tile);
-//! 2. what is left, as 0, −1, 1, −2 … ↦ 0, 1, 2, 3 …, in Rice codes: u / 2^k zeros, a one, the k lower bits of u. Blocks of
-//!    64 share k, which follows their mean; a block of zeros takes no bits at all;
-//! 3. tiles that this would not shrink, or in which one element would break the bound or is not finite, wait raw.
+//! Levels are coded in tiles of 512, each by one invocation:
 //!
-//! **Masked:** where a rectifier's mask waits anyway, it says which elements are not zero. Only those are coded, as
-//! ⌊x / step⌋. They come back as level + c, c being where in their steps elements lay on average when the bound was last
-//! renewed: errors average out, although small values are more frequent than large ones, and no positive value becomes
-//! zero. The bound is then step · max(c, 1 − c).
+//! 1. as they are or as differences from the level to the left, whichever is smaller in the tile's last block;
+//! 2. as 0, −1, 1, −2 … ↦ 0, 1, 2, 3 …, in Rice codes: u / 2^k zeros, a one, the k lower bits of u. Blocks of 64 share k, the
+//!    best of 0 to 3 or the logarithm of a larger mean; a block of zeros takes no bits at all;
+//! 3. tiles with exact zeros without dither, so that zeros come back as zeros;
+//! 4. tiles that this would not shrink, or in which one element would break the bound or is not finite, wait raw.
+//!
+//! **Masked:** where a rectifier's mask waits anyway, it says which elements are zero, and only the others are coded.
 //!
 //! **Promise:** |x̂ − x| ≤ bound for every element, checked as it is coded; zeros come back as zeros; raw tiles, and so
 //! infinities and NaNs, bit for bit.
 //!
-//! **Layout:** four words (the step, c, two spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
+//! **Layout:** four words (the step, the dither's start, two spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
 //! of its blocks, 0 for zeros, four bits each), then the payload. One atomic addition finds a tile its place, so places
 //! differ from run to run; what is decoded does not. The payload's size is planned ([`crate::Plan::resized`]). A tile that
 //! finds no room stops the step by [`OVERFLOW`] in its status and decodes to zeros; the count of words in the record goes
@@ -31,7 +32,7 @@ pub use record::{Record, WORDS as RECORD_WORDS};
 pub use steer::Steering;
 pub(super) use steer::{reaches_gradient, steer};
 
-use super::{Attached, Codec, Site};
+use super::{Attached, Codec, Site, stream};
 use crate::graph::{Graph, GraphError, Shape, Value, ValueId};
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
 use std::rc::Rc;
@@ -43,10 +44,8 @@ pub const PROBE: u32 = 4;
 
 const TILE: usize = 512;
 const HEAD: usize = 4;
-/// Rows for which the level above may help: shorter ones are mostly edges, of longer ones a tile has too few.
-const LORENZO_ROWS: std::ops::RangeInclusive<usize> = 24..=128;
-/// Step over twice the bound: a little under 1, so that rounding in single precision does not break the promise.
-const SLACK: f32 = 1.0 - 1.0 / 512.0;
+/// Step over bound: a little under 2, so that rounding in single precision does not break the promise.
+const STEP: f32 = 2.0 - 1.0 / 256.0;
 
 /// What the bound of a value aims at: the standard deviation of the error of the weights' gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,7 +127,7 @@ impl Codec for ErrorBounded {
         let payload = self.expected_words(&value.shape, masked);
         Ok(Attached {
             encode: Rc::new(Encode { masked, payload }),
-            encode_reads: vec![status, record],
+            encode_reads: vec![graph.control(), status, record],
             decode: Rc::new(Decode { shape: value.shape }),
             decode_reads: site.mask.into_iter().collect(),
             steering: Some(Steering { record, target: self.target, interval: self.interval }),
@@ -136,7 +135,7 @@ impl Codec for ErrorBounded {
     }
 }
 
-/// Inputs: the value, status, record.
+/// Inputs: the value, control, status, record.
 #[derive(Debug)]
 struct Encode {
     masked: bool,
@@ -153,14 +152,11 @@ struct Decode {
 fn kernel(shader: &'static str, shape: &Shape, words: &Value, masked: bool, set: KernelSet) -> Kernel {
     let tiles = shape.elements().div_ceil(TILE);
     let width = if set == KernelSet::Registers { 8usize } else { 64 };
-    let row = shape.extents().last().copied().unwrap_or(0);
-    let lorenzo = !masked && shape.nchw().is_some() && row.is_multiple_of(4) && LORENZO_ROWS.contains(&row);
     let payload = ErrorBounded::head_words(shape);
     Kernel::new(shader)
         .variable("masked", masked)
-        .variable("lorenzo", lorenzo)
         .variable("width", width)
-        .parameters([shape.elements(), tiles, row / 4, payload, words.shape.elements() - payload])
+        .parameters([shape.elements(), tiles, payload, words.shape.elements() - payload])
         .invocations(tiles, width)
 }
 
@@ -175,14 +171,19 @@ impl Operator for Encode {
     }
 
     fn mutates(&self) -> &'static [usize] {
-        &[1, 2]
+        &[2, 3]
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let begin = Kernel::new("codec/error_bounded/begin").parameter(SLACK).inputs([2]).outputs([0]).workgroups(1);
+        let begin = Kernel::new("codec/error_bounded/begin")
+            .parameter(STEP)
+            .parameter(stream(context))
+            .inputs([1, 3])
+            .outputs([0])
+            .workgroups(1);
         let (shape, words) = (&context.inputs[0].shape, context.outputs[0]);
         let encode = kernel("codec/error_bounded/encode", shape, words, self.masked, context.set);
-        vec![begin, encode.inputs([0, 1, 2]).outputs([0])]
+        vec![begin, encode.inputs([0, 2, 3]).outputs([0])]
     }
 }
 

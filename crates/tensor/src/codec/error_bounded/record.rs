@@ -26,8 +26,6 @@ pub struct Record {
     pub gain: f32,
     /// The minibatch noise of a weight's gradient, or with COMET's target the momentum's mean magnitude.
     pub noise: f32,
-    /// Where in a step its elements are decoded to: 0.5 is the middle.
-    pub center: f32,
 }
 
 impl Record {
@@ -52,14 +50,12 @@ impl Record {
             density: float(6),
             gain: float(7),
             noise: float(8),
-            center: if words[11] == 0 { 0.5 } else { float(11) },
         }
     }
 
-    /// The standard deviation that the theory predicts for the error of a weight's gradient: errors are uniform over
-    /// a step on the elements that are not zero.
+    /// The standard deviation that the theory predicts for the error of a weight's gradient: errors are uniform
+    /// between −bound and bound on the elements that are not zero.
     pub fn predicted_error(&self) -> f32 {
-        let half_step = self.bound / (2.0 * self.center.max(1.0 - self.center));
-        half_step * (self.density / 3.0).sqrt() * self.gain
+        self.bound * (self.density / 3.0).sqrt() * self.gain
     }
 }

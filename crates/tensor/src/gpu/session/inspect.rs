@@ -66,6 +66,27 @@ impl Session {
         self.gpu.queue.submit([encoder.finish()]);
     }
 
+    /// Runs a step node by node; after each, `look` gets its number and may read values. Stops when `look` returns
+    /// `false`.
+    ///
+    /// # Errors
+    /// As [`Session::step`], or what `look` brings.
+    pub fn step_by_node(
+        &mut self,
+        plan: usize,
+        uploads: &[&[u8]],
+        mut look: impl FnMut(&Session, usize) -> Result<bool, GpuError>,
+    ) -> Result<(), GpuError> {
+        self.begin_slow_step(plan, uploads)?;
+        for node in 0..self.plans[plan].graph.nodes().len() {
+            self.run_node(plan, node);
+            if !look(self, node)? {
+                break;
+            }
+        }
+        self.gpu.wait()
+    }
+
     /// Runs a step node by node and hands each node's f32 outputs to `look`: for finding out where a value went wrong.
     /// Stops when `look` returns `false`.
     ///
@@ -77,20 +98,18 @@ impl Session {
         uploads: &[&[u8]],
         mut look: impl FnMut(&str, &[f32]) -> bool,
     ) -> Result<(), GpuError> {
-        self.begin_slow_step(plan, uploads)?;
-        let graph = &self.plans[plan].graph;
-        for (index, node) in graph.nodes().iter().enumerate() {
-            self.run_node(plan, index);
-            for &output in &node.outputs {
+        self.step_by_node(plan, uploads, |session, node| {
+            let graph = &session.plans[plan].graph;
+            for &output in &graph.nodes()[node].outputs {
                 let value = graph.value(output);
                 if value.element == Element::F32 {
-                    let words = self.read_value(plan, output)?;
+                    let words = session.read_value(plan, output)?;
                     if !look(&value.name, bytemuck::cast_slice(&words)) {
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
             }
-        }
-        self.gpu.wait()
+            Ok(true)
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! metrics come back some steps later, so nothing on the way waits for the host.
 
 mod inspect;
+mod learn;
 mod recorded;
 mod staging;
 

@@ -4,6 +4,7 @@
 //! subgroup broadcasts. Measurements: `docs/kernels-cpu.md`.
 
 use super::{Conv2d, Extents};
+use crate::ops::kernel::MOST_ITERATIONS;
 use crate::ops::{Kernel, KernelContext, KernelSet};
 
 /// Workgroups among which a weight gradient is divided: enough for the cores of a desktop processor.
@@ -141,6 +142,7 @@ pub fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContex
     let channel_blocks = e.channels.div_ceil(in_channels);
     let units = e.samples * tiles[0] * tiles[1];
     let units_per_split = units.div_ceil(WORKGROUPS.div_ceil(filter_blocks * channel_blocks).min(units));
+    let units_per_split = units_per_split.min(MOST_ITERATIONS);
     let splits = units.div_ceil(units_per_split);
     let groups = splits * filter_blocks * channel_blocks;
     let kernel = Kernel::new("ops/conv2d/direct_weight_gradient")

@@ -1,0 +1,51 @@
+//! What codecs that learn from step to step ask of the host: bounds before the first step, and room.
+
+use super::Session;
+use crate::codec::error_bounded::{PROBE, Record};
+use crate::gpu::GpuError;
+use crate::ops::cross_entropy::STATUS;
+use crate::plan::Room;
+
+/// Most steps without effect before the first.
+const PROBES: usize = 8;
+/// By how much a bound may still change in the last of them.
+const SETTLED: f32 = 0.2;
+
+impl Session {
+    /// Learns the bounds and sizes of a plan's stored values from steps over one batch that change nothing else. The last
+    /// word of the control upload ([`crate::Graph::control`]) has to be 1.
+    ///
+    /// # Errors
+    /// As [`Session::step`] and [`Session::make_room`].
+    pub fn learn(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
+        self.write_words(STATUS, &[PROBE, 0, 0, 0])?;
+        let mut before: Vec<Record> = Vec::new();
+        for _ in 0..PROBES {
+            self.step(plan, uploads)?;
+            let metrics = self.finished()?.pop().expect("a step with records has metrics");
+            let records = self.plans[plan].records(&metrics.words);
+            let near = |(now, before): (&Record, &Record)| (now.bound - before.bound).abs() <= SETTLED * before.bound;
+            let settled = !before.is_empty() && records.iter().zip(&before).all(near);
+            let room = self.plans[plan].room(&records);
+            // The first probe knows no bounds: what it would have taken says nothing.
+            if !before.is_empty() {
+                self.make_room(plan, &records)?;
+            }
+            if settled && room != Room::Exceeded {
+                break;
+            }
+            before = records;
+        }
+        self.write_words(STATUS, &[0; 4])
+    }
+
+    /// As much room for a plan's stored values as these records ask for, and a little more. Metrics of steps in flight are
+    /// lost; collect them first.
+    ///
+    /// # Errors
+    /// [`GpuError::Refused`] if the plan cannot be had, [`GpuError::OutOfMemory`], or what befell the device.
+    pub fn make_room(&mut self, plan: usize, records: &[Record]) -> Result<(), GpuError> {
+        let fitted = self.plans[plan].fitted(records).map_err(|error| GpuError::Refused(error.to_string()))?;
+        self.replace(plan, fitted)
+    }
+}

@@ -1,0 +1,168 @@
+//! Every store trains through every operator, one seed gives one result, and a store that changes nothing changes nothing.
+
+use super::common::{gpu, options};
+use super::lossless::Lossless;
+use frugal_tensor::codec::{Codec, F16, FrequencySplit, Uniform};
+use frugal_tensor::graph::{CONTROL, Element, Graph, Init, ValueId};
+use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
+use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
+use frugal_tensor::random::Stream;
+use frugal_tensor::{Gpu, Plan, Policy, Session};
+use std::rc::Rc;
+
+const BATCH: usize = 16;
+const CLASSES: usize = 4;
+const STEPS: u32 = 25;
+
+fn convolution(g: &mut Graph, name: &str, x: ValueId) -> ValueId {
+    let channels = g.shape(x)[1];
+    let w = g.parameter(name, [8, channels, 3, 3], Init::kaiming_uniform(9 * channels)).unwrap();
+    g.conv2d(x, w, [1, 1], [1, 1]).unwrap()
+}
+
+type Middle = fn(&mut Graph, ValueId) -> ValueId;
+
+/// Every kind of operator, with trained layers before and behind it. A new one has to be added here.
+const MIDDLES: &[(&str, Middle)] = &[
+    ("convolution", |g, x| convolution(g, "middle", x)),
+    ("linear", |g, x| {
+        let flat = g.flatten(x).unwrap();
+        let w = g.parameter("middle", [512, 512], Init::kaiming_uniform(512)).unwrap();
+        let y = g.linear(flat, w).unwrap();
+        g.reshape(y, [BATCH, 8, 8, 8]).unwrap()
+    }),
+    ("matrix product", |g, x| {
+        let flat = g.flatten(x).unwrap();
+        let w = g.parameter("middle", [512, 128], Init::kaiming_uniform(512)).unwrap();
+        let y = g.matmul(flat, w).unwrap();
+        g.reshape(y, [BATCH, 8, 4, 4]).unwrap()
+    }),
+    ("batch norm", |g, x| {
+        let state = BatchNormState::new(g, 8).unwrap();
+        g.apply(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(x)).unwrap()[0]
+    }),
+    ("bias and rectifier", |g, x| {
+        let b = g.parameter("middle", [8], Init::Constant(0.1)).unwrap();
+        let y = g.bias(x, b).unwrap();
+        g.relu(y).unwrap()
+    }),
+    ("max pooling", |g, x| g.max_pool_padded(x, 3, 2, 1).unwrap()),
+    ("average pooling", |g, x| g.average_pool(x, 2).unwrap()),
+    ("dropout", |g, x| g.dropout(x, 0.2).unwrap()),
+    ("concatenation", |g, x| {
+        let y = convolution(g, "middle", x);
+        let y = g.relu(y).unwrap();
+        g.concat(&[x, y]).unwrap()
+    }),
+    ("addition", |g, x| {
+        let y = convolution(g, "middle", x);
+        g.add(x, y).unwrap()
+    }),
+    ("reshape", |g, x| g.reshape(x, [BATCH, 8, 4, 16]).unwrap()),
+];
+
+fn net(middle: Middle) -> Graph {
+    let mut g = Graph::new();
+    let images = g.input("images", [BATCH, 2, 8, 8], Element::F32);
+    let labels = g.input("labels", [BATCH], Element::U32);
+    let mask = g.input("mask", [BATCH], Element::F32);
+    let x = g.within("first", |g| convolution(g, "weight", images));
+    let x = g.within("middle", |g| middle(g, x));
+    let x = g.within("last", |g| {
+        let y = convolution(g, "weight", x);
+        g.relu(y).unwrap()
+    });
+    let pooled = g.global_average_pool(x).unwrap();
+    let w = g.parameter("head", [CLASSES, 8], Init::kaiming_uniform(8)).unwrap();
+    let logits = g.linear(pooled, w).unwrap();
+    let loss = g.cross_entropy(logits, labels, mask).unwrap();
+    let gradients = g.differentiate(&[(loss, None)]).unwrap();
+    g.update(Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 }), &gradients).unwrap();
+    g
+}
+
+/// What a training leaves.
+#[derive(PartialEq, Debug)]
+struct Trained {
+    losses: Vec<u32>,
+    /// Every persistent value, as bits.
+    values: Vec<(String, Vec<u32>)>,
+}
+
+impl Trained {
+    fn loss(&self, step: usize) -> f32 {
+        f32::from_bits(self.losses[step])
+    }
+}
+
+/// A few steps over one batch, in which each class has stripes of its own.
+fn train(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy) -> Trained {
+    let plan = Plan::new(net(middle), policy, options(gpu, gpu.adapter().kernel_set())).unwrap();
+    let mut session = Session::new(gpu.clone(), vec![plan], 4).unwrap();
+    let labels: Vec<u32> = (0..BATCH).map(|n| (n % CLASSES) as u32).collect();
+    let noise = Stream::new(6, 0).uniform();
+    let stripe = |i: usize| (i % 8 / (1 << (labels[i / 128] / 2)) + (labels[i / 128] % 2) as usize * (i / 8 % 8)) % 2;
+    let images: Vec<f32> = (0..BATCH * 128).zip(noise).map(|(i, u)| stripe(i) as f32 + 0.2 * u).collect();
+    let mask = [1.0f32; BATCH];
+    let mut losses = Vec::new();
+    for step in 0..STEPS {
+        let control = [step, 11, 0.05f32.to_bits(), 0];
+        let plan = &session.plans()[0];
+        let upload = |id: &ValueId| -> &[u8] {
+            match plan.graph.value(*id).name.as_str() {
+                "images" => bytemuck::cast_slice(&images),
+                "labels" => bytemuck::cast_slice(&labels),
+                "mask" => bytemuck::cast_slice(&mask),
+                CONTROL => bytemuck::cast_slice(&control),
+                other => panic!("no input is called {other}"),
+            }
+        };
+        let uploads: Vec<&[u8]> = plan.uploads().iter().map(upload).collect();
+        session.step(0, &uploads).unwrap();
+        losses.extend(session.finished().unwrap().iter().map(|done| done.words[0]));
+    }
+    let graph = &session.plans()[0].graph;
+    let persistent = graph.ids().filter(|(_, value)| value.kind.is_persistent());
+    let values = persistent.map(|(id, value)| (value.name.clone(), session.read_value(0, id).unwrap())).collect();
+    Trained { losses, values }
+}
+
+/// Every store that loses something. A new one has to be added here.
+fn codecs() -> Vec<Rc<dyn Codec>> {
+    let split = [(2, false), (4, false), (2, true)].map(|(bits, parity)| FrequencySplit { block: 4, bits, parity });
+    let uniform = [1, 2, 8].map(|bits| Uniform { bits, group: 128 });
+    let split = split.into_iter().map(|codec| Rc::new(codec) as Rc<dyn Codec>);
+    let uniform = uniform.into_iter().map(|codec| Rc::new(codec) as Rc<dyn Codec>);
+    split.chain(uniform).chain([Rc::new(F16) as Rc<dyn Codec>]).collect()
+}
+
+#[test]
+fn every_store_trains_through_every_operator_and_repeats_itself() {
+    let gpu = gpu();
+    for (name, middle) in MIDDLES {
+        let raw = train(&gpu, *middle, &Policy::raw());
+        assert_eq!(raw, train(&gpu, *middle, &Policy::raw()), "{name}, raw: one seed, two results");
+        for codec in codecs() {
+            let what = format!("{name}, {codec:?}");
+            let policy = Policy { rules: Vec::new(), default: Some(codec.clone()) };
+            let plan = Plan::new(net(*middle), &policy, gpu.plan_options()).unwrap();
+            assert!(plan.stored.iter().any(|stored| stored.form == codec.name()), "{what}: nothing is coded");
+            let trained = train(&gpu, *middle, &policy);
+            let [first, last] = [trained.loss(0), trained.loss(STEPS as usize - 1)];
+            assert!(last < 0.8 * first, "{what}: the loss went from {first} to {last}");
+            assert_eq!(trained.losses[0], raw.losses[0], "{what}: no store touches the forward pass");
+            assert_ne!(trained.values, raw.values, "{what}: the codec changes nothing");
+            assert_eq!(trained, train(&gpu, *middle, &policy), "{what}: one seed, two results");
+        }
+    }
+}
+
+/// Storing is a rewrite that the arithmetic does not see.
+#[test]
+fn a_codec_without_error_trains_as_raw_does_to_the_bit() {
+    let gpu = gpu();
+    for (name, middle) in MIDDLES {
+        let lossless = train(&gpu, *middle, &Policy::with(Lossless));
+        assert_eq!(train(&gpu, *middle, &Policy::raw()), lossless, "{name}");
+    }
+}

@@ -1,0 +1,169 @@
+//! The bench: fixed weights and batches, and the raw gradients against which stores are measured.
+
+use super::step::{CONVOLUTION, Step, is_convolved, rms};
+use super::{BATCHES, Examination, GradientError, RatePoint, mean, worst};
+use crate::Error;
+use crate::config::{Config, Form};
+use crate::data::{Batch, Dataset, Loader, LoaderOptions};
+use crate::run::weights::Named;
+use frugal_model::{Net, StepShape, gradient_step};
+use frugal_tensor::codec::{Policy, Rule};
+use frugal_tensor::gpu::StepMetrics;
+use frugal_tensor::graph::{Element, Graph, Init, Kind, Trained, ValueId};
+use frugal_tensor::{Gpu, Plan, Session};
+use std::rc::Rc;
+
+/// The name of a parameter's mean gradient, after the parameter's.
+const MEAN: &str = "mean";
+/// β of that mean as codecs see it: that of an average over very many steps, which has next to no noise of its own.
+const DECAY: f32 = 0.99;
+
+/// The gradients of one batch: of each convolution the weights that are compared.
+pub(super) type Gradients = Vec<Vec<f32>>;
+
+/// A net at fixed weights, the batches before which stores are examined, and what everything raw gives.
+pub struct Bench<'a> {
+    net: Net,
+    shape: StepShape,
+    seed: u32,
+    gpu: &'a Rc<Gpu>,
+    batches: Vec<Batch>,
+    weights: &'a Named,
+    raw: Vec<Gradients>,
+    noise: Vec<f64>,
+    /// The mean over the batches of each parameter's raw gradient.
+    means: Named,
+}
+
+impl<'a> Bench<'a> {
+    /// Takes batches of the training set that this config would see next, and their raw gradients at these weights.
+    /// Needs the memory of a raw step once; afterwards only what the examined stores need.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] or [`Error::Gpu`] if there is no room for a raw step, [`Error::TooFewBatches`].
+    pub fn new(config: &Config, data: &Dataset, gpu: &'a Rc<Gpu>, weights: &'a Named) -> Result<Self, Error> {
+        let batch = config.data.batch;
+        let loader = Loader::new(data.train.clone(), LoaderOptions::train(data, batch, config.seed.into()))?;
+        let batches: Vec<Batch> = loader.epoch(config.train.epochs).take(BATCHES).collect();
+        if batches.len() < 2 {
+            return Err(Error::TooFewBatches);
+        }
+        let shape = StepShape { batch, image: data.shape, classes: data.classes };
+        let net = Net::find(&config.model.net)?;
+        let (raw, noise, means) = Default::default();
+        let mut bench = Self { net, shape, seed: config.seed, gpu, batches, weights, raw, noise, means };
+        (bench.raw, bench.means) = bench.raw_gradients()?;
+        bench.noise = (0..bench.raw[0].len()).map(|layer| deviation(&bench.raw, layer)).collect();
+        Ok(bench)
+    }
+
+    /// How many batches there are.
+    pub fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Examines a store. `state` is what its codecs carry from step to step (bounds, for example), by name; weights come
+    /// from the bench.
+    ///
+    /// # Errors
+    /// As [`Bench::new`].
+    pub fn examine(&self, store: &str, policy: &Policy, state: &Named) -> Result<Examination, Error> {
+        let mut step = self.open(policy, state)?;
+        let metrics = step.run()?;
+        let gradient = self.errors(&step, &metrics);
+        Ok(Examination { store: store.to_owned(), gradient, values: step.value_errors(&metrics)? })
+    }
+
+    /// Examines a form on the inputs of all convolutions but the first.
+    ///
+    /// # Errors
+    /// As [`Bench::new`].
+    pub fn rate(&self, form: Form, state: &Named) -> Result<RatePoint, Error> {
+        let images = Rule { made_by: Some("input".into()), ..Rule::default() };
+        let inputs = Rule { read_by: Some(CONVOLUTION.into()), codec: form.codec(), ..Rule::default() };
+        let mut step = self.open(&Policy::raw().rule(images).rule(inputs), state)?;
+        let metrics = step.run()?;
+        let errors = self.errors(&step, &metrics).into_iter().skip(1).collect::<Vec<_>>();
+        let [raw, stored] = step.convolution_inputs(&metrics);
+        Ok(RatePoint {
+            codec: form.codec().map_or("raw", |codec| codec.name()).to_owned(),
+            store: form.to_string(),
+            bits_per_value: 32.0 * stored as f64 / raw.max(1) as f64,
+            error_over_noise: mean(&errors).unwrap_or(0.0),
+            worst: worst(&errors).map_or(0.0, GradientError::over_noise),
+        })
+    }
+
+    /// Of each batch what is compared, and the means over all batches of everything.
+    fn raw_gradients(&self) -> Result<(Vec<Gradients>, Named), Error> {
+        let (mut graph, gradients) = gradient_step(self.net, self.shape)?;
+        gradients.iter().for_each(|(_, gradient)| graph.mark_metric(*gradient));
+        let mut step = self.start(graph, &gradients, &Policy::raw(), &Named::new())?;
+        let metrics = step.run()?;
+        Ok((step.gradients(&metrics), step.means(&metrics, &gradients)))
+    }
+
+    fn errors(&self, step: &Step<'_>, metrics: &[StepMetrics]) -> Vec<GradientError> {
+        let gradients = step.gradients(metrics);
+        let error = |layer: usize| {
+            let pairs = gradients.iter().zip(&self.raw).flat_map(|(a, b)| a[layer].iter().zip(&b[layer]));
+            rms(pairs.map(|(a, b)| f64::from(*a) - f64::from(*b)))
+        };
+        let names = step.weights.iter().map(|(name, _)| name.clone()).enumerate();
+        let noise = &self.noise;
+        names.map(|(layer, parameter)| GradientError { parameter, error: error(layer), noise: noise[layer] }).collect()
+    }
+
+    /// A session that computes gradients at the bench's weights.
+    fn open(&self, policy: &Policy, state: &Named) -> Result<Step<'_>, Error> {
+        let (mut graph, gradients) = gradient_step(self.net, self.shape)?;
+        // Codecs that aim at a fraction of the noise get the mean from which it is measured.
+        for (name, gradient) in &gradients {
+            let shape = graph.shape(*gradient).clone();
+            let (name, start) = (format!("{name}.{MEAN}"), Init::Constant(0.0));
+            let mean = graph.persistent(&name, Kind::OptimizerState, shape, Element::F32, start);
+            let mean = mean.map_err(frugal_model::ModelError::from)?;
+            graph.note_trained(Trained { gradient: *gradient, average: Some((mean, DECAY, 1.0 - DECAY)) });
+        }
+        let mut step = self.start(graph, &gradients, policy, state)?;
+        for (name, mean) in &self.means {
+            step.session.write(&format!("{name}.{MEAN}"), mean)?;
+        }
+        if step.session.plans()[0].steered().next().is_some() {
+            step.learn()?;
+        }
+        Ok(step)
+    }
+
+    /// A session over this graph at the bench's weights.
+    fn start(
+        &self,
+        mut graph: Graph,
+        gradients: &[(String, ValueId)],
+        policy: &Policy,
+        state: &Named,
+    ) -> Result<Step<'_>, Error> {
+        let convolved = |name: &str| graph.find(name).is_some_and(|id| is_convolved(&graph, id));
+        let weights: Vec<(String, ValueId)> = gradients.iter().filter(|(name, _)| convolved(name)).cloned().collect();
+        weights.iter().for_each(|(_, gradient)| graph.mark_metric(*gradient));
+        let plan = Plan::new(graph, policy, self.gpu.plan_options())?;
+        let session = Session::new(self.gpu.clone(), vec![plan], self.seed.into())?;
+        let graph = &session.plans()[0].graph;
+        for (_, value) in graph.ids().filter(|(_, value)| value.kind.is_persistent()) {
+            if let Some(elements) = self.weights.get(&value.name).or_else(|| state.get(&value.name)) {
+                session.write(&value.name, elements)?;
+            }
+        }
+        Ok(Step::new(session, weights, &self.batches, self.seed))
+    }
+}
+
+/// The deviation of a layer's gradient from batch to batch, rms over its weights.
+fn deviation(batches: &[Gradients], layer: usize) -> f64 {
+    let of_weight = |weight: usize| {
+        let values = || batches.iter().map(|gradients| f64::from(gradients[layer][weight]));
+        let mean = values().sum::<f64>() / batches.len() as f64;
+        (values().map(|value| (value - mean).powi(2)).sum::<f64>() / (batches.len() - 1) as f64).sqrt()
+    };
+    rms((0..batches[0][layer].len()).map(of_weight))
+}

@@ -1,0 +1,140 @@
+//! What a store costs, in one currency: the error that it brings into the gradients of weights, beside the noise that
+//! they have anyway.
+//!
+//! A mini-batch's gradient is an estimate; over K batches at the same weights it varies. A store that adds a tenth of that
+//! deviation adds a hundredth to the variance of the step, whatever the codec. So for each convolution, at fixed weights
+//! and over the same K batches:
+//!
+//! * error: rms, over weights and batches, of the gradient with the store less the gradient with everything raw;
+//! * noise: rms, over weights, of the deviation of the raw gradient from batch to batch.
+//!
+//! Nothing moves meanwhile: the step that is examined has no update. It runs through a session over a plan like any
+//! other step, so what is measured is what trains, for every codec.
+
+mod bench;
+mod runs;
+mod step;
+
+pub use bench::Bench;
+pub use runs::examine_runs;
+
+use serde::Serialize;
+
+/// K: batches over which gradients are compared.
+pub const BATCHES: usize = 8;
+
+/// The forms of the rate-distortion points.
+pub const POINTS: &[&str] = &[
+    "f16",
+    "uniform:1",
+    "uniform:2",
+    "uniform:4",
+    "uniform:8",
+    "frequency-split:8,1",
+    "frequency-split:8,2",
+    "frequency-split:8,4",
+    "error-bounded:0.02",
+    "error-bounded:0.05",
+    "error-bounded:0.1",
+    "error-bounded:0.2",
+    "error-bounded:0.4",
+];
+
+/// Stores side by side: `examination.json`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Examinations {
+    /// Batches over which gradients were compared.
+    pub batches: usize,
+    /// The store whose run gave the weights; none if each store's own run did.
+    pub weights: Option<String>,
+    /// The stores of the comparison.
+    pub stores: Vec<Examination>,
+    /// What codecs cost at several settings, at those weights.
+    pub points: Vec<RatePoint>,
+    /// Why something is missing, if it is.
+    pub skipped: Option<String>,
+}
+
+/// What a store costs at given weights.
+#[derive(Clone, Debug, Serialize)]
+pub struct Examination {
+    /// Its label.
+    pub store: String,
+    /// For the weights of each convolution, in the order of the net.
+    pub gradient: Vec<GradientError>,
+    /// For each kept value that waits in a codec's form, over one batch.
+    pub values: Vec<ValueError>,
+}
+
+/// What a store does to the gradient of one parameter.
+#[derive(Clone, Debug, Serialize)]
+pub struct GradientError {
+    /// Its name.
+    pub parameter: String,
+    /// Rms of the gradient's error.
+    pub error: f64,
+    /// Deviation of the raw gradient from batch to batch.
+    pub noise: f64,
+}
+
+/// What a store does to one kept value.
+#[derive(Clone, Debug, Serialize)]
+pub struct ValueError {
+    /// Its name.
+    pub name: String,
+    /// The codec.
+    pub form: String,
+    /// Bytes of the value itself.
+    pub raw_bytes: u64,
+    /// Bytes of the form.
+    pub stored_bytes: u64,
+    /// The error that the codec promised for this value, if it promises a number.
+    pub bound: Option<f64>,
+    /// Largest |x̂ − x|.
+    pub max_error: f64,
+    /// Root of the mean of (x̂ − x)².
+    pub rms_error: f64,
+}
+
+/// A codec on the inputs of all convolutions but the first, everything else raw: one point of a rate-distortion curve.
+#[derive(Clone, Debug, Serialize)]
+pub struct RatePoint {
+    /// The codec's name.
+    pub codec: String,
+    /// The codec with its settings.
+    pub store: String,
+    /// 32 · stored bytes / raw bytes of those inputs.
+    pub bits_per_value: f64,
+    /// Mean over the convolutions but the first.
+    pub error_over_noise: f64,
+    /// The convolution with the largest.
+    pub worst: f64,
+}
+
+impl GradientError {
+    /// The currency: 0.1 adds a hundredth to the variance of the gradient.
+    pub fn over_noise(&self) -> f64 {
+        if self.error == 0.0 { 0.0 } else { self.error / self.noise }
+    }
+}
+
+impl Examination {
+    /// Mean of error over noise; none for a net without convolutions.
+    pub fn error_over_noise(&self) -> Option<f64> {
+        mean(&self.gradient)
+    }
+
+    /// The layer that suffers most.
+    pub fn worst(&self) -> Option<&GradientError> {
+        worst(&self.gradient)
+    }
+}
+
+fn mean(errors: &[GradientError]) -> Option<f64> {
+    let sum: f64 = errors.iter().map(GradientError::over_noise).sum();
+    (!errors.is_empty()).then(|| sum / errors.len() as f64)
+}
+
+fn worst(errors: &[GradientError]) -> Option<&GradientError> {
+    errors.iter().max_by(|a, b| a.over_noise().total_cmp(&b.over_noise()))
+}

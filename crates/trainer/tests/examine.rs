@@ -1,0 +1,95 @@
+//! What stores cost, measured on a net that has trained a little. Needs an adapter; the software one will do.
+
+#[path = "../../tensor/tests/common/lossless.rs"]
+mod lossless;
+
+use frugal_tensor::{Gpu, Policy};
+use frugal_trainer::config::{Config, Form};
+use frugal_trainer::data;
+use frugal_trainer::run::examine::{Bench, examine_runs};
+use frugal_trainer::run::folder::Folder;
+use frugal_trainer::run::weights::{self, Named};
+use frugal_trainer::run::{self, Job};
+use std::path::Path;
+
+const CONFIG: &str = r#"
+name = "brief"
+[data]
+set = "fashion-mnist-small"
+batch = 64
+[model]
+net = "resnet8"
+[optimizer]
+lr = 0.1
+momentum = 0.9
+[train]
+epochs = 1
+"#;
+
+fn form(text: &str) -> Form {
+    Form::parse(text).unwrap()
+}
+
+#[test]
+fn stores_cost_what_they_should() {
+    let config = Config::parse("test.toml", CONFIG, Path::new(""), &[]).unwrap();
+    let data = data::open(&config.data.set, &config.data.root).unwrap();
+    let gpu = Gpu::open(None).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::at(&root.path().join("raw")).unwrap();
+    let plans = run::plans(&config, &data, &gpu).unwrap();
+    let job = Job { plans, config: &config, data: &data, gpu: &gpu, folder: &folder, label: "test", quiet: true };
+    run::train(job).unwrap();
+    let weights = weights::read(folder.path()).unwrap();
+    let state = Named::new();
+    let bench = Bench::new(&config, &data, &gpu, &weights).unwrap();
+    let examine = |store: &str| bench.examine(store, &config.store.with_default(form(store)).policy(), &state).unwrap();
+
+    // What changes nothing costs nothing, to the bit.
+    let raw = examine("raw");
+    let lossless = bench.examine("lossless", &Policy::with(lossless::Lossless), &state).unwrap();
+    for examination in [&raw, &lossless] {
+        assert_eq!(examination.gradient.len(), 9, "all convolutions of a ResNet-8");
+        assert!(examination.gradient.iter().all(|g| g.error == 0.0 && g.noise > 0.0), "{examination:?}");
+    }
+    assert!(raw.values.is_empty());
+    assert!(lossless.values.len() > 15);
+    assert!(lossless.values.iter().all(|v| v.max_error == 0.0 && v.rms_error == 0.0));
+
+    // Less error with each bit, for gradients and for every value.
+    let bits = ["uniform:8", "uniform:4", "uniform:2", "uniform:1"].map(examine);
+    for pair in bits.windows(2) {
+        let [finer, coarser] = pair else { unreachable!() };
+        assert!(finer.error_over_noise() < coarser.error_over_noise());
+        assert!(finer.worst().unwrap().over_noise() < coarser.worst().unwrap().over_noise());
+        for (fine, coarse) in finer.values.iter().zip(&coarser.values) {
+            assert_eq!(fine.name, coarse.name);
+            assert!(fine.rms_error < coarse.rms_error && fine.max_error <= coarse.max_error, "{fine:?} {coarse:?}");
+            assert!(fine.rms_error > 0.0 && fine.rms_error < fine.max_error, "{fine:?}");
+        }
+    }
+    let ratio = |examination: &run::examine::Examination| examination.error_over_noise().unwrap();
+    assert!((0.1..0.6).contains(&ratio(&bits[2])), "uniform 2 bit: {}", ratio(&bits[2]));
+    assert!((0.1..0.8).contains(&ratio(&examine("frequency-split"))));
+
+    // One point of the curve: bits as they are stored, error of the convolutions' inputs alone.
+    let point = bench.rate(form("uniform"), &state).unwrap();
+    assert_eq!((point.codec.as_str(), point.bits_per_value), ("uniform", 2.125));
+    assert!(point.error_over_noise <= point.worst && (0.1..0.6).contains(&point.error_over_noise), "{point:?}");
+    let exact = bench.rate(Form::Raw, &state).unwrap();
+    assert_eq!((exact.bits_per_value, exact.error_over_noise), (32.0, 0.0));
+
+    // A run that left no weights is said, not panicked about.
+    let nothing = examine_runs(&config, &data, &gpu, &[(Form::Raw, root.path().to_path_buf())]);
+    assert!(nothing.stores.is_empty());
+    assert!(nothing.skipped.unwrap().contains(weights::FILE));
+}
+
+#[test]
+fn one_batch_shows_no_noise() {
+    let text = CONFIG.replace("batch = 64", "batch = 2000");
+    let config = Config::parse("test.toml", &text, Path::new(""), &[]).unwrap();
+    let data = data::open(&config.data.set, &config.data.root).unwrap();
+    let refused = Bench::new(&config, &data, &Gpu::open(None).unwrap(), &Named::new()).err().unwrap();
+    assert!(refused.to_string().contains("fewer than two batches"), "{refused}");
+}
