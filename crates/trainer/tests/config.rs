@@ -1,6 +1,6 @@
 //! Configs from outside: what is refused, with which words, and that a resolved config gives itself again.
 
-use frugal_trainer::config::{Config, ConfigError, Course, Form, Forms, Optimizer, Override, StoreRule, Warmup};
+use frugal_trainer::config::{Choice, Choices, Config, ConfigError, Course, Form, Optimizer, Override, StoreRule, Warmup};
 use miette::Diagnostic;
 use std::path::Path;
 
@@ -45,7 +45,7 @@ fn what_is_not_said_has_a_sensible_value() {
     assert_eq!(config.optimizer, Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     assert_eq!((config.schedule.course, config.schedule.warmup), (Course::Constant, Warmup::Steps(0)));
     assert_eq!(config.store.default, Form::Raw);
-    assert_eq!(config.compare.stores, Form::all().collect::<Vec<_>>());
+    assert_eq!(config.compare.stores, Form::all().map(Choice::from).collect::<Vec<_>>());
 }
 
 #[test]
@@ -198,9 +198,9 @@ fn stores_are_named_with_or_without_settings() {
         assert_eq!(parse(GOOD, &[&format!("store.default={name}")]).unwrap().store.default, form);
     }
     assert_eq!(Form::parse("uniform:2,256").unwrap().to_string(), "uniform");
-    let Forms(list) = Forms::parse("raw,frequency-split:8,4, uniform:4,uniform:4,128").unwrap();
+    let Choices(list) = Choices::parse("raw,frequency-split:8,4, uniform:4,uniform:4,128").unwrap();
     assert_eq!(
-        list.iter().map(Form::to_string).collect::<Vec<_>>(),
+        list.iter().map(Choice::to_string).collect::<Vec<_>>(),
         ["raw", "frequency-split:8,4", "uniform:4", "uniform:4,128"]
     );
     let wrong = [
@@ -217,10 +217,10 @@ fn stores_are_named_with_or_without_settings() {
         assert!(Form::parse(name).unwrap_err().contains(help), "{name}");
         let text = format!("{GOOD}\n[store]\ndefault = \"{name}\"");
         check(&text, &[], &format!("`store.default` cannot be \"{name}\""), help, &format!("\"{name}\""));
-        assert!(Forms::parse(&format!("raw,{name}")).is_err());
+        assert!(Choices::parse(&format!("raw,{name}")).is_err());
     }
-    assert!(Forms::parse("f16,raw,f16").unwrap_err().contains("f16 is there twice"));
-    assert!(Forms::parse("4,raw").is_err());
+    assert!(Choices::parse("f16,raw,f16").unwrap_err().contains("f16 is there twice"));
+    assert!(Choices::parse("4,raw").is_err());
 }
 
 #[test]
@@ -250,7 +250,7 @@ store = "frequency-split:8,4"
     assert_eq!(config.store.to_string(), "uniform:4 + 2 rules");
     assert_eq!(config.store.policy().rules.len(), 2);
     // Raw is what the others are measured against: raw throughout.
-    assert_eq!(config.store.with_default(Form::Raw), Form::Raw.into());
+    assert_eq!(config.store.with_default(Form::Raw), Choice::from(Form::Raw).into());
     assert_eq!(config.store.with_default(Form::F16).rules.len(), 2);
 }
 

@@ -7,12 +7,14 @@ pub mod f16;
 pub mod frequency_split;
 pub mod mask;
 mod policy;
+pub mod recompute;
 pub mod uniform;
 pub mod window_index;
 
 pub use f16::F16;
 pub use frequency_split::FrequencySplit;
 pub use policy::{Policy, Rule};
+pub use recompute::Recompute;
 pub use uniform::Uniform;
 
 use crate::graph::{Element, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
@@ -47,7 +49,7 @@ fn stream(context: &KernelContext) -> u32 {
 pub struct Stored {
     /// The forward value.
     pub source: ValueId,
-    /// What waits: the source itself, or packed words.
+    /// What waits: the source itself, or packed words. Of a value that is [made again](Stored::is_rebuilt) nothing waits.
     pub waiting: ValueId,
     /// The name of the form.
     pub form: &'static str,
@@ -55,8 +57,20 @@ pub struct Stored {
     pub rule: Option<usize>,
 }
 
+impl Stored {
+    fn rebuilt(source: ValueId) -> Self {
+        Self { source, waiting: source, form: "rebuilt", rule: None }
+    }
+
+    /// Whether nothing waits, because the value is made again in the backward pass.
+    pub fn is_rebuilt(&self) -> bool {
+        self.form == "rebuilt"
+    }
+}
+
 /// Puts a codec on each kept value: encodes right after it is made, so that its last forward reader may overwrite it,
-/// and decodes right before the first backward reader.
+/// and decodes right before the first backward reader. Before that, what the policy makes again ([`recompute`]) is taken
+/// out of what is kept.
 ///
 /// A sign is taken from the values themselves where they wait raw for another reader anyway, and from a bit mask
 /// otherwise.
@@ -64,6 +78,7 @@ pub struct Stored {
 /// # Errors
 /// [`GraphError::Shape`] if a codec takes a value that its operators refuse.
 pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphError> {
+    let rebuilt = recompute::rewrite(graph, policy)?;
     let keeps = graph.take_keeps();
     let mut after: HashMap<ValueId, Vec<Node>> = HashMap::new();
     let mut before: HashMap<ValueId, Node> = HashMap::new();
@@ -152,5 +167,6 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
     }
     graph.set_nodes(nodes);
     graph.set_phase(Phase::Update);
+    stored.extend(rebuilt.into_iter().map(Stored::rebuilt));
     Ok(stored)
 }

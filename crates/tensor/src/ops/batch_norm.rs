@@ -1,6 +1,6 @@
 //! Batch normalisation (arXiv 1502.03167), per channel over samples and positions.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
 use crate::graph::{Backward, Graph, GraphError, Kind, Need, Value, ValueId};
 
 /// Training: y = γ·(x − mean)·inv_std + β with the batch's own mean and variance (divided by the count, plus ε).
@@ -25,6 +25,10 @@ pub struct BatchNormInference {
 /// dx, dγ, dβ from dy, x, γ, mean, inv_std.
 #[derive(Debug)]
 struct BatchNormGradient;
+
+/// y again from x, γ, β and the batch's mean and inv_std, which were kept: the running statistics do not move twice.
+#[derive(Debug)]
+struct BatchNormAgain;
 
 fn check(inputs: &[&Value]) -> Result<[usize; 3], String> {
     let planes = inputs[0].shape.planes().ok_or("a value needs samples and channels")?;
@@ -51,6 +55,11 @@ impl Operator for BatchNorm {
             Output::new("mean", [channels]),
             Output::new("inv_std", [channels]),
         ])
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        let [x, gamma, beta] = [0, 1, 2].map(Part::Input);
+        Some(Rebuild::pass(BatchNormAgain, [x, gamma, beta, Part::Output(1), Part::Output(2)]))
     }
 
     fn may_overwrite(&self) -> Option<usize> {
@@ -106,6 +115,29 @@ impl Operator for BatchNorm {
 
 fn with_output(kernel: Kernel, context: &KernelContext) -> Kernel {
     if context.in_place { kernel } else { kernel.outputs([0]) }
+}
+
+impl Operator for BatchNormAgain {
+    fn name(&self) -> &'static str {
+        "batch norm again"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        check(inputs)?;
+        Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let kernel = kernel::map_planes("ops/batch_norm/normalize", context)
+            .variable("running", false)
+            .parameter(0.0f32)
+            .inputs([0, 1, 2, 3, 4]);
+        vec![with_output(kernel, context)]
+    }
 }
 
 impl Operator for BatchNormInference {

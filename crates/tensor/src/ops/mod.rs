@@ -15,14 +15,15 @@ pub mod kernel;
 pub mod matmul;
 pub mod optimizer;
 pub mod pool;
+pub mod rebuild;
 pub mod relu;
 pub mod reshape;
 
 pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Parameter, Variable};
+pub use rebuild::{Part, Rebuild};
 
 use crate::graph::{Backward, Element, GraphError, Kind, Shape, Value};
 use std::fmt;
-use std::rc::Rc;
 
 /// A value that an operator makes.
 #[derive(Clone, Debug)]
@@ -79,11 +80,10 @@ pub trait Operator: fmt::Debug {
         Err(backward.no_gradient())
     }
 
-    /// How the backward pass makes the output again, if that takes next to nothing: one operator for each input, which
-    /// gets that input and, from the second on, what the one before made. Whoever keeps the output then keeps the inputs
-    /// instead. Empty where the output itself is kept.
-    fn rebuild(&self, _inputs: &[&Value]) -> Vec<Rc<dyn Operator>> {
-        Vec::new()
+    /// How the backward pass can make the first output again from the inputs element by element, see
+    /// [`crate::codec::recompute`]. `None` where that would take a convolution, a reduction or a search.
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        None
     }
 
     /// Elements of each scratch value that the kernels use between them.

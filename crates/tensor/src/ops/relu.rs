@@ -1,6 +1,6 @@
 //! The rectifier. Its gradient keeps one bit per element: whether the output is above zero.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, kernel};
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel};
 use crate::graph::{Backward, Element, Graph, GraphError, Need, Value, ValueId};
 
 /// y = max(x, 0); a NaN stays a NaN.
@@ -11,6 +11,11 @@ pub struct Relu;
 #[derive(Debug)]
 struct ReluGradient;
 
+/// y again from an x that may have waited with an error, and from y's exact mask, which has the last word: y is above
+/// zero only where it was, and the gradient that arrives here is cut by the same mask.
+#[derive(Debug)]
+struct ReluAgain;
+
 impl Operator for Relu {
     fn name(&self) -> &'static str {
         "relu"
@@ -18,6 +23,10 @@ impl Operator for Relu {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("relu", inputs[0].shape.clone())])
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        Some(Rebuild::pass(ReluAgain, [Part::Input(0), Part::Sign]))
     }
 
     fn may_overwrite(&self) -> Option<usize> {
@@ -54,6 +63,26 @@ impl Operator for ReluGradient {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let masked = context.inputs[1].element == Element::U32;
         let kernel = kernel::elementwise("ops/relu/gradient", context).variable("masked", masked).inputs([0, 1]);
+        vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
+    }
+}
+
+impl Operator for ReluAgain {
+    fn name(&self) -> &'static str {
+        "relu again"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let masked = context.inputs[1].element == Element::U32;
+        let kernel = kernel::elementwise("ops/relu/again", context).variable("masked", masked).inputs([0, 1]);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }
 }

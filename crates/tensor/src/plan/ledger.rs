@@ -31,7 +31,7 @@ pub struct Bytes {
 pub struct KeptValue {
     /// What it is a form of.
     pub name: String,
-    /// `raw`, `mask`, `window index`, `frequency-split` …
+    /// `raw`, `mask`, `window index`, `frequency-split` …; `rebuilt` if nothing waits.
     pub form: &'static str,
     /// Bytes of the value itself.
     pub raw_bytes: u64,
@@ -208,11 +208,12 @@ impl Plan {
             layer.kept.extend(node.outputs.iter().chain(&node.inputs).filter_map(|&v| {
                 let made_here = node.outputs.contains(&v) || self.graph.value(v).kind == Kind::Input;
                 let stored = self.stored.iter().find(|s| s.waiting == v)?;
-                (made_here && kept.contains(&v)).then(|| KeptValue {
+                let rebuilt = stored.is_rebuilt();
+                (made_here && (rebuilt || kept.contains(&v))).then(|| KeptValue {
                     name: self.graph.value(stored.source).name.clone(),
                     form: stored.form,
                     raw_bytes: self.graph.value(stored.source).bytes(),
-                    stored_bytes: self.graph.value(v).bytes(),
+                    stored_bytes: if rebuilt { 0 } else { self.graph.value(v).bytes() },
                 })
             }));
         }

@@ -1,7 +1,7 @@
 //! `frugal compare`.
 
 use super::{Changes, STORES, Where, print};
-use crate::config::{Config, Form, Forms};
+use crate::config::{Choice, Choices, Config};
 use crate::report::comparison::{Comparison, Row};
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Summary};
@@ -19,9 +19,9 @@ use std::path::PathBuf;
 pub(super) struct Options {
     /// The config, a TOML file
     config: PathBuf,
-    /// Stores to compare, for example raw,uniform:4 [default: `compare.stores` of the config]
-    #[arg(long, value_name = "NAMES", value_parser = Forms::parse)]
-    stores: Option<Forms>,
+    /// Stores to compare, for example raw,uniform:4+cheap [default: `compare.stores` of the config]
+    #[arg(long, value_name = "NAMES", value_parser = Choices::parse)]
+    stores: Option<Choices>,
     /// How many seeds for each store [default: `compare.seeds` of the config]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: Option<u32>,
@@ -33,14 +33,14 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let (mut config, text) = Config::load(&options.config, &options.changes.overrides())?;
-    if let Some(Forms(stores)) = &options.stores {
+    if let Some(Choices(stores)) = &options.stores {
         config.compare.stores = stores.clone();
     }
     config.compare.seeds = options.seeds.unwrap_or(config.compare.seeds);
     let seeds: Vec<u32> = (0..config.compare.seeds).map(|offset| config.seed.wrapping_add(offset)).collect();
     let data = data::open(&config.data.set, &config.data.root)?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
-    let of = |store: Form, seed: u32| Config { seed, store: config.store.with_default(store), ..config.clone() };
+    let of = |store: Choice, seed: u32| Config { seed, store: config.store.with_default(store), ..config.clone() };
     for &store in &config.compare.stores {
         // All of them before the first run: an hour later would be late to learn that one does not fit.
         run::plans(&of(store, config.seed), &data, &gpu)?;
@@ -57,7 +57,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     for (round, &seed) in seeds.iter().enumerate() {
         for (position, &store) in stores.iter().enumerate() {
             let config = of(store, seed);
-            let run_folder = folder.inner(&format!("{}-{seed}", store.to_string().replace([':', ','], "-")))?;
+            let run_folder = folder.inner(&format!("{}-{seed}", store.to_string().replace([':', ',', '+'], "-")))?;
             run_folder.write("config.toml", text.as_bytes())?;
             let number = round * stores.len() + position + 1;
             let label = format!("[{number}/{total}] {store}, seed {seed}");
