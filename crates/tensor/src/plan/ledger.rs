@@ -56,17 +56,6 @@ pub struct LayerBytes {
     pub kept: Vec<KeptValue>,
 }
 
-/// A moment of a step and the transient bytes alive then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Moment {
-    /// The layer at work.
-    pub layer: String,
-    /// The operator at work.
-    pub operator: &'static str,
-    /// Bytes alive.
-    pub bytes: u64,
-}
-
 impl Plan {
     /// Every value that was there before the backward pass, is not persistent, and is read in it.
     pub fn kept_values(&self) -> Vec<ValueId> {
@@ -153,25 +142,6 @@ impl Plan {
             }
         }
         alive.into_iter().max().unwrap_or(0)
-    }
-
-    /// The `count` moments at which most transient bytes are alive, largest first.
-    pub fn largest_moments(&self, count: usize) -> Vec<Moment> {
-        let alive = self.lifetimes.alive();
-        let mut moments: Vec<Moment> = self
-            .graph
-            .nodes()
-            .iter()
-            .enumerate()
-            .map(|(index, node)| Moment {
-                layer: node.layer.clone(),
-                operator: node.operator.name(),
-                bytes: alive[index + 1],
-            })
-            .collect();
-        moments.sort_by_key(|moment| std::cmp::Reverse(moment.bytes));
-        moments.truncate(count);
-        moments
     }
 
     /// Each layer of the forward pass, in order.

@@ -6,10 +6,12 @@
 mod error;
 mod ledger;
 mod memory;
+mod moments;
 
 pub use error::PlanError;
-pub use ledger::{Bytes, KeptValue, LayerBytes, Moment};
+pub use ledger::{Bytes, KeptValue, LayerBytes};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, place};
+pub use moments::{Alive, Moment};
 
 use crate::codec::{Policy, Stored, store};
 use crate::graph::{Graph, Kind, ValueId};
@@ -124,6 +126,7 @@ impl Plan {
         options: PlanOptions,
         shared: Option<&Plan>,
     ) -> Result<Self, PlanError> {
+        graph.postpone();
         let stored = store(&mut graph, policy)?;
         graph.update_early();
         check_sizes(&graph, options.max_binding.min(LARGEST_VALUE))?;

@@ -20,7 +20,10 @@ use std::collections::{HashMap, HashSet};
 /// Most passes over a value's elements that making it again may take, decoding included.
 const PASSES: u64 = 16;
 
-/// Makes values again right before each of their backward readers: all that is `always` made again, and with `passes`
+/// Within so many nodes of the backward pass a value that was made again is read again rather than made anew.
+const NEAR: usize = 4;
+
+/// Makes values again right before their backward readers: all that is `always` made again, and with `passes`
 /// also what takes a few passes over the elements. Returns what is made again by passes.
 pub(super) fn rewrite(graph: &mut Graph, passes: bool) -> Result<Vec<ValueId>, GraphError> {
     let nodes = graph.take_nodes();
@@ -31,14 +34,17 @@ pub(super) fn rewrite(graph: &mut Graph, passes: bool) -> Result<Vec<ValueId>, G
     this.graph.set_keeps(kept);
     let of_view: HashMap<ValueId, Keep> = again.into_iter().map(|keep| (keep.view, keep)).collect();
     let mut rewritten = Vec::with_capacity(nodes.len());
-    for node in &nodes {
+    // By its view, what was made again, and for which node last.
+    let mut made: HashMap<ValueId, (ValueId, usize)> = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
         let mut node = node.clone();
-        let mut made: HashMap<ValueId, ValueId> = HashMap::new();
         for input in &mut node.inputs {
             if let Some(keep) = of_view.get(input) {
-                let known = made.get(input).copied();
-                let value = known.map_or_else(|| this.make(keep.source, keep.need, &mut rewritten), Ok)?;
-                made.insert(*input, value);
+                let value = match made.get(input) {
+                    Some((value, last)) if index - last <= NEAR => *value,
+                    _ => this.make(keep.source, keep.need, &mut rewritten)?,
+                };
+                made.insert(*input, (value, index));
                 *input = value;
             }
         }

@@ -6,6 +6,7 @@
 //! - [`Recompute::Segments`]: only values at the borders of segments of the net are kept, and the forward pass of a segment
 //!   runs again when the backward pass reaches it ([`segments`]).
 
+mod borders;
 pub mod cheap;
 pub mod segments;
 
