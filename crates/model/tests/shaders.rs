@@ -2,7 +2,7 @@
 //! validated by naga under WebGPU's default limits, and written as SPIR-V, MSL and HLSL.
 
 use frugal_model::{Net, StepShape, evaluation_step, training_step};
-use frugal_tensor::codec::{F16, FrequencySplit, Policy, Uniform};
+use frugal_tensor::codec::{F16, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::gpu::shader::{Variant, files};
 use frugal_tensor::graph::{Element, Graph, Init};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
@@ -140,7 +140,8 @@ fn variants() -> BTreeSet<Variant> {
         }
     };
     let split = [1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits }));
-    let policies: Vec<Policy> = [Policy::raw()].into_iter().chain(split).collect();
+    let again = [Recompute::Cheap, Recompute::Segments].map(|recompute| Policy::raw().recompute(recompute));
+    let policies: Vec<Policy> = [Policy::raw()].into_iter().chain(again).chain(split).collect();
     let nets = nets();
     for graph in nets.iter().chain(&odd_cases()) {
         policies.iter().for_each(|policy| add(graph, policy));

@@ -17,8 +17,10 @@ use super::cheap::is_there;
 use crate::graph::{Graph, Kind, Need, Node, Phase, Value, ValueId};
 use std::collections::HashMap;
 
-/// Values of a segment's largest size that are in flight in its backward pass: a gradient, and what comes of it.
+/// Values of a segment's largest size that are in flight in its backward pass: a gradient, and what comes of it. While a
+/// segment runs again there are an input and an output, beside the gradient that has arrived there.
 const FLIGHT: u64 = 2;
+const FLIGHT_AGAIN: u64 = 3;
 
 /// The forward pass as a list of nodes, and what lives from which to which.
 pub(super) struct Forward {
@@ -123,7 +125,7 @@ impl Forward {
                     let (crossing, not_again) = crossing[cut][before];
                     let again = raw[cut] - raw[before] - not_again;
                     let better = least[cut].is_none_or(|(bytes, _)| waits_before + crossing < bytes);
-                    if better && waits_before + again + FLIGHT * flight <= limit {
+                    if better && waits_before + again + FLIGHT_AGAIN * flight <= limit {
                         least[cut] = Some((waits_before + crossing, before));
                     }
                 }
