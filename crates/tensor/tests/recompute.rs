@@ -155,13 +155,17 @@ fn less_waits_under_every_codec() {
 }
 
 /// relu(norm(x)) waits as a coarse x. The gradient that arrives at the product y·wᵀ is the identity, so the gradient of w
-/// is y itself as the backward pass has it: zero wherever y was zero, whatever the error of x, and near y elsewhere.
+/// is y itself as the backward pass has it: zero wherever y was zero, whatever the error of x, near y elsewhere, and y on
+/// average over the steps.
 #[test]
-fn what_was_zero_behind_a_rectifier_stays_zero() {
+fn behind_a_rectifier_zeros_stay_and_averages_are_right() {
+    const STEPS: u32 = 100;
     let gpu = gpu();
-    let (rows, columns) = (16, 512);
+    let (rows, columns) = (16, 128);
+    let unit = |n: usize| (0..n * n).map(|i| f32::from(u8::from(i / n == i % n))).collect::<Vec<f32>>();
+    let values: Vec<f32> = Stream::new(7, 1).uniform().take(rows * columns).map(|u| 4.0 * (u - 0.5)).collect();
     for set in SETS {
-        let found = |policy: Policy, specials: bool| {
+        let found = |policy: Policy, steps: u32| {
             let mut g = Graph::new();
             let x = g.input("x", [rows, columns], Element::F32);
             let w = g.parameter("first", [columns, columns], Init::Constant(0.0)).unwrap();
@@ -174,40 +178,41 @@ fn what_was_zero_behind_a_rectifier_stays_zero() {
             let gradient = g.differentiate(&[(product, Some(identity))]).unwrap()[&w];
             g.mark_metric(gradient);
             let plan = Plan::new(g, &policy, options(&gpu, set)).unwrap();
-            let control = plan.uploads().len() == 3;
+            let coded = plan.uploads().len() == 3;
             let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
-            let unit = |n: usize| (0..n * n).map(|i| f32::from(u8::from(i / n == i % n))).collect::<Vec<f32>>();
             session.write("first", &unit(columns)).unwrap();
-            let mut values: Vec<f32> =
-                Stream::new(7, 1).uniform().take(rows * columns).map(|u| 4.0 * (u - 0.5)).collect();
-            if specials {
-                values[5] = f32::NAN;
-            }
-            let unit = unit(rows);
-            let mut uploads: Vec<&[u8]> = vec![bytemuck::cast_slice(&values), bytemuck::cast_slice(&unit)];
-            let words = [3u32, 1, 0, 0];
-            if control {
-                uploads.push(bytemuck::cast_slice(&words));
-            }
-            session.step(0, &uploads).unwrap();
-            session.finished().unwrap();
-            session.read_value(0, gradient).unwrap().into_iter().map(f32::from_bits).collect::<Vec<f32>>()
+            let identity = unit(rows);
+            let step = |step: u32| -> Vec<f32> {
+                let control = [step, 1, 0, 0];
+                let mut uploads: Vec<&[u8]> = vec![bytemuck::cast_slice(&values), bytemuck::cast_slice(&identity)];
+                if coded {
+                    uploads.push(bytemuck::cast_slice(&control));
+                }
+                session.step(0, &uploads).unwrap();
+                session.finished().unwrap();
+                session.read_value(0, gradient).unwrap().into_iter().map(f32::from_bits).collect()
+            };
+            (0..steps).map(step).collect::<Vec<Vec<f32>>>()
         };
-        let exact = found(Policy::raw(), false);
-        let coarse = Policy::with(Uniform { bits: 2, group: 256 });
-        let rebuilt = found(coarse.clone().recompute(Recompute::Cheap), false);
+        let exact = found(Policy::raw(), 1).remove(0);
         let zeros = exact.iter().filter(|y| **y == 0.0).count();
         assert!((rows * columns / 3..rows * columns).contains(&zeros), "{zeros}");
-        let mut moved = 0;
-        for (index, (exact, again)) in exact.iter().zip(&rebuilt).enumerate() {
-            assert!(*again >= 0.0 && (*exact > 0.0 || *again == 0.0), "[{index}] {exact} {again} on {set:?}");
-            // A step is a third of the range of about 4.
-            assert!((exact - again).abs() < 1.5 * 4.0 / 3.0, "[{index}] {exact} {again} on {set:?}");
-            moved += usize::from((exact - again).abs() > 0.01);
+        let coarse = Policy::with(Uniform { bits: 2, group: 256 }).recompute(Recompute::Cheap);
+        let steps = found(coarse, STEPS);
+        for (index, exact) in exact.iter().enumerate() {
+            let again = || steps.iter().map(|y| y[index]);
+            assert!(*exact > 0.0 || again().all(|y| y == 0.0), "[{index}] {exact} on {set:?}");
+            // A step of the codec is about a third of the range of 4 over the deviation of a channel; a mean of so many has
+            // at most the deviation 0.5 · step / √100.
+            let largest = again().map(|y| (y - exact).abs()).fold(0.0, f32::max);
+            let mean = again().sum::<f32>() / STEPS as f32 - exact;
+            assert!(largest < 3.0 && mean.abs() < 0.4, "[{index}] {exact}: {largest}, {mean} on {set:?}");
         }
+        let sum = |y: &Vec<f32>| y.iter().map(|y| f64::from(*y)).sum::<f64>();
+        let mean = steps.iter().map(sum).sum::<f64>() / f64::from(STEPS);
+        let error = (mean - sum(&exact)) / (exact.len() - zeros) as f64;
+        assert!(error.abs() < 0.01, "{error} on {set:?}");
+        let moved = steps[0].iter().zip(&exact).filter(|(y, exact)| (*y - *exact).abs() > 0.01).count();
         assert!(moved > zeros / 4, "the codec is in the way: {moved}");
-        // A NaN in the batch reaches its whole channel, and does not vanish behind the mask.
-        let nan = found(coarse.recompute(Recompute::Cheap), true);
-        assert!(nan.iter().any(|y| y.is_nan()), "on {set:?}");
     }
 }

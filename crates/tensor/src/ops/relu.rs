@@ -11,8 +11,10 @@ pub struct Relu;
 #[derive(Debug)]
 struct ReluGradient;
 
-/// y again from an x that may have waited with an error, and from y's exact mask, which has the last word: y is above
-/// zero only where it was, and the gradient that arrives here is cut by the same mask.
+/// y again from an x that may have waited with an error: x where y was above zero, else 0, by y's exact mask.
+///
+/// Nothing is cut off at zero anew. If x is right on average over the chance in its rounding, so is y, and so are the
+/// gradients of weights that come of it; max(x, 0) would be too large on average where x is small.
 #[derive(Debug)]
 struct ReluAgain;
 
@@ -61,10 +63,15 @@ impl Operator for ReluGradient {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let masked = context.inputs[1].element == Element::U32;
-        let kernel = kernel::elementwise("ops/relu/gradient", context).variable("masked", masked).inputs([0, 1]);
-        vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
+        cut(context)
     }
+}
+
+/// The first input where the second is above zero, else 0.
+fn cut(context: &KernelContext) -> Vec<Kernel> {
+    let masked = context.inputs[1].element == Element::U32;
+    let kernel = kernel::elementwise("ops/relu/gradient", context).variable("masked", masked).inputs([0, 1]);
+    vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
 }
 
 impl Operator for ReluAgain {
@@ -81,9 +88,7 @@ impl Operator for ReluAgain {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let masked = context.inputs[1].element == Element::U32;
-        let kernel = kernel::elementwise("ops/relu/again", context).variable("masked", masked).inputs([0, 1]);
-        vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
+        cut(context)
     }
 }
 
