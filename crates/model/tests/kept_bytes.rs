@@ -53,7 +53,8 @@ fn frequency_split_keeps_a_tenth() {
 fn cheap_keeps_two_thirds_of_that() {
     let large = [3, 224, 224];
     let split = || Policy::with(FrequencySplit::default());
-    for (net, image, most) in [("resnet20", [3, 32, 32], 0.7), ("resnet50", large, 0.67), ("densenet121", large, 0.47)] {
+    for (net, image, most) in [("resnet20", [3, 32, 32], 0.7), ("resnet50", large, 0.67), ("densenet121", large, 0.47)]
+    {
         let kept = kept_per_sample(net, image, &split().recompute(Recompute::Cheap));
         let ratio = kept / kept_per_sample(net, image, &split());
         println!("{net}: {kept} bytes a sample, {ratio} of what the codec alone keeps");

@@ -78,8 +78,7 @@ fn training_step() -> Result<Graph, GraphError> {
 fn trained(gpu: &Rc<Gpu>, policy: &Policy, options: PlanOptions) -> Vec<(String, Vec<u32>)> {
     let plan = Plan::new(training_step().unwrap(), policy, options).unwrap();
     let lasting = |kind| [Kind::Parameter, Kind::Statistic].contains(&kind);
-    let names: Vec<String> =
-        plan.graph.values().iter().filter(|v| lasting(v.kind)).map(|v| v.name.clone()).collect();
+    let names: Vec<String> = plan.graph.values().iter().filter(|v| lasting(v.kind)).map(|v| v.name.clone()).collect();
     let mut session = Session::new(gpu.clone(), vec![plan], 5).unwrap();
     let mut losses = Vec::new();
     for count in 0..4u32 {

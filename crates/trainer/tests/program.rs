@@ -140,13 +140,13 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_step_and_tensor() {
 fn compare_writes_its_tables() {
     let desk = Desk::new();
     let text =
-        desk.ok(&["compare", "digits.toml", "--stores", "raw,frequency-split:8,4", "--seeds", "2", "--out", "c"]);
-    assert!(text.contains("frequency-split:8,4 kept"), "{text}");
+        desk.ok(&["compare", "digits.toml", "--stores", "raw,frequency-split:8,4+cheap", "--seeds", "2", "--out", "c"]);
+    assert!(text.contains("frequency-split:8,4+cheap kept"), "{text}");
     let table = json(&desk.path("c/table.json"));
     assert_eq!(table["stores"].as_array().unwrap().len(), 2);
     assert_eq!(table["stores"][0]["kept_ratio"], 1.0);
     assert!(table["stores"][1]["kept_ratio"].as_f64().unwrap() > 1.0);
-    for file in ["table.md", "table.csv", "raw-1/summary.json", "frequency-split-8-4-2/weights.safetensors"] {
+    for file in ["table.md", "table.csv", "raw-1/summary.json", "frequency-split-8-4-cheap-2/weights.safetensors"] {
         assert!(desk.path("c").join(file).exists(), "{file}");
     }
 }
@@ -169,13 +169,25 @@ fn plan_needs_no_file_and_its_numbers_add_up() {
         let text = desk.ok(&[&net[..], &["--store", store]].concat());
         assert!(text.contains("105,194") && text.contains("conv2"), "{text}");
     }
-    for net in ["resnet8", "resnet20"] {
-        let arguments = ["plan", "--net", net, "--shape", "3x32x32", "--classes", "10", "--store", "frequency-split"];
+    for (net, store) in [
+        ("resnet8", "frequency-split"),
+        ("resnet20", "frequency-split"),
+        ("resnet20", "frequency-split+cheap"),
+        ("resnet20", "raw+segments"),
+    ] {
+        let arguments = ["plan", "--net", net, "--shape", "3x32x32", "--classes", "10", "--store", store];
         let plan: Value = serde_json::from_str(&desk.ok(&[&arguments[..], &["--json"]].concat())).unwrap();
         let layers = plan["layers"].as_array().unwrap();
         let sum = |key: &str| layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum::<u64>();
         assert_eq!(plan["bytes"]["kept"], sum("kept_bytes"), "{net}");
         assert_eq!(plan["bytes"]["kept_raw"], sum("kept_raw_bytes"), "{net}");
+        assert_eq!(plan["store"], store);
+        let moment = &plan["largest_moments"][0];
+        let alive = moment["alive"].as_array().unwrap();
+        assert_eq!(moment["bytes"], alive.iter().map(|alive| alive["bytes"].as_u64().unwrap()).sum::<u64>(), "{net}");
+        let text = desk.ok(&arguments);
+        assert_eq!(text.contains("rebuilt"), store.contains('+'), "{text}");
+        assert!(text.contains("that wait for the backward pass"), "{text}");
     }
     let planned: Value = serde_json::from_str(&desk.ok(&["plan", "digits.toml", "--json"])).unwrap();
     assert_eq!((&planned["batch"], &planned["shape"][1]), (&Value::from(50), &Value::from(8)));

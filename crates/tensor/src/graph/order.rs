@@ -18,7 +18,8 @@ impl Graph {
         while position > 0 {
             position -= 1;
             let is_sum = nodes[position].phase == Phase::Backward && nodes[position].operator.name() == Add.name();
-            let Some(branch) = is_sum.then(|| branch(&nodes, &readers, position)).filter(|branch| !branch.is_empty()) else {
+            let Some(branch) = is_sum.then(|| branch(&nodes, &readers, position)).filter(|branch| !branch.is_empty())
+            else {
                 continue;
             };
             if self.starts_smaller(&nodes, &branch, nodes[position].inputs[0]) {

@@ -52,7 +52,12 @@ impl Plan {
         moments
     }
 
-    fn moment(&self, node: usize, holders: &[Vec<(usize, ValueId)>], waiting: &HashMap<ValueId, &'static str>) -> Moment {
+    fn moment(
+        &self,
+        node: usize,
+        holders: &[Vec<(usize, ValueId)>],
+        waiting: &HashMap<ValueId, &'static str>,
+    ) -> Moment {
         let now = node + 1;
         let blocks = self.lifetimes.blocks.iter().enumerate();
         let living = blocks.filter(|(_, b)| !b.persistent && (b.start..=b.end).contains(&now));

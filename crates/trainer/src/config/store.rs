@@ -1,8 +1,8 @@
 //! The section `store`: a default, rules for some of the values, and what is made again instead of waiting.
 
+use super::choice::{RECOMPUTE, by_name, is_none, recompute};
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
-use super::choice::{RECOMPUTE, by_name, is_none, recompute};
 use super::{Choice, ConfigError, Form};
 use frugal_tensor::codec::{Policy, Recompute, Rule};
 use serde::Serialize;

@@ -29,8 +29,9 @@ pub(super) fn rewrite(graph: &mut Graph, passes: bool) -> Result<Vec<ValueId>, G
     let nodes = graph.take_nodes();
     let mut this = Rebuilder::new(graph, &nodes, passes);
     let keeps = this.graph.take_keeps();
-    let (again, kept): (Vec<Keep>, Vec<Keep>) =
-        keeps.into_iter().partition(|keep| keep.need != Need::Sign && this.rebuild_of(keep.source, keep.need).is_some());
+    let (again, kept): (Vec<Keep>, Vec<Keep>) = keeps
+        .into_iter()
+        .partition(|keep| keep.need != Need::Sign && this.rebuild_of(keep.source, keep.need).is_some());
     this.graph.set_keeps(kept);
     let of_view: HashMap<ValueId, Keep> = again.into_iter().map(|keep| (keep.view, keep)).collect();
     let mut rewritten = Vec::with_capacity(nodes.len());
@@ -93,12 +94,7 @@ impl<'g> Rebuilder<'g> {
     }
 
     /// Goes through the forward pass and notes what each value costs, and which needed ones are cheap enough.
-    fn choose<'n>(
-        &mut self,
-        inputs: Vec<ValueId>,
-        forward: impl Iterator<Item = &'n Node>,
-        needed: &HashSet<ValueId>,
-    ) {
+    fn choose<'n>(&mut self, inputs: Vec<ValueId>, forward: impl Iterator<Item = &'n Node>, needed: &HashSet<ValueId>) {
         for input in inputs {
             self.costs.insert(input, self.elements(input));
         }

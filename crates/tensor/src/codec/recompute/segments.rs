@@ -86,9 +86,7 @@ impl Run<'_> {
             for keep in keeps.iter().filter(|keep| forward.nodes[position].outputs.contains(&keep.source)) {
                 let value = self.made[&keep.source];
                 let view = match keep.need {
-                    Need::Sign => {
-                        self.push(Rc::new(EncodeMask), &[value], &forward.nodes[position].layer)?[0]
-                    }
+                    Need::Sign => self.push(Rc::new(EncodeMask), &[value], &forward.nodes[position].layer)?[0],
                     _ => value,
                 };
                 views.insert(keep.view, view);
@@ -137,7 +135,12 @@ impl Run<'_> {
         view
     }
 
-    fn push(&mut self, operator: Rc<dyn Operator>, inputs: &[ValueId], layer: &str) -> Result<Vec<ValueId>, GraphError> {
+    fn push(
+        &mut self,
+        operator: Rc<dyn Operator>,
+        inputs: &[ValueId],
+        layer: &str,
+    ) -> Result<Vec<ValueId>, GraphError> {
         let node = self.graph.make_node(operator, inputs, layer.to_owned())?;
         let outputs = node.outputs.clone();
         for &output in &outputs {
