@@ -1,7 +1,8 @@
 //! Batch normalisation (arXiv 1502.03167), per channel over samples and positions.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
-use crate::graph::{Backward, Graph, GraphError, Kind, Need, Value, ValueId};
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, add::Add, kernel, relu::ReluAgain, want};
+use crate::graph::{Backward, Element, Graph, GraphError, Kind, Need, Value, ValueId};
+use std::rc::Rc;
 
 /// Training: y = γ·(x − mean)·inv_std + β with the batch's own mean and variance (divided by the count, plus ε).
 ///
@@ -26,9 +27,15 @@ pub struct BatchNormInference {
 #[derive(Debug)]
 struct BatchNormGradient;
 
-/// y again from x, γ, β and the batch's mean and inv_std, which were kept: the running statistics do not move twice.
-#[derive(Debug)]
-struct BatchNormAgain;
+/// y again from x, γ, β and the batch's mean and inv_std, which were kept: the running statistics do not move twice. An
+/// addition and a rectifier behind it are done in the same pass over the elements.
+///
+/// Inputs after those: what is added, the sign that a rectifier kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct BatchNormAgain {
+    add: bool,
+    rectify: bool,
+}
 
 fn check(inputs: &[&Value]) -> Result<[usize; 3], String> {
     let planes = inputs[0].shape.planes().ok_or("a value needs samples and channels")?;
@@ -59,7 +66,7 @@ impl Operator for BatchNorm {
 
     fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
         let [x, gamma, beta] = [0, 1, 2].map(Part::Input);
-        Some(Rebuild::pass(BatchNormAgain, [x, gamma, beta, Part::Output(1), Part::Output(2)]))
+        Some(Rebuild::pass(BatchNormAgain::default(), [x, gamma, beta, Part::Output(1), Part::Output(2)]))
     }
 
     fn may_overwrite(&self) -> Option<usize> {
@@ -123,7 +130,7 @@ impl Operator for BatchNormAgain {
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        check(inputs)?;
+        check(&inputs[..5])?;
         Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
     }
 
@@ -131,11 +138,24 @@ impl Operator for BatchNormAgain {
         Some(0)
     }
 
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        match next.name() {
+            name if name == Add.name() && !self.add && !self.rectify => Some(Rc::new(Self { add: true, ..*self })),
+            name if name == ReluAgain.name() && !self.rectify => Some(Rc::new(Self { rectify: true, ..*self })),
+            _ => None,
+        }
+    }
+
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let kernel = kernel::map_planes("ops/batch_norm/normalize", context)
-            .variable("running", false)
-            .parameter(0.0f32)
-            .inputs([0, 1, 2, 3, 4]);
+        let mask = match context.inputs.last().map(|value| value.element) {
+            _ if !self.rectify => "no",
+            Some(Element::U32) => "bits",
+            _ => "values",
+        };
+        let kernel = kernel::map_planes("ops/batch_norm/again", context)
+            .variable("add", self.add)
+            .variable("mask", mask)
+            .inputs(0..context.inputs.len());
         vec![with_output(kernel, context)]
     }
 }
@@ -224,7 +244,8 @@ impl BatchNormState {
     /// # Errors
     /// [`GraphError::NameTaken`].
     pub fn new(graph: &mut Graph, channels: usize) -> Result<Self, GraphError> {
-        use crate::graph::{Element::F32, Init::Constant};
+        use crate::graph::Init::Constant;
+        use Element::F32;
         let kind = Kind::Statistic;
         Ok(Self {
             gamma: graph.parameter("weight", [channels], Constant(1.0))?,

@@ -24,6 +24,7 @@ pub use rebuild::{Part, Rebuild};
 
 use crate::graph::{Backward, Element, GraphError, Kind, Shape, Value};
 use std::fmt;
+use std::rc::Rc;
 
 /// A value that an operator makes.
 #[derive(Clone, Debug)]
@@ -83,6 +84,13 @@ pub trait Operator: fmt::Debug {
     /// How the backward pass can make the first output again from the inputs element by element, see
     /// [`crate::codec::recompute`]. `None` where that would take a convolution, a reduction or a search.
     fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        None
+    }
+
+    /// One operator that does this and then the next, which reads the first output as its only input or as one of two that
+    /// may change places, in one pass over the elements. It reads the inputs of this one, then the other inputs of the
+    /// next. Only rewrites of [`crate::codec::recompute`] ask for it.
+    fn fused(&self, _next: &dyn Operator) -> Option<Rc<dyn Operator>> {
         None
     }
 

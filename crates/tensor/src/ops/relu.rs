@@ -16,7 +16,7 @@ struct ReluGradient;
 /// Nothing is cut off at zero anew. If x is right on average over the chance in its rounding, so is y, and so are the
 /// gradients of weights that come of it; max(x, 0) would be too large on average where x is small.
 #[derive(Debug)]
-struct ReluAgain;
+pub(super) struct ReluAgain;
 
 impl Operator for Relu {
     fn name(&self) -> &'static str {

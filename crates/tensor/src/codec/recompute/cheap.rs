@@ -2,20 +2,21 @@
 //!
 //! Of convolution, batch norm and rectifier one value waits: the norm's input x, which its own gradient needs, beside the
 //! rectifier's mask and the batch's statistics, which wait exactly in any case. What the next convolution read is γ·(x − mean)·inv_std + β
-//! where the mask is set, and 0 elsewhere: two passes over the elements, in the memory in which x is decoded. That memory is
-//! free again before the norm's gradient decodes x anew.
+//! where the mask is set, and 0 elsewhere: a pass to decode and a pass for the rest ([`Operator::fused`]), in the memory in which x is
+//! decoded. That memory is free again before the norm's gradient decodes x anew.
 //!
 //! **What is kept.** A value is made again where everything that it follows from is kept for readers of its own, so nothing
 //! is kept in its place but masks. Residual additions make long chains of that: the output of a block is
-//! `relu(norm(x) + output of the block before)`, and so on to the beginning of the stage. Each block adds four passes (decode,
-//! norm, add, rectify), so in a stage of n blocks keeping no output at all would cost n² / 2 of them. Outputs are
-//! therefore kept as soon as a rebuild would take more than [`PASSES`] passes: every fourth block or so. A block has several
+//! `relu(norm(x) + output of the block before)`, and so on to the beginning of the stage. Each block adds two passes (decode;
+//! norm, add, rectify), so in a stage of n blocks keeping no output at all would cost n² of them. Outputs are
+//! therefore kept as soon as a rebuild would take more than [`PASSES`] passes: every seventh block or so. A block has several
 //! kept values of its own, so this costs few bytes, and it bounds the work by a constant for each block.
 
 use crate::graph::{CONTROL, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
-use crate::ops::{Part, Rebuild};
+use crate::ops::{Operator, Part, Rebuild};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 /// Most passes over a value's elements that making it again may take, decoding included.
 const PASSES: u64 = 16;
@@ -51,7 +52,7 @@ pub(super) fn rewrite(graph: &mut Graph, passes: bool) -> Result<Vec<ValueId>, G
         }
         rewritten.push(node);
     }
-    let mut rebuilt: Vec<ValueId> = of_view.values().map(|k| k.source).filter(|v| this.again.contains(v)).collect();
+    let mut rebuilt: Vec<ValueId> = of_view.values().map(|k| k.source).filter(|v| this.again.contains_key(v)).collect();
     rebuilt.sort_unstable();
     rebuilt.dedup();
     graph.set_nodes(rewritten);
@@ -69,15 +70,15 @@ struct Rebuilder<'g> {
     makers: HashMap<ValueId, &'g Node>,
     /// Elements visited to have a value in the backward pass, where that is possible.
     costs: HashMap<ValueId, u64>,
-    /// What is made again by passes: instead of being kept, or on the way to such a value.
-    again: HashSet<ValueId>,
+    /// What is made again by passes, instead of being kept or on the way to such a value, with the last operator of it.
+    again: HashMap<ValueId, Rc<dyn Operator>>,
 }
 
 impl<'g> Rebuilder<'g> {
     fn new(graph: &'g mut Graph, nodes: &'g [Node], passes: bool) -> Self {
         let forward = || nodes.iter().filter(|node| node.phase == Phase::Forward && !node.outputs.is_empty());
         let makers = forward().map(|node| (node.outputs[0], node)).collect();
-        let mut this = Self { graph, makers, costs: HashMap::new(), again: HashSet::new() };
+        let mut this = Self { graph, makers, costs: HashMap::new(), again: HashMap::new() };
         if passes {
             // What is asked of a value that is always made again is asked of what it is made of.
             let of_values = this.graph.keeps().iter().filter(|keep| keep.need == Need::Values);
@@ -102,12 +103,13 @@ impl<'g> Rebuilder<'g> {
             let value = node.outputs[0];
             let rebuild = self.rebuild(node);
             let always = rebuild.as_ref().is_some_and(|rebuild| rebuild.always);
-            let cost = rebuild.and_then(|rebuild| self.cost(node, &rebuild));
+            let cost = rebuild.as_ref().and_then(|rebuild| self.cost(node, rebuild));
             let cheap = cost.is_some_and(|cost| cost <= PASSES * self.elements(value));
             if let Some(cost) = cost.filter(|_| always || cheap) {
                 self.costs.insert(value, cost);
-                if !always {
-                    self.again.insert(value);
+                if let Some((operator, parts)) = rebuild.filter(|_| !always).and_then(|mut r| r.steps.pop()) {
+                    let fused = self.fused(node, &operator, &parts).map(|(_, fused)| fused);
+                    self.again.insert(value, fused.unwrap_or(operator));
                 }
             } else if needed.contains(&value) {
                 self.costs.insert(value, self.elements(value));
@@ -127,7 +129,9 @@ impl<'g> Rebuilder<'g> {
     /// Elements visited by all steps and by what makes their inputs; `None` if one of them cannot be had.
     fn cost(&self, node: &Node, rebuild: &Rebuild) -> Option<u64> {
         let mut cost = 0;
-        for (_, parts) in &rebuild.steps {
+        let mut fused = false;
+        for (operator, parts) in &rebuild.steps {
+            fused = !rebuild.always && self.fused(node, operator, parts).is_some();
             for part in parts {
                 if let Part::Input(index) = *part
                     && !is_there(self.graph.value(node.inputs[index]))
@@ -136,14 +140,22 @@ impl<'g> Rebuilder<'g> {
                 }
             }
         }
-        Some(cost + self.elements(node.outputs[0]))
+        Some(if fused { cost } else { cost + self.elements(node.outputs[0]) })
+    }
+
+    /// The part of a step whose own last operator can do the step in the same pass, and the operator that does both.
+    fn fused(&self, node: &Node, step: &Rc<dyn Operator>, parts: &[Part]) -> Option<(usize, Rc<dyn Operator>)> {
+        parts.iter().enumerate().find_map(|(place, part)| match *part {
+            Part::Input(index) => Some((place, self.again.get(&node.inputs[index])?.fused(&**step)?)),
+            _ => None,
+        })
     }
 
     /// How a value is made again; `None` where it is kept.
     fn rebuild_of(&self, value: ValueId, need: Need) -> Option<(&'g Node, Rebuild)> {
         let node = *self.makers.get(&value)?;
         let rebuild = self.rebuild(node)?;
-        let asked = need == Need::Values && self.again.contains(&value);
+        let asked = need == Need::Values && self.again.contains_key(&value);
         (rebuild.always || asked).then_some((node, rebuild))
     }
 
@@ -158,13 +170,15 @@ impl<'g> Rebuilder<'g> {
         };
         let mut so_far = None;
         for (operator, parts) in rebuild.steps {
-            // The part that takes most on its way is made first: nothing waits beside it then.
+            // The part that takes most on its way is made first: nothing waits beside it then. The one that does the step in
+            // the same pass is made last.
+            let last = self.fused(maker, &operator, &parts).map(|(place, _)| place);
             let mut order: Vec<usize> = (0..parts.len()).collect();
             let cost = |index: usize| match parts[index] {
                 Part::Input(input) => self.costs.get(&maker.inputs[input]).copied().unwrap_or(0),
                 _ => 0,
             };
-            order.sort_by_key(|&index| Reverse(cost(index)));
+            order.sort_by_key(|&index| (last == Some(index), Reverse(cost(index))));
             let mut inputs = vec![value; parts.len()];
             for index in order {
                 inputs[index] = match parts[index] {
@@ -173,6 +187,15 @@ impl<'g> Rebuilder<'g> {
                     Part::Sign => self.shared(value, Need::Sign),
                     Part::SoFar => so_far.expect("the first step has none before it"),
                 };
+            }
+            let mut operator = operator;
+            if let Some(place) = last
+                && let Some(both) = nodes.last().and_then(|before| before.operator.fused(&*operator))
+                && let Some(before) = nodes.pop_if(|before| before.outputs[0] == inputs[place])
+            {
+                inputs.remove(place);
+                inputs.splice(..0, before.inputs);
+                operator = both;
             }
             self.graph.set_phase(Phase::Backward);
             let node = self.graph.make_node(operator, &inputs, maker.layer.clone())?;
