@@ -78,7 +78,11 @@ impl Stored {
 /// # Errors
 /// [`GraphError::Shape`] if a codec takes a value that its operators refuse.
 pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphError> {
-    let rebuilt = recompute::rewrite(graph, policy)?;
+    store_with(graph, policy, recompute::cheap::PASSES)
+}
+
+fn store_with(graph: &mut Graph, policy: &Policy, passes: u64) -> Result<Vec<Stored>, GraphError> {
+    let rebuilt = recompute::rewrite(graph, policy, passes)?;
     let keeps = graph.take_keeps();
     let mut after: HashMap<ValueId, Vec<Node>> = HashMap::new();
     let mut before: HashMap<ValueId, Node> = HashMap::new();

@@ -13,7 +13,7 @@ pub use ledger::{Bytes, KeptValue, LayerBytes};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, place};
 pub use moments::{Alive, Moment};
 
-use crate::codec::{Policy, Stored, store};
+use crate::codec::{Policy, Stored, recompute::store_within};
 use crate::graph::{Graph, Kind, ValueId};
 use crate::ops::{Binding, Kernel, KernelSet};
 use std::collections::HashMap;
@@ -127,7 +127,12 @@ impl Plan {
         shared: Option<&Plan>,
     ) -> Result<Self, PlanError> {
         graph.postpone();
-        let stored = store(&mut graph, policy)?;
+        let peak = |graph: &Graph| {
+            let mut graph = graph.clone();
+            graph.update_early();
+            Lifetimes::new(&graph, &options).alive().into_iter().max().unwrap_or(0)
+        };
+        let (mut graph, stored) = store_within(graph, policy, &peak)?;
         graph.update_early();
         check_sizes(&graph, options.max_binding.min(LARGEST_VALUE))?;
         let lifetimes = Lifetimes::new(&graph, &options);

@@ -10,7 +10,7 @@ mod borders;
 pub mod cheap;
 pub mod segments;
 
-use super::Policy;
+use super::{Policy, Stored, store_with};
 use crate::graph::{Graph, GraphError, ValueId};
 
 /// Which values are made again in the backward pass instead of being kept.
@@ -39,9 +39,32 @@ impl Recompute {
     }
 }
 
-/// Rewrites what the graph keeps; returns the values that are made again.
-pub(super) fn rewrite(graph: &mut Graph, policy: &Policy) -> Result<Vec<ValueId>, GraphError> {
-    let mut rebuilt = cheap::rewrite(graph, policy.recompute == Recompute::Cheap)?;
+/// Stores what the graph keeps as the policy says ([`super::store`]). If values are made again cheaply and `peak` is higher
+/// by that than with nothing made again, those that are made by additions are kept.
+///
+/// # Errors
+/// As [`super::store`].
+pub fn store_within(
+    graph: Graph,
+    policy: &Policy,
+    peak: &dyn Fn(&Graph) -> u64,
+) -> Result<(Graph, Vec<Stored>), GraphError> {
+    let with = |policy: &Policy, passes: u64| {
+        let mut graph = graph.clone();
+        let stored = store_with(&mut graph, policy, passes)?;
+        Ok((graph, stored))
+    };
+    let chosen = with(policy, cheap::PASSES)?;
+    if policy.recompute != Recompute::Cheap {
+        return Ok(chosen);
+    }
+    let (nothing, _) = with(&policy.clone().recompute(Recompute::None), 0)?;
+    if peak(&chosen.0) > peak(&nothing) { with(policy, cheap::PASSES_OF_ONE) } else { Ok(chosen) }
+}
+
+/// Rewrites what the graph keeps, with at most so many passes for what is cheap; returns the values that are made again.
+pub(super) fn rewrite(graph: &mut Graph, policy: &Policy, passes: u64) -> Result<Vec<ValueId>, GraphError> {
+    let mut rebuilt = cheap::rewrite(graph, (policy.recompute == Recompute::Cheap).then_some(passes))?;
     if policy.recompute == Recompute::Segments {
         rebuilt.extend(segments::rewrite(graph, policy)?);
     }
