@@ -50,10 +50,10 @@ fn frequency_split_keeps_a_tenth() {
 
 /// Of convolution, norm and rectifier one coded value and one bit wait, instead of two coded values and one bit.
 #[test]
-fn cheap_keeps_two_thirds_of_that() {
+fn cheap_keeps_a_third_less() {
     let large = [3, 224, 224];
     let split = || Policy::with(FrequencySplit::default());
-    for (net, image, most) in [("resnet20", [3, 32, 32], 0.7), ("resnet50", large, 0.67), ("densenet121", large, 0.47)]
+    for (net, image, most) in [("resnet20", [3, 32, 32], 0.75), ("resnet50", large, 0.65), ("densenet121", large, 0.47)]
     {
         let kept = kept_per_sample(net, image, &split().recompute(Recompute::Cheap));
         let ratio = kept / kept_per_sample(net, image, &split());

@@ -76,6 +76,8 @@ fn making_values_again_keeps_less_of_every_net() {
             let normed = !["lenet", "alexnet", "vgg16"].contains(name);
             assert!(less < before || (!normed && less == before), "{what}: cheap {less} of {before}");
             assert!(least <= before, "{what}: segments {least} of {before}");
+            let alive = |plan: &Plan| plan.lifetimes.alive().into_iter().max().unwrap();
+            assert!(alive(&cheap) <= alive(&none), "{what}: cheap has the lower peak");
             for plan in [cheap, segments] {
                 let rebuilt = plan.stored.iter().any(|stored| stored.is_rebuilt());
                 assert_eq!(rebuilt, plan.kept_bytes() < before, "{what}");

@@ -78,11 +78,11 @@ impl Stored {
 /// # Errors
 /// [`GraphError::Shape`] if a codec takes a value that its operators refuse.
 pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphError> {
-    store_with(graph, policy, recompute::cheap::PASSES)
+    store_with(graph, policy, u64::MAX)
 }
 
-fn store_with(graph: &mut Graph, policy: &Policy, passes: u64) -> Result<Vec<Stored>, GraphError> {
-    let rebuilt = recompute::rewrite(graph, policy, passes)?;
+fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Stored>, GraphError> {
+    let rebuilt = recompute::rewrite(graph, policy, wide)?;
     let keeps = graph.take_keeps();
     let mut after: HashMap<ValueId, Vec<Node>> = HashMap::new();
     let mut before: HashMap<ValueId, Node> = HashMap::new();

@@ -84,3 +84,38 @@ fn branch(nodes: &[Node], readers: &Readers, sum: usize) -> HashSet<usize> {
     }
     branch
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::{Element, Graph, Init, Phase};
+
+    /// A block of two branches, of which the second has a stride: its gradients come last, the weight's with them.
+    #[test]
+    fn a_branch_that_starts_small_is_put_off() {
+        for (stride, wanted) in [(1, ["beside", "main"]), (2, ["main", "beside"])] {
+            let mut g = Graph::new();
+            let x = g.input("x", [2, 3, 8, 8], Element::F32);
+            let first = g.parameter("first", [4, 3, 3, 3], Init::Constant(0.0)).unwrap();
+            let x = g.conv2d(x, first, [1, 1], [1, 1]).unwrap();
+            let branch = |g: &mut Graph, name: &str| {
+                g.within(name, |g| {
+                    let w = g.parameter("w", [4, 4, 3, 3], Init::Constant(0.0)).unwrap();
+                    let y = g.conv2d(x, w, [stride, stride], [1, 1]).unwrap();
+                    g.relu(y).unwrap()
+                })
+            };
+            let (y, z) = (branch(&mut g, "main"), branch(&mut g, "beside"));
+            let sum = g.add(y, z).unwrap();
+            let y = g.relu(sum).unwrap();
+            let y = g.global_average_pool(y).unwrap();
+            let arriving = g.input("arriving", [2, 4], Element::F32);
+            g.differentiate(&[(y, Some(arriving))]).unwrap();
+            g.postpone();
+            let backward =
+                g.nodes().iter().filter(|n| n.phase == Phase::Backward && n.operator.name().starts_with("conv"));
+            let mut layers: Vec<&str> = backward.map(|n| n.layer.as_str()).filter(|l| !l.is_empty()).collect();
+            layers.dedup();
+            assert_eq!(layers, wanted, "stride {stride}");
+        }
+    }
+}

@@ -14,7 +14,7 @@
 //!
 //! **What is in flight.** To make an addition again takes memory for both addends where decoding takes it for one value. Where
 //! that would make a step's peak higher than with nothing made again, because a net has few layers and its first are the
-//! widest, results of additions are kept ([`super::store_within`]).
+//! widest, the widest results of additions are kept ([`super::store_within`]).
 
 use crate::graph::{CONTROL, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
 use crate::ops::{Operator, Part, Rebuild};
@@ -23,19 +23,20 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// Most passes over a value's elements that making it again may take, decoding included.
-pub(in super::super) const PASSES: u64 = 16;
+const PASSES: u64 = 16;
 
 /// Those of a decoded value, and of a norm with its rectifier: without additions.
-pub(super) const PASSES_OF_ONE: u64 = 2;
+const PASSES_OF_ONE: u64 = 2;
 
 /// Within so many nodes of the backward pass a value that was made again is read again rather than made anew.
 const NEAR: usize = 4;
 
-/// Makes values again right before their backward readers: all that is `always` made again, and with a number of `passes`
-/// also what takes at most so many passes over the elements. Returns what is made again by passes.
-pub(super) fn rewrite(graph: &mut Graph, passes: Option<u64>) -> Result<Vec<ValueId>, GraphError> {
+/// Makes values again right before their backward readers: all that is `always` made again, and with `wide`
+/// also what takes a few passes over the elements, as many as additions take if it has less than `wide` elements. Returns
+/// what is made again by passes.
+pub(super) fn rewrite(graph: &mut Graph, wide: Option<u64>) -> Result<Vec<ValueId>, GraphError> {
     let nodes = graph.take_nodes();
-    let mut this = Rebuilder::new(graph, &nodes, passes);
+    let mut this = Rebuilder::new(graph, &nodes, wide);
     let keeps = this.graph.take_keeps();
     let (again, kept): (Vec<Keep>, Vec<Keep>) = keeps
         .into_iter()
@@ -82,11 +83,11 @@ struct Rebuilder<'g> {
 }
 
 impl<'g> Rebuilder<'g> {
-    fn new(graph: &'g mut Graph, nodes: &'g [Node], passes: Option<u64>) -> Self {
+    fn new(graph: &'g mut Graph, nodes: &'g [Node], wide: Option<u64>) -> Self {
         let forward = || nodes.iter().filter(|node| node.phase == Phase::Forward && !node.outputs.is_empty());
         let makers = forward().map(|node| (node.outputs[0], node)).collect();
         let mut this = Self { graph, makers, costs: HashMap::new(), again: HashMap::new() };
-        if let Some(passes) = passes {
+        if let Some(wide) = wide {
             // What is asked of a value that is always made again is asked of what it is made of.
             let of_values = this.graph.keeps().iter().filter(|keep| keep.need == Need::Values);
             let mut needed: HashSet<ValueId> = of_values.map(|keep| keep.source).collect();
@@ -96,7 +97,7 @@ impl<'g> Rebuilder<'g> {
                 }
             }
             let inputs: Vec<ValueId> = needed.iter().copied().filter(|v| !this.makers.contains_key(v)).collect();
-            this.choose(inputs, forward(), &needed, passes);
+            this.choose(inputs, forward(), &needed, wide);
         }
         this
     }
@@ -107,7 +108,7 @@ impl<'g> Rebuilder<'g> {
         inputs: Vec<ValueId>,
         forward: impl Iterator<Item = &'n Node>,
         needed: &HashSet<ValueId>,
-        passes: u64,
+        wide: u64,
     ) {
         for input in inputs {
             self.costs.insert(input, self.elements(input));
@@ -117,7 +118,9 @@ impl<'g> Rebuilder<'g> {
             let rebuild = self.rebuild(node);
             let always = rebuild.as_ref().is_some_and(|rebuild| rebuild.always);
             let cost = rebuild.as_ref().and_then(|rebuild| self.cost(node, rebuild));
-            let cheap = cost.is_some_and(|cost| cost <= passes * self.elements(value));
+            let elements = self.elements(value);
+            let passes = if elements < wide { PASSES } else { PASSES_OF_ONE };
+            let cheap = cost.is_some_and(|cost| cost <= passes * elements);
             if let Some(cost) = cost.filter(|_| always || cheap) {
                 self.costs.insert(value, cost);
                 if let Some((operator, parts)) = rebuild.filter(|_| !always).and_then(|mut r| r.steps.pop()) {

@@ -40,7 +40,7 @@ impl Recompute {
 }
 
 /// Stores what the graph keeps as the policy says ([`super::store`]). If values are made again cheaply and `peak` is higher
-/// by that than with nothing made again, those that are made by additions are kept.
+/// by that than with nothing made again, the widest that are made by additions are kept.
 ///
 /// # Errors
 /// As [`super::store`].
@@ -49,22 +49,28 @@ pub fn store_within(
     policy: &Policy,
     peak: &dyn Fn(&Graph) -> u64,
 ) -> Result<(Graph, Vec<Stored>), GraphError> {
-    let with = |policy: &Policy, passes: u64| {
+    let with = |policy: &Policy, wide: u64| {
         let mut graph = graph.clone();
-        let stored = store_with(&mut graph, policy, passes)?;
+        let stored = store_with(&mut graph, policy, wide)?;
         Ok((graph, stored))
     };
-    let chosen = with(policy, cheap::PASSES)?;
+    let mut chosen = with(policy, u64::MAX)?;
     if policy.recompute != Recompute::Cheap {
         return Ok(chosen);
     }
     let (nothing, _) = with(&policy.clone().recompute(Recompute::None), 0)?;
-    if peak(&chosen.0) > peak(&nothing) { with(policy, cheap::PASSES_OF_ONE) } else { Ok(chosen) }
+    let limit = peak(&nothing);
+    let mut wide = graph.values().iter().map(|value| value.shape.elements() as u64).max().unwrap_or(0);
+    while peak(&chosen.0) > limit && wide > 0 {
+        chosen = with(policy, wide)?;
+        wide /= 2;
+    }
+    Ok(chosen)
 }
 
-/// Rewrites what the graph keeps, with at most so many passes for what is cheap; returns the values that are made again.
-pub(super) fn rewrite(graph: &mut Graph, policy: &Policy, passes: u64) -> Result<Vec<ValueId>, GraphError> {
-    let mut rebuilt = cheap::rewrite(graph, (policy.recompute == Recompute::Cheap).then_some(passes))?;
+/// Rewrites what the graph keeps; `wide` values are not made again by additions. Returns the values that are made again.
+pub(super) fn rewrite(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<ValueId>, GraphError> {
+    let mut rebuilt = cheap::rewrite(graph, (policy.recompute == Recompute::Cheap).then_some(wide))?;
     if policy.recompute == Recompute::Segments {
         rebuilt.extend(segments::rewrite(graph, policy)?);
     }
