@@ -118,6 +118,10 @@ impl Graph {
         view
     }
 
+    pub(crate) fn set_keeps(&mut self, keeps: Vec<Keep>) {
+        self.keeps = keeps;
+    }
+
     /// Appends the backward pass. Each root is a forward value with the gradient that arrives there, or with `None` if
     /// the operator that made it is a loss. Returns the gradient of every value that got one.
     ///

@@ -291,10 +291,6 @@ impl Graph {
         std::mem::take(&mut self.keeps)
     }
 
-    pub(crate) fn set_keeps(&mut self, keeps: Vec<Keep>) {
-        self.keeps = keeps;
-    }
-
     pub(crate) fn value_mut(&mut self, id: ValueId) -> &mut Value {
         &mut self.values[id.0]
     }

@@ -9,7 +9,7 @@
 //! is kept in its place but masks. Residual additions make long chains of that: the output of a block is
 //! `relu(norm(x) + output of the block before)`, and so on to the beginning of the stage. Each block adds two passes (decode;
 //! norm, add, rectify), so in a stage of n blocks keeping no output at all would cost n² of them. Outputs are
-//! therefore kept as soon as a rebuild would take more than [`PASSES`] passes: every seventh block or so. A block has several
+//! therefore kept as soon as a rebuild would take more than `PASSES` passes: every seventh block or so. A block has several
 //! kept values of its own, so this costs few bytes, and it bounds the work by a constant for each block.
 //!
 //! **What is in flight.** To make an addition again takes memory for both addends where decoding takes it for one value. Where

@@ -2,7 +2,7 @@
 //!
 //! Values that cross from one segment to the next wait, in the form that the policy chooses. When the backward pass comes to
 //! a segment, all that its gradient rules keep is made again from them, convolutions included, and lives raw until it is
-//! used. Where the net is cut is said in [`super::borders`].
+//! used. Where the net is cut is said in `borders.rs`.
 //!
 //! Nothing happens twice that must not: batch norms are applied again with the batch's mean and inv_std, which wait in any
 //! case, so running statistics move once; dropout draws the same numbers, because they are keyed by the step. With values kept
