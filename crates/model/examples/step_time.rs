@@ -1,11 +1,11 @@
 //! Milliseconds per training step of a net, and where they go.
 //!
 //! ```text
-//! cargo run --release -p frugal-model --example step_time -- lenet 64 1x28x28 [raw|f16|uniform|frequency-split|error-bounded]
+//! cargo run --release -p frugal-model --example step_time -- lenet 64 1x28x28 [raw|f16|uniform|frequency-split|error-bounded][+cheap|+segments]
 //! ```
 
 use frugal_model::{Net, StepShape, training_step};
-use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Uniform};
+use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Recompute, Uniform};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 use std::collections::BTreeMap;
@@ -18,13 +18,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let batch: usize = argument(1, "64").parse()?;
     let extents: Vec<usize> = argument(2, "1x28x28").split('x').map(str::parse).collect::<Result<_, _>>()?;
     let image: [usize; 3] = extents.try_into().map_err(|_| "a shape has three extents")?;
-    let policy = match argument(3, "raw").as_str() {
+    let store = argument(3, "raw");
+    let (form, suffix) = store.split_once('+').unwrap_or((&store, "none"));
+    let recompute = Recompute::ALL.into_iter().find(|recompute| recompute.name() == suffix);
+    let recompute = recompute.ok_or("after + comes cheap or segments")?;
+    let policy = match form {
         "raw" => Policy::raw(),
         "f16" => Policy::with(F16),
         "uniform" => Policy::with(Uniform::default()),
         "error-bounded" => Policy::with(ErrorBounded::default()),
         _ => Policy::with(FrequencySplit::default()),
-    };
+    }
+    .recompute(recompute);
     let shape = StepShape { batch, image, classes: 10 };
     let optimizer = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 });
     let gpu = Gpu::open(None)?;

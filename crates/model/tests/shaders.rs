@@ -2,7 +2,7 @@
 //! validated by naga under WebGPU's default limits, and written as SPIR-V, MSL and HLSL.
 
 use frugal_model::{Net, StepShape, evaluation_step, training_step};
-use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Policy, Uniform};
+use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::gpu::shader::{Variant, files};
 use frugal_tensor::graph::{Element, Graph, Init};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
@@ -140,8 +140,9 @@ fn variants() -> BTreeSet<Variant> {
         }
     };
     let split = |parity| [1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits, parity }));
-    let plain = [Policy::raw(), Policy::with(ErrorBounded::default())];
-    let policies: Vec<Policy> = plain.into_iter().chain(split(false)).chain(split(true)).collect();
+    let again = [Recompute::Cheap, Recompute::Segments].map(|recompute| Policy::raw().recompute(recompute));
+    let plain = [Policy::raw(), Policy::with(ErrorBounded::default())].into_iter().chain(again);
+    let policies: Vec<Policy> = plain.chain(split(false)).chain(split(true)).collect();
     let nets = nets();
     for graph in nets.iter().chain(&odd_cases()) {
         policies.iter().for_each(|policy| add(graph, policy));

@@ -1,6 +1,6 @@
 //! Properties of plans, on random graphs and without a device.
 
-use frugal_tensor::codec::{Codec, F16, FrequencySplit, Rule, Uniform};
+use frugal_tensor::codec::{Codec, F16, FrequencySplit, Recompute, Rule, Uniform};
 use frugal_tensor::graph::{Element, Graph, Init, Phase, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
@@ -153,10 +153,11 @@ proptest! {
         batch in 1usize..5,
         choices in prop::collection::vec((any::<u8>(), any::<u8>()), 1..24),
         policy in 0usize..5,
+        recompute in prop::sample::select(Recompute::ALL.to_vec()),
         page in prop::sample::select(vec![u64::MAX, 4096, 16_384]),
         kernels in 0usize..6,
     ) {
-        let policy = policies().swap_remove(policy);
+        let policy = policies().swap_remove(policy).recompute(recompute);
         let options = PlanOptions { max_buffer: page, ..PlanOptions::all_kernels()[kernels] };
         let plan = Plan::new(random_graph(batch, &choices), &policy, options).unwrap();
         every_read_finds_what_was_written(&plan);

@@ -1,6 +1,9 @@
 //! Configs from outside: what is refused, with which words, and that a resolved config gives itself again.
 
-use frugal_trainer::config::{Config, ConfigError, Course, Form, Forms, Optimizer, Override, StoreRule, Warmup};
+use frugal_tensor::codec::Recompute;
+use frugal_trainer::config::{
+    Choice, Choices, Config, ConfigError, Course, Form, Optimizer, Override, StoreRule, Warmup,
+};
 use miette::Diagnostic;
 use std::path::Path;
 
@@ -45,7 +48,7 @@ fn what_is_not_said_has_a_sensible_value() {
     assert_eq!(config.optimizer, Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     assert_eq!((config.schedule.course, config.schedule.warmup), (Course::Constant, Warmup::Steps(0)));
     assert_eq!(config.store.default, Form::Raw);
-    assert_eq!(config.compare.stores, Form::all().collect::<Vec<_>>());
+    assert_eq!(config.compare.stores, Form::all().map(Choice::from).collect::<Vec<_>>());
     assert_eq!(config.compare.budget, 8 << 30);
     assert!(config.compare.examine && !parse(GOOD, &["compare.examine=false"]).unwrap().compare.examine);
 }
@@ -179,6 +182,46 @@ fn a_resolved_config_gives_itself_again() {
 }
 
 #[test]
+fn what_is_made_again_is_a_suffix_or_a_setting() {
+    let split = Form::FrequencySplit { block: 8, bits: 4 };
+    let cheap = Choice { form: split, recompute: Recompute::Cheap };
+    assert_eq!(Choice::parse("frequency-split:8,4+cheap"), Ok(cheap));
+    assert_eq!(cheap.to_string(), "frequency-split:8,4+cheap");
+    assert_eq!(Choice::parse("raw + none"), Ok(Form::Raw.into()));
+    let Choices(list) = Choices::parse("raw,raw+segments,frequency-split:8,4+cheap,uniform:4,128").unwrap();
+    let labels: Vec<String> = list.iter().map(Choice::to_string).collect();
+    assert_eq!(labels, ["raw", "raw+segments", "frequency-split:8,4+cheap", "uniform:4,128"]);
+
+    // In a config as a setting of the section, or as the suffix of the default.
+    let as_setting = format!("{GOOD}\n[store]\ndefault = \"frequency-split:8,4\"\nrecompute = \"cheap\"");
+    let as_suffix = format!("{GOOD}\n[store]\ndefault = \"frequency-split:8,4+cheap\"");
+    for text in [as_setting, as_suffix] {
+        let config = parse(&text, &[]).unwrap();
+        assert_eq!((config.store.default, config.store.recompute), (split, Recompute::Cheap));
+        assert_eq!(config.store.to_string(), "frequency-split:8,4+cheap");
+        assert_eq!(config.store.policy().recompute, Recompute::Cheap);
+        assert_eq!(config.store.with_default(Form::F16).to_string(), "f16", "a name says all");
+    }
+    let stores = "compare.stores=['raw+segments', {kind='uniform', bits=4, recompute='cheap'}]";
+    let config = parse(GOOD, &[stores, "store.recompute=segments"]).unwrap();
+    assert_eq!(config.compare.stores[1].to_string(), "uniform:4+cheap");
+    assert_eq!(config.store.to_string(), "raw+segments");
+    assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config, "{}", config.to_toml());
+
+    assert!(Choice::parse("raw+cheep").unwrap_err().contains("did you mean `cheap`?"));
+    assert!(Choice::parse("raw+").unwrap_err().contains("there are: none, cheap, segments"));
+    assert!(Choice::parse("rwa+cheap").unwrap_err().contains("raw"));
+    assert!(Choices::parse("raw,raw+none").unwrap_err().contains("raw is there twice"));
+    let with = |store: &str| format!("{GOOD}\n[store]\n{store}");
+    check(&with("default = \"f16+chap\""), &[], "`store.default` cannot be \"f16+chap\"", "`cheap`", "\"f16+chap\"");
+    check(&with("recompute = \"all\""), &[], "`store.recompute` cannot be \"all\"", "none, cheap, segments", "\"all\"");
+    let twice = with("default = \"raw+cheap\"\nrecompute = \"segments\"");
+    check(&twice, &[], "the suffix of `store.default` disagree", "remove one", "\"segments\"");
+    let rule = with("[[store.rule]]\nlayer = \"a\"\nstore = \"raw+cheap\"");
+    check(&rule, &[], "`store.rule[0].store` cannot be", "write it as `store.recompute`", "\"raw+cheap\"");
+}
+
+#[test]
 fn the_shipped_configs_are_valid() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     let mut count = 0;
@@ -213,10 +256,10 @@ fn stores_are_named_with_or_without_settings() {
         assert_eq!(parse(GOOD, &[&format!("store.default={name}")]).unwrap().store.default, form);
     }
     assert_eq!(Form::parse("uniform:2,256").unwrap().to_string(), "uniform");
-    let Forms(list) =
-        Forms::parse("raw,frequency-split:8,4, uniform:4,frequency-split:8,4,parity,uniform:4,128").unwrap();
+    let Choices(list) =
+        Choices::parse("raw,frequency-split:8,4, uniform:4,frequency-split:8,4,parity,uniform:4,128").unwrap();
     assert_eq!(
-        list.iter().map(Form::to_string).collect::<Vec<_>>(),
+        list.iter().map(Choice::to_string).collect::<Vec<_>>(),
         ["raw", "frequency-split:8,4", "uniform:4", "frequency-split:8,4,parity", "uniform:4,128"]
     );
     assert!(Form::parse("uniform:2,parity").is_err() && Form::parse("frequency-split:parity").is_err());
@@ -237,10 +280,10 @@ fn stores_are_named_with_or_without_settings() {
         assert!(Form::parse(name).unwrap_err().contains(help), "{name}");
         let text = format!("{GOOD}\n[store]\ndefault = \"{name}\"");
         check(&text, &[], &format!("`store.default` cannot be \"{name}\""), help, &format!("\"{name}\""));
-        assert!(Forms::parse(&format!("raw,{name}")).is_err());
+        assert!(Choices::parse(&format!("raw,{name}")).is_err());
     }
-    assert!(Forms::parse("f16,raw,f16").unwrap_err().contains("f16 is there twice"));
-    assert!(Forms::parse("4,raw").is_err());
+    assert!(Choices::parse("f16,raw,f16").unwrap_err().contains("f16 is there twice"));
+    assert!(Choices::parse("4,raw").is_err());
 }
 
 #[test]
@@ -270,7 +313,7 @@ store = "frequency-split:8,4"
     assert_eq!(config.store.to_string(), "uniform:4 + 2 rules");
     assert_eq!(config.store.policy().rules.len(), 2);
     // Raw is what the others are measured against: raw throughout.
-    assert_eq!(config.store.with_default(Form::Raw), Form::Raw.into());
+    assert_eq!(config.store.with_default(Form::Raw), Choice::from(Form::Raw).into());
     assert_eq!(config.store.with_default(Form::F16).rules.len(), 2);
 }
 

@@ -154,13 +154,25 @@ fn plan_needs_no_file_and_its_numbers_add_up() {
         let text = desk.ok(&[&net[..], &["--store", store]].concat());
         assert!(text.contains("105,194") && text.contains("conv2"), "{text}");
     }
-    for net in ["resnet8", "resnet20"] {
-        let arguments = ["plan", "--net", net, "--shape", "3x32x32", "--classes", "10", "--store", "frequency-split"];
+    for (net, store) in [
+        ("resnet8", "frequency-split"),
+        ("resnet20", "frequency-split"),
+        ("resnet20", "frequency-split+cheap"),
+        ("resnet20", "raw+segments"),
+    ] {
+        let arguments = ["plan", "--net", net, "--shape", "3x32x32", "--classes", "10", "--store", store];
         let plan: Value = serde_json::from_str(&desk.ok(&[&arguments[..], &["--json"]].concat())).unwrap();
         let layers = plan["layers"].as_array().unwrap();
         let sum = |key: &str| layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum::<u64>();
         assert_eq!(plan["bytes"]["kept"], sum("kept_bytes"), "{net}");
         assert_eq!(plan["bytes"]["kept_raw"], sum("kept_raw_bytes"), "{net}");
+        assert_eq!(plan["store"], store);
+        let moment = &plan["largest_moments"][0];
+        let alive = moment["alive"].as_array().unwrap();
+        assert_eq!(moment["bytes"], alive.iter().map(|alive| alive["bytes"].as_u64().unwrap()).sum::<u64>(), "{net}");
+        let text = desk.ok(&arguments);
+        assert_eq!(text.contains("rebuilt"), store.contains('+'), "{text}");
+        assert!(text.contains("that wait for the backward pass"), "{text}");
     }
     let planned: Value = serde_json::from_str(&desk.ok(&["plan", "digits.toml", "--json"])).unwrap();
     assert_eq!((&planned["batch"], &planned["shape"][1]), (&Value::from(50), &Value::from(8)));

@@ -1,7 +1,7 @@
 // bound = sigma · √(3/R) / gain, the least over all weights that a value serves; see
 // crates/tensor/src/codec/error_bounded/steer.rs. A value about which nothing is known yet gets an eighth of its largest
 // element for a bound.
-// Dispatch: one workgroup of 64.
+// Variables: factors (how many). Dispatch: one workgroup of 64.
 {% include "parts/record.wgsl" %}
 
 struct Params {
@@ -21,6 +21,8 @@ struct Params {
     fraction: f32,
     // β of the gradient's average.
     decay: f32,
+    // Channels of the factors.
+    factored: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -29,6 +31,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> status: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parts: array<f32>;
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;
+{% for i in range(factors) %}
+@group(0) @binding({{ 6 + i }}) var<storage, read_write> factor{{ i }}: array<f32>;
+{% endfor %}
 
 {% include "parts/due.wgsl" %}
 
@@ -59,7 +64,17 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     if (lane > 0u) | !wanted_now {
         return;
     }
+{% if factors %}
+    // The mean square of what errors are multiplied by on the way.
+    var square = 0.0;
+    for (var c = 0u; c < p.factored; c++) {
+        let factor = {% for i in range(factors) %}{{ "" if loop.first else " * " }}factor{{ i }}[c]{% endfor %};
+        square += factor * factor;
+    }
+    let gain = sqrt(totals[0].x / f32(p.channels)) * sqrt(square / f32(p.factored));
+{% else %}
     let gain = sqrt(totals[0].x / f32(p.channels));
+{% endif %}
     let density = f32(record[NONZERO]) / f32(p.elements);
     let mean = totals[0].y / f32(p.weights);
     // The mean of earlier gradients has noise of its own, over t steps.

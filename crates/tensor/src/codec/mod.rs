@@ -8,6 +8,7 @@ pub mod f16;
 pub mod frequency_split;
 pub mod mask;
 mod policy;
+pub mod recompute;
 pub mod uniform;
 pub mod window_index;
 
@@ -15,6 +16,7 @@ pub use error_bounded::ErrorBounded;
 pub use f16::F16;
 pub use frequency_split::FrequencySplit;
 pub use policy::{Policy, Rule};
+pub use recompute::Recompute;
 pub use uniform::Uniform;
 
 use crate::graph::{Element, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
@@ -94,7 +96,7 @@ fn stream(context: &KernelContext) -> u32 {
 pub struct Stored {
     /// The forward value.
     pub source: ValueId,
-    /// What waits: the source itself, or packed words.
+    /// What waits: the source itself, or packed words. Of a value that is [made again](Stored::is_rebuilt) nothing waits.
     pub waiting: ValueId,
     /// The name of the form.
     pub form: &'static str,
@@ -110,10 +112,20 @@ impl Stored {
     fn new(source: ValueId, waiting: ValueId, form: &'static str, rule: Option<usize>) -> Self {
         Self { source, waiting, form, rule, views: Vec::new(), steering: None }
     }
+
+    fn rebuilt(source: ValueId) -> Self {
+        Self::new(source, source, "rebuilt", None)
+    }
+
+    /// Whether nothing waits, because the value is made again in the backward pass.
+    pub fn is_rebuilt(&self) -> bool {
+        self.form == "rebuilt"
+    }
 }
 
 /// Puts a codec on each kept value: encodes right after it is made, so that its last forward reader may overwrite it,
-/// and decodes right before the first backward reader.
+/// and decodes right before the first backward reader. Before that, what the policy makes again ([`recompute`]) is taken
+/// out of what is kept.
 ///
 /// A sign is taken from the values themselves where they wait raw for another reader anyway, and from a bit mask
 /// otherwise.
@@ -121,6 +133,11 @@ impl Stored {
 /// # Errors
 /// [`GraphError::Shape`] if a codec takes a value that its operators refuse.
 pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphError> {
+    store_with(graph, policy, u64::MAX)
+}
+
+fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Stored>, GraphError> {
+    let rebuilt = recompute::rewrite(graph, policy, wide)?;
     let keeps = graph.take_keeps();
     let mut after: HashMap<ValueId, Vec<Node>> = HashMap::new();
     let mut before: HashMap<ValueId, Node> = HashMap::new();
@@ -233,5 +250,6 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
     graph.set_nodes(nodes);
     error_bounded::steer(graph, &stored)?;
     graph.set_phase(Phase::Update);
+    stored.extend(rebuilt.into_iter().map(Stored::rebuilt));
     Ok(stored)
 }

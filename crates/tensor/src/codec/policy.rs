@@ -1,6 +1,6 @@
 //! Which form each kept value gets: rules, tried in order, and a default.
 
-use super::Codec;
+use super::{Codec, Recompute};
 use crate::graph::{Element, Graph, Phase, Value, ValueId};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,6 +12,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// For every value that no rule fits and the codec takes.
     pub default: Option<Rc<dyn Codec>>,
+    /// What is made again in the backward pass, so that no form is chosen for it.
+    pub recompute: Recompute,
 }
 
 /// A codec for the values that meet all conditions and that the codec takes. Patterns have `*` for any text.
@@ -37,13 +39,18 @@ impl Policy {
 
     /// One codec for every value that it takes.
     pub fn with(codec: impl Codec + 'static) -> Self {
-        Self { rules: Vec::new(), default: Some(Rc::new(codec)) }
+        Self { default: Some(Rc::new(codec)), ..Self::default() }
     }
 
     /// With one more rule, tried after those that are there.
     pub fn rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
         self
+    }
+
+    /// With values made again instead of kept.
+    pub fn recompute(self, recompute: Recompute) -> Self {
+        Self { recompute, ..self }
     }
 
     /// The choice for a value, among codecs that take it and that `serve` its readers.

@@ -18,8 +18,9 @@ pub enum Need {
 
 /// A forward value that a gradient rule reads again.
 ///
-/// One source may be kept more than once, under several views. Backward nodes read `view`, a value that nothing makes yet: the storage rewrite ([`crate::codec::store`]) decides
-/// whether it is the source itself or comes out of a codec.
+/// Backward nodes read `view`, a value that nothing makes yet: the storage rewrite ([`crate::codec::store`]) decides
+/// whether it is the source itself, comes out of a codec or is made again of others. One source may be kept under
+/// several views.
 #[derive(Clone, Debug)]
 pub struct Keep {
     /// The forward value.
@@ -73,8 +74,7 @@ impl Backward<'_> {
         self.graph.value(self.node.inputs[index]).needs_gradient
     }
 
-    /// Asks for a forward value in the backward pass. Values that live across steps are there anyway, and those that
-    /// their makers can [rebuild](Operator::rebuild) are made again from what they were made of.
+    /// Asks for a forward value in the backward pass. Values that live across steps are there anyway.
     pub fn keep(&mut self, source: ValueId, need: Need) -> ValueId {
         if self.graph.value(source).kind.is_persistent() {
             return source;
@@ -83,45 +83,7 @@ impl Backward<'_> {
         if let Some(keep) = self.graph.keeps.iter().find(known) {
             return keep.view;
         }
-        self.keep_anew(source, need)
-    }
-
-    /// Keeps a value under a view of its own, which lives no longer than its one reader.
-    fn keep_anew(&mut self, source: ValueId, need: Need) -> ValueId {
-        if self.graph.value(source).kind.is_persistent() {
-            return source;
-        }
-        if need != Need::Sign
-            && let Some(rebuilt) = self.rebuild(source, need)
-        {
-            return rebuilt;
-        }
-        let mut view = self.graph.value(source).clone();
-        view.kind = Kind::Stored;
-        view.needs_gradient = false;
-        let view = self.graph.add_value(view);
-        self.graph.keeps.push(Keep { source, need, view });
-        view
-    }
-
-    /// Makes a value again from the inputs of its maker, one after the other, if the maker knows how.
-    fn rebuild(&mut self, source: ValueId, need: Need) -> Option<ValueId> {
-        let made = |node: &&Node| node.phase == Phase::Forward && node.outputs.first() == Some(&source);
-        let maker = self.graph.nodes.iter().find(made)?.clone();
-        let inputs: Vec<&Value> = maker.inputs.iter().map(|&v| self.graph.value(v)).collect();
-        let operators = maker.operator.rebuild(&inputs);
-        let mut rebuilt = None;
-        for (operator, input) in operators.into_iter().zip(maker.inputs) {
-            let part = self.keep_anew(input, need);
-            let inputs: Vec<ValueId> = std::iter::once(part).chain(rebuilt).collect();
-            let node = self.graph.make_node(operator, &inputs, maker.layer.clone());
-            let node = node.expect("the forward pass took the same shapes");
-            let output = node.outputs[0];
-            self.graph.value_mut(output).kind = Kind::Stored;
-            self.made.push(node);
-            rebuilt = Some(output);
-        }
-        rebuilt
+        self.graph.keep(source, need)
     }
 
     /// Appends a backward node.
@@ -148,6 +110,18 @@ impl Backward<'_> {
 }
 
 impl Graph {
+    /// Keeps a value under a view of its own.
+    pub(crate) fn keep(&mut self, source: ValueId, need: Need) -> ValueId {
+        let kind = Kind::Stored;
+        let view = self.add_value(Value { kind, needs_gradient: false, ..self.value(source).clone() });
+        self.keeps.push(Keep { source, need, view });
+        view
+    }
+
+    pub(crate) fn set_keeps(&mut self, keeps: Vec<Keep>) {
+        self.keeps = keeps;
+    }
+
     /// Appends the backward pass. Each root is a forward value with the gradient that arrives there, or with `None` if
     /// the operator that made it is a loss. Returns the gradient of every value that got one.
     ///

@@ -5,6 +5,7 @@
 
 mod error;
 mod gradient;
+mod order;
 mod shape;
 mod value;
 

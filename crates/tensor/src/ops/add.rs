@@ -1,6 +1,6 @@
 //! Addition of two values of one shape: residual connections, and gradients that meet.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
 use crate::graph::{Backward, Graph, GraphError, Value, ValueId};
 
 /// y = a + b, in place of a where a has no later reader.
@@ -15,6 +15,14 @@ impl Operator for Add {
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         want(inputs[0].shape == inputs[1].shape, "the shapes must be equal")?;
         Ok(vec![Output::new("sum", inputs[0].shape.clone())])
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        Some(Rebuild::pass(Add, [Part::Input(0), Part::Input(1)]))
+    }
+
+    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+        Some(&[])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,7 +1,10 @@
 //! Batch normalisation (arXiv 1502.03167), per channel over samples and positions.
 
-use super::{Binding, Correlation, Kernel, KernelContext, Operator, Output, kernel, want};
-use crate::graph::{Backward, Graph, GraphError, Kind, Need, Node, Value, ValueId};
+use super::{
+    Binding, Correlation, Kernel, KernelContext, Operator, Output, Part, Rebuild, add::Add, kernel, relu::ReluAgain,
+    want,
+};
+use crate::graph::{Backward, Element, Graph, GraphError, Kind, Need, Node, Value, ValueId};
 use std::rc::Rc;
 
 /// Training: y = γ·(x − mean)·inv_std + β with the batch's own mean and variance (divided by the count, plus ε).
@@ -35,6 +38,16 @@ struct MoveRunning {
     count: usize,
 }
 
+/// y again from x, γ, β and the batch's mean and inv_std, which were kept: the running statistics do not move twice. An
+/// addition and a rectifier behind it are done in the same pass over the elements.
+///
+/// Inputs after those: what is added, the sign that a rectifier kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct BatchNormAgain {
+    add: bool,
+    rectify: bool,
+}
+
 fn check(inputs: &[&Value]) -> Result<[usize; 3], String> {
     let planes = inputs[0].shape.planes().ok_or("a value needs samples and channels")?;
     want(planes[0] * planes[2] > 0, "a channel needs at least one element")?;
@@ -60,6 +73,11 @@ impl Operator for BatchNorm {
             Output::new("mean", [channels]),
             Output::new("inv_std", [channels]),
         ])
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        let [x, gamma, beta] = [0, 1, 2].map(Part::Input);
+        Some(Rebuild::pass(BatchNormAgain::default(), [x, gamma, beta, Part::Output(1), Part::Output(2)]))
     }
 
     fn may_overwrite(&self) -> Option<usize> {
@@ -116,6 +134,51 @@ impl Operator for BatchNorm {
 
 fn with_output(kernel: Kernel, context: &KernelContext) -> Kernel {
     if context.in_place { kernel } else { kernel.outputs([0]) }
+}
+
+impl Operator for BatchNormAgain {
+    fn name(&self) -> &'static str {
+        "batch norm again"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        check(&inputs[..5])?;
+        Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
+    }
+
+    /// Of x by γ and inv_std; of what is added as it is.
+    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+        match input {
+            0 => Some(&[1, 4]),
+            5 if self.add => Some(&[]),
+            _ => None,
+        }
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        match next.name() {
+            name if name == Add.name() && !self.add && !self.rectify => Some(Rc::new(Self { add: true, ..*self })),
+            name if name == ReluAgain.name() && !self.rectify => Some(Rc::new(Self { rectify: true, ..*self })),
+            _ => None,
+        }
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let mask = match context.inputs.last().map(|value| value.element) {
+            _ if !self.rectify => "no",
+            Some(Element::U32) => "bits",
+            _ => "values",
+        };
+        let kernel = kernel::map_planes("ops/batch_norm/again", context)
+            .variable("add", self.add)
+            .variable("mask", mask)
+            .inputs(0..context.inputs.len());
+        vec![with_output(kernel, context)]
+    }
 }
 
 impl Operator for BatchNormInference {
@@ -232,7 +295,8 @@ impl BatchNormState {
     /// # Errors
     /// [`GraphError::NameTaken`].
     pub fn new(graph: &mut Graph, channels: usize) -> Result<Self, GraphError> {
-        use crate::graph::{Element::F32, Init::Constant};
+        use crate::graph::Init::Constant;
+        use Element::F32;
         let kind = Kind::Statistic;
         Ok(Self {
             gamma: graph.parameter("weight", [channels], Constant(1.0))?,

@@ -1,6 +1,6 @@
 //! A bias per channel.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
 use crate::graph::{Backward, Graph, GraphError, Value, ValueId};
 
 /// `y[n, c, …] = x[n, c, …] + b[c]`.
@@ -20,6 +20,14 @@ impl Operator for Bias {
         let planes = inputs[0].shape.planes().ok_or("a value needs samples and channels")?;
         want(inputs[1].shape.extents() == [planes[1]], format!("the bias must have shape {}", planes[1]))?;
         Ok(vec![Output::new("biased", inputs[0].shape.clone())])
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        Some(Rebuild::pass(Bias, [Part::Input(0), Part::Input(1)]))
+    }
+
+    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+        (input == 0).then_some(&[])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,7 +1,7 @@
 //! Concatenation along the channels. It keeps nothing, and nobody keeps what it makes: the backward pass puts the inputs
 //! together again, one by one, so that in a densely connected net each layer's output waits once.
 
-use super::{Kernel, KernelContext, Operator, Output, want};
+use super::{Kernel, KernelContext, Operator, Output, Part, Rebuild, want};
 use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
 use std::rc::Rc;
 
@@ -59,16 +59,17 @@ impl Operator for Concat {
         Ok(vec![Output::new("concatenated", extents.as_slice())])
     }
 
-    fn rebuild(&self, inputs: &[&Value]) -> Vec<Rc<dyn Operator>> {
+    fn rebuild(&self, inputs: &[&Value]) -> Option<Rebuild> {
         let mut extents = inputs[0].shape.extents().to_vec();
         extents[1] = inputs.iter().map(|value| value.shape[1]).sum();
         let mut first = 0;
-        let put = |value: &&Value| {
+        let put = |(index, value): (usize, &&Value)| {
             let put = Put { first, whole: extents.as_slice().into() };
             first += value.shape[1];
-            Rc::new(put) as Rc<dyn Operator>
+            let parts = [Part::Input(index)].into_iter().chain((index > 0).then_some(Part::SoFar)).collect();
+            (Rc::new(put) as Rc<dyn Operator>, parts)
         };
-        inputs.iter().map(put).collect()
+        Some(Rebuild { steps: inputs.iter().enumerate().map(put).collect(), always: true })
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
@@ -103,8 +104,8 @@ impl Operator for Put {
         "concatenation of kept parts"
     }
 
-    fn carries(&self, _input: usize) -> bool {
-        true
+    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+        Some(&[])
     }
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {

@@ -1,6 +1,6 @@
 //! Dropout (arXiv 1207.0580). It keeps nothing: its gradient draws the same random numbers again.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
 use crate::graph::{Backward, Graph, GraphError, Value, ValueId};
 use crate::random::hash;
 
@@ -24,6 +24,14 @@ impl Operator for Dropout {
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         want((0.0..1.0).contains(&self.rate), "the rate must lie in [0, 1)")?;
         Ok(vec![Output::new("dropout", inputs[0].shape.clone())])
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        Some(Rebuild::pass(*self, [Part::Input(0), Part::Input(1)]))
+    }
+
+    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+        (input == 0).then_some(&[])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

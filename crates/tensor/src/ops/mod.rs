@@ -15,10 +15,12 @@ pub mod kernel;
 pub mod matmul;
 pub mod optimizer;
 pub mod pool;
+pub mod rebuild;
 pub mod relu;
 pub mod reshape;
 
 pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Parameter, Variable};
+pub use rebuild::{Part, Rebuild};
 
 use crate::graph::{Backward, Element, Graph, GraphError, Kind, Node, Shape, Value, ValueId};
 use std::fmt;
@@ -90,11 +92,17 @@ pub trait Operator: fmt::Debug {
         Err(backward.no_gradient())
     }
 
-    /// How the backward pass makes the output again, if that takes next to nothing: one operator for each input, which
-    /// gets that input and, from the second on, what the one before made. Whoever keeps the output then keeps the inputs
-    /// instead. Empty where the output itself is kept.
-    fn rebuild(&self, _inputs: &[&Value]) -> Vec<Rc<dyn Operator>> {
-        Vec::new()
+    /// How the backward pass can make the first output again from the inputs element by element, see
+    /// [`crate::codec::recompute`]. `None` where that would take a convolution, a reduction or a search.
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        None
+    }
+
+    /// One operator that does this and then the next, which reads the first output as its only input or as one of two that
+    /// may change places, in one pass over the elements. It reads the inputs of this one, then the other inputs of the
+    /// next. Only rewrites of [`crate::codec::recompute`] ask for it.
+    fn fused(&self, _next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        None
     }
 
     /// What the node moves in values that live across steps, once the step is known to count: an operator and its inputs,
@@ -109,9 +117,10 @@ pub trait Operator: fmt::Debug {
         None
     }
 
-    /// Whether an error of this input goes on in the first output as it is.
-    fn carries(&self, _input: usize) -> bool {
-        false
+    /// Whether an error of this input goes on in the first output, and the inputs that hold a factor for each channel by
+    /// which it is multiplied on the way.
+    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+        None
     }
 
     /// Elements of each scratch value that the kernels use between them.

@@ -1,8 +1,7 @@
 //! Another shape for the same elements: no kernel, no copy.
 
-use super::{Kernel, KernelContext, Operator, Output, want};
+use super::{Kernel, KernelContext, Operator, Output, Part, Rebuild, want};
 use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
-use std::rc::Rc;
 
 /// The input's elements under this shape.
 #[derive(Debug)]
@@ -23,13 +22,13 @@ impl Operator for Reshape {
         true
     }
 
-    fn carries(&self, _input: usize) -> bool {
-        true
+    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+        Some(&[])
     }
 
     /// A view is kept as what it is a view of: a codec may make more of planes than of a flattened matrix.
-    fn rebuild(&self, _inputs: &[&Value]) -> Vec<Rc<dyn Operator>> {
-        vec![Rc::new(Reshape(self.0.clone()))]
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        Some(Rebuild { always: true, ..Rebuild::pass(Reshape(self.0.clone()), [Part::Input(0)]) })
     }
 
     fn kernels(&self, _context: &KernelContext) -> Vec<Kernel> {

@@ -31,7 +31,7 @@ pub struct Bytes {
 pub struct KeptValue {
     /// What it is a form of.
     pub name: String,
-    /// `raw`, `mask`, `window index`, `frequency-split` …
+    /// `raw`, `mask`, `window index`, `frequency-split` …; `rebuilt` if nothing waits.
     pub form: &'static str,
     /// Bytes of the value itself.
     pub raw_bytes: u64,
@@ -57,17 +57,6 @@ pub struct LayerBytes {
     pub macs_per_sample: u64,
     /// What waits of what it made.
     pub kept: Vec<KeptValue>,
-}
-
-/// A moment of a step and the transient bytes alive then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Moment {
-    /// The layer at work.
-    pub layer: String,
-    /// The operator at work.
-    pub operator: &'static str,
-    /// Bytes alive.
-    pub bytes: u64,
 }
 
 impl Plan {
@@ -158,25 +147,6 @@ impl Plan {
         alive.into_iter().max().unwrap_or(0)
     }
 
-    /// The `count` moments at which most transient bytes are alive, largest first.
-    pub fn largest_moments(&self, count: usize) -> Vec<Moment> {
-        let alive = self.lifetimes.alive();
-        let mut moments: Vec<Moment> = self
-            .graph
-            .nodes()
-            .iter()
-            .enumerate()
-            .map(|(index, node)| Moment {
-                layer: node.layer.clone(),
-                operator: node.operator.name(),
-                bytes: alive[index + 1],
-            })
-            .collect();
-        moments.sort_by_key(|moment| std::cmp::Reverse(moment.bytes));
-        moments.truncate(count);
-        moments
-    }
-
     /// Each layer of the forward pass, in order.
     pub fn layers(&self) -> Vec<LayerBytes> {
         let kept = self.kept_values();
@@ -212,11 +182,12 @@ impl Plan {
             layer.kept.extend(node.outputs.iter().chain(&node.inputs).filter_map(|&v| {
                 let made_here = node.outputs.contains(&v) || self.graph.value(v).kind == Kind::Input;
                 let stored = self.stored.iter().find(|s| s.waiting == v)?;
-                (made_here && kept.contains(&v)).then(|| KeptValue {
+                let rebuilt = stored.is_rebuilt();
+                (made_here && (rebuilt || kept.contains(&v))).then(|| KeptValue {
                     name: self.graph.value(stored.source).name.clone(),
                     form: stored.form,
                     raw_bytes: self.graph.value(stored.source).bytes(),
-                    stored_bytes: self.graph.value(v).bytes(),
+                    stored_bytes: if rebuilt { 0 } else { self.graph.value(v).bytes() },
                     convolution_input: stored.form != "mask" && convolved.contains(&stored.source),
                 })
             }));

@@ -7,13 +7,15 @@ mod capacity;
 mod error;
 mod ledger;
 mod memory;
+mod moments;
 
 pub use capacity::Room;
 pub use error::PlanError;
-pub use ledger::{Bytes, KeptValue, LayerBytes, Moment};
+pub use ledger::{Bytes, KeptValue, LayerBytes};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, place};
+pub use moments::{Alive, Moment};
 
-use crate::codec::{Policy, Stored, store};
+use crate::codec::{Policy, Stored, recompute::store_within};
 use crate::graph::{Graph, Kind, ValueId};
 use crate::ops::{Binding, Kernel, KernelSet};
 use std::collections::HashMap;
@@ -126,7 +128,13 @@ impl Plan {
         options: PlanOptions,
         shared: Option<&Plan>,
     ) -> Result<Self, PlanError> {
-        let stored = store(&mut graph, policy)?;
+        graph.postpone();
+        let peak = |graph: &Graph| {
+            let mut graph = graph.clone();
+            graph.update_early();
+            Lifetimes::new(&graph, &options).alive().into_iter().max().unwrap_or(0)
+        };
+        let (mut graph, stored) = store_within(graph, policy, &peak)?;
         graph.update_early();
         Self::lay_out(graph, stored, options, shared)
     }

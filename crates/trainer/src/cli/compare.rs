@@ -2,7 +2,7 @@
 
 use super::{Changes, STORES, Where, print};
 use crate::Error;
-use crate::config::{Config, Form, Forms};
+use crate::config::{Choice, Choices, Config, Form};
 use crate::data::{self, Dataset};
 use crate::report::comparison::{Comparison, Divergence, Memory, Row};
 use crate::report::page::Page;
@@ -31,9 +31,9 @@ use std::rc::Rc;
 pub(super) struct Options {
     /// The config, a TOML file
     config: PathBuf,
-    /// Stores to compare, for example raw,uniform:4 [default: `compare.stores` of the config]
-    #[arg(long, value_name = "NAMES", value_parser = Forms::parse)]
-    stores: Option<Forms>,
+    /// Stores to compare, for example raw,uniform:4+cheap [default: `compare.stores` of the config]
+    #[arg(long, value_name = "NAMES", value_parser = Choices::parse)]
+    stores: Option<Choices>,
     /// How many seeds for each store [default: `compare.seeds` of the config]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: Option<u32>,
@@ -54,7 +54,7 @@ type Outcome = Result<Summary, Divergence>;
 
 /// A store, what plans say of it, and its runs.
 struct Entry {
-    store: Form,
+    store: Choice,
     memory: Memory,
     plan: PlanReport,
     runs: Vec<Outcome>,
@@ -62,7 +62,7 @@ struct Entry {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let (mut config, text) = Config::load(&options.config, &options.changes.overrides())?;
-    if let Some(Forms(stores)) = &options.stores {
+    if let Some(Choices(stores)) = &options.stores {
         config.compare.stores = stores.clone();
     }
     config.compare.examine &= !options.no_examine;
@@ -122,14 +122,14 @@ fn seeds(config: &Config) -> Vec<u32> {
     (0..config.compare.seeds).map(|offset| config.seed.wrapping_add(offset)).collect()
 }
 
-fn with(config: &Config, store: Form, seed: u32) -> Config {
+fn with(config: &Config, store: Choice, seed: u32) -> Config {
     Config { seed, store: config.store.with_default(store), ..config.clone() }
 }
 
 /// Plans every store.
 fn entries(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Vec<Entry>, Error> {
-    let raw_peak = run::plans(&with(config, Form::Raw, config.seed), data, gpu)?.bytes.peak;
-    let entry = |&store: &Form| {
+    let raw_peak = run::plans(&with(config, Form::Raw.into(), config.seed), data, gpu)?.bytes.peak;
+    let entry = |&store: &Choice| {
         let config = with(config, store, config.seed);
         let plans = run::plans(&config, data, gpu)?;
         let request = run::request(&config, data.shape, data.classes)?;
@@ -144,8 +144,8 @@ fn entries(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Vec<Entry>, Err
 }
 
 /// The name of a run's folder.
-fn run_folder(store: Form, seed: u32) -> String {
-    format!("{}-{seed}", store.to_string().replace([':', ','], "-"))
+fn run_folder(store: Choice, seed: u32) -> String {
+    format!("{}-{seed}", store.to_string().replace([':', ',', '+'], "-"))
 }
 
 /// What all runs share.
@@ -189,7 +189,7 @@ impl Desk<'_> {
         }
         eprintln!("examining what each store does to gradients");
         let finished = entries.iter().filter(|entry| matches!(entry.runs.first(), Some(Ok(_))));
-        let folders: Vec<(Form, PathBuf)> = finished
+        let folders: Vec<(Choice, PathBuf)> = finished
             .map(|entry| (entry.store, self.folder.path().join(run_folder(entry.store, self.config.seed))))
             .collect();
         let examinations = examine_runs(self.config, self.data, self.gpu, &folders);

@@ -109,7 +109,10 @@ impl From<Kernels> for KernelSet {
 /// How stores are named, for the help of several verbs.
 const STORES: &str = "\
 Stores, with their settings: raw, f16, uniform:BITS or uniform:BITS,GROUP (usual: 2,256),
-frequency-split:BLOCK,BITS (usual: 8,2; 8,2,parity rounds as its authors do). docs/stores.md says what each promises.";
+frequency-split:BLOCK,BITS (usual: 8,2; 8,2,parity rounds as its authors do),
+error-bounded:FRACTION of the gradient's noise (usual: 0.1) or error-bounded:comet.
+A suffix makes values again in the backward pass instead of keeping them: +cheap by element-wise
+operators, +segments by running parts of the net again. docs/stores.md says what each promises.";
 
 /// Errors as `error: what`, the place in the config, `help: what to do`; wrapped and coloured on terminals only.
 fn show_errors_plainly() {

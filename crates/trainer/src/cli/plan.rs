@@ -1,7 +1,7 @@
 //! `frugal plan`.
 
 use super::{Changes, Kernels, STORES, print, print_json};
-use crate::config::{Config, Form, Forms, Optimizer};
+use crate::config::{Choice, Choices, Config, Form, Optimizer};
 use crate::report::fit::FitReport;
 use crate::report::plan::PlanReport;
 use crate::run::{self, Fit, MOST_SAMPLES, Plans, Request};
@@ -34,15 +34,16 @@ pub(super) struct Options {
     /// Samples per step [default: the config's, or 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_SAMPLES as u64))]
     batch: Option<u64>,
-    /// Form in which values wait for the backward pass, for example uniform:4 [default: the config's, or raw]
-    #[arg(long, value_name = "NAME", value_parser = Form::parse)]
-    store: Option<Form>,
+    /// Form in which values wait for the backward pass, for example uniform:4 or raw+cheap [default: the config's,
+    /// or raw]
+    #[arg(long, value_name = "NAME", value_parser = Choice::parse)]
+    store: Option<Choice>,
     /// Show the largest batch that a run can have in so much memory, for example 8GiB
     #[arg(long, value_name = "SIZE", value_parser = units::size, conflicts_with_all = ["batch", "store"])]
     max_batch: Option<u64>,
     /// Stores for --max-batch [default: raw,f16,uniform,frequency-split]
-    #[arg(long, value_name = "NAMES", value_parser = Forms::parse, requires = "max_batch")]
-    stores: Option<Forms>,
+    #[arg(long, value_name = "NAMES", value_parser = Choices::parse, requires = "max_batch")]
+    stores: Option<Choices>,
     /// Family of kernels to assume: it decides what scratch they need
     #[arg(long, value_enum, default_value_t = Kernels::Gpu)]
     kernels: Kernels,
@@ -58,8 +59,9 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let kernels = PlanOptions::unlimited(options.kernels.into());
     match options.max_batch {
         Some(limit) => {
-            let stores = options.stores.clone().map_or_else(|| Form::all().collect(), |Forms(stores)| stores);
-            let fit = |form: Form| run::largest_batch(&request, &request.store.with_default(form), kernels, limit);
+            let usual = || Form::all().map(Choice::from).collect();
+            let stores = options.stores.clone().map_or_else(usual, |Choices(stores)| stores);
+            let fit = |store: Choice| run::largest_batch(&request, &request.store.with_default(store), kernels, limit);
             let fits: Result<Vec<Fit>, Error> = stores.into_iter().map(fit).collect();
             show(&FitReport::new(&request, limit, fits?), options.json);
         }
@@ -88,14 +90,14 @@ fn request(options: &Options) -> Result<Request, Error> {
                 net: Net::find(net)?,
                 shape: StepShape { batch: 64, image, classes: classes as usize },
                 optimizer: Optimizer::default().operator(),
-                store: Form::Raw.into(),
+                store: Choice::from(Form::Raw).into(),
             }
         }
         _ => return Err(Error::Usage("give a config, or --net with --shape and --classes".to_owned())),
     };
     request.shape.batch = options.batch.map_or(request.shape.batch, |batch| batch as usize);
-    if let Some(form) = options.store {
-        request.store = request.store.with_default(form);
+    if let Some(store) = options.store {
+        request.store = request.store.with_default(store);
     }
     Ok(request)
 }

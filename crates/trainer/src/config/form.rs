@@ -197,34 +197,3 @@ impl fmt::Display for Form {
         write!(f, "{name}{}", if usual { "" } else { &settings })
     }
 }
-
-/// A list of forms on the command line: `raw,uniform:4,frequency-split:8,2`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Forms(pub Vec<Form>);
-
-impl Forms {
-    /// From names between commas. A number belongs to the name before it, and so does `parity`.
-    ///
-    /// # Errors
-    /// As [`Form::parse`], or if a form is there twice.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let mut names: Vec<String> = Vec::new();
-        for part in text.split(',').map(str::trim) {
-            match names.last_mut() {
-                Some(name) if part == "parity" || part.starts_with(|c: char| c.is_ascii_digit()) => {
-                    *name += &format!(",{part}")
-                }
-                _ => names.push(part.to_owned()),
-            }
-        }
-        let mut forms = Vec::new();
-        for name in names {
-            let form = Form::parse(&name).map_err(|reason| format!("\"{name}\": {reason}"))?;
-            if forms.contains(&form) {
-                return Err(format!("{form} is there twice"));
-            }
-            forms.push(form);
-        }
-        Ok(Self(forms))
-    }
-}

@@ -9,6 +9,7 @@
 //!
 //! To add a setting: a field below, a line in `sections.rs`, a line in a config that uses it.
 
+mod choice;
 mod error;
 mod form;
 mod reader;
@@ -16,9 +17,10 @@ mod sections;
 mod source;
 mod store;
 
+pub use choice::{Choice, Choices};
 pub use error::ConfigError;
 pub(crate) use error::suggest;
-pub use form::{BoundTarget, Form, Forms};
+pub use form::{BoundTarget, Form};
 pub use source::Override;
 pub use store::{Store, StoreRule};
 
@@ -177,7 +179,7 @@ pub struct Train {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compare {
     /// The stores, in the order of the table.
-    pub stores: Vec<Form>,
+    pub stores: Vec<Choice>,
     /// How many runs of each, from `seed` upwards.
     pub seeds: u32,
     /// Bytes for which the largest batch of each store is sought.

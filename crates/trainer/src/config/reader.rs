@@ -34,6 +34,11 @@ impl<'a> Reader<'a> {
         Ok(reader)
     }
 
+    /// Opens a table whose keys somebody else checks.
+    pub fn any(node: &'a Node, path: &str) -> Self {
+        Self { path: path.to_owned(), node: Some(node), place: &node.place }
+    }
+
     /// Opens a table in this one; one that is absent is like an empty one.
     pub fn section(&self, key: &str, keys: &[&str]) -> Result<Reader<'a>> {
         match self.get(key) {

@@ -2,8 +2,8 @@
 
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
-use super::store::{form, store};
-use super::{Compare, Config, ConfigError, Course, Data, Form, Model, Optimizer, Schedule, Train, Warmup};
+use super::store::{choice, store};
+use super::{Choice, Compare, Config, ConfigError, Course, Data, Form, Model, Optimizer, Schedule, Train, Warmup};
 use crate::data;
 use crate::report::units;
 use frugal_model::Net;
@@ -145,11 +145,11 @@ fn train(root: &Reader<'_>) -> Result<Train> {
 fn compare(root: &Reader<'_>) -> Result<Compare> {
     let section = root.section("compare", &["stores", "seeds", "budget", "examine"])?;
     let stores = match section.list("stores")? {
-        None => Form::all().collect(),
+        None => Form::all().map(Choice::from).collect(),
         Some(items) => {
-            let mut stores: Vec<Form> = Vec::new();
+            let mut stores: Vec<Choice> = Vec::new();
             for (path, node) in items {
-                let store = form(&path, node)?;
+                let store = choice(&path, node)?;
                 if stores.contains(&store) {
                     let message = format!("`{path}`: the store {store} is there already");
                     return Err(ConfigError::at(&node.place, message, "twice"));

@@ -1,9 +1,10 @@
-//! The section `store`: a default, and rules for some of the values.
+//! The section `store`: a default, rules for some of the values, and what is made again instead of waiting.
 
+use super::choice::{RECOMPUTE, by_name, is_none, recompute};
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
-use super::{BoundTarget, ConfigError, Form};
-use frugal_tensor::codec::{Policy, Rule};
+use super::{BoundTarget, Choice, ConfigError, Form};
+use frugal_tensor::codec::{Policy, Recompute, Rule};
 use serde::Serialize;
 use std::fmt;
 
@@ -14,6 +15,9 @@ type Result<T> = std::result::Result<T, ConfigError>;
 pub struct Store {
     /// For every value that no rule fits and the form takes; others stay raw.
     pub default: Form,
+    /// What is made again in the backward pass.
+    #[serde(serialize_with = "by_name", skip_serializing_if = "is_none")]
+    pub recompute: Recompute,
     /// Tried in order; the first that fits decides.
     #[serde(rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<StoreRule>,
@@ -38,17 +42,19 @@ pub struct StoreRule {
     pub store: Form,
 }
 
-impl From<Form> for Store {
-    fn from(default: Form) -> Self {
-        Self { default, rules: Vec::new() }
+impl From<Choice> for Store {
+    fn from(choice: Choice) -> Self {
+        Self { default: choice.form, recompute: choice.recompute, rules: Vec::new() }
     }
 }
 
 impl Store {
-    /// With another default. The rules stay, but raw means raw throughout: it is what the others are measured against.
-    pub fn with_default(&self, default: Form) -> Self {
-        let rules = if default == Form::Raw { Vec::new() } else { self.rules.clone() };
-        Self { default, rules }
+    /// With another default, and with what it makes again. The rules stay, but raw means raw throughout: it is what the
+    /// others are measured against.
+    pub fn with_default(&self, choice: impl Into<Choice>) -> Self {
+        let choice = choice.into();
+        let rules = if choice.form == Form::Raw { Vec::new() } else { self.rules.clone() };
+        Self { rules, ..choice.into() }
     }
 
     /// What the planner needs.
@@ -60,14 +66,18 @@ impl Store {
             min_elements: rule.min_elements.unwrap_or(0),
             codec: rule.store.codec(),
         };
-        Policy { rules: self.rules.iter().map(rule).collect(), default: self.default.codec() }
+        Policy {
+            rules: self.rules.iter().map(rule).collect(),
+            default: self.default.codec(),
+            recompute: self.recompute,
+        }
     }
 }
 
-/// `frequency-split`, `f16 + 2 rules`.
+/// `frequency-split+cheap`, `f16 + 2 rules`.
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.default.fmt(f)?;
+        Choice { form: self.default, recompute: self.recompute }.fmt(f)?;
         match self.rules.len() {
             0 => Ok(()),
             1 => f.write_str(" + 1 rule"),
@@ -92,15 +102,24 @@ impl fmt::Display for StoreRule {
 
 /// Reads the section.
 pub(super) fn store(root: &Reader<'_>) -> Result<Store> {
-    let section = root.section("store", &["default", "rule"])?;
-    let default = section.get("default").map(|node| form(&section.path_of("default"), node)).transpose()?;
+    let section = root.section("store", &["default", "recompute", "rule"])?;
+    let default = section.get("default").map(|node| choice(&section.path_of("default"), node)).transpose()?;
+    let default = default.unwrap_or(Form::Raw.into());
+    let asked = section.choice("recompute", RECOMPUTE)?.and_then(recompute);
+    if let (Some(asked), Some(node)) = (asked, section.get("recompute"))
+        && !is_none(&default.recompute)
+        && asked != default.recompute
+    {
+        let message = format!("`store.recompute` and the suffix of `store.default` disagree: {default}");
+        return Err(ConfigError::at(&node.place, message, "the other one").help("remove one of them"));
+    }
     if let Some(node @ Node { value: Value::Table(_), .. }) = section.get("rule") {
         let wanted = "a list of rules";
         return Err(section.wrong("rule", node, wanted).help("each rule begins with `[[store.rule]]`"));
     }
     let rules = section.list("rule")?.unwrap_or_default();
     let rules: Result<Vec<StoreRule>> = rules.iter().map(|(path, node)| rule(path, node)).collect();
-    Ok(Store { default: default.unwrap_or(Form::Raw), rules: rules? })
+    Ok(Store { default: default.form, recompute: asked.unwrap_or(default.recompute), rules: rules? })
 }
 
 fn rule(path: &str, node: &Node) -> Result<StoreRule> {
@@ -116,13 +135,34 @@ fn rule(path: &str, node: &Node) -> Result<StoreRule> {
     })
 }
 
+/// A form, as text with or without the suffix that says what is made again, or as a table with or without `recompute`.
+pub(super) fn choice(path: &str, node: &Node) -> Result<Choice> {
+    match &node.value {
+        Value::Text(name) => Choice::parse(name).map_err(|reason| not_a_store(path, node, name, reason)),
+        Value::Table(entries) if entries.contains_key("recompute") => {
+            let mut entries = entries.clone();
+            entries.remove("recompute");
+            let asked = Reader::any(node, path).choice("recompute", RECOMPUTE)?.and_then(recompute);
+            let form = form(path, &Node { value: Value::Table(entries), place: node.place.clone() })?;
+            Ok(Choice { form, recompute: asked.unwrap_or_default() })
+        }
+        _ => form(path, node).map(Choice::from),
+    }
+}
+
+fn not_a_store(path: &str, node: &Node, name: &str, reason: String) -> ConfigError {
+    let message = format!("`{path}` cannot be \"{name}\"");
+    ConfigError::at(&node.place, message, "not a store").help(reason)
+}
+
 /// A name with or without settings, or a table with `kind` and settings.
-pub(super) fn form(path: &str, node: &Node) -> Result<Form> {
+fn form(path: &str, node: &Node) -> Result<Form> {
     if let Value::Text(name) = &node.value {
-        return Form::parse(name).map_err(|reason| {
-            let message = format!("`{path}` cannot be \"{name}\"");
-            ConfigError::at(&node.place, message, "not a store").help(reason)
-        });
+        if name.contains('+') && Choice::parse(name).is_ok() {
+            let reason = "what is made again holds for all values: write it as `store.recompute`".to_owned();
+            return Err(not_a_store(path, node, name, reason));
+        }
+        return Form::parse(name).map_err(|reason| not_a_store(path, node, name, reason));
     }
     if !matches!(node.value, Value::Table(_)) {
         return Err(wrong(path, node, "the name of a store, or a table with its settings"));

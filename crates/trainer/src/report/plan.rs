@@ -3,13 +3,15 @@
 use super::units::{bytes, count};
 use crate::run::environment::kernel_set_name;
 use crate::run::{Plans, Request};
-use frugal_tensor::plan::{Bytes, KeptValue, Moment};
+use frugal_tensor::plan::{Alive, Bytes, KeptValue, Moment};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// How many of the largest moments are shown.
-const MOMENTS: usize = 5;
+const MOMENTS: usize = 3;
+/// How many of the values that live in them are shown, besides those that wait.
+const ALIVE: usize = 5;
 
 /// A plan as a report. As JSON it has everything; as text it is for reading.
 #[derive(Clone, Debug, Serialize)]
@@ -171,6 +173,15 @@ impl fmt::Display for PlanReport {
         writeln!(f, "\nlargest moments, besides parameters and optimizer")?;
         for moment in &self.largest_moments {
             writeln!(f, "  {:>9}  {}, {}", bytes(moment.bytes), moment.layer, moment.operator)?;
+            let (waiting, flying): (Vec<&Alive>, Vec<&Alive>) = moment.alive.iter().partition(|alive| alive.waits);
+            let (shown, rest) = flying.split_at(flying.len().min(ALIVE));
+            for alive in shown {
+                writeln!(f, "{:>15}  {}, {}", bytes(alive.bytes), alive.name, alive.form)?;
+            }
+            for (group, what) in [(&waiting[..], "that wait for the backward pass"), (rest, "smaller ones")] {
+                let sum = group.iter().map(|alive| alive.bytes).sum();
+                writeln!(f, "{:>15}  {} {what}", bytes(sum), group.len())?;
+            }
         }
         write!(
             f,

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! and the bound for a wanted sigma is eb = sigma · √(3/R) / rms ‖δ_k‖. The scale γ of a batch norm is a weight like any
-//! other, with x̂ in the place of x: there ‖δ_k‖ is multiplied by the channel's inv_std. Where a value serves several
-//! weights, the strictest of them decides.
+//! other, with x̂ in the place of x: there ‖δ_k‖ is multiplied by the channel's inv_std. An error that reaches a weight
+//! through a norm that is made again is multiplied by the rms of its γ·inv_std. Where a value serves several weights, the
+//! strictest of them decides.
 //!
 //! What the minibatch noise s of a gradient g is, its distance from the mean of earlier ones tells, which the optimiser's
 //! average Σ c·βᵏ·g holds: after t steps, with mean = (1 − β)/(1 − βᵗ)/c · average,
@@ -46,24 +47,28 @@ struct Reader {
     with: ValueId,
     scale: Option<ValueId>,
     gradient: ValueId,
+    /// Factors by which an error is multiplied on the way, channel by channel: those of a norm that is made again.
+    factors: Vec<ValueId>,
 }
 
 /// The readers of a view, also behind nodes that carry it on.
 fn readers(graph: &Graph, view: ValueId) -> Vec<Reader> {
     let mut found = Vec::new();
-    let mut views = vec![view];
-    while let Some(view) = views.pop() {
+    let mut views = vec![(view, Vec::new())];
+    while let Some((view, factors)) = views.pop() {
         for (index, node) in graph.nodes().iter().enumerate().filter(|(_, node)| node.phase == Phase::Backward) {
             let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == view);
             for (input, _) in places {
-                if node.operator.carries(input) {
-                    views.push(node.outputs[0]);
+                if let Some(more) = node.operator.carries(input) {
+                    let factors = factors.iter().copied().chain(more.iter().map(|&factor| node.inputs[factor]));
+                    views.push((node.outputs[0], factors.collect()));
                 } else if let Some(correlation) = node.operator.correlates(input) {
                     found.push(Reader {
                         node: index,
                         with: node.inputs[correlation.with],
                         scale: correlation.scale.map(|scale| node.inputs[scale]),
                         gradient: node.outputs[correlation.gradient],
+                        factors: factors.clone(),
                     });
                 }
             }
@@ -116,9 +121,11 @@ pub fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
                 decay: trained.average.map(|(_, decay, scale)| (decay, scale)),
                 first: position == 0,
                 last: position + 1 == count,
+                factors: reader.factors.len(),
             };
             let mut inputs = vec![record, control, status, parts, trained.gradient];
             inputs.extend(trained.average.map(|(average, ..)| average));
+            inputs.extend(&reader.factors);
             after.push(graph.make_node(Rc::new(renew), &inputs, layer.clone())?);
         }
     }
@@ -164,7 +171,7 @@ impl Operator for Gain {
 /// Elements of a gradient that one invocation adds up.
 const CHUNK: usize = 256;
 
-/// A new bound. Inputs: record, control, status, gain, gradient, perhaps its average.
+/// A new bound. Inputs: record, control, status, gain, gradient, perhaps its average, then factors of each channel.
 #[derive(Debug)]
 struct Renew {
     target: Target,
@@ -175,6 +182,8 @@ struct Renew {
     /// Whether this is the first weight that the value serves, and the last.
     first: bool,
     last: bool,
+    /// How many factors there are.
+    factors: usize,
 }
 
 impl Operator for Renew {
@@ -215,13 +224,18 @@ impl Operator for Renew {
             .bind(Binding::Scratch(0))
             .invocations(chunks, 8);
         let flags = [of_noise, averaged, self.first, self.last].map(u32::from);
+        let first_factor = context.inputs.len() - self.factors;
+        let factored = context.inputs.get(first_factor).map_or(0, |factor| factor.shape.elements());
         let renew = Kernel::new("codec/error_bounded/renew")
+            .variable("factors", self.factors)
             .parameters([context.inputs[3].shape.elements(), channels, chunks, elements, self.elements])
             .parameter(self.interval)
             .parameters(flags)
             .parameters([fraction, decay])
+            .parameter(factored)
             .inputs([0, 1, 2, 3])
             .bind(Binding::Scratch(0))
+            .inputs(first_factor..context.inputs.len())
             .workgroups(1);
         vec![noise, renew]
     }

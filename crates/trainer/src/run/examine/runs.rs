@@ -2,7 +2,7 @@
 
 use super::{Bench, Examinations, POINTS};
 use crate::Error;
-use crate::config::{Config, Form};
+use crate::config::{Choice, Config, Form};
 use crate::data::Dataset;
 use crate::run::weights::{self, Named};
 use frugal_tensor::Gpu;
@@ -13,7 +13,7 @@ use std::rc::Rc;
 /// store's own run left beside the weights, such as a codec's bounds, comes along.
 ///
 /// Results so far are worth more than an examination: whatever keeps it from going on is said in the result.
-pub fn examine_runs(config: &Config, data: &Dataset, gpu: &Rc<Gpu>, runs: &[(Form, PathBuf)]) -> Examinations {
+pub fn examine_runs(config: &Config, data: &Dataset, gpu: &Rc<Gpu>, runs: &[(Choice, PathBuf)]) -> Examinations {
     let mut result = Examinations::default();
     let outcome = examine(config, data, gpu, runs, &mut result);
     result.skipped = outcome.err().map(|error| error.to_string());
@@ -24,11 +24,11 @@ fn examine(
     config: &Config,
     data: &Dataset,
     gpu: &Rc<Gpu>,
-    runs: &[(Form, PathBuf)],
+    runs: &[(Choice, PathBuf)],
     result: &mut Examinations,
 ) -> Result<(), Error> {
-    let policy = |store: Form| config.store.with_default(store).policy();
-    let Some((_, raw)) = runs.iter().find(|(store, _)| *store == Form::Raw) else {
+    let policy = |store: Choice| config.store.with_default(store).policy();
+    let Some((_, raw)) = runs.iter().find(|(store, _)| *store == Choice::from(Form::Raw)) else {
         for (store, folder) in runs {
             let own = weights::read(folder)?;
             let bench = Bench::new(config, data, gpu, &own)?;

@@ -1,0 +1,121 @@
+//! The order of backward nodes, where it is free.
+
+use super::{Graph, Kind, Node, Phase, ValueId};
+use crate::ops::{Operator, add::Add};
+use std::collections::{HashMap, HashSet};
+
+impl Graph {
+    /// Puts off branches of the backward pass whose result is larger than what they start from.
+    ///
+    /// Where two branches of a net met, for example a block and the convolution on its shortcut, two gradients of the same
+    /// value are made and added. The one made first waits while the other branch is worked through. If the branch starts
+    /// from a gradient of fewer bytes (its convolution has a stride), it is better that this one waits and the branch is
+    /// worked through last, right before the addition. Then both also read the kept value one after the other.
+    pub(crate) fn postpone(&mut self) {
+        let mut nodes = self.take_nodes();
+        let mut readers = Readers::of(&nodes);
+        let mut position = nodes.len();
+        while position > 0 {
+            position -= 1;
+            let is_sum = nodes[position].phase == Phase::Backward && nodes[position].operator.name() == Add.name();
+            let Some(branch) = is_sum.then(|| branch(&nodes, &readers, position)).filter(|branch| !branch.is_empty())
+            else {
+                continue;
+            };
+            if self.starts_smaller(&nodes, &branch, nodes[position].inputs[0]) {
+                // Those that stay move up; the sum itself stays where it is.
+                let (moved, stay): (Vec<_>, Vec<_>) =
+                    nodes[..position].iter().cloned().enumerate().partition(|(index, _)| branch.contains(index));
+                let order = stay.into_iter().chain(moved).map(|(_, node)| node);
+                nodes.splice(..position, order.collect::<Vec<_>>());
+                readers = Readers::of(&nodes);
+            }
+        }
+        self.set_nodes(nodes);
+    }
+
+    /// Whether the gradients that a branch starts from take fewer bytes than the one it ends in.
+    fn starts_smaller(&self, nodes: &[Node], branch: &HashSet<usize>, end: ValueId) -> bool {
+        let made: HashSet<ValueId> = branch.iter().flat_map(|&index| nodes[index].outputs.iter().copied()).collect();
+        let read = branch.iter().flat_map(|&index| nodes[index].inputs.iter().copied());
+        let start: HashSet<ValueId> =
+            read.filter(|v| !made.contains(v) && self.value(*v).kind == Kind::Gradient).collect();
+        start.iter().map(|&v| self.value(v).bytes()).sum::<u64>() < self.value(end).bytes()
+    }
+}
+
+/// The backward nodes that read each value.
+struct Readers(HashMap<ValueId, Vec<usize>>);
+
+impl Readers {
+    fn of(nodes: &[Node]) -> Self {
+        let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
+        for (index, node) in nodes.iter().enumerate().filter(|(_, node)| node.phase == Phase::Backward) {
+            for &input in &node.inputs {
+                readers.entry(input).or_default().push(index);
+            }
+        }
+        Self(readers)
+    }
+
+    fn by(&self, node: &Node) -> Vec<usize> {
+        node.outputs.iter().filter_map(|v| self.0.get(v)).flatten().copied().collect()
+    }
+}
+
+/// The nodes that serve nothing but the first of the gradients that meet in a sum: those that lead to it, and the
+/// weight gradients of their layers.
+fn branch(nodes: &[Node], readers: &Readers, sum: usize) -> HashSet<usize> {
+    let mut branch = HashSet::new();
+    let mut layers: HashSet<&str> = HashSet::new();
+    for index in (0..sum).rev() {
+        let node = &nodes[index];
+        if node.phase != Phase::Backward {
+            break;
+        }
+        let read_by = readers.by(node);
+        let leads = node.outputs.contains(&nodes[sum].inputs[0]) || read_by.iter().any(|r| branch.contains(r));
+        let alone = read_by.iter().all(|r| *r == sum || branch.contains(r));
+        let weights = read_by.is_empty() && layers.contains(node.layer.as_str());
+        if (leads && alone) || weights {
+            branch.insert(index);
+            layers.insert(&node.layer);
+        }
+    }
+    branch
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::{Element, Graph, Init, Phase};
+
+    /// A block of two branches, of which the second has a stride: its gradients come last, the weight's with them.
+    #[test]
+    fn a_branch_that_starts_small_is_put_off() {
+        for (stride, wanted) in [(1, ["beside", "main"]), (2, ["main", "beside"])] {
+            let mut g = Graph::new();
+            let x = g.input("x", [2, 3, 8, 8], Element::F32);
+            let first = g.parameter("first", [4, 3, 3, 3], Init::Constant(0.0)).unwrap();
+            let x = g.conv2d(x, first, [1, 1], [1, 1]).unwrap();
+            let branch = |g: &mut Graph, name: &str| {
+                g.within(name, |g| {
+                    let w = g.parameter("w", [4, 4, 3, 3], Init::Constant(0.0)).unwrap();
+                    let y = g.conv2d(x, w, [stride, stride], [1, 1]).unwrap();
+                    g.relu(y).unwrap()
+                })
+            };
+            let (y, z) = (branch(&mut g, "main"), branch(&mut g, "beside"));
+            let sum = g.add(y, z).unwrap();
+            let y = g.relu(sum).unwrap();
+            let y = g.global_average_pool(y).unwrap();
+            let arriving = g.input("arriving", [2, 4], Element::F32);
+            g.differentiate(&[(y, Some(arriving))]).unwrap();
+            g.postpone();
+            let backward =
+                g.nodes().iter().filter(|n| n.phase == Phase::Backward && n.operator.name().starts_with("conv"));
+            let mut layers: Vec<&str> = backward.map(|n| n.layer.as_str()).filter(|l| !l.is_empty()).collect();
+            layers.dedup();
+            assert_eq!(layers, wanted, "stride {stride}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! How a value is made again in the backward pass, so that it need not wait for it.
+
+use super::Operator;
+use std::rc::Rc;
+
+/// How the backward pass makes an operator's first output again, without convolutions and reductions.
+#[derive(Debug)]
+pub struct Rebuild {
+    /// Operators in order, and what each reads; the last one makes the output.
+    pub steps: Vec<(Rc<dyn Operator>, Vec<Part>)>,
+    /// Whether it takes next to nothing, so that the output is never kept: views and concatenations. What is made in
+    /// a pass over the elements is only made again where a policy asks for it.
+    pub always: bool,
+}
+
+/// Something that a step of a [`Rebuild`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The operator's input, as it was kept or is made again.
+    Input(usize),
+    /// The operator's output as it was, for example a statistic.
+    Output(usize),
+    /// Which elements of the first output are above zero.
+    Sign,
+    /// What the step before made.
+    SoFar,
+}
+
+impl Rebuild {
+    /// One operator, over the elements once.
+    pub fn pass(operator: impl Operator + 'static, parts: impl Into<Vec<Part>>) -> Self {
+        Self { steps: vec![(Rc::new(operator), parts.into())], always: false }
+    }
+}

@@ -1,0 +1,123 @@
+//! The moments of a step at which most is alive, and what lives in them: where to look when a peak is too high.
+
+use super::Plan;
+use crate::graph::{Kind, Phase, ValueId};
+use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A moment of a step and the transient bytes alive then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// The layer at work.
+    pub layer: String,
+    /// The operator at work.
+    pub operator: &'static str,
+    /// Bytes alive.
+    pub bytes: u64,
+    /// What lives, largest first; it adds up to `bytes`.
+    pub alive: Vec<Alive>,
+}
+
+/// A piece of memory in use at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alive {
+    /// The value in it, or whose scratch it is.
+    pub name: String,
+    /// `activation`, `gradient`, `decoded`, `rebuilt`, `scratch`, `input`, or the form in which it waits.
+    pub form: &'static str,
+    /// Whether it waits from the forward to the backward pass.
+    pub waits: bool,
+    /// Bytes, padding included.
+    pub bytes: u64,
+}
+
+impl Plan {
+    /// The moments at which most transient bytes are alive, largest first, of `count` layers one each.
+    pub fn largest_moments(&self, count: usize) -> Vec<Moment> {
+        let alive = self.lifetimes.alive();
+        let holders = self.holders();
+        let waiting = self.waiting();
+        let mut order: Vec<usize> = (0..self.graph.nodes().len()).collect();
+        order.sort_by_key(|&node| Reverse(alive[node + 1]));
+        let mut moments: Vec<Moment> = Vec::new();
+        for node in order {
+            if moments.len() == count {
+                break;
+            }
+            if !moments.iter().any(|other| other.layer == self.graph.nodes()[node].layer) {
+                moments.push(self.moment(node, &holders, &waiting));
+            }
+        }
+        moments
+    }
+
+    fn moment(
+        &self,
+        node: usize,
+        holders: &[Vec<(usize, ValueId)>],
+        waiting: &HashMap<ValueId, &'static str>,
+    ) -> Moment {
+        let now = node + 1;
+        let blocks = self.lifetimes.blocks.iter().enumerate();
+        let living = blocks.filter(|(_, b)| !b.persistent && (b.start..=b.end).contains(&now));
+        let mut alive: Vec<Alive> = living
+            .map(|(block, b)| {
+                // In a block that is written in place the last value made so far is the one that lives.
+                let Some((_, value)) = holders[block].iter().rev().find(|(made, _)| *made <= now) else {
+                    let name = self.graph.nodes()[node].layer.clone();
+                    return Alive { name, form: "scratch", waits: false, bytes: b.size };
+                };
+                let name = self.graph.value(*value).name.clone();
+                let waits = waiting.contains_key(value);
+                let form = waiting.get(value).copied().unwrap_or_else(|| self.kind_of(*value));
+                Alive { name, form, waits, bytes: b.size }
+            })
+            .collect();
+        alive.sort_by(|a, b| (Reverse(a.bytes), &a.name).cmp(&(Reverse(b.bytes), &b.name)));
+        let at = &self.graph.nodes()[node];
+        let bytes = alive.iter().map(|a| a.bytes).sum();
+        Moment { layer: at.layer.clone(), operator: at.operator.name(), bytes, alive }
+    }
+
+    /// The values of each block, with the moments at which they are made, in that order.
+    fn holders(&self) -> Vec<Vec<(usize, ValueId)>> {
+        let mut holders = vec![Vec::new(); self.lifetimes.blocks.len()];
+        let inputs = self.graph.ids().filter(|(_, value)| value.kind == Kind::Input).map(|(id, _)| (0, id));
+        let nodes = self.graph.nodes().iter().enumerate();
+        let made = nodes.flat_map(|(index, node)| node.outputs.iter().map(move |&output| (index + 1, output)));
+        for (moment, value) in inputs.chain(made) {
+            if let Some(block) = self.lifetimes.of_value[value.index()] {
+                holders[block].push((moment, value));
+            }
+        }
+        holders
+    }
+
+    /// The form of each value that waits.
+    fn waiting(&self) -> HashMap<ValueId, &'static str> {
+        let forms: BTreeMap<ValueId, &'static str> =
+            self.stored.iter().filter(|s| !s.is_rebuilt()).map(|s| (s.waiting, s.form)).collect();
+        let kept: HashSet<ValueId> = self.kept_values().into_iter().collect();
+        kept.into_iter().map(|value| (value, forms.get(&value).copied().unwrap_or("raw"))).collect()
+    }
+
+    /// What a value is that does not wait.
+    fn kind_of(&self, value: ValueId) -> &'static str {
+        match self.graph.value(value).kind {
+            Kind::Input => "input",
+            Kind::Gradient | Kind::ParameterGradient => "gradient",
+            Kind::Metric => "metric",
+            Kind::Stored => {
+                let made = |node: &&crate::graph::Node| node.outputs.contains(&value);
+                let maker = self.graph.nodes().iter().find(made);
+                match maker.map(|node| (node.phase, node.operator.name())) {
+                    Some((Phase::Forward, _)) => "encoded",
+                    Some((_, name)) if name.ends_with("decode") => "decoded",
+                    _ => "rebuilt",
+                }
+            }
+            _ => "activation",
+        }
+    }
+}

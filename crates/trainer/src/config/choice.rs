@@ -1,0 +1,97 @@
+//! A store by one name: a form, and with a suffix what is made again: `frequency-split:8,4+cheap`.
+
+use super::{Form, suggest};
+use frugal_tensor::codec::Recompute;
+use serde::Serialize;
+use std::fmt;
+
+/// The form in which values wait, and which values are made again instead.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Choice {
+    /// For values that wait.
+    #[serde(flatten)]
+    pub form: Form,
+    /// Which do not wait.
+    #[serde(serialize_with = "by_name", skip_serializing_if = "is_none")]
+    pub recompute: Recompute,
+}
+
+/// The names of [`Recompute`].
+pub(super) const RECOMPUTE: &[&str] = &["none", "cheap", "segments"];
+
+/// What a name means.
+pub(super) fn recompute(name: &str) -> Option<Recompute> {
+    Recompute::ALL.into_iter().find(|recompute| recompute.name() == name)
+}
+
+/// For serde: the name.
+pub(super) fn by_name<S: serde::Serializer>(recompute: &Recompute, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(recompute.name())
+}
+
+/// For serde: whether nothing need be said.
+pub(super) fn is_none(recompute: &Recompute) -> bool {
+    *recompute == Recompute::None
+}
+
+impl From<Form> for Choice {
+    fn from(form: Form) -> Self {
+        Self { form, recompute: Recompute::None }
+    }
+}
+
+impl Choice {
+    /// From a form as [`Form::parse`] reads it, with or without `+cheap` or `+segments`.
+    ///
+    /// # Errors
+    /// Says what to write instead.
+    pub fn parse(text: &str) -> Result<Choice, String> {
+        let Some((form, suffix)) = text.split_once('+') else {
+            return Form::parse(text).map(Choice::from);
+        };
+        let form = Form::parse(form.trim())?;
+        let recompute = recompute(suffix.trim()).ok_or_else(|| {
+            format!("after `+` comes what is made again in the backward pass: {}", suggest(suffix.trim(), RECOMPUTE))
+        })?;
+        Ok(Choice { form, recompute })
+    }
+}
+
+/// What [`Choice::parse`] reads.
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.form.fmt(f)?;
+        if is_none(&self.recompute) { Ok(()) } else { write!(f, "+{}", self.recompute.name()) }
+    }
+}
+
+/// A list of stores on the command line: `raw,uniform:4,frequency-split:8,2+cheap`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choices(pub Vec<Choice>);
+
+impl Choices {
+    /// From names between commas. A number belongs to the name before it, and so does `parity`.
+    ///
+    /// # Errors
+    /// As [`Choice::parse`], or if a store is there twice.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut names: Vec<String> = Vec::new();
+        for part in text.split(',').map(str::trim) {
+            match names.last_mut() {
+                Some(name) if part.starts_with("parity") || part.starts_with(|c: char| c.is_ascii_digit()) => {
+                    *name += &format!(",{part}")
+                }
+                _ => names.push(part.to_owned()),
+            }
+        }
+        let mut choices = Vec::new();
+        for name in names {
+            let choice = Choice::parse(&name).map_err(|reason| format!("\"{name}\": {reason}"))?;
+            if choices.contains(&choice) {
+                return Err(format!("{choice} is there twice"));
+            }
+            choices.push(choice);
+        }
+        Ok(Self(choices))
+    }
+}
