@@ -183,7 +183,7 @@ fn a_resolved_config_gives_itself_again() {
 
 #[test]
 fn what_is_made_again_is_a_suffix_or_a_setting() {
-    let split = Form::FrequencySplit { block: 8, bits: 4 };
+    let split = Form::FrequencySplit { block: 8, bits: 4, parity: false };
     let cheap = Choice { form: split, recompute: Recompute::Cheap };
     assert_eq!(Choice::parse("frequency-split:8,4+cheap"), Ok(cheap));
     assert_eq!(cheap.to_string(), "frequency-split:8,4+cheap");

@@ -80,7 +80,7 @@ fn stores_cost_what_they_should() {
     assert_eq!((exact.bits_per_value, exact.error_over_noise), (32.0, 0.0));
 
     // A run that left no weights is said, not panicked about.
-    let nothing = examine_runs(&config, &data, &gpu, &[(Form::Raw, root.path().to_path_buf())]);
+    let nothing = examine_runs(&config, &data, &gpu, &[(Form::Raw.into(), root.path().to_path_buf())]);
     assert!(nothing.stores.is_empty());
     assert!(nothing.skipped.unwrap().contains(weights::FILE));
 }

@@ -19,7 +19,13 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
         steps: 100,
         seconds_per_step,
         seconds: 10.0,
-        bytes: RunBytes { planned, allocated: planned.peak, counted_by_wgpu: planned.peak },
+        bytes: RunBytes {
+            planned,
+            allocated: planned.peak,
+            most_allocated: planned.peak,
+            counted_by_wgpu: planned.peak,
+        },
+        coded: None,
         adapter: AdapterFacts {
             name: "Test GPU".into(),
             driver: "none".into(),

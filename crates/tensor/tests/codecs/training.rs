@@ -144,7 +144,7 @@ fn every_store_trains_through_every_operator_and_repeats_itself() {
         assert_eq!(raw, train(&gpu, *middle, &Policy::raw()), "{name}, raw: one seed, two results");
         for codec in codecs() {
             let what = format!("{name}, {codec:?}");
-            let policy = Policy { rules: Vec::new(), default: Some(codec.clone()) };
+            let policy = Policy { rules: Vec::new(), default: Some(codec.clone()), ..Policy::raw() };
             let plan = Plan::new(net(*middle), &policy, gpu.plan_options()).unwrap();
             assert!(plan.stored.iter().any(|stored| stored.form == codec.name()), "{what}: nothing is coded");
             let trained = train(&gpu, *middle, &policy);

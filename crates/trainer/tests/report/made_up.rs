@@ -3,7 +3,7 @@
 use frugal_model::{Net, StepShape};
 use frugal_tensor::PlanOptions;
 use frugal_tensor::ops::KernelSet;
-use frugal_trainer::config::{Form, Optimizer};
+use frugal_trainer::config::{Choice, Form, Optimizer};
 use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
 use frugal_trainer::report::page::Page;
 use frugal_trainer::report::pictures::{Picture, pictures};
@@ -40,7 +40,8 @@ fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
         steps: 900,
         seconds_per_step: if store == "raw" { 0.1 } else { 0.125 },
         seconds: 90.0,
-        bytes: RunBytes { planned: Default::default(), allocated: 0, counted_by_wgpu: 0 },
+        bytes: RunBytes { planned: Default::default(), allocated: 0, most_allocated: 0, counted_by_wgpu: 0 },
+        coded: None,
         adapter: adapter("Test GPU"),
     }
 }
@@ -195,6 +196,6 @@ impl Fixture {
 pub fn plan(store: Form) -> PlanReport {
     let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
     let (net, optimizer) = (Net::find("resnet8").unwrap(), Optimizer::default().operator());
-    let request = Request { net, shape, optimizer, store: store.into() };
+    let request = Request { net, shape, optimizer, store: Choice::from(store).into() };
     PlanReport::new(&request, &Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).unwrap())
 }
