@@ -5,6 +5,7 @@ use frugal_tensor::PlanOptions;
 use frugal_tensor::ops::KernelSet;
 use frugal_trainer::config::{Choice, Form, Optimizer};
 use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
+use frugal_trainer::report::convolutions::Convolutions;
 use frugal_trainer::report::page::Page;
 use frugal_trainer::report::pictures::{Picture, pictures};
 use frugal_trainer::report::plan::PlanReport;
@@ -104,6 +105,7 @@ pub fn fixture(stores: &[&str], seeds: &[u32]) -> Fixture {
             kept_bytes: (3e7 / part) as u64,
             kept_ratio: part,
             kept_ratio_convolutions: Some(1.2 * part),
+            convolutions: Convolutions::default(),
             peak_bytes: (3e7 / part + 9e6) as u64,
             peak_ratio: 3.9e7 / (3e7 / part + 9e6),
             largest_batch: Some(10_000 * (index + 1)),

@@ -133,7 +133,7 @@ fn one_store_has_one_colour_in_every_picture() {
 #[test]
 fn papers_count_what_convolutions_read_and_we_count_everything() {
     let raw = plan(Form::Raw);
-    assert_eq!(raw.ratio_convolutions(), Some(1.0));
+    assert_eq!(raw.convolutions.ratio(), Some(1.0));
     let stored = plan(Form::usual("uniform").unwrap());
     let kept: Vec<&KeptValue> = stored.layers.iter().flat_map(|layer| &layer.kept).collect();
     let (read, others): (Vec<&KeptValue>, Vec<&KeptValue>) = kept.into_iter().partition(|kept| kept.convolution_input);
@@ -141,5 +141,5 @@ fn papers_count_what_convolutions_read_and_we_count_everything() {
     assert_eq!(read.len(), 7, "{read:?}");
     assert!(read.iter().all(|kept| kept.form == "uniform"), "{read:?}");
     assert!(others.iter().any(|kept| kept.form == "mask") && others.iter().any(|kept| kept.form == "uniform"));
-    assert!(stored.ratio_convolutions().unwrap() > stored.ratio(), "masks and the rest take room as well");
+    assert!(stored.convolutions.ratio().unwrap() > stored.ratio(), "masks and the rest take room as well");
 }

@@ -1,6 +1,6 @@
 //! What a comparison says, in plain sentences.
 
-use super::{Comparison, Divergence, GradientError, Row, budget};
+use super::{Comparison, Discarded, Divergence, GradientError, Row, budget};
 use crate::report::units::{bytes, count};
 
 impl Comparison {
@@ -23,10 +23,18 @@ impl Comparison {
             "- kept: what the forward pass leaves in memory for the backward pass, masks and tables included"
                 .to_owned(),
             "- ratio: how many times less that is than if every value were left as it is (raw)".to_owned(),
-            "- convolutions: the same for what convolutions read alone, as papers count".to_owned(),
+            "- convolutions: the same for what waits of what convolutions read, as papers count".to_owned(),
             "- peak: all that a run takes on the device".to_owned(),
             format!("- batch in {}: the most samples a step can have in so much memory", budget(self.budget)),
         ];
+        if self.adaptive() {
+            lines.push(
+                "- where sizes follow the data: kept as planned in the end, peak as the most that a run had,".into(),
+            );
+            lines.push(
+                "  convolutions by the mean over training, batches by what is planned before anything ran".into(),
+            );
+        }
         if self.noise() > 0.0 {
             lines.push("- ±: deviation between seeds; smaller differences may be chance".to_owned());
         }
@@ -46,6 +54,7 @@ impl Comparison {
         let raw = self.raw();
         let others = self.stores.iter().filter(|row| row.store != "raw");
         let mut sentences: Vec<String> = others.filter_map(|row| raw.and_then(|raw| self.against(row, raw))).collect();
+        sentences.extend(self.stores.iter().filter_map(Self::about_convolutions));
         sentences.extend(self.stores.iter().filter_map(|row| {
             let Divergence { seed, step, finding } = row.diverged.iter().min_by_key(|run| run.step)?;
             let (store, step) = (&row.store, count(*step));
@@ -59,6 +68,41 @@ impl Comparison {
             })
         }));
         sentences
+    }
+
+    /// Whether the sizes of any store follow the data.
+    pub fn adaptive(&self) -> bool {
+        self.stores.iter().any(|row| row.discarded.is_some())
+    }
+
+    /// What one ratio cannot say of what convolutions read; none where it can.
+    fn about_convolutions(row: &Row) -> Option<String> {
+        let store = &row.store;
+        let read = &row.memory.convolutions;
+        let again = read.made_again().map(|values| format!("{store} made {values} again instead of keeping them."));
+        let ratios = (read.ratio(), read.ratio_with_masks(), read.ratio_without_images());
+        let ratios = match (row.discarded, ratios) {
+            (Some(_), (Some(all), Some(with_masks), Some(without_images))) => Some(format!(
+                "With {store}, what waits of what convolutions read took {} over training; with the rectifiers' masks \
+                 that decode it, {}; without the images, {}.",
+                times(all),
+                times(with_masks),
+                times(without_images),
+            )),
+            _ => None,
+        };
+        let room = row.discarded.map(|Discarded { overflows, steps }| match overflows {
+            0 => format!("{store} never ran out of room."),
+            _ => format!(
+                "{store} ran out of room {} time{}, and {} step{} done again.",
+                count(overflows),
+                if overflows == 1 { "" } else { "s" },
+                count(steps),
+                if steps == 1 { "" } else { "s" },
+            ),
+        });
+        let parts: Vec<String> = [again, ratios, room].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(" "))
     }
 
     /// What came out, in a paragraph.
