@@ -187,7 +187,7 @@ impl fmt::Display for PlanReport {
             self.ratio()
         )?;
         if let Some(ratio) = self.convolutions.ratio() {
-            write!(f, "; for what waits of what convolutions read: {ratio:.2}")?;
+            write!(f, "; for what convolutions read alone: {ratio:.2}")?;
         }
         if let Some(values) = self.convolutions.made_again() {
             write!(f, "\n{values} are made again instead of kept")?;

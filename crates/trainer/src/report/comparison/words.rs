@@ -8,7 +8,6 @@ impl Comparison {
     pub fn heading(&self) -> String {
         let Self { net, set, epochs, batch, adapter, .. } = self;
         let seeds: Vec<String> = self.seeds.iter().map(u32::to_string).collect();
-        let s = |count: usize| if count == 1 { "" } else { "s" };
         format!(
             "{net} on {set}, {epochs} epoch{}, batch {batch}, seed{} {}, on {adapter}",
             s(*epochs as usize),
@@ -23,7 +22,7 @@ impl Comparison {
             "- kept: what the forward pass leaves in memory for the backward pass, masks and tables included"
                 .to_owned(),
             "- ratio: how many times less that is than if every value were left as it is (raw)".to_owned(),
-            "- convolutions: the same for what waits of what convolutions read, as papers count".to_owned(),
+            "- convolutions: the same for what convolutions read alone, as papers count".to_owned(),
             "- peak: all that a run takes on the device".to_owned(),
             format!("- batch in {}: the most samples a step can have in so much memory", budget(self.budget)),
         ];
@@ -83,8 +82,8 @@ impl Comparison {
         let ratios = (read.ratio(), read.ratio_with_masks(), read.ratio_without_images());
         let ratios = match (row.discarded, ratios) {
             (Some(_), (Some(all), Some(with_masks), Some(without_images))) => Some(format!(
-                "With {store}, what waits of what convolutions read took {} over training; with the rectifiers' masks \
-                 that decode it, {}; without the images, {}.",
+                "With {store}, what convolutions read took {} over training; with the rectifiers' masks that \
+                 decode it, {}; without the images, {}.",
                 times(all),
                 times(with_masks),
                 times(without_images),
@@ -93,13 +92,14 @@ impl Comparison {
         };
         let room = row.discarded.map(|Discarded { overflows, steps }| match overflows {
             0 => format!("{store} never ran out of room."),
-            _ => format!(
-                "{store} ran out of room {} time{}, and {} step{} done again.",
-                count(overflows),
-                if overflows == 1 { "" } else { "s" },
-                count(steps),
-                if steps == 1 { "" } else { "s" },
-            ),
+            _ => {
+                let number = |number: u64, what: &str| format!("{} {what}{}", count(number), s(number as usize));
+                format!(
+                    "{store} ran out of room {} and did {} again.",
+                    number(overflows, "time"),
+                    number(steps, "step")
+                )
+            }
         });
         let parts: Vec<String> = [again, ratios, room].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(" "))
@@ -170,6 +170,11 @@ impl Comparison {
             gradients.unwrap_or_default(),
         ))
     }
+}
+
+/// The end of a plural.
+fn s(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn times(ratio: f64) -> String {

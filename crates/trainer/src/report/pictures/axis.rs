@@ -84,6 +84,11 @@ impl Axis {
         Self { scale: Scale::Doublings, low: 2f64.powi(from), high: 2f64.powi(to), ticks }
     }
 
+    /// The least and the largest number that have a place.
+    pub fn ends(&self) -> [f64; 2] {
+        [self.low, self.high]
+    }
+
     /// Where a number lies, from 0 to 1; what lies beyond an end lies on it.
     pub fn place(&self, number: f64) -> f64 {
         let spread = |number: f64| match self.scale {
