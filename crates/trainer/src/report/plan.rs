@@ -192,6 +192,9 @@ impl fmt::Display for PlanReport {
         if let Some(values) = self.convolutions.made_again() {
             write!(f, "\n{values} are made again instead of kept")?;
         }
+        if self.layers.iter().flat_map(|layer| &layer.kept).any(|kept| kept.follows_data) {
+            write!(f, "\nsome sizes follow the data: these are estimates, which a run replaces before its first step")?;
+        }
         self.warnings.iter().try_for_each(|warning| write!(f, "\n\nwarning: {warning}"))
     }
 }

@@ -95,7 +95,7 @@ impl Comparison {
             _ => {
                 let number = |number: u64, what: &str| format!("{} {what}{}", count(number), s(number as usize));
                 format!(
-                    "{store} ran out of room {} and did {} again.",
+                    "{store} ran out of room {} and did {} again, which its median step leaves out.",
                     number(overflows, "time"),
                     number(steps, "step")
                 )
