@@ -50,7 +50,7 @@ impl Value {
                 0 => nothing(),
                 stored => format!("{:.1}×", value.raw_bytes as f64 / stored as f64),
             },
-            bound: value.bound.map_or_else(nothing, |bound| short(bound)),
+            bound: value.bound.map_or_else(nothing, short),
             max_error: short(value.max_error),
             rms_error: short(value.rms_error),
             gradient: errors.reduce(f64::max).map_or_else(nothing, |error| format!("{error:.3}")),
