@@ -54,6 +54,34 @@ fn a_comparison_leaves_tables_pictures_and_a_report() {
 }
 
 #[test]
+fn sizes_that_follow_the_data_are_those_of_the_runs() {
+    let (desk, text, _) = compare(0, &["--stores", "raw,error-bounded:0.3", "--seeds", "2", "--no-examine"]);
+    assert!(text.contains("With error-bounded:0.3, what convolutions read took"), "{text}");
+    let folder = desk.path().join("out");
+    let row = &table(&folder)["stores"][1];
+    let runs = [1, 2].map(|seed| {
+        let summary = folder.join(format!("error-bounded-0.3-{seed}/summary.json"));
+        serde_json::from_slice::<Value>(&std::fs::read(summary).unwrap()).unwrap()
+    });
+    let bytes = |key: &str| runs.each_ref().map(|run| run["bytes"][key].as_u64().unwrap());
+    let kept = bytes("kept");
+    assert_eq!(row["kept_bytes"].as_u64(), Some((kept[0] + kept[1]) / 2));
+    assert_eq!(row["peak_bytes"].as_u64(), bytes("most_allocated").into_iter().max());
+    let overflows = runs.each_ref().map(|run| run["coded"]["discarded"]["overflows"].as_u64().unwrap());
+    assert_eq!(row["discarded"]["overflows"].as_u64(), Some(overflows[0] + overflows[1]));
+    // Images and what the second convolution reads.
+    let used = |run: &Value| -> f64 {
+        let values = run["coded"]["values"].as_array().unwrap().iter();
+        let read = values.filter(|value| ["images", "conv1.pooled"].contains(&value["name"].as_str().unwrap()));
+        read.map(|value| value["mean_bytes"].as_f64().unwrap()).sum()
+    };
+    let stored = row["convolutions"]["stored_bytes"].as_f64().unwrap();
+    let mean = runs.iter().map(used).sum::<f64>() / 2.0;
+    assert!((stored - mean).abs() <= 2.0, "{stored} {mean} {row}");
+    assert!(folder.join("ratios-error-bounded-0.3.svg").exists());
+}
+
+#[test]
 fn a_run_that_diverges_stops_no_other_run() {
     let (desk, text, errors) = compare(1, &["--stores", "raw,f16", "--seed", "7", "--set", "optimizer.lr=1e30"]);
     assert!(text.contains("diverged at step"), "{text}");

@@ -79,6 +79,18 @@ fn stores_cost_what_they_should() {
     let exact = bench.rate(Form::Raw, &state).unwrap();
     assert_eq!((exact.bits_per_value, exact.error_over_noise), (32.0, 0.0));
 
+    // Where the theory knows what a bound does to gradients, that is what it does.
+    let point = bench.rate(form("error-bounded"), &state).unwrap();
+    assert!(point.predictions.len() > 4, "{point:?}");
+    for p in &point.predictions {
+        assert!((0.05..0.2).contains(&p.predicted) && (0.5..1.5).contains(&(p.measured / p.predicted)), "{p:?}");
+    }
+    let bounded = examine("error-bounded");
+    let served = |name: &str| bounded.values.iter().find(|value| value.name == name).unwrap().weights.clone();
+    assert_eq!(served("bn1.relu"), ["layer1.0.conv1.weight"]);
+    assert_eq!(served("layer1.0.add.relu"), ["layer2.0.conv1.weight", "layer2.0.downsample.0.weight"]);
+    assert!(served("conv1.convolved").is_empty(), "a norm reads it");
+
     // A run that left no weights is said, not panicked about.
     let nothing = examine_runs(&config, &data, &gpu, &[(Form::Raw.into(), root.path().to_path_buf())]);
     assert!(nothing.stores.is_empty());

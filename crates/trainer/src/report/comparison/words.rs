@@ -79,17 +79,16 @@ impl Comparison {
         let store = &row.store;
         let read = &row.memory.convolutions;
         let again = read.made_again().map(|values| format!("{store} made {values} again instead of keeping them."));
-        let ratios = (read.ratio(), read.ratio_with_masks(), read.ratio_without_images());
-        let ratios = match (row.discarded, ratios) {
-            (Some(_), (Some(all), Some(with_masks), Some(without_images))) => Some(format!(
-                "With {store}, what convolutions read took {} over training; with the rectifiers' masks that \
-                 decode it, {}; without the images, {}.",
-                times(all),
-                times(with_masks),
-                times(without_images),
-            )),
-            _ => None,
-        };
+        let ratios = row.discarded.and(read.ratio()).map(|all| {
+            let masks = read.ratio_with_masks().filter(|_| read.mask_bytes > 0);
+            let others = [
+                (masks, "with the rectifiers' masks that decode it"),
+                (read.ratio_without_images(), "without the images"),
+            ];
+            let others =
+                others.map(|(ratio, what)| ratio.map_or_else(String::new, |r| format!("; {what}, {}", times(r))));
+            format!("With {store}, what convolutions read took {} over training{}.", times(all), others.concat())
+        });
         let room = row.discarded.map(|Discarded { overflows, steps }| match overflows {
             0 => format!("{store} never ran out of room."),
             _ => {
