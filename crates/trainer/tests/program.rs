@@ -65,7 +65,7 @@ fn json(path: &Path) -> Value {
 #[test]
 fn train_leaves_a_whole_run_folder_and_one_seed_gives_one_result() {
     let desk = Desk::new();
-    for store in ["raw", "f16", "uniform", "frequency-split"] {
+    for store in ["raw", "f16", "uniform", "frequency-split", "error-bounded"] {
         let set = format!("store.default={store}");
         let out = |number: u32| format!("{store}-{number}");
         for number in [1, 2] {
@@ -226,7 +226,7 @@ fn the_largest_batch_fits_and_one_more_does_not() {
     println!("{:.2} s", begin.elapsed().as_secs_f64());
     let rows = report["stores"].as_array().unwrap();
     let stores: Vec<&str> = rows.iter().map(|row| row["store"].as_str().unwrap()).collect();
-    assert_eq!(stores, ["raw", "f16", "uniform", "frequency-split"]);
+    assert_eq!(stores, ["raw", "f16", "uniform", "frequency-split", "error-bounded"]);
     assert_eq!(report["limit"], 8u64 << 30);
     for row in rows {
         let batch = row["batch"].as_u64().unwrap();
