@@ -7,7 +7,7 @@ use crate::ops::cross_entropy::STATUS;
 use crate::plan::Room;
 
 /// Most steps without effect before the first.
-const PROBES: usize = 8;
+const PROBES: usize = 12;
 /// By how much a bound may still change in the last of them.
 const SETTLED: f32 = 0.2;
 
@@ -18,9 +18,9 @@ impl Session {
     /// # Errors
     /// As [`Session::step`] and [`Session::make_room`].
     pub fn learn(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
-        self.write_words(STATUS, &[PROBE, 0, 0, 0])?;
         let mut before: Vec<Record> = Vec::new();
         for _ in 0..PROBES {
+            self.write_words(STATUS, &[PROBE, 0, 0, 0])?;
             self.step(plan, uploads)?;
             let metrics = self.finished()?.pop().expect("a step with records has metrics");
             let records = self.plans[plan].records(&metrics.words);
