@@ -17,7 +17,7 @@
 //! **Masked:** where a rectifier's mask waits anyway, it says which elements are zero, and only the others are coded.
 //!
 //! **Promise:** |x̂ − x| ≤ bound for every element, checked as it is coded; zeros come back as zeros; raw tiles, and so
-//! infinities and NaNs, bit for bit.
+//! infinities and NaNs, bit for bit. (Some drivers take what is below 2^-126 for zero.)
 //!
 //! **Layout:** four words (the step, the dither's start, two spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
 //! of its blocks, 0 for zeros, four bits each), then the payload. One atomic addition finds a tile its place, so places
