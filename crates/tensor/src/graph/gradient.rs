@@ -183,13 +183,13 @@ impl Graph {
     /// # Errors
     /// [`GraphError::NameTaken`] if another value has the name of the status.
     pub fn settle(&mut self) -> Result<(), GraphError> {
-        let settling: Vec<(Node, (Rc<dyn Operator>, Vec<ValueId>))> =
-            self.nodes.iter().filter_map(|node| Some((node.clone(), node.operator.settle(node, self)?))).collect();
         self.set_phase(Phase::Update);
-        for (node, (operator, mut inputs)) in settling {
-            inputs.push(self.status()?);
-            let settle = self.make_node(operator, &inputs, node.layer)?;
-            self.nodes.push(settle);
+        for node in self.nodes.clone() {
+            if let Some((operator, mut inputs)) = node.operator.settle(&node, self) {
+                inputs.push(self.status()?);
+                let settle = self.make_node(operator, &inputs, node.layer)?;
+                self.nodes.push(settle);
+            }
         }
         Ok(())
     }
