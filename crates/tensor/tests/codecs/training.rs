@@ -7,7 +7,7 @@ use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Stored, Uni
 use frugal_tensor::graph::{CONTROL, Element, Graph, Init, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
-use frugal_tensor::plan::Room;
+use frugal_tensor::plan::{MARGIN, Room};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 use std::rc::Rc;
@@ -150,7 +150,7 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
                 break;
             }
             assert_eq!(session.read("status").unwrap()[0].to_bits(), OVERFLOW);
-            session.make_room(0, &records).unwrap();
+            session.make_room(0, &records, MARGIN).unwrap();
             session.write_words("status", &[0; 4]).unwrap();
             again += 1;
         }
