@@ -336,3 +336,12 @@ fn wrong_rules_are_refused_where_they_stand() {
     check(&text, &[], "there is no setting `store.default.bits` with kind \"f16\"", "there are: kind", "bits");
     check(GOOD, &["store.default=3"], "`store.default` must be the name of a store", "", "3");
 }
+
+#[test]
+fn sets_that_people_look_for_are_said_to_be_absent() {
+    let text = GOOD.replace("\"digits\"", "\"imagenet\"");
+    assert_ne!(text, GOOD);
+    let (message, help, _) = refusal(&text, &[]);
+    assert!(message.contains("`data.set` cannot be \"imagenet\""), "{message}");
+    assert!(help.contains("not in the catalogue") && help.contains("`synthetic-imagenet`"), "{help}");
+}

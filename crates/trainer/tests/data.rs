@@ -201,7 +201,11 @@ fn check_set(name: &str, root: &Path, tolerance: f64) {
         let fair = split.len() / set.classes;
         assert!(counts.iter().all(|count| (fair * 4 / 5..=fair * 6 / 5).contains(count)), "{counts:?}");
     }
-    let plane = set.shape[1] * set.shape[2];
+    check_pixels(&set, tolerance);
+}
+
+fn check_pixels(set: &data::Dataset, tolerance: f64) {
+    let (name, plane) = (&set.name, set.shape[1] * set.shape[2]);
     for channel in 0..set.shape[0] {
         let (mut sum, mut squares) = (0u64, 0u64);
         for image in set.train.images().chunks_exact(set.train.sample_len()) {
@@ -231,6 +235,20 @@ fn embedded_sets_need_no_files() {
     }
     assert_eq!(data::get("digits", nowhere, |_| ()).unwrap(), data::Got::Embedded);
     assert!(!nowhere.exists());
+}
+
+#[test]
+fn noise_is_what_the_table_says_and_always_the_same() {
+    let nowhere = Path::new("there is no such folder");
+    let open = || data::open("synthetic-imagenet", nowhere).unwrap();
+    let set = open();
+    let entry = data::catalogue(nowhere).into_iter().find(|entry| entry.name == set.name).unwrap();
+    assert!(entry.present && entry.bytes == 0);
+    assert_eq!((set.train.len(), set.test.len(), set.classes), (entry.train, entry.test, 1000));
+    assert_eq!(set.shape, [3, 224, 224]);
+    check_pixels(&set, 1e-3);
+    assert_eq!(set.train, open().train);
+    assert_ne!(set.train.image(0), set.test.image(0));
 }
 
 #[test]

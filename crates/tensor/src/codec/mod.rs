@@ -91,6 +91,9 @@ fn stream(context: &KernelContext) -> u32 {
     names.fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)))
 }
 
+/// The form of values that are made again.
+pub(crate) const REBUILT: &str = "rebuilt";
+
 /// A kept value and the form it waits in.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -114,12 +117,12 @@ impl Stored {
     }
 
     fn rebuilt(source: ValueId) -> Self {
-        Self::new(source, source, "rebuilt", None)
+        Self::new(source, source, REBUILT, None)
     }
 
     /// Whether nothing waits, because the value is made again in the backward pass.
     pub fn is_rebuilt(&self) -> bool {
-        self.form == "rebuilt"
+        self.form == REBUILT
     }
 }
 

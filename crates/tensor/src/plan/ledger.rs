@@ -1,6 +1,7 @@
 //! The byte ledger: what a step holds, by what it is for and by layer.
 
 use super::{Plan, READBACKS_IN_FLIGHT, UPLOADS_IN_FLIGHT};
+use crate::codec::Stored;
 use crate::graph::{Kind, Phase, ValueId};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -40,6 +41,17 @@ pub struct KeptValue {
     /// Whether a convolution reads these values in the forward pass: what papers on compression count. Masks and tables
     /// beside them do not belong to it.
     pub convolution_input: bool,
+    /// Whether the size of the form follows the data: what is planned for it changes while a run goes on.
+    pub follows_data: bool,
+    /// Bytes of what waits for others, such as a rectifier's mask, and is read to decode this one as well.
+    pub mask_bytes: u64,
+}
+
+impl KeptValue {
+    /// Whether nothing waits, because the value is made again in the backward pass.
+    pub fn is_rebuilt(&self) -> bool {
+        self.form == crate::codec::REBUILT
+    }
 }
 
 /// A layer's share.
@@ -191,10 +203,20 @@ impl Plan {
                     raw_bytes: self.graph.value(stored.source).bytes(),
                     stored_bytes: if rebuilt { 0 } else { self.graph.value(v).bytes() },
                     convolution_input: stored.form != "mask" && convolved.contains(&stored.source),
+                    follows_data: stored.steering.is_some(),
+                    mask_bytes: self.mask_bytes(stored),
                 })
             }));
         }
         layers
+    }
+
+    /// Bytes of what else waits and is read where a value is decoded.
+    fn mask_bytes(&self, stored: &Stored) -> u64 {
+        let Some(view) = stored.views.first() else { return 0 };
+        let decode = self.graph.nodes().iter().find(|node| node.outputs.contains(view));
+        let others = decode.into_iter().flat_map(|node| &node.inputs).filter(|&&input| input != stored.waiting);
+        others.map(|&input| self.graph.value(input)).filter(|v| v.kind == Kind::Stored).map(|v| v.bytes()).sum()
     }
 
     /// What convolutions read in the forward pass.

@@ -13,7 +13,7 @@ use crate::report::units;
 use crate::run::environment::Environment;
 use crate::run::examine::{Examinations, examine_runs};
 use crate::run::folder::Folder;
-use crate::run::{self, Job, Summary};
+use crate::run::{self, Fit, Job, Summary};
 use clap::Args;
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::{Gpu, PlanOptions};
@@ -55,8 +55,8 @@ type Outcome = Result<Summary, Divergence>;
 /// A store, what plans say of it, and its runs.
 struct Entry {
     store: Choice,
-    memory: Memory,
     plan: PlanReport,
+    fit: Fit,
     runs: Vec<Outcome>,
 }
 
@@ -73,13 +73,21 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let environment = Environment::of(&gpu);
     // All of them before the first run: an hour later would be late to learn that one does not fit.
     let mut entries = entries(&config, &data, &gpu)?;
+    let raw_peak = run::plans(&with(&config, Form::Raw.into(), config.seed), &data, &gpu)?.bytes.peak;
     let folder = Folder::create(options.place.out.as_deref(), &config.name, "compare")?;
     folder.write("config.toml", text.as_bytes())?;
     folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
 
     let desk = Desk { config: &config, text: &text, data: &data, gpu: &gpu, folder: &folder };
     let traces = desk.train(&mut entries)?;
-    let rows = entries.iter().map(|entry| Row::new(entry.plan.store.clone(), entry.memory.clone(), &entry.runs));
+    for entry in &mut entries {
+        let finished: Vec<&Summary> = entry.runs.iter().filter_map(|run| run.as_ref().ok()).collect();
+        entry.plan = entry.plan.clone().measured(&finished);
+    }
+    let row = |entry: &Entry| {
+        let memory = Memory::new(&entry.plan, raw_peak, &entry.fit);
+        Row::new(entry.plan.store.clone(), memory, &entry.runs)
+    };
     let comparison = Comparison {
         name: config.name.clone(),
         set: config.data.set.clone(),
@@ -89,7 +97,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         seeds: seeds(&config),
         adapter: gpu.adapter().info.name.clone(),
         budget: config.compare.budget,
-        stores: rows.collect(),
+        stores: entries.iter().map(row).collect(),
     };
     let examinations = desk.examine(&entries)?;
     let comparison = comparison.related(&examinations);
@@ -128,7 +136,6 @@ fn with(config: &Config, store: Choice, seed: u32) -> Config {
 
 /// Plans every store.
 fn entries(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Vec<Entry>, Error> {
-    let raw_peak = run::plans(&with(config, Form::Raw.into(), config.seed), data, gpu)?.bytes.peak;
     let entry = |&store: &Choice| {
         let config = with(config, store, config.seed);
         let plans = run::plans(&config, data, gpu)?;
@@ -136,9 +143,7 @@ fn entries(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Vec<Entry>, Err
         // As `frugal plan --max-batch` counts: no adapter has a part in it.
         let any = PlanOptions::unlimited(KernelSet::Tiles);
         let fit = run::largest_batch(&request, &request.store, any, config.compare.budget)?;
-        let plan = PlanReport::new(&request, &plans);
-        let memory = Memory::new(&plan, raw_peak, &fit);
-        Ok(Entry { store, memory, plan, runs: Vec::new() })
+        Ok(Entry { store, plan: PlanReport::new(&request, &plans), fit, runs: Vec::new() })
     };
     config.compare.stores.iter().map(entry).collect()
 }

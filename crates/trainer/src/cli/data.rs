@@ -36,6 +36,7 @@ fn list() {
     for entry in data::catalogue(&root) {
         let [channels, height, width] = entry.shape;
         let state = match (entry.embedded, entry.present) {
+            (true, _) if entry.bytes == 0 => "made by the program".to_owned(),
             (true, _) => "part of the program".to_owned(),
             (_, true) => "present".to_owned(),
             _ => format!("not here; `frugal data get {}` brings it ({})", entry.name, bytes(entry.bytes)),

@@ -43,7 +43,13 @@ fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
     let data_root = section.text("root")?.map(|root| folder.join(root));
     let data_root = data_root.unwrap_or_else(data::default_root);
     let sets: Vec<&'static str> = data::catalogue(&data_root).into_iter().map(|entry| entry.name).collect();
-    let set = section.choice("set", &sets)?;
+    let set = section.choice("set", &sets).map_err(|error| match section.get("set").map(|node| &node.value) {
+        Some(Value::Text(name)) => match data::absent(name) {
+            Some(advice) => error.help(advice),
+            None => error,
+        },
+        _ => error,
+    })?;
     Ok(Data {
         set: section.required("set", "\"fashion-mnist-small\"", set)?.to_owned(),
         batch: section.integer("batch", 1, 1 << 20)?.unwrap_or(64) as usize,

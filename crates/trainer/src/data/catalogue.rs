@@ -25,11 +25,11 @@ pub struct Entry {
     pub train: usize,
     /// Number of test samples.
     pub test: usize,
-    /// Whether it is part of the program and needs no file.
+    /// Whether it is part of the program, or made by it, and needs no file.
     pub embedded: bool,
     /// Whether it can be opened now: embedded, or all its files are there in full length.
     pub present: bool,
-    /// Bytes on disk, or in the program, of all its files.
+    /// Bytes on disk, or in the program, of all its files; none if it is made when it is opened.
     pub bytes: u64,
 }
 
@@ -45,13 +45,14 @@ pub fn catalogue(root: &Path) -> Vec<Entry> {
             classes: spec.class_names.len(),
             train: spec.train,
             test: spec.test,
-            embedded: matches!(spec.home, Home::Embedded(_)),
+            embedded: !matches!(spec.home, Home::Files { .. }),
             present: match &spec.home {
-                Home::Embedded(_) => true,
+                Home::Embedded(_) | Home::Noise => true,
                 Home::Files { files, .. } => files.iter().all(|file| file.is_in(&root.join(spec.name))),
             },
             bytes: match &spec.home {
                 Home::Embedded(files) => files.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
+                Home::Noise => 0,
                 Home::Files { files, .. } => files.iter().map(|file| file.bytes).sum(),
             },
         })
@@ -76,6 +77,8 @@ pub(super) struct Spec {
 pub(super) enum Home {
     /// In the program: name and bytes of the IDX files, in the order of `TRAIN_IMAGES` … `TEST_LABELS`.
     Embedded([(&'static str, &'static [u8]); 4]),
+    /// Nowhere: its images are made when it is opened.
+    Noise,
     /// In a folder with the name of the set.
     Files { layout: Layout, files: &'static [FileSpec], origins: &'static [Origin] },
 }
@@ -137,6 +140,23 @@ pub(super) enum Client {
     Npm { package: &'static str },
     /// `apt-get download`, `dpkg-deb` to unpack it.
     Apt { package: &'static str },
+}
+
+/// Why a set that people look for is not there, and what to do.
+pub(crate) fn absent(name: &str) -> Option<&'static str> {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    Some(match plain.as_str() {
+        "imagenet" | "imagenet1k" | "ilsvrc2012" => {
+            "ImageNet is not in the catalogue: its images may not be passed on, and Frugal does not read folders of \
+             photos yet. `synthetic-imagenet` is noise of its shape, for memory and time; a set of your own needs an \
+             entry in crates/trainer/src/data/sets.rs"
+        }
+        "cifar100" => {
+            "CIFAR-100 is not in the catalogue yet: `cifar10` has the same images' shape; to add a set, write an entry in \
+             crates/trainer/src/data/sets.rs"
+        }
+        _ => return None,
+    })
 }
 
 /// The set called `name`.

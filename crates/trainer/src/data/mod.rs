@@ -19,6 +19,7 @@ mod error;
 mod get;
 pub mod idx;
 mod loader;
+mod noise;
 pub mod order;
 mod sets;
 mod source;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use batch::Batch;
+pub(crate) use catalogue::absent;
 pub use catalogue::{Entry, catalogue};
 pub use dataset::{Dataset, Split};
 pub use error::DataError;
@@ -72,6 +74,7 @@ pub fn open(name: &str, root: &Path) -> Result<Dataset, DataError> {
                 read_idx(spec, test_images, test_labels, spec.test)?,
             )
         }
+        Home::Noise => (noise::split(spec, spec.train, 1)?, noise::split(spec, spec.test, 2)?),
         Home::Files { layout, files, .. } => {
             let folder = root.join(name);
             let paths = locate(name, &folder, files)?;

@@ -38,6 +38,9 @@ const CLOTHES: &[&str] =
     &["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 const THINGS: &[&str] = &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
+/// Of noise there is nothing to tell apart.
+const NOISE: &[&str] = &["noise"; 1000];
+
 /// The gzipped forms of the IDX files, as most origins name them.
 const IDX_GZ: &[&str] = &[
     "train-images-idx3-ubyte.gz",
@@ -72,6 +75,18 @@ pub(super) static SPECS: &[Spec] = &[
         mean: &[0.28604],
         std: &[0.35302],
         home: embedded!("fashion-mnist-small"),
+    },
+    Spec {
+        name: "synthetic-imagenet",
+        description: "Noise in the shape of ImageNet: for memory and time, not for accuracy",
+        licence: "made by the program",
+        shape: [3, 224, 224],
+        class_names: NOISE,
+        train: 512,
+        test: 64,
+        mean: &[0.5, 0.5, 0.5],
+        std: &[0.28980, 0.28980, 0.28980],
+        home: Home::Noise,
     },
     Spec {
         name: "mnist",

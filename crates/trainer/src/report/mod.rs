@@ -1,8 +1,10 @@
 //! What people and programs read: plans, comparisons, adapters.
 
 pub mod comparison;
+pub mod convolutions;
 pub mod devices;
 pub mod fit;
+mod measured;
 pub mod page;
 pub mod pictures;
 pub mod plan;

@@ -1,5 +1,6 @@
 //! A plan as a report: every layer, every byte.
 
+use super::convolutions::Convolutions;
 use super::units::{bytes, count};
 use crate::run::environment::kernel_set_name;
 use crate::run::{Plans, Request};
@@ -36,6 +37,8 @@ pub struct PlanReport {
     pub bytes: Bytes,
     /// Kept bytes divided by the batch, rounded up.
     pub kept_per_sample: PerSample,
+    /// What convolutions read.
+    pub convolutions: Convolutions,
     /// Each layer of the forward pass.
     pub layers: Vec<LayerReport>,
     /// When most is alive besides what lives across steps.
@@ -111,6 +114,7 @@ impl PlanReport {
             macs_per_sample: plans.train.graph.multiply_adds() / batch as u64,
             bytes: plans.bytes,
             kept_per_sample: PerSample { raw: per_sample(plans.bytes.kept_raw), stored: per_sample(plans.bytes.kept) },
+            convolutions: Convolutions::of(layers.iter().flat_map(|layer| &layer.kept), |kept| kept.stored_bytes),
             layers,
             largest_moments: plans.train.largest_moments(MOMENTS),
             warnings: plans.warnings(&request.store),
@@ -120,14 +124,6 @@ impl PlanReport {
     /// Kept raw bytes over kept bytes.
     pub fn ratio(&self) -> f64 {
         self.bytes.kept_raw as f64 / self.bytes.kept.max(1) as f64
-    }
-
-    /// The same for what convolutions read alone, which is what papers count; none in nets without convolutions.
-    pub fn ratio_convolutions(&self) -> Option<f64> {
-        let values = self.layers.iter().flat_map(|layer| &layer.kept).filter(|kept| kept.convolution_input);
-        let (raw, stored) =
-            values.fold((0, 0), |(raw, stored), kept| (raw + kept.raw_bytes, stored + kept.stored_bytes));
-        (stored > 0).then(|| raw as f64 / stored as f64)
     }
 }
 
@@ -190,8 +186,14 @@ impl fmt::Display for PlanReport {
             count(self.kept_per_sample.stored),
             self.ratio()
         )?;
-        if let Some(ratio) = self.ratio_convolutions() {
+        if let Some(ratio) = self.convolutions.ratio() {
             write!(f, "; for what convolutions read alone: {ratio:.2}")?;
+        }
+        if let Some(values) = self.convolutions.made_again() {
+            write!(f, "\n{values} are made again instead of kept")?;
+        }
+        if self.layers.iter().flat_map(|layer| &layer.kept).any(|kept| kept.follows_data) {
+            write!(f, "\nsome sizes follow the data: these are estimates, which a run replaces before its first step")?;
         }
         self.warnings.iter().try_for_each(|warning| write!(f, "\n\nwarning: {warning}"))
     }

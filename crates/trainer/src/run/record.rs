@@ -1,7 +1,7 @@
 //! What a run writes down: a line per step and epoch, and the summary.
 
 use super::environment::AdapterFacts;
-use super::stepper::Discarded;
+pub use super::stepper::Discarded;
 use frugal_tensor::plan::Bytes;
 use serde::{Deserialize, Serialize};
 

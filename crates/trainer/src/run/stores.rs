@@ -32,10 +32,10 @@ impl StoreLog {
         step == 1 || step.is_multiple_of(INTERVAL)
     }
 
-    /// The record of a step.
+    /// The record of a step, from the first layer to the last.
     pub fn now(plan: &Plan, records: &[Record]) -> Vec<StoreRecord> {
         let values = plan.steered().zip(records).zip(plan.used_bytes(records));
-        values
+        let mut values: Vec<StoreRecord> = values
             .map(|((stored, record), stored_bytes)| {
                 let source = plan.graph.value(stored.source);
                 StoreRecord {
@@ -47,12 +47,15 @@ impl StoreLog {
                     density: Some(f64::from(record.nonzero) / source.shape.elements() as f64),
                 }
             })
-            .collect()
+            .collect();
+        // Plans have them in the order of the backward pass.
+        values.reverse();
+        values
     }
 
-    /// Means over the run; none if there is nothing to steer.
+    /// Means over the run, from the first layer to the last; none if there is nothing to steer.
     pub fn summary(&self, plan: &Plan, discarded: Discarded) -> Option<Coded> {
-        let values: Vec<CodedValue> = plan
+        let mut values: Vec<CodedValue> = plan
             .steered()
             .zip(&self.bytes)
             .map(|(stored, sum)| CodedValue {
@@ -62,6 +65,7 @@ impl StoreLog {
                 planned_bytes: plan.graph.value(stored.waiting).bytes(),
             })
             .collect();
+        values.reverse();
         (!values.is_empty()).then_some(Coded { values, most_bytes: self.most, discarded })
     }
 }

@@ -5,12 +5,13 @@ use frugal_tensor::PlanOptions;
 use frugal_tensor::ops::KernelSet;
 use frugal_trainer::config::{Choice, Form, Optimizer};
 use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
+use frugal_trainer::report::convolutions::Convolutions;
 use frugal_trainer::report::page::Page;
 use frugal_trainer::report::pictures::{Picture, pictures};
 use frugal_trainer::report::plan::PlanReport;
 use frugal_trainer::report::trace::Trace;
 use frugal_trainer::run::environment::{AdapterFacts, Environment};
-use frugal_trainer::run::examine::{Examination, Examinations, GradientError, RatePoint};
+use frugal_trainer::run::examine::{Examination, Examinations, GradientError, Prediction, RatePoint, ValueError};
 use frugal_trainer::run::record::{EpochRecord, Record, RunBytes, StepRecord, StoreRecord};
 use frugal_trainer::run::{Plans, Request, Summary};
 
@@ -29,7 +30,7 @@ fn adapter(name: &str) -> AdapterFacts {
     AdapterFacts { name: name.into(), driver: none(), driver_info: none(), backend: "vulkan".into(), r#type: none() }
 }
 
-fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
+pub fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
     Summary {
         name: "made-up".into(),
         seed,
@@ -84,6 +85,32 @@ fn adaptive(layers: usize) -> Vec<Record> {
     (1..=900).step_by(50).map(at).collect()
 }
 
+/// Of values in a codec's form; one serves no convolution.
+fn values(store: &str) -> Vec<ValueError> {
+    let value = |(name, weights): (&str, &[&str])| ValueError {
+        name: name.into(),
+        form: store.into(),
+        raw_bytes: 1_605_632,
+        stored_bytes: 65_000,
+        bound: store.starts_with("error-bounded").then_some(0.0123),
+        max_error: 0.0122,
+        rms_error: 7.1e-5,
+        weights: weights.iter().map(|&weight| weight.to_owned()).collect(),
+    };
+    let served: &[&str] = &["layer1.0.conv1.weight", "layer2.0.downsample.0.weight"];
+    let values = [("layer1.0.bn1.relu", served), ("layer1.0.conv1.convolved", &[])];
+    if store == "raw" { Vec::new() } else { values.into_iter().map(value).collect() }
+}
+
+fn predictions(error: f64) -> Vec<Prediction> {
+    let of = |layer: u64| {
+        let predicted = error * (1.0 - 0.1 * layer as f64);
+        let (value, parameter) = (format!("layer{layer}.relu"), format!("layer{layer}.weight"));
+        Prediction { value, parameter, predicted, measured: predicted * (1.0 + 0.1 * noise(layer)) }
+    };
+    (0..7).map(of).collect()
+}
+
 pub fn fixture(stores: &[&str], seeds: &[u32]) -> Fixture {
     let mut rows = Vec::new();
     let mut traces = Vec::new();
@@ -104,6 +131,7 @@ pub fn fixture(stores: &[&str], seeds: &[u32]) -> Fixture {
             kept_bytes: (3e7 / part) as u64,
             kept_ratio: part,
             kept_ratio_convolutions: Some(1.2 * part),
+            convolutions: Convolutions::default(),
             peak_bytes: (3e7 / part + 9e6) as u64,
             peak_ratio: 3.9e7 / (3e7 / part + 9e6),
             largest_batch: Some(10_000 * (index + 1)),
@@ -139,7 +167,7 @@ impl Fixture {
         let examination = |(index, row): (usize, &Row)| Examination {
             store: row.store.clone(),
             gradient: gradient(index),
-            values: Vec::new(),
+            values: values(&row.store),
         };
         self.examinations.stores = stores.map(examination).collect();
         (self.examinations.batches, self.examinations.weights) = (8, Some("raw".into()));
@@ -154,6 +182,7 @@ impl Fixture {
                     bits_per_value,
                     error_over_noise: error,
                     worst: 3.0 * error,
+                    predictions: if codec == "error-bounded" { predictions(error) } else { Vec::new() },
                 });
             }
         }
@@ -194,8 +223,12 @@ impl Fixture {
 }
 
 pub fn plan(store: Form) -> PlanReport {
+    plan_of(&store.to_string())
+}
+
+pub fn plan_of(store: &str) -> PlanReport {
     let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
     let (net, optimizer) = (Net::find("resnet8").unwrap(), Optimizer::default().operator());
-    let request = Request { net, shape, optimizer, store: Choice::from(store).into() };
+    let request = Request { net, shape, optimizer, store: Choice::parse(store).unwrap().into() };
     PlanReport::new(&request, &Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).unwrap())
 }

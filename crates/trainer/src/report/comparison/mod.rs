@@ -5,9 +5,10 @@ mod words;
 
 pub use tables::{Cells, budget};
 
+use crate::report::convolutions::Convolutions;
 use crate::report::plan::PlanReport;
 use crate::run::examine::{Examination, Examinations};
-use crate::run::record::median;
+use crate::run::record::{Discarded, median};
 use crate::run::{Fit, Summary};
 use serde::Serialize;
 
@@ -49,9 +50,11 @@ pub struct Row {
     pub milliseconds_per_step: Option<f64>,
     /// Share of time per step beyond raw's; absent where raw was not run.
     pub overhead: Option<f64>,
-    /// What only plans know.
+    /// Where its bytes go.
     #[serde(flatten)]
     pub memory: Memory,
+    /// Of a store whose sizes follow the data: what found no room and was done again, in all its runs.
+    pub discarded: Option<Discarded>,
     /// What it does to gradients, if that was examined.
     pub gradient_error: Option<GradientError>,
     /// Runs that did not reach their end.
@@ -65,8 +68,10 @@ pub struct Memory {
     pub kept_bytes: u64,
     /// Raw kept bytes over kept bytes.
     pub kept_ratio: f64,
-    /// The same for what convolutions read alone; absent in nets without convolutions.
+    /// The same for what waits of what convolutions read; absent if nothing does but the images.
     pub kept_ratio_convolutions: Option<f64>,
+    /// What convolutions read, in bytes.
+    pub convolutions: Convolutions,
     /// What a run allocates on the device.
     pub peak_bytes: u64,
     /// Raw peak over peak.
@@ -98,13 +103,15 @@ pub struct Divergence {
 }
 
 impl Memory {
-    /// From the plan of a run, the peak of the same run kept raw, and the largest batch.
+    /// From the plan of a run, with what was [measured](PlanReport::measured), the peak of the same run kept raw, and the
+    /// largest batch.
     pub fn new(plan: &PlanReport, raw_peak: u64, fit: &Fit) -> Self {
         let peak = plan.bytes.peak;
         Self {
             kept_bytes: plan.bytes.kept,
             kept_ratio: plan.ratio(),
-            kept_ratio_convolutions: plan.ratio_convolutions(),
+            kept_ratio_convolutions: plan.convolutions.ratio(),
+            convolutions: plan.convolutions,
             peak_bytes: peak,
             peak_ratio: raw_peak as f64 / peak.max(1) as f64,
             largest_batch: fit.batch,
@@ -113,7 +120,7 @@ impl Memory {
 }
 
 impl Row {
-    /// From what plans say of a store and from its runs.
+    /// From where a store's bytes go and from its runs.
     pub fn new(store: String, memory: Memory, runs: &[Result<Summary, Divergence>]) -> Self {
         let finished: Vec<&Summary> = runs.iter().filter_map(|run| run.as_ref().ok()).collect();
         let count = finished.len();
@@ -134,10 +141,17 @@ impl Row {
             milliseconds_per_step: (count > 0).then(|| median(&mut milliseconds)),
             overhead: None,
             memory,
+            discarded: discarded(&finished),
             gradient_error: None,
             diverged: runs.iter().filter_map(|run| run.as_ref().err().cloned()).collect(),
         }
     }
+}
+
+/// Sums over runs; none if sizes do not follow the data.
+fn discarded(runs: &[&Summary]) -> Option<Discarded> {
+    let all = runs.iter().filter_map(|run| Some(run.coded.as_ref()?.discarded));
+    all.reduce(|a, b| Discarded { overflows: a.overflows + b.overflows, steps: a.steps + b.steps })
 }
 
 impl GradientError {

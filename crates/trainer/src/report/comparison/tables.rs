@@ -150,8 +150,9 @@ impl Comparison {
     /// `table.csv`.
     pub fn to_csv(&self) -> String {
         let mut text = "store,test_accuracy,test_accuracy_deviation,train_loss,milliseconds_per_step,overhead,\
-                        kept_bytes,kept_ratio,kept_ratio_convolutions,peak_bytes,peak_ratio,budget,largest_batch,\
-                        gradient_error,gradient_error_worst,worst_parameter,diverged_runs,diverged_at_step\n"
+                        kept_bytes,kept_ratio,kept_ratio_convolutions,convolutions_with_masks,convolutions_without_images,\
+                        convolution_inputs_rebuilt,peak_bytes,peak_ratio,budget,largest_batch,\
+                        gradient_error,gradient_error_worst,worst_parameter,overflows,repeated_steps,diverged_runs,diverged_at_step\n"
             .to_owned();
         let number = |value: Option<f64>, digits: usize| value.map(|v| format!("{v:.digits$}")).unwrap_or_default();
         for row in &self.stores {
@@ -168,6 +169,9 @@ impl Comparison {
                 memory.kept_bytes.to_string(),
                 number(Some(memory.kept_ratio), 4),
                 number(memory.kept_ratio_convolutions, 4),
+                number(memory.convolutions.ratio_with_masks(), 4),
+                number(memory.convolutions.ratio_without_images(), 4),
+                memory.convolutions.rebuilt.to_string(),
                 memory.peak_bytes.to_string(),
                 number(Some(memory.peak_ratio), 4),
                 self.budget.to_string(),
@@ -175,6 +179,8 @@ impl Comparison {
                 number(error.map(|error| error.mean), 6),
                 number(error.map(|error| error.worst), 6),
                 error.map(|error| quoted(&error.worst_parameter)).unwrap_or_default(),
+                row.discarded.map(|discarded| discarded.overflows.to_string()).unwrap_or_default(),
+                row.discarded.map(|discarded| discarded.steps.to_string()).unwrap_or_default(),
                 row.diverged.len().to_string(),
                 first.map(|step| step.to_string()).unwrap_or_default(),
             ];

@@ -1,6 +1,6 @@
 //! What a comparison says, in plain sentences.
 
-use super::{Comparison, Divergence, GradientError, Row, budget};
+use super::{Comparison, Discarded, Divergence, GradientError, Row, budget};
 use crate::report::units::{bytes, count};
 
 impl Comparison {
@@ -8,7 +8,6 @@ impl Comparison {
     pub fn heading(&self) -> String {
         let Self { net, set, epochs, batch, adapter, .. } = self;
         let seeds: Vec<String> = self.seeds.iter().map(u32::to_string).collect();
-        let s = |count: usize| if count == 1 { "" } else { "s" };
         format!(
             "{net} on {set}, {epochs} epoch{}, batch {batch}, seed{} {}, on {adapter}",
             s(*epochs as usize),
@@ -27,6 +26,14 @@ impl Comparison {
             "- peak: all that a run takes on the device".to_owned(),
             format!("- batch in {}: the most samples a step can have in so much memory", budget(self.budget)),
         ];
+        if self.adaptive() {
+            lines.push(
+                "- where sizes follow the data: kept as planned in the end, peak as the most that a run had,".into(),
+            );
+            lines.push(
+                "  convolutions by the mean over training, batches by what is planned before anything ran".into(),
+            );
+        }
         if self.noise() > 0.0 {
             lines.push("- ±: deviation between seeds; smaller differences may be chance".to_owned());
         }
@@ -46,6 +53,7 @@ impl Comparison {
         let raw = self.raw();
         let others = self.stores.iter().filter(|row| row.store != "raw");
         let mut sentences: Vec<String> = others.filter_map(|row| raw.and_then(|raw| self.against(row, raw))).collect();
+        sentences.extend(self.stores.iter().filter_map(Self::about_convolutions));
         sentences.extend(self.stores.iter().filter_map(|row| {
             let Divergence { seed, step, finding } = row.diverged.iter().min_by_key(|run| run.step)?;
             let (store, step) = (&row.store, count(*step));
@@ -59,6 +67,42 @@ impl Comparison {
             })
         }));
         sentences
+    }
+
+    /// Whether the sizes of any store follow the data.
+    pub fn adaptive(&self) -> bool {
+        self.stores.iter().any(|row| row.discarded.is_some())
+    }
+
+    /// What one ratio cannot say of what convolutions read; none where it can.
+    fn about_convolutions(row: &Row) -> Option<String> {
+        let store = &row.store;
+        let read = &row.memory.convolutions;
+        let again = read.made_again().map(|values| format!("{store} made {values} again instead of keeping them."));
+        let ratios = (read.ratio(), read.ratio_with_masks(), read.ratio_without_images());
+        let ratios = match (row.discarded, ratios) {
+            (Some(_), (Some(all), Some(with_masks), Some(without_images))) => Some(format!(
+                "With {store}, what convolutions read took {} over training; with the rectifiers' masks that \
+                 decode it, {}; without the images, {}.",
+                times(all),
+                times(with_masks),
+                times(without_images),
+            )),
+            _ => None,
+        };
+        let room = row.discarded.map(|Discarded { overflows, steps }| match overflows {
+            0 => format!("{store} never ran out of room."),
+            _ => {
+                let number = |number: u64, what: &str| format!("{} {what}{}", count(number), s(number as usize));
+                format!(
+                    "{store} ran out of room {} and did {} again, which its median step leaves out.",
+                    number(overflows, "time"),
+                    number(steps, "step")
+                )
+            }
+        });
+        let parts: Vec<String> = [again, ratios, room].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(" "))
     }
 
     /// What came out, in a paragraph.
@@ -126,6 +170,11 @@ impl Comparison {
             gradients.unwrap_or_default(),
         ))
     }
+}
+
+/// The end of a plural.
+fn s(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn times(ratio: f64) -> String {

@@ -1,5 +1,7 @@
 //! `report.html`: all of a comparison on one page that needs nothing but itself.
 
+mod values;
+
 use super::bytes;
 use super::comparison::{Cells, Comparison, budget};
 use super::pictures::Picture;
@@ -10,6 +12,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment as Templates, UndefinedBehavior};
 use serde::Serialize;
 use serde_json::json;
+use values::Values;
 
 /// All that the page tells.
 pub struct Page<'a> {
@@ -82,6 +85,8 @@ impl Page<'_> {
             "examined_at": self.examinations.weights,
             "not_examined": self.examinations.skipped,
             "weights": self.weights(),
+            "values": self.examinations.stores.iter().filter_map(Values::of).collect::<Vec<_>>(),
+            "adaptive": comparison.adaptive(),
             "environment": environment,
             "command": self.command(),
             "config": config,

@@ -63,6 +63,10 @@ impl Axis {
     }
 
     fn tens(low: f64, high: f64, most: usize) -> Self {
+        let (least, most_of) = (just(low, false), just(high, true));
+        if most_of / least <= 100.5 {
+            return Self::few_tens(least, most_of.max(2.0 * least));
+        }
         let (mut from, mut to) = (low.log10().floor() as i32, high.log10().ceil() as i32);
         if to - from < 1 {
             (from, to) = (from - 1, to.max(from + 1));
@@ -72,16 +76,36 @@ impl Axis {
         Self { scale: Scale::Tens, low: ten(from), high: ten(to), ticks: powers.map(|p| (ten(p), power(p))).collect() }
     }
 
+    /// Over less than two powers of ten, with ticks at 1, 2 and 5 of each.
+    fn few_tens(low: f64, high: f64) -> Self {
+        let mut ticks = vec![low];
+        while let Some(&last) = ticks.last().filter(|last| **last < high * (1.0 - 1e-9)) {
+            ticks.push(just(last * 1.5, true));
+        }
+        Self { scale: Scale::Tens, low, high, ticks: ticks.into_iter().map(|tick| (tick, plain(tick))).collect() }
+    }
+
     fn doublings(low: f64, high: f64) -> Self {
-        let (from, mut to) = (low.log2().floor() as i32, high.log2().ceil() as i32);
-        to = to.max(from + 1);
+        // A little room at both ends; where that would leave next to no ticks, from one to another.
+        let [mut low, mut high] = [low / 1.15, high * 1.15];
+        let (mut from, mut to) = (low.log2().ceil() as i32, high.log2().floor() as i32);
+        if to - from < 1 {
+            (from, to) = (low.log2().floor() as i32, high.log2().ceil() as i32);
+            to = to.max(from + 1);
+            (low, high) = (2f64.powi(from), 2f64.powi(to));
+        }
         let write = |power: i32| match power {
             0.. => format!("{}", 2f64.powi(power)),
             _ => format!("1/{}", 2f64.powi(-power)),
         };
         let every = ((to - from) as usize).div_ceil(12).max(1);
         let ticks = (from..=to).step_by(every).map(|power| (2f64.powi(power), write(power))).collect();
-        Self { scale: Scale::Doublings, low: 2f64.powi(from), high: 2f64.powi(to), ticks }
+        Self { scale: Scale::Doublings, low, high, ticks }
+    }
+
+    /// The least and the largest number that have a place.
+    pub fn ends(&self) -> [f64; 2] {
+        [self.low, self.high]
     }
 
     /// Where a number lies, from 0 to 1; what lies beyond an end lies on it.
@@ -114,6 +138,27 @@ fn power(power: i32) -> String {
     }
 }
 
+/// The next of …, 0.1, 0.2, 0.5, 1, 2, … in one direction.
+fn just(number: f64, up: bool) -> f64 {
+    let power = ten(number.log10().floor() as i32);
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+    let near = 1e-9 * number;
+    let found = match up {
+        true => steps.into_iter().find(|step| *step >= number - near),
+        false => steps.into_iter().rev().find(|step| *step <= number + near),
+    };
+    found.unwrap_or(number)
+}
+
+/// `0.05`, `2`, and beyond a thousandth `5e−4`.
+fn plain(number: f64) -> String {
+    match number {
+        n if n >= 1.0 => thousands(n),
+        n if n >= 0.000_99 => format!("{n:.*}", -(n * 1.000_001).log10().floor() as usize),
+        n => format!("{n:.0e}").replace('-', "−"),
+    }
+}
+
 fn thousands(number: f64) -> String {
     let sign = if number < -0.5 { "−" } else { "" };
     format!("{sign}{}", crate::report::count(number.abs().round() as u64))
@@ -134,7 +179,10 @@ mod tests {
         assert_eq!(ticks(&[1.0, 4.0], Scale::Whole), ["1", "2", "3", "4"]);
         assert_eq!(ticks(&[1.0, 2000.0], Scale::Whole), ["500", "1,000", "1,500", "2,000"]);
         assert_eq!(ticks(&[0.002, 0.7], Scale::Tens), ["0.001", "0.01", "0.1", "1"]);
-        assert_eq!(ticks(&[0.6, 32.0], Scale::Doublings), ["1/2", "1", "2", "4", "8", "16", "32"]);
+        assert_eq!(ticks(&[0.13, 1.3], Scale::Tens), ["0.1", "0.2", "0.5", "1", "2"]);
+        assert_eq!(ticks(&[4e-5, 3e-4], Scale::Tens), ["2e−5", "5e−5", "1e−4", "2e−4", "5e−4"]);
+        assert_eq!(ticks(&[0.6, 32.0], Scale::Doublings), ["1", "2", "4", "8", "16", "32"]);
+        assert_eq!(ticks(&[9.0, 10.0], Scale::Doublings), ["4", "8", "16"]);
     }
 
     #[test]

@@ -5,13 +5,23 @@ use super::palette::Look;
 use super::sheet::{Drawing, FAINT, INK, Point, Sheet, Side, TEXT, WIDTH, label, width_of};
 use plotters::prelude::{Color, DrawingBackend};
 
+/// What of a line is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Line and marks.
+    Marked,
+    /// The line alone: where lines are many, their colours say enough.
+    Plain,
+    /// Marks alone: points without order.
+    Points,
+}
+
 /// A line, and faint ones that belong to it.
 pub struct Series {
     /// In the legend; lines without one are not in it.
     pub name: Option<String>,
     pub look: Look,
-    /// Whether it has marks; where lines are many, their colours say enough.
-    pub marked: bool,
+    pub style: Style,
     pub line: Vec<(f64, f64)>,
     pub faint: Vec<Vec<(f64, f64)>>,
 }
@@ -22,8 +32,8 @@ pub struct Chart {
     pub x: Axis,
     pub x_label: &'static str,
     pub y: Axis,
-    /// A height that means something, and what.
-    pub rule: Option<(f64, &'static str)>,
+    /// A line that means something, by its ends, and what.
+    pub rule: Option<([(f64, f64); 2], &'static str)>,
     pub series: Vec<Series>,
 }
 
@@ -38,23 +48,23 @@ const MARKS: usize = 8;
 
 impl Chart {
     /// Names with their looks, and where each stands: beside one another as far as there is room.
-    fn legend(&self) -> Vec<(&str, Look, Point)> {
+    fn legend(&self) -> Vec<(&str, Look, Style, Point)> {
         let (mut x, mut y) = (MARGIN, MARGIN + LINE + LINE / 2);
         let mut entries = Vec::new();
-        let named = self.series.iter().filter_map(|series| Some((series.name.as_deref()?, series.look)));
-        for (name, look) in named {
+        let named = self.series.iter().filter_map(|series| Some((series.name.as_deref()?, series.look, series.style)));
+        for (name, look, style) in named {
             let width = 3 * SMALL + width_of(&label(name), SMALL);
             if x > MARGIN && x + width > WIDTH - MARGIN {
                 (x, y) = (MARGIN, y + LINE);
             }
-            entries.push((name, look, (x, y)));
+            entries.push((name, look, style, (x, y)));
             x += width;
         }
         entries
     }
 
     fn top(&self) -> i32 {
-        self.legend().last().map_or(MARGIN + LINE, |(_, _, (_, y))| y + LINE / 2) + LINE / 2
+        self.legend().last().map_or(MARGIN + LINE, |(_, _, _, (_, y))| y + LINE / 2) + LINE / 2
     }
 
     fn left(&self) -> i32 {
@@ -89,11 +99,18 @@ impl Chart {
             }
         }
         sheet.text(self.x_label, ((left + right) / 2, bottom + LINE * 3 / 2), Side::Centre, SMALL, INK);
-        if let Some((height, text)) = self.rule.filter(|(height, _)| self.y.holds(*height)) {
-            let y = self.place((f64::NAN, height)).1;
-            let dashes = (left..right).step_by(40);
-            dashes.for_each(|x| sheet.line([(x, y), ((x + 20).min(right), y)], INK.to_rgba(), 5));
-            sheet.text(text, (right, y - SMALL * 2 / 3), Side::Left, SMALL, INK);
+        if let Some((ends, text)) = self.rule.filter(|(ends, _)| ends.iter().all(|(_, y)| self.y.holds(*y))) {
+            let [from, to] = ends.map(|end| self.place(end));
+            let dashes = (to.0 - from.0).max(1) / 40;
+            let along = |part: i32| {
+                let share = f64::from(part) / f64::from(2 * dashes.max(1));
+                let between = |a: i32, b: i32| a + (f64::from(b - a) * share).round() as i32;
+                (between(from.0, to.0), between(from.1, to.1))
+            };
+            (0..dashes).for_each(|dash| sheet.line([along(2 * dash), along(2 * dash + 1)], INK.to_rgba(), 5));
+            // Over a level line, and in the corner that a rising one leaves free.
+            let height = if from.1 == to.1 { to.1 - SMALL * 2 / 3 } else { bottom - SMALL };
+            sheet.text(text, (right, height), Side::Left, SMALL, INK);
         }
     }
 }
@@ -105,9 +122,13 @@ impl Drawing for Chart {
 
     fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<'_, DB>) {
         sheet.text(&self.title, (MARGIN, MARGIN + LINE / 2), Side::Right, TEXT, INK);
-        for (name, look, (x, y)) in self.legend() {
-            sheet.line([(x, y), (x + SMALL * 3 / 2, y)], look.colour.to_rgba(), 9);
-            sheet.mark((x + SMALL * 3 / 4, y), look, 20);
+        for (name, look, style, (x, y)) in self.legend() {
+            if style != Style::Points {
+                sheet.line([(x, y), (x + SMALL * 3 / 2, y)], look.colour.to_rgba(), 9);
+            }
+            if style != Style::Plain {
+                sheet.mark((x + SMALL * 3 / 4, y), look, 20);
+            }
             sheet.text(&label(name), (x + SMALL * 2, y), Side::Right, SMALL, INK);
         }
         self.axes(sheet);
@@ -117,8 +138,12 @@ impl Drawing for Chart {
             }
         }
         for (index, series) in self.series.iter().enumerate() {
+            if series.style == Style::Points {
+                series.line.iter().for_each(|&point| sheet.mark(self.place(point), series.look, 24));
+                continue;
+            }
             sheet.line(series.line.iter().map(|&point| self.place(point)), series.look.colour.to_rgba(), 9);
-            if !series.marked {
+            if series.style == Style::Plain {
                 continue;
             }
             // Lines on top of each other have their marks at different places, or smaller ones on larger ones.

@@ -1,8 +1,9 @@
 //! The charts of a comparison, from records of its runs.
 
 use super::axis::{Axis, Scale};
-use super::chart::{Chart, Series};
+use super::chart::{Chart, Series, Style};
 use super::palette::{Look, Mark, Palette, scale};
+use super::sheet::label;
 use crate::report::trace::Trace;
 use crate::run::examine::RatePoint;
 use crate::run::record::StoreRecord;
@@ -79,7 +80,7 @@ pub fn accuracy(traces: &[Trace], palette: &Palette) -> Option<Chart> {
         let faint: Vec<Points> = runs.map(epochs).collect();
         let line = mean(&faint);
         let look = palette.look(store, &[]);
-        (!line.is_empty()).then(|| Series { name: Some(store.to_owned()), look, marked: true, line, faint })
+        (!line.is_empty()).then(|| Series { name: Some(store.to_owned()), look, style: Style::Marked, line, faint })
     });
     chart("Test accuracy, %", "epoch", [Scale::Whole, Scale::Linear], series.collect())
 }
@@ -95,26 +96,34 @@ pub fn loss(traces: &[Trace], palette: &Palette) -> Option<Chart> {
         let raw = mean(&runs.map(losses).collect::<Vec<Points>>());
         let line = smoothed(&raw);
         let (look, faint) = (palette.look(store, &[]), vec![thinned(&raw)]);
-        (!line.is_empty()).then(|| Series { name: Some(store.to_owned()), look, marked: true, line, faint })
+        (!line.is_empty()).then(|| Series { name: Some(store.to_owned()), look, style: Style::Marked, line, faint })
     });
     chart("Training loss", "step", [Scale::Whole, Scale::Linear], series.collect())
 }
 
+/// The first run of each store that wrote sizes down: those whose sizes follow the data.
+pub fn adaptive(traces: &[Trace]) -> Vec<&Trace> {
+    let wrote = || traces.iter().filter(|trace| !trace.stores.is_empty());
+    let stores = names(wrote().map(|trace| trace.store.as_str()));
+    stores.into_iter().filter_map(|store| wrote().find(|trace| trace.store == store)).collect()
+}
+
 /// The error bound of each value over steps.
-pub fn bounds(traces: &[Trace]) -> Option<Chart> {
-    chart("Error bound", "step", [Scale::Whole, Scale::Tens], layers(traces, |record| record.bound))
+pub fn bounds(trace: &Trace) -> Option<Chart> {
+    let title = format!("Error bound, {}", label(&trace.store));
+    chart(&title, "step", [Scale::Whole, Scale::Tens], layers(trace, |record| record.bound))
 }
 
 /// The compression of each value over steps.
-pub fn ratios(traces: &[Trace]) -> Option<Chart> {
+pub fn ratios(trace: &Trace) -> Option<Chart> {
     let ratio =
         |record: &StoreRecord| (record.stored_bytes > 0).then(|| record.raw_bytes as f64 / record.stored_bytes as f64);
-    chart("Compression, raw bytes over stored bytes", "step", [Scale::Whole, Scale::Linear], layers(traces, ratio))
+    let title = format!("Raw over stored bytes, {}", label(&trace.store));
+    chart(&title, "step", [Scale::Whole, Scale::Doublings], layers(trace, ratio))
 }
 
-/// A line for each value of the first run that wrote sizes down, from the first layer (dark) to the last (light).
-fn layers(traces: &[Trace], of: impl Fn(&StoreRecord) -> Option<f64>) -> Vec<Series> {
-    let Some(trace) = traces.iter().find(|trace| !trace.stores.is_empty()) else { return Vec::new() };
+/// A line for each value, from the first layer (dark) to the last (light).
+fn layers(trace: &Trace, of: impl Fn(&StoreRecord) -> Option<f64>) -> Vec<Series> {
     let all = trace.stores.iter().flat_map(|(_, values)| values.iter().map(|value| value.name.as_str()));
     let names = names(all);
     let last = names.len().saturating_sub(1).max(1);
@@ -132,7 +141,7 @@ fn layers(traces: &[Trace], of: impl Fn(&StoreRecord) -> Option<f64>) -> Vec<Ser
     let series = names.iter().enumerate().map(|(index, name)| Series {
         name: named(index).then(|| (*name).to_owned()),
         look: Look { colour: scale(index as f64 / last as f64), mark: Mark::Circle },
-        marked: false,
+        style: Style::Plain,
         line: line(name),
         faint: Vec::new(),
     });
@@ -153,10 +162,32 @@ pub fn rates(rates: &[RatePoint], palette: &Palette) -> Option<Chart> {
         };
         let (line, worst) = (curve(|point| point.error_over_noise), curve(|point| point.worst));
         let look = palette.look(codec, &codecs);
-        Series { name: Some((*codec).to_owned()), look, marked: true, line, faint: vec![worst] }
+        Series { name: Some((*codec).to_owned()), look, style: Style::Marked, line, faint: vec![worst] }
     });
     let series = series.filter(|series| !series.line.is_empty()).collect();
     let title = "Gradient error over minibatch noise";
     let chart = chart(title, "bits per value", [Scale::Doublings, Scale::Tens], series)?;
-    Some(Chart { rule: Some((1.0, "as large as the noise")), ..chart })
+    let [low, high] = chart.x.ends();
+    Some(Chart { rule: Some(([(low, 1.0), (high, 1.0)], "as large as the noise")), ..chart })
+}
+
+/// What the theory says of the error of each weight's gradient, and what came out: a point for each weight, a colour for
+/// each setting.
+pub fn theory(rates: &[RatePoint]) -> Option<Chart> {
+    let known: Vec<&RatePoint> = rates.iter().filter(|point| !point.predictions.is_empty()).collect();
+    let last = known.len().saturating_sub(1).max(1) as f64;
+    let marks = [Mark::Circle, Mark::Square, Mark::Triangle, Mark::Diamond, Mark::Cross];
+    let series = known.iter().enumerate().map(|(index, point)| {
+        let points = point.predictions.iter().map(|p| (p.predicted, p.measured));
+        let line = points.filter(|(x, y)| *x > 0.0 && *y > 0.0 && x.is_finite() && y.is_finite()).collect();
+        let look = Look { colour: scale(index as f64 / last), mark: marks[index % marks.len()] };
+        Series { name: Some(point.store.clone()), look, style: Style::Points, line, faint: Vec::new() }
+    });
+    let series: Vec<Series> = series.filter(|series| !series.line.is_empty()).collect();
+    let title = "Gradient error over noise, as measured";
+    let chart = chart(title, "as predicted", [Scale::Tens, Scale::Tens], series)?;
+    let ([left, right], [low, high]) = (chart.x.ends(), chart.y.ends());
+    let [from, to] = [left.max(low), right.min(high)];
+    let rule = (from < to).then_some(([(from, from), (to, to)], "dashed: as the theory has it"));
+    Some(Chart { rule, ..chart })
 }

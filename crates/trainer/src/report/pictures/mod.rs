@@ -17,7 +17,7 @@ use sheet::Drawing;
 #[derive(Clone, Debug)]
 pub struct Picture {
     /// Of its files, without the ending.
-    pub name: &'static str,
+    pub name: String,
     /// What it shows, in a sentence or two.
     pub caption: String,
     /// As text: `<svg …>…</svg>`.
@@ -27,8 +27,8 @@ pub struct Picture {
 }
 
 impl Picture {
-    fn new(name: &'static str, caption: impl Into<String>, drawing: &impl Drawing) -> Self {
-        let caption = caption.into();
+    fn new(name: impl Into<String>, caption: impl Into<String>, drawing: &impl Drawing) -> Self {
+        let (name, caption) = (name.into(), caption.into());
         Self { name, svg: sheet::svg(drawing, &caption), png: sheet::png(drawing), caption }
     }
 }
@@ -48,20 +48,39 @@ pub fn pictures(comparison: &Comparison, traces: &[Trace], rates: &[RatePoint]) 
     }));
     let caption = "Memory of each store: what waits for the backward pass (full) and all that a run takes (outlined).";
     pictures.push(Picture::new("memory", caption, &bars::Memory { comparison, palette: &palette }));
-    pictures.extend(curves::bounds(traces).map(|chart| {
-        let caption =
-            "How large an error the adaptive store allows an element of each layer's values, as training goes on.";
-        Picture::new("bounds", caption, &chart)
-    }));
-    pictures.extend(curves::ratios(traces).map(|chart| {
-        let caption = "How many times smaller the adaptive store makes each layer's values, as training goes on.";
-        Picture::new("ratios", caption, &chart)
-    }));
+    for trace in curves::adaptive(traces) {
+        let (store, file) = (&trace.store, plain(&trace.store));
+        pictures.extend(curves::bounds(trace).map(|chart| {
+            let caption = format!(
+                "How large an error {store} allows an element of each layer's values, as training goes on; from the first \
+                 layer (dark) to the last (light)."
+            );
+            Picture::new(format!("bounds-{file}"), caption, &chart)
+        }));
+        pictures.extend(curves::ratios(trace).map(|chart| {
+            let caption = format!(
+                "How many times smaller {store} makes each layer's values, as training goes on; without the masks that wait \
+                 beside them."
+            );
+            Picture::new(format!("ratios-{file}"), caption, &chart)
+        }));
+    }
     pictures.extend(curves::rates(rates, &palette).map(|chart| {
         let caption = "What a bit buys: the error that each form brings into weights' gradients, as a multiple of how \
                        much they differ between minibatches; faint, for the weight that suffers most. Below 1, chance moves \
                        the net more than the form does.";
         Picture::new("rates", caption, &chart)
     }));
+    pictures.extend(curves::theory(rates).map(|chart| {
+        let caption = "What the theory of the error bound says of each convolution's weights, and what came out: on the line, \
+                       both are the same. Both are multiples of how much gradients differ between minibatches.";
+        Picture::new("theory", caption, &chart)
+    }));
     pictures
+}
+
+/// A store's label as part of a file's name.
+fn plain(store: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    store.chars().take(60).map(plain).collect()
 }

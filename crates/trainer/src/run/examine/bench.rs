@@ -1,7 +1,7 @@
 //! The bench: fixed weights and batches, and the raw gradients against which stores are measured.
 
 use super::step::{CONVOLUTION, Step, is_convolved, rms};
-use super::{BATCHES, Examination, GradientError, RatePoint, mean, worst};
+use super::{BATCHES, Examination, GradientError, Prediction, RatePoint, mean, worst};
 use crate::Error;
 use crate::config::{Config, Form};
 use crate::data::{Batch, Dataset, Loader, LoaderOptions};
@@ -91,6 +91,7 @@ impl<'a> Bench<'a> {
             bits_per_value: 32.0 * stored as f64 / raw.max(1) as f64,
             error_over_noise: mean(&errors).unwrap_or(0.0),
             worst: worst(&errors).map_or(0.0, GradientError::over_noise),
+            predictions: predictions(&step, &metrics, &errors),
         })
     }
 
@@ -156,6 +157,17 @@ impl<'a> Bench<'a> {
         }
         Ok(Step::new(session, weights, &self.batches, self.seed))
     }
+}
+
+/// Beside each other, what the theory says and what came out.
+fn predictions(step: &Step<'_>, metrics: &[StepMetrics], errors: &[GradientError]) -> Vec<Prediction> {
+    let of = |(value, weights, deviation): (String, Vec<String>, f64)| {
+        let served: Vec<GradientError> = errors.iter().filter(|e| weights.contains(&e.parameter)).cloned().collect();
+        let strictest = worst(&served).filter(|weight| weight.noise > 0.0)?;
+        let (parameter, predicted) = (strictest.parameter.clone(), deviation / strictest.noise);
+        Some(Prediction { value, parameter, predicted, measured: strictest.over_noise() })
+    };
+    step.predictions(metrics).into_iter().filter_map(of).collect()
 }
 
 /// The deviation of a layer's gradient from batch to batch, rms over its weights.

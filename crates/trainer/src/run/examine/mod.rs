@@ -94,6 +94,8 @@ pub struct ValueError {
     pub max_error: f64,
     /// Root of the mean of (x̂ − x)².
     pub rms_error: f64,
+    /// The convolutions' weights whose gradients read it.
+    pub weights: Vec<String>,
 }
 
 /// A codec on the inputs of all convolutions but the first, everything else raw: one point of a rate-distortion curve.
@@ -109,6 +111,21 @@ pub struct RatePoint {
     pub error_over_noise: f64,
     /// The convolution with the largest.
     pub worst: f64,
+    /// What the theory of codecs that follow the gradients says of each convolution's input.
+    pub predictions: Vec<Prediction>,
+}
+
+/// The error that a coded value brings into a weight's gradient, by the theory and as it is: multiples of the noise.
+#[derive(Clone, Debug, Serialize)]
+pub struct Prediction {
+    /// The value.
+    pub value: String,
+    /// Of the weights that it serves the one that suffers most: it is for this one that the bound is made.
+    pub parameter: String,
+    /// By the theory.
+    pub predicted: f64,
+    /// As it is.
+    pub measured: f64,
 }
 
 impl GradientError {

@@ -7,6 +7,7 @@ use crate::data::Batch;
 use crate::run::stepper::{Slot, slots, uploads};
 use crate::run::weights::Named;
 use frugal_tensor::codec::Stored;
+use frugal_tensor::codec::error_bounded::Record;
 use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::{Element, Graph, Kind, Node, Phase, ValueId};
 use frugal_tensor::ops::cross_entropy::STATUS;
@@ -29,6 +30,14 @@ pub(super) const CONVOLUTION: &str = "convolution";
 pub(super) fn is_convolved(graph: &Graph, id: ValueId) -> bool {
     let reads = |node: &Node| node.operator.name() == CONVOLUTION && node.inputs.contains(&id);
     graph.nodes().iter().any(|node| node.phase == Phase::Forward && reads(node))
+}
+
+/// The weights of the convolutions that read a value in the forward pass.
+fn convolving(graph: &Graph, id: ValueId) -> Vec<String> {
+    let readers =
+        graph.nodes().iter().filter(|node| node.phase == Phase::Forward && node.operator.name() == CONVOLUTION);
+    let weights = readers.filter(|node| node.inputs[0] == id).map(|node| graph.value(node.inputs[1]).name.clone());
+    weights.collect()
 }
 
 /// Root mean square; 0 of nothing.
@@ -166,6 +175,7 @@ impl<'a> Step<'a> {
                         bound: bounds.get(form).copied(),
                         max_error: off().fold(0.0, f64::max),
                         rms_error: rms(off()),
+                        weights: convolving(graph, *source),
                     });
                 }
             }
@@ -173,6 +183,17 @@ impl<'a> Step<'a> {
         })?;
         errors.reverse();
         Ok(errors)
+    }
+
+    /// By the theory, the deviation of the error that each steered value brings into the gradients of the weights it serves.
+    pub fn predictions(&self, metrics: &[StepMetrics]) -> Vec<(String, Vec<String>, f64)> {
+        let Plan { graph, .. } = &self.session.plans()[0];
+        let records = metrics.first().map(|m| self.session.plans()[0].records(&m.words)).unwrap_or_default();
+        let of = |(stored, record): (&Stored, &Record)| {
+            let name = graph.value(stored.source).name.clone();
+            (name, convolving(graph, stored.source), record.predicted_error().into())
+        };
+        self.session.plans()[0].steered().zip(&records).map(of).collect()
     }
 
     /// The bounds of values whose codecs have one.

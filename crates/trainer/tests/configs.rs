@@ -1,0 +1,38 @@
+//! Every file in `configs` can be read and planned, without a device and without data.
+
+use frugal_tensor::PlanOptions;
+use frugal_tensor::ops::KernelSet;
+use frugal_trainer::config::Config;
+use frugal_trainer::data;
+use frugal_trainer::report::plan::PlanReport;
+use frugal_trainer::run::{self, Plans};
+use std::path::{Path, PathBuf};
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect()
+}
+
+#[test]
+fn every_config_is_called_as_its_file_and_can_be_planned() {
+    let files = files();
+    assert!(files.len() >= 13, "{files:?}");
+    for path in files {
+        let (config, _) = Config::load(&path, &[]).unwrap();
+        assert_eq!(path.file_stem().unwrap().to_str(), Some(config.name.as_str()));
+        let sets = data::catalogue(&config.data.root);
+        let set = sets.into_iter().find(|set| set.name == config.data.set).unwrap();
+        let request = run::request(&config, set.shape, set.classes).unwrap();
+        let options = PlanOptions::unlimited(KernelSet::Tiles);
+        let raw = PlanReport::new(&request, &Plans::new(&request, options).unwrap());
+        assert_eq!(raw.convolutions.ratio(), Some(1.0), "{}", config.name);
+        assert!(config.compare.stores.len() > 1 && config.compare.stores[0].to_string() == "raw", "{}", config.name);
+        for &store in &config.compare.stores[1..] {
+            let request = run::Request { store: config.store.with_default(store), ..request.clone() };
+            let plan = PlanReport::new(&request, &Plans::new(&request, options).unwrap());
+            assert!(plan.ratio() > 1.5, "{} with {store} keeps {:?}", config.name, plan.bytes);
+            assert!(plan.bytes.peak < raw.bytes.peak, "{} with {store}", config.name);
+        }
+    }
+}
