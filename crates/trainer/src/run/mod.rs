@@ -5,6 +5,7 @@
 //!                                                                    └▶ summary.json, weights.safetensors
 //! ```
 
+pub mod budget;
 mod divergence;
 pub mod environment;
 mod epochs;
@@ -19,6 +20,7 @@ mod stepper;
 mod stores;
 pub mod weights;
 
+pub use budget::Chosen;
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
 pub use plans::{Plans, Request};
 pub use progress::Progress;

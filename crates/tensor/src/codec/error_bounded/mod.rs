@@ -29,7 +29,7 @@ mod record;
 mod steer;
 
 pub use record::{Record, WORDS as RECORD_WORDS};
-pub use steer::Steering;
+pub use steer::{Steering, gradients_reached};
 pub(super) use steer::{reaches_gradient, steer};
 
 use super::{Attached, Codec, Site, stream};
