@@ -6,6 +6,7 @@ use super::source::{Node, Value};
 use super::{BoundTarget, Choice, ConfigError, Form};
 use frugal_tensor::codec::{Policy, Recompute, Rule};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 type Result<T> = std::result::Result<T, ConfigError>;
@@ -58,6 +59,12 @@ impl Store {
         let choice = choice.into();
         let rules = if choice.form == Form::Raw { Vec::new() } else { self.rules.clone() };
         Self { rules, ..choice.into() }
+    }
+
+    /// As the section of a config.
+    pub fn to_toml(&self) -> String {
+        let section = BTreeMap::from([("store", self)]);
+        toml::to_string_pretty(&section).expect("numbers, texts and tables can be written as TOML")
     }
 
     /// The memory that the forms are to be chosen for, in bytes; none if they are given.

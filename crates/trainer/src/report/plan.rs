@@ -215,8 +215,10 @@ impl fmt::Display for Chosen {
         let left = bytes(self.budget.saturating_sub(self.peak));
         writeln!(f, "peak {}, {left} below the budget", bytes(self.peak))?;
         write!(f, "estimated error over noise: {:.4}", self.error_over_noise)?;
-        match &self.best_single {
-            Some((store, error)) => write!(f, "; the best single store, {store}: {error:.4}"),
+        match self.best_single() {
+            Some(single) => {
+                write!(f, "; the best single store, {}: {:.4}", single.store, single.error_over_noise)
+            }
             None => write!(f, "; no single store fits"),
         }
     }

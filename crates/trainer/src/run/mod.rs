@@ -96,6 +96,9 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let progress = if quiet { Progress::silent() } else { Progress::new(label, config.train.epochs, steps) };
     progress.say("compiling kernels");
 
+    if plans.chosen.is_some() {
+        folder.write("store.toml", plans.store.to_toml().as_bytes())?;
+    }
     let (planned, raw) = (plans.bytes, plans.raw);
     let session = Session::new(gpu.clone(), vec![plans.train, plans.evaluation], config.seed.into())?;
     if session.bytes() != planned.peak {
@@ -111,6 +114,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         folder.log("metrics.jsonl")?,
         progress,
     );
+    epochs.budget = plans.chosen.map(|chosen| chosen.budget);
     let outcome = epochs.run(config.train.epochs);
     if let Err(error) = &outcome {
         epochs.log.add(&Record::Stopped { reason: error.to_string() })?;

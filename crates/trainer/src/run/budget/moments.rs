@@ -3,7 +3,7 @@
 //! Forms change when values are made and decoded, so this is exact only for the forms of the plan that it was read off.
 //! It serves to choose the next forms to plan.
 
-use super::Site;
+use super::sites::Site;
 use frugal_tensor::Plan;
 use std::collections::BTreeSet;
 
