@@ -183,12 +183,15 @@ impl Graph {
     /// # Errors
     /// [`GraphError::NameTaken`] if another value has the name of the status.
     pub fn settle(&mut self) -> Result<(), GraphError> {
-        let settling: Vec<(Node, (Rc<dyn Operator>, Vec<ValueId>))> =
-            self.nodes.iter().filter_map(|node| Some((node.clone(), node.operator.settle(node, self)?))).collect();
+        let settling = self.nodes.iter().filter_map(|node| {
+            let (operator, inputs) = node.operator.settle(node, self)?;
+            Some((operator, inputs, node.layer.clone()))
+        });
+        let settling: Vec<_> = settling.collect();
         self.set_phase(Phase::Update);
-        for (node, (operator, mut inputs)) in settling {
+        for (operator, mut inputs, layer) in settling {
             inputs.push(self.status()?);
-            let settle = self.make_node(operator, &inputs, node.layer)?;
+            let settle = self.make_node(operator, &inputs, layer)?;
             self.nodes.push(settle);
         }
         Ok(())

@@ -217,7 +217,10 @@ impl fmt::Display for Chosen {
         write!(f, "estimated error over noise: {:.4}", self.error_over_noise)?;
         match self.best_single() {
             Some(single) => {
-                write!(f, "; the best single store, {}: {:.4}", single.store, single.error_over_noise)
+                write!(f, "; the best single store, {}: {:.4}", single.store, single.error_over_noise)?;
+                // Next to no error either way, so that time decided.
+                let slower = single.error_over_noise < self.error_over_noise;
+                if slower { write!(f, ", but more time") } else { Ok(()) }
             }
             None => write!(f, "; no single store fits"),
         }
