@@ -83,6 +83,14 @@ pub(in crate::codec) fn reaches_gradient(graph: &Graph, view: ValueId) -> bool {
     !readers(graph, view).is_empty()
 }
 
+/// The gradients of weights that an error of this view enters, each once.
+pub fn gradients_reached(graph: &Graph, view: ValueId) -> Vec<ValueId> {
+    let mut gradients: Vec<ValueId> = readers(graph, view).into_iter().map(|reader| reader.gradient).collect();
+    gradients.sort_unstable();
+    gradients.dedup();
+    gradients
+}
+
 /// Adds what renews the bounds of stored values. Where nothing is trained, bounds stay what they are.
 ///
 /// # Errors
