@@ -80,7 +80,9 @@ fn making_values_again_keeps_less_of_every_net() {
             assert!(alive(&cheap) <= alive(&none), "{what}: cheap has the lower peak");
             for plan in [cheap, segments] {
                 let rebuilt = plan.stored.iter().any(|stored| stored.is_rebuilt());
-                assert_eq!(rebuilt, plan.kept_bytes() < before, "{what}");
+                // A norm that runs again makes its statistics again, too: a few bytes less without any value made again.
+                let saves = plan.kept_bytes() < before - before / 1000;
+                assert!(rebuilt == saves, "{what}: made again {rebuilt}, {} of {before} kept", plan.kept_bytes());
                 let layers = plan.layers();
                 let by_layer = layers.iter().flat_map(|layer| &layer.kept).map(|value| value.stored_bytes).sum::<u64>();
                 assert_eq!(by_layer, plan.kept_bytes(), "{what}: what each layer keeps adds up");

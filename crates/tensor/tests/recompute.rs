@@ -128,7 +128,7 @@ fn less_waits_under_every_codec() {
         Policy::raw(),
         Policy::with(F16),
         Policy::with(Uniform::default()),
-        Policy::with(FrequencySplit { block: 4, bits: 2 }),
+        Policy::with(FrequencySplit { block: 4, bits: 2, parity: false }),
     ];
     for policy in policies {
         let plan = |strength| {

@@ -2,6 +2,7 @@
 
 use crate::config::{ConfigError, suggest};
 use crate::data::{self, DataError};
+use crate::report::units;
 use frugal_model::{ModelError, Net};
 use frugal_tensor::{GpuError, PlanError};
 use miette::{Diagnostic, LabeledSpan, SourceCode};
@@ -57,6 +58,19 @@ pub enum Error {
         /// The rate at that step.
         learning_rate: f32,
     },
+    /// No choice of forms keeps to a budget.
+    #[error(
+        "a step of batch {batch} does not fit in {}: the least that was found is {}",
+        units::bytes(*.budget), units::bytes(*.least)
+    )]
+    OverBudget {
+        /// Bytes that were allowed.
+        budget: u64,
+        /// Bytes that the run would allocate at least.
+        least: u64,
+        /// Samples per step.
+        batch: usize,
+    },
     /// Runs of a comparison diverged; the others have their rows in its tables.
     #[error("{diverged} of {runs} runs diverged; the others are in the tables")]
     RunsDiverged {
@@ -88,7 +102,7 @@ impl Error {
     /// 2 if the user asked for something that cannot be, 1 if a run failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Config(_) | Error::Usage(_) | Error::FolderTaken(_) => 2,
+            Error::Config(_) | Error::Usage(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => 2,
             Error::Gpu(GpuError::NoSuchAdapter { .. }) | Error::Data(DataError::Unknown { .. }) => 2,
             Error::Model(ModelError::NoSuchNet { .. }) => 2,
             _ => 1,
@@ -102,6 +116,15 @@ impl Error {
                 "lower the learning rate (it was {learning_rate:.3e}): for example `--set optimizer.lr=…`, or a longer \
                  `schedule.warmup_steps`; the run folder keeps the metrics up to this step"
             ),
+            Error::OverBudget { budget, least, .. } => {
+                let unit: u64 = if *least < 64 << 20 { 1 << 10 } else { 1 << 20 };
+                format!(
+                    "the store auto:{} reaches that; or take a smaller batch: `frugal plan … --max-batch {}` shows \
+                     what fits, store by store",
+                    units::exact(least.next_multiple_of(unit)),
+                    units::bytes(*budget).replace(' ', "")
+                )
+            }
             Error::RunsDiverged { .. } => {
                 "more bits for the stores that diverged, a lower `optimizer.lr`, or a longer `schedule.warmup_steps`"
                     .to_owned()

@@ -222,6 +222,31 @@ fn what_is_made_again_is_a_suffix_or_a_setting() {
 }
 
 #[test]
+fn a_budget_takes_the_place_of_a_form() {
+    let auto = Form::Auto { budget: 2 << 30 };
+    for store in ["budget = \"2GiB\"", "default = \"auto:2GiB\"", "default = { budget = 2147483648 }"] {
+        let config = parse(&format!("{GOOD}\n[store]\n{store}"), &[]).unwrap();
+        assert_eq!((config.store.default, config.store.budget()), (auto, Some(2 << 30)));
+        assert_eq!(config.store.to_string(), "auto:2GiB");
+        assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config, "{}", config.to_toml());
+    }
+    let config = parse(GOOD, &["compare.stores=['raw', {budget='1.5MiB', recompute='cheap'}]"]).unwrap();
+    assert_eq!(config.compare.stores[1].to_string(), "auto:1536KiB+cheap");
+    assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config, "{}", config.to_toml());
+    assert_eq!(Form::parse("auto:1000").unwrap().to_string(), "auto:1000");
+    assert!(Form::parse("auto").unwrap_err().contains("auto:2GiB"));
+    assert!(Form::parse("auto:much").unwrap_err().contains("8GiB"));
+    assert!(Form::parse("atuo:2GiB").unwrap_err().contains("`auto`"));
+
+    let with = |store: &str| format!("{GOOD}\n[store]\n{store}");
+    let twice = with("default = \"f16\"\nbudget = \"2GiB\"");
+    check(&twice, &[], "`store.default` says f16", "remove one", "\"2GiB\"");
+    check(&with("budget = \"2 apples\""), &[], "`store.budget` must be a size", "", "\"2 apples\"");
+    let rule = with("[[store.rule]]\nlayer = \"a\"\nstore = \"auto:2GiB\"");
+    check(&rule, &[], "a budget is one for all values", "write it as `store.budget`", "\"auto:2GiB\"");
+}
+
+#[test]
 fn the_shipped_configs_are_valid() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     let mut count = 0;
@@ -301,7 +326,8 @@ min_elements = 4096
 store = "frequency-split:8,4"
 "#;
     let config = parse(&format!("{GOOD}{rules}"), &[]).unwrap();
-    let none = StoreRule { layer: None, made_by: None, read_by: None, min_elements: None, store: Form::Raw };
+    let none =
+        StoreRule { layer: None, value: None, made_by: None, read_by: None, min_elements: None, store: Form::Raw };
     let second = StoreRule {
         made_by: Some("max pooling".into()),
         read_by: Some("*convolution*".into()),

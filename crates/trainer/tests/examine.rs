@@ -91,6 +91,16 @@ fn stores_cost_what_they_should() {
     assert_eq!(served("layer1.0.add.relu"), ["layer2.0.conv1.weight", "layer2.0.downsample.0.weight"]);
     assert!(served("conv1.convolved").is_empty(), "a norm reads it");
 
+    // The theory of the error bound on real activations: every layer's error is the wanted share of its noise. The bench
+    // knows the mean of a layer's gradients only from the same eight batches, which takes a sixteenth off the noise that
+    // bounds are made from. A layer beside a stricter reader of the same value has less, so the worst is compared.
+    for share in [0.05, 0.1, 0.2, 0.4] {
+        let point = bench.rate(form(&format!("error-bounded:{share}")), &state).unwrap();
+        let seen = (7.0f64 / 8.0).sqrt() * share;
+        assert!((point.worst / seen - 1.0).abs() < 0.1, "{share}: {point:?}");
+        assert!(point.error_over_noise > 0.75 * seen, "{share}: {point:?}");
+    }
+
     // A run that left no weights is said, not panicked about.
     let nothing = examine_runs(&config, &data, &gpu, &[(Form::Raw.into(), root.path().to_path_buf())]);
     assert!(nothing.stores.is_empty());

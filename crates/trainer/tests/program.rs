@@ -65,7 +65,7 @@ fn json(path: &Path) -> Value {
 #[test]
 fn train_leaves_a_whole_run_folder_and_one_seed_gives_one_result() {
     let desk = Desk::new();
-    for store in ["raw", "f16", "uniform", "frequency-split"] {
+    for store in ["raw", "f16", "uniform", "frequency-split", "error-bounded"] {
         let set = format!("store.default={store}");
         let out = |number: u32| format!("{store}-{number}");
         for number in [1, 2] {
@@ -226,7 +226,7 @@ fn the_largest_batch_fits_and_one_more_does_not() {
     println!("{:.2} s", begin.elapsed().as_secs_f64());
     let rows = report["stores"].as_array().unwrap();
     let stores: Vec<&str> = rows.iter().map(|row| row["store"].as_str().unwrap()).collect();
-    assert_eq!(stores, ["raw", "f16", "uniform", "frequency-split"]);
+    assert_eq!(stores, ["raw", "f16", "uniform", "frequency-split", "error-bounded"]);
     assert_eq!(report["limit"], 8u64 << 30);
     for row in rows {
         let batch = row["batch"].as_u64().unwrap();
@@ -253,6 +253,37 @@ fn the_largest_batch_fits_and_one_more_does_not() {
     desk.fails(2, &[&net[..], &["--stores", "raw"]].concat());
     // More than kernels can count is an error, not a panic.
     assert!(desk.fails(1, &[&net[..], &["--batch", "1048576"]].concat()).contains("the largest batch that fits"));
+}
+
+#[test]
+fn a_budget_is_kept_or_the_least_is_said() {
+    let desk = Desk::new();
+    let net = ["plan", "--net", "resnet20", "--shape", "3x32x32", "--classes", "10", "--batch", "128", "--store"];
+    let plan: Value = serde_json::from_str(&desk.ok(&[&net[..], &["auto:48MiB", "--json"]].concat())).unwrap();
+    assert!(plan["bytes"]["peak"].as_u64().unwrap() <= 48 << 20, "{plan}");
+    assert_eq!((&plan["store"], &plan["chosen"]["budget"]), (&Value::from("auto:48MiB"), &Value::from(48 << 20)));
+    let text = desk.ok(&[&net[..], &["auto:48MiB"]].concat());
+    assert!(text.contains("chosen for a budget of 48.0 MiB") && text.contains("the best single store"), "{text}");
+
+    let text = desk.fails(2, &[&net[..], &["auto:8MiB"]].concat());
+    assert!(text.contains("does not fit in 8.00 MiB") && text.contains("--max-batch 8.00MiB"), "{text}");
+    let least = text.split_whitespace().find(|word| word.starts_with("auto:")).unwrap();
+    desk.ok(&[&net[..], &[least]].concat());
+    desk.fails(2, &[&net[..7], &["--max-batch", "1GiB", "--stores", "auto:1GiB"]].concat());
+
+    // A run leaves what was chosen as a store to paste into a config.
+    let residual = DIGITS.replace("lenet", "resnet8");
+    std::fs::write(desk.path("residual.toml"), &residual).unwrap();
+    let raw: Value = serde_json::from_str(&desk.ok(&["plan", "residual.toml", "--json"])).unwrap();
+    let budget = raw["bytes"]["peak"].as_u64().unwrap() * 4 / 5;
+    desk.ok(&["train", "residual.toml", "--set", &format!("store.budget={budget}"), "--out", "run"]);
+    let summary = json(&desk.path("run/summary.json"));
+    assert!(summary["bytes"]["most_allocated"].as_u64().unwrap() <= budget, "{summary}");
+    let store = std::fs::read_to_string(desk.path("run/store.toml")).unwrap();
+    std::fs::write(desk.path("fixed.toml"), format!("{residual}\n{store}")).unwrap();
+    let fixed: Value = serde_json::from_str(&desk.ok(&["plan", "fixed.toml", "--json"])).unwrap();
+    assert!(fixed["bytes"]["peak"].as_u64() < raw["bytes"]["peak"].as_u64(), "{store}");
+    assert_eq!(fixed["chosen"], Value::Null);
 }
 
 #[test]

@@ -39,13 +39,16 @@ struct Params {
 
 {% include "parts/bits.wgsl" %}
 
+const OVERFLOW = 2u;
+
 var<workgroup> totals: array<vec2<f32>, 64>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
     var total = vec2<f32>();
-    // A probe does not count and is looked at all the same.
-    let wanted_now = due() & ((status[0] == 0u) | (control[3] != 0u));
+    // A probe does not count and is looked at all the same; but where something found no room, gradients say nothing.
+    let probe = (control[3] != 0u) & (((status[0] & OVERFLOW) == 0u) | (record[BOUND] == 0u));
+    let wanted_now = due() & ((status[0] == 0u) | probe);
     if wanted_now {
         for (var i = lane; i < p.planes; i += 64u) {
             total.x += parts[i];

@@ -21,6 +21,8 @@ pub struct Policy {
 pub struct Rule {
     /// A pattern for the layer that makes the value; an input of the graph has its own name for a layer.
     pub layer: Option<String>,
+    /// A pattern for the name of the value itself.
+    pub value: Option<String>,
     /// A pattern for the operator that makes the value; for an input of the graph that is `input`.
     pub made_by: Option<String>,
     /// A pattern for an operator that reads the value in the forward pass.
@@ -71,6 +73,7 @@ impl Rule {
     fn fits(&self, value: &Value, origin: &Origin) -> bool {
         let fits = |pattern: &Option<String>, name: &str| pattern.as_ref().is_none_or(|p| matches(p, name));
         fits(&self.layer, &origin.layer)
+            && fits(&self.value, &value.name)
             && fits(&self.made_by, origin.made_by)
             && (self.read_by.is_none() || origin.read_by.iter().any(|name| fits(&self.read_by, name)))
             && value.shape.elements() >= self.min_elements

@@ -183,13 +183,13 @@ impl Graph {
     /// # Errors
     /// [`GraphError::NameTaken`] if another value has the name of the status.
     pub fn settle(&mut self) -> Result<(), GraphError> {
-        let settle = |node: &Node| node.operator.settle(node, self).map(|settle| (node.layer.clone(), settle));
-        let settling: Vec<_> = self.nodes.iter().filter_map(settle).collect();
         self.set_phase(Phase::Update);
-        for (layer, (operator, mut inputs)) in settling {
-            inputs.push(self.status()?);
-            let settle = self.make_node(operator, &inputs, layer)?;
-            self.nodes.push(settle);
+        for node in self.nodes.clone() {
+            if let Some((operator, mut inputs)) = node.operator.settle(&node, self) {
+                inputs.push(self.status()?);
+                let settle = self.make_node(operator, &inputs, node.layer)?;
+                self.nodes.push(settle);
+            }
         }
         Ok(())
     }

@@ -84,7 +84,9 @@ impl Plan {
         for node in graph.nodes() {
             match node.phase {
                 Phase::Forward => made.extend(node.outputs.iter().filter(|&&v| graph.value(v).kind != Kind::Metric)),
-                _ => kept.extend(node.inputs.iter().filter(|v| made.contains(v))),
+                Phase::Backward => kept.extend(node.inputs.iter().filter(|v| made.contains(v))),
+                // Running statistics move once the loss is known: their few numbers wait, but for no gradient.
+                Phase::Update => {}
             }
         }
         let mut blocks = BTreeSet::new();

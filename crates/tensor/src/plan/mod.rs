@@ -9,7 +9,7 @@ mod ledger;
 mod memory;
 mod moments;
 
-pub use capacity::Room;
+pub use capacity::{MARGIN, Room};
 pub use error::PlanError;
 pub use ledger::{Bytes, KeptValue, LayerBytes};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, place};

@@ -73,7 +73,10 @@ fn no_element_is_off_by_more_than_the_bound() {
                     let mut worst = 0.0f32;
                     for (i, (x, y)) in x.iter().zip(&decoded).enumerate() {
                         let same = x.to_bits() == y.to_bits();
-                        assert!(same || (x - y).abs() <= bound, "{what}: element {i}: {x} became {y}");
+                        assert!(
+                            same || (x - y).abs() <= bound + f32::MIN_POSITIVE,
+                            "{what}: element {i}: {x} became {y}"
+                        );
                         assert!(*x != 0.0 || *y == 0.0, "{what}: element {i}: zero became {y}");
                         if x.is_finite() {
                             worst = worst.max((x - y).abs());
@@ -82,9 +85,129 @@ fn no_element_is_off_by_more_than_the_bound() {
                     assert!(worst <= record.worst.max(1e-37), "{what}: {worst}, the record says {}", record.worst);
                     assert!(record.worst <= bound, "{what}: {record:?}");
                     let nonzero = x.iter().filter(|x| if masked { **x > 0.0 } else { x.to_bits() << 1 != 0 }).count();
-                    assert_eq!(record.nonzero as usize, nonzero, "{what}");
+                    let denormal = x.iter().filter(|x| x.is_subnormal()).count();
+                    assert!((nonzero - denormal..=nonzero).contains(&(record.nonzero as usize)), "{what}");
                     assert!(record.used <= shape.elements().next_multiple_of(4) as u32, "{what}: {record:?}");
                 }
+            }
+        }
+    }
+}
+
+/// Bits of a payload, from the lowest of the first word up.
+struct Bits<'w> {
+    words: &'w [u32],
+    at: usize,
+}
+
+impl Bits<'_> {
+    fn take(&mut self, count: u32) -> u32 {
+        let mut bits = 0;
+        for i in 0..count {
+            bits |= (self.words[self.at / 32] >> (self.at % 32) & 1) << i;
+            self.at += 1;
+        }
+        bits
+    }
+
+    /// A symbol: zeros up to a one, then k bits.
+    fn symbol(&mut self, k: u32) -> u32 {
+        let zeros = (0..).take_while(|_| self.take(1) == 0).count() as u32;
+        zeros << k | self.take(k)
+    }
+}
+
+/// Multiples of the golden ratio, from a start that is the step's.
+fn dither(start: u32, element: usize) -> f32 {
+    let turn = start.wrapping_add((element as u32).wrapping_mul(2_654_435_769));
+    (turn >> 8) as f32 / 16_777_216.0
+}
+
+/// What the words say, read as the module's documentation describes them. `open` are the elements that are coded.
+fn decode(words: &[u32], elements: usize, open: &dyn Fn(usize) -> bool, masked: bool) -> Vec<f32> {
+    let (step, start) = (f32::from_bits(words[0]), words[1]);
+    let head = ErrorBounded::head_words(&Shape::from([elements]));
+    let mut decoded = Vec::new();
+    for tile in 0..elements.div_ceil(512) {
+        let [first, parameters] = [words[4 + 2 * tile], words[5 + 2 * tile]];
+        let payload = &words[head + (first & 0x3fff_ffff) as usize..];
+        let range = 512 * tile..elements.min(512 * (tile + 1));
+        if first >> 30 == 3 {
+            decoded.extend(range.map(|i| f32::from_bits(payload[i % 512])));
+            continue;
+        }
+        let (mut bits, mut left) = (Bits { words: payload, at: 0 }, 0);
+        for i in range {
+            let k = parameters >> (4 * (i % 512 / 64)) & 15;
+            if !open(i) {
+                decoded.push(0.0);
+                continue;
+            }
+            let u = if k == 0 { 0 } else { bits.symbol(k - 1) };
+            let signed = if masked { u as i32 } else { (u >> 1) as i32 ^ -((u & 1) as i32) };
+            let q = if first >> 30 == 1 { signed + left } else { signed };
+            left = q;
+            let d = if first >> 30 == 2 { 0.5 } else { dither(start, i) };
+            decoded.push(((q as f32 - d) + 0.5) * step);
+        }
+    }
+    decoded
+}
+
+#[test]
+fn words_say_what_the_documentation_says() {
+    let gpu = gpu();
+    for shape in shapes() {
+        let n = shape.elements();
+        let smooth = |i: usize| (i as f32 / 9.0).sin() * 3.0 + (i as f32 / 1.7).cos();
+        let noise: Vec<f32> = Stream::new(8, 0).uniform().take(n).map(|u| 2.0 * u - 1.0).collect();
+        let inputs: [Vec<f32>; 4] = [
+            noise.clone(),
+            (0..n).map(smooth).collect(),
+            noise.iter().map(|x| x.max(0.0)).collect(),
+            noise.iter().enumerate().map(|(i, x)| if i % 700 == 3 { 1e20 } else { x * x * x }).collect(),
+        ];
+        for (set, masked) in SETS.into_iter().flat_map(|set| [(set, false), (set, true)]) {
+            let mut trip = Trip::new(&gpu, set, &shape, masked, n.next_multiple_of(4));
+            for (number, x) in inputs.iter().enumerate() {
+                let x: Vec<f32> = x.iter().map(|x| if masked { x.max(0.0) } else { *x }).collect();
+                for bound in [1e-4, 0.02, 0.4, 5.0] {
+                    let (words, decoded, _) = trip.run(&x, bound);
+                    let expected = decode(&words, n, &|i| !masked || x[i] > 0.0, masked);
+                    let what = format!("input {number} {shape}, bound {bound}, masked {masked}, on {set:?}");
+                    // Drivers may work out (q − d + ½) · step in another order: the last bit.
+                    let near = |a: f32, b: f32| (a - b).abs() <= 3e-7 * (a.abs() + 2.0 * bound);
+                    let wrong = (0..n).find(|&i| !near(expected[i], decoded[i]));
+                    let wrong = wrong.map(|i| (i, x[i], expected[i], decoded[i]));
+                    assert!(wrong.is_none(), "{what}: {wrong:?}");
+                }
+            }
+        }
+    }
+}
+
+/// What finds no room is lost, says so, and harms nothing beside it.
+#[test]
+fn a_tile_without_room_is_lost_and_says_so() {
+    let gpu = gpu();
+    let shape = Shape::from([4096]);
+    let x: Vec<f32> = Stream::new(2, 0).uniform().take(4096).map(|u| u - 0.5).collect();
+    for set in SETS {
+        let demand = Trip::new(&gpu, set, &shape, false, 4096).run(&x, 0.01).2.used;
+        for room in [1, demand as usize / 2, demand as usize - 1, demand as usize] {
+            let mut trip = Trip::new(&gpu, set, &shape, false, room);
+            let (words, decoded, record) = trip.run(&x, 0.01);
+            assert_eq!(record.used, demand, "the count goes on");
+            let exceeded = demand as usize > room;
+            let status = trip.session.read("status").unwrap()[0].to_bits();
+            assert_eq!(status, if exceeded { OVERFLOW } else { 0 }, "{room} of {demand}");
+            let lost: Vec<bool> = (0..8).map(|tile| words[4 + 2 * tile] == u32::MAX).collect();
+            assert_eq!(lost.contains(&true), exceeded);
+            for (i, (x, y)) in x.iter().zip(&decoded).enumerate() {
+                assert!(
+                    if lost[i / 512] { *y == 0.0 } else { (x - y).abs() <= 0.01 },
+                    "{room} of {demand}: {i}: {x} {y}"
+                );
             }
         }
     }

@@ -111,6 +111,7 @@ const STORES: &str = "\
 Stores, with their settings: raw, f16, uniform:BITS or uniform:BITS,GROUP (usual: 2,256),
 frequency-split:BLOCK,BITS (usual: 8,2; 8,2,parity rounds as its authors do),
 error-bounded:FRACTION of the gradient's noise (usual: 0.1) or error-bounded:comet.
+auto:2GiB chooses a form for each value so that the run takes no more than that.
 A suffix makes values again in the backward pass instead of keeping them: +cheap by element-wise
 operators, +segments by running parts of the net again. docs/stores.md says what each promises.";
 

@@ -61,6 +61,10 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         Some(limit) => {
             let usual = || Form::all().map(Choice::from).collect();
             let stores = options.stores.clone().map_or_else(usual, |Choices(stores)| stores);
+            if let Some(store) = stores.iter().find(|store| matches!(store.form, Form::Auto { .. })) {
+                let message = format!("{store} chooses forms for a given batch, so it has no largest one");
+                return Err(Error::Usage(message));
+            }
             let fit = |store: Choice| run::largest_batch(&request, &request.store.with_default(store), kernels, limit);
             let fits: Result<Vec<Fit>, Error> = stores.into_iter().map(fit).collect();
             show(&FitReport::new(&request, limit, fits?), options.json);

@@ -29,8 +29,11 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let data = data::open(&config.data.set, &config.data.root)?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;
-    for warning in plans.warnings(&config.store) {
+    for warning in plans.warnings() {
         eprintln!("warning: {warning}");
+    }
+    if let Some(chosen) = &plans.chosen {
+        eprintln!("{chosen}");
     }
     let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
     folder.write("config.toml", text.as_bytes())?;

@@ -1,6 +1,7 @@
 //! The forms in which values can wait, by the names that users give them.
 
 use super::suggest;
+use crate::report::units;
 use frugal_tensor::codec::error_bounded::Target;
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Uniform};
 use serde::Serialize;
@@ -40,6 +41,11 @@ pub enum Form {
         /// Whether to do as the authors' code does.
         parity: bool,
     },
+    /// Whatever form suits each value, so that the run takes no more than this; see [`crate::run::budget`].
+    Auto {
+        /// Bytes at the peak.
+        budget: u64,
+    },
 }
 
 /// What the error of the weights' gradients is measured against.
@@ -67,7 +73,7 @@ impl BoundTarget {
 }
 
 impl Form {
-    /// The names of all forms.
+    /// The names of all forms that a value can have.
     pub const NAMES: &'static [&'static str] = &["raw", "f16", "uniform", "frequency-split", "error-bounded"];
 
     /// All forms with their usual settings.
@@ -98,13 +104,17 @@ impl Form {
 
     /// From a name with or without settings: `f16`, `uniform:4` (bits), `uniform:4,128` (bits, group),
     /// `frequency-split:8,2` or `frequency-split:8,2,parity` (block, bits), `error-bounded:0.2` (fraction of the noise), `error-bounded:comet` or
-    /// `error-bounded:comet,0.02` (fraction of the momentum).
+    /// `error-bounded:comet,0.02` (fraction of the momentum), `auto:2GiB` (budget).
     ///
     /// # Errors
     /// Says what to write instead.
     pub fn parse(text: &str) -> Result<Form, String> {
         let (name, settings) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
-        let usual = Self::usual(name).ok_or_else(|| suggest(name, Self::NAMES))?;
+        if name == "auto" {
+            let budget = settings.ok_or("write auto:BUDGET, for example auto:2GiB")?;
+            return units::size(budget).map(|budget| Form::Auto { budget });
+        }
+        let usual = Self::usual(name).ok_or_else(|| suggest(name, &[Self::NAMES, &["auto"]].concat()))?;
         let Some(settings) = settings else { return Ok(usual) };
         if let Form::ErrorBounded { interval, .. } = usual {
             return Self::parse_bound(settings, interval);
@@ -122,7 +132,9 @@ impl Form {
             (Form::FrequencySplit { .. }, _) => {
                 return Err("write frequency-split:BLOCK,BITS, or frequency-split:BLOCK,BITS,parity".to_owned());
             }
-            (Form::Raw | Form::F16 | Form::ErrorBounded { .. }, _) => return Err(format!("`{name}` has no settings")),
+            (Form::Raw | Form::F16 | Form::ErrorBounded { .. } | Form::Auto { .. }, _) => {
+                return Err(format!("`{name}` has no settings"));
+            }
         };
         form.check().map(|()| form)
     }
@@ -147,17 +159,17 @@ impl Form {
     /// Names the setting and its range.
     pub fn check(&self) -> Result<(), String> {
         match *self {
-            Form::Raw | Form::F16 => Ok(()),
+            Form::Raw | Form::F16 | Form::Auto { .. } => Ok(()),
             Form::Uniform { bits, group } => Uniform { bits, group }.check(),
             Form::FrequencySplit { block, bits, parity } => FrequencySplit { block, bits, parity }.check(),
             Form::ErrorBounded { target, fraction, interval } => error_bounded(target, fraction, interval).check(),
         }
     }
 
-    /// The codec; none for raw.
+    /// The codec; none for raw, nor where each value has another.
     pub fn codec(&self) -> Option<Rc<dyn Codec>> {
         match *self {
-            Form::Raw => None,
+            Form::Raw | Form::Auto { .. } => None,
             Form::F16 => Some(Rc::new(F16)),
             Form::Uniform { bits, group } => Some(Rc::new(Uniform { bits, group })),
             Form::FrequencySplit { block, bits, parity } => Some(Rc::new(FrequencySplit { block, bits, parity })),
@@ -190,6 +202,7 @@ impl fmt::Display for Form {
             Form::ErrorBounded { target: BoundTarget::Noise, fraction, .. } => {
                 ("error-bounded", format!(":{fraction}"))
             }
+            Form::Auto { budget } => ("auto", format!(":{}", units::exact(budget))),
             Form::ErrorBounded { fraction: 0.01, .. } => ("error-bounded", ":comet".to_owned()),
             Form::ErrorBounded { fraction, .. } => ("error-bounded", format!(":comet,{fraction}")),
         };

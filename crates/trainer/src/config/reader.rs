@@ -3,6 +3,7 @@
 use super::ConfigError;
 use super::error::suggest;
 use super::source::{Entry, Node, Place, Value};
+use crate::report::units;
 
 /// A table of settings.
 pub(super) struct Reader<'a> {
@@ -147,4 +148,15 @@ impl<'a> Reader<'a> {
 pub(super) fn wrong(path: &str, node: &Node, wanted: &str) -> ConfigError {
     let message = format!("`{path}` must be {wanted}, not {}", node.value.describe());
     ConfigError::at(&node.place, message, format!("must be {wanted}"))
+}
+
+/// A number of bytes, or text such as `8GiB`.
+pub(super) fn size(section: &Reader<'_>, key: &str) -> Result<Option<u64>> {
+    let Some(node) = section.get(key) else { return Ok(None) };
+    let size = match &node.value {
+        Value::Integer(number) => u64::try_from(*number).ok().filter(|&number| number > 0),
+        Value::Text(text) => units::size(text).ok(),
+        _ => None,
+    };
+    size.map(Some).ok_or_else(|| section.wrong(key, node, "a size such as \"8GiB\", \"500MB\" or a number of bytes"))
 }

@@ -1,11 +1,10 @@
 //! The sections of a config: which keys there are, what they may be, and what holds where they are absent.
 
-use super::reader::{Reader, wrong};
+use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
 use super::store::{choice, store};
 use super::{Choice, Compare, Config, ConfigError, Course, Data, Form, Model, Optimizer, Schedule, Train, Warmup};
 use crate::data;
-use crate::report::units;
 use frugal_model::Net;
 use std::path::Path;
 
@@ -171,15 +170,4 @@ fn compare(root: &Reader<'_>) -> Result<Compare> {
         examine: section.flag("examine")?.unwrap_or(true),
         budget: size(&section, "budget")?.unwrap_or(8 << 30),
     })
-}
-
-/// A number of bytes, or text such as `8GiB`.
-fn size(section: &Reader<'_>, key: &str) -> Result<Option<u64>> {
-    let Some(node) = section.get(key) else { return Ok(None) };
-    let size = match &node.value {
-        Value::Integer(number) => u64::try_from(*number).ok().filter(|&number| number > 0),
-        Value::Text(text) => units::size(text).ok(),
-        _ => None,
-    };
-    size.map(Some).ok_or_else(|| section.wrong(key, node, "a size such as \"8GiB\", \"500MB\" or a number of bytes"))
 }

@@ -1,11 +1,12 @@
 //! The section `store`: a default, rules for some of the values, and what is made again instead of waiting.
 
 use super::choice::{RECOMPUTE, by_name, is_none, recompute};
-use super::reader::{Reader, wrong};
+use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
 use super::{BoundTarget, Choice, ConfigError, Form};
 use frugal_tensor::codec::{Policy, Recompute, Rule};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 type Result<T> = std::result::Result<T, ConfigError>;
@@ -29,6 +30,9 @@ pub struct StoreRule {
     /// A pattern for the layer that makes the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
+    /// A pattern for the name of the value itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
     /// A pattern for the operator that makes the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub made_by: Option<String>,
@@ -57,10 +61,26 @@ impl Store {
         Self { rules, ..choice.into() }
     }
 
-    /// What the planner needs.
+    /// As the section of a config.
+    pub fn to_toml(&self) -> String {
+        let section = BTreeMap::from([("store", self)]);
+        toml::to_string_pretty(&section).expect("numbers, texts and tables can be written as TOML")
+    }
+
+    /// The memory that the forms are to be chosen for, in bytes; none if they are given.
+    pub fn budget(&self) -> Option<u64> {
+        match self.default {
+            Form::Auto { budget } => Some(budget),
+            _ => None,
+        }
+    }
+
+    /// What the planner needs. Of a store with a [budget](Store::budget) that is only what its rules say:
+    /// [`crate::run::budget::choose`] makes a store of it that says all.
     pub fn policy(&self) -> Policy {
         let rule = |rule: &StoreRule| Rule {
             layer: rule.layer.clone(),
+            value: rule.value.clone(),
             made_by: rule.made_by.clone(),
             read_by: rule.read_by.clone(),
             min_elements: rule.min_elements.unwrap_or(0),
@@ -89,7 +109,8 @@ impl fmt::Display for Store {
 /// `layer = "layer1.*", min_elements = 4096, store = "raw"`.
 impl fmt::Display for StoreRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let patterns = [("layer", &self.layer), ("made_by", &self.made_by), ("read_by", &self.read_by)];
+        let patterns =
+            [("layer", &self.layer), ("value", &self.value), ("made_by", &self.made_by), ("read_by", &self.read_by)];
         for (name, pattern) in patterns.iter().filter_map(|(name, p)| Some((name, p.as_ref()?))) {
             write!(f, "{name} = \"{pattern}\", ")?;
         }
@@ -102,9 +123,14 @@ impl fmt::Display for StoreRule {
 
 /// Reads the section.
 pub(super) fn store(root: &Reader<'_>) -> Result<Store> {
-    let section = root.section("store", &["default", "recompute", "rule"])?;
+    let section = root.section("store", &["default", "budget", "recompute", "rule"])?;
     let default = section.get("default").map(|node| choice(&section.path_of("default"), node)).transpose()?;
-    let default = default.unwrap_or(Form::Raw.into());
+    let budget = size(&section, "budget")?.map(|budget| Form::Auto { budget }.into());
+    if let (Some(default), Some(_), Some(node)) = (default, budget, section.get("budget")) {
+        let message = format!("with `store.budget` Frugal chooses the forms, but `store.default` says {default}");
+        return Err(ConfigError::at(&node.place, message, "the other one").help("remove one of them"));
+    }
+    let default = default.or(budget).unwrap_or(Form::Raw.into());
     let asked = section.choice("recompute", RECOMPUTE)?.and_then(recompute);
     if let (Some(asked), Some(node)) = (asked, section.get("recompute"))
         && !is_none(&default.recompute)
@@ -123,11 +149,16 @@ pub(super) fn store(root: &Reader<'_>) -> Result<Store> {
 }
 
 fn rule(path: &str, node: &Node) -> Result<StoreRule> {
-    let rule = Reader::open(node, path, &["layer", "made_by", "read_by", "min_elements", "store"])?;
+    let rule = Reader::open(node, path, &["layer", "value", "made_by", "read_by", "min_elements", "store"])?;
     let pattern = |key| Ok(rule.text(key)?.map(str::to_owned));
     let store = rule.get("store").map(|node| form(&rule.path_of("store"), node)).transpose()?;
+    if let (Some(Form::Auto { .. }), Some(node)) = (store, rule.get("store")) {
+        let message = format!("`{path}.store`: a budget is one for all values");
+        return Err(ConfigError::at(&node.place, message, "not possible").help("write it as `store.budget`"));
+    }
     Ok(StoreRule {
         layer: pattern("layer")?,
+        value: pattern("value")?,
         made_by: pattern("made_by")?,
         read_by: pattern("read_by")?,
         min_elements: rule.integer("min_elements", 1, i64::MAX)?.map(|elements| elements as usize),
@@ -164,6 +195,13 @@ fn form(path: &str, node: &Node) -> Result<Form> {
         }
         return Form::parse(name).map_err(|reason| not_a_store(path, node, name, reason));
     }
+    if let Value::Table(entries) = &node.value
+        && entries.contains_key("budget")
+    {
+        let auto = Reader::open(node, path, &["kind", "budget"])?;
+        auto.choice("kind", &["auto"])?;
+        return auto.required("budget", "\"2GiB\"", size(&auto, "budget")?).map(|budget| Form::Auto { budget });
+    }
     if !matches!(node.value, Value::Table(_)) {
         return Err(wrong(path, node, "the name of a store, or a table with its settings"));
     }
@@ -172,7 +210,7 @@ fn form(path: &str, node: &Node) -> Result<Form> {
     let kind = any.choice("kind", Form::NAMES)?;
     let mut form = Form::usual(any.required("kind", "\"uniform\"", kind)?).expect("one of the names");
     let keys: &[&str] = match form {
-        Form::Raw | Form::F16 => &["kind"],
+        Form::Raw | Form::F16 | Form::Auto { .. } => &["kind"],
         Form::Uniform { .. } => &["kind", "bits", "group"],
         Form::FrequencySplit { .. } => &["kind", "block", "bits", "parity"],
         Form::ErrorBounded { .. } => &["kind", "target", "fraction", "interval"],
@@ -180,7 +218,7 @@ fn form(path: &str, node: &Node) -> Result<Form> {
     let section = Reader::open(node, path, keys)?;
     let number = |key| Ok(section.integer(key, 1, 1 << 20)?.map(|number| number as usize));
     match &mut form {
-        Form::Raw | Form::F16 => {}
+        Form::Raw | Form::F16 | Form::Auto { .. } => {}
         Form::Uniform { bits, group } => {
             *bits = number("bits")?.unwrap_or(*bits);
             *group = number("group")?.unwrap_or(*group);

@@ -3,7 +3,7 @@
 use super::convolutions::Convolutions;
 use super::units::{bytes, count};
 use crate::run::environment::kernel_set_name;
-use crate::run::{Plans, Request};
+use crate::run::{Chosen, Plans, Request};
 use frugal_tensor::plan::{Alive, Bytes, KeptValue, Moment};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ pub struct PlanReport {
     pub layers: Vec<LayerReport>,
     /// When most is alive besides what lives across steps.
     pub largest_moments: Vec<Moment>,
+    /// What was chosen for a budget, if the store has one.
+    pub chosen: Option<Chosen>,
     /// What may not be meant: rules that decide on nothing.
     pub warnings: Vec<String>,
 }
@@ -117,7 +119,8 @@ impl PlanReport {
             convolutions: Convolutions::of(layers.iter().flat_map(|layer| &layer.kept), |kept| kept.stored_bytes),
             layers,
             largest_moments: plans.train.largest_moments(MOMENTS),
-            warnings: plans.warnings(&request.store),
+            chosen: plans.chosen.clone(),
+            warnings: plans.warnings(),
         }
     }
 
@@ -195,7 +198,34 @@ impl fmt::Display for PlanReport {
         if self.layers.iter().flat_map(|layer| &layer.kept).any(|kept| kept.follows_data) {
             write!(f, "\nsome sizes follow the data: these are estimates, which a run replaces before its first step")?;
         }
+        if let Some(chosen) = &self.chosen {
+            write!(f, "\n\n{chosen}")?;
+        }
         self.warnings.iter().try_for_each(|warning| write!(f, "\n\nwarning: {warning}"))
+    }
+}
+
+/// The forms, what they cost, and how near the budget is.
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "chosen for a budget of {}, made again: {}", bytes(self.budget), self.recompute)?;
+        for share in &self.forms {
+            let values = if share.values == 1 { "value" } else { "values" };
+            let (raw, stored) = (bytes(share.raw_bytes), bytes(share.stored_bytes));
+            writeln!(f, "  {:20} {:>4} {values:6}  {stored:>9}, raw {raw}", share.form, share.values)?;
+        }
+        let left = bytes(self.budget.saturating_sub(self.peak));
+        writeln!(f, "peak {}, {left} below the budget", bytes(self.peak))?;
+        write!(f, "estimated error over noise: {:.4}", self.error_over_noise)?;
+        match self.best_single() {
+            Some(single) => {
+                write!(f, "; the best single store, {}: {:.4}", single.store, single.error_over_noise)?;
+                // Next to no error either way, so that time decided.
+                let slower = single.error_over_noise < self.error_over_noise;
+                if slower { write!(f, ", but more time") } else { Ok(()) }
+            }
+            None => write!(f, "; no single store fits"),
+        }
     }
 }
 

@@ -23,6 +23,13 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Bytes in the largest unit that needs no fraction, as [`size`] reads it: `16MiB`.
+pub fn exact(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["", "KiB", "MiB", "GiB", "TiB"];
+    let power = (bytes.trailing_zeros() / 10).min(4);
+    format!("{}{}", bytes.checked_shr(10 * power).unwrap_or(0), UNITS[power as usize])
+}
+
 /// The other way: `8GiB`, `1.5 GB`, `4096`; K, M, G and T alone mean the binary units.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use super::stores::StoreLog;
 use super::{Progress, Schedule};
 use crate::Error;
 use crate::data::Loader;
+use crate::report::units;
 use frugal_tensor::plan::READBACKS_IN_FLIGHT;
 use std::time::Instant;
 
@@ -24,6 +25,8 @@ pub(super) struct Epochs<'a> {
     progress: Progress,
     /// What stores took whose sizes depend on the data.
     pub stores: StoreLog,
+    /// Bytes that the run is not meant to exceed, until it was said that it does.
+    pub budget: Option<u64>,
     training: Sums,
     testing: Sums,
     pace: f64,
@@ -49,6 +52,7 @@ impl<'a> Epochs<'a> {
             schedule,
             progress,
             stores,
+            budget: None,
             training,
             testing,
             pace: 0.0,
@@ -103,8 +107,18 @@ impl<'a> Epochs<'a> {
                 self.seconds.push(self.pace);
             }
             self.take(&finished)?;
+            self.watch_budget();
         }
         Ok(moment)
+    }
+
+    /// Where sizes follow the data, a run may come to need more than was planned.
+    fn watch_budget(&mut self) {
+        let most = self.stepper.session.most_bytes();
+        if let Some(budget) = self.budget.take_if(|budget| most > *budget) {
+            let (most, budget) = (units::bytes(most), units::bytes(budget));
+            self.progress.warn(&format!("coded values take more than planned: {most}, over the budget of {budget}"));
+        }
     }
 
     /// Books finished steps.

@@ -5,6 +5,7 @@
 //!                                                                    └▶ summary.json, weights.safetensors
 //! ```
 
+pub mod budget;
 mod divergence;
 pub mod environment;
 mod epochs;
@@ -19,6 +20,7 @@ mod stepper;
 mod stores;
 pub mod weights;
 
+pub use budget::Chosen;
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
 pub use plans::{Plans, Request};
 pub use progress::Progress;
@@ -94,6 +96,9 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let progress = if quiet { Progress::silent() } else { Progress::new(label, config.train.epochs, steps) };
     progress.say("compiling kernels");
 
+    if plans.chosen.is_some() {
+        folder.write("store.toml", plans.store.to_toml().as_bytes())?;
+    }
     let (planned, raw) = (plans.bytes, plans.raw);
     let session = Session::new(gpu.clone(), vec![plans.train, plans.evaluation], config.seed.into())?;
     if session.bytes() != planned.peak {
@@ -109,6 +114,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         folder.log("metrics.jsonl")?,
         progress,
     );
+    epochs.budget = plans.chosen.map(|chosen| chosen.budget);
     let outcome = epochs.run(config.train.epochs);
     if let Err(error) = &outcome {
         epochs.log.add(&Record::Stopped { reason: error.to_string() })?;

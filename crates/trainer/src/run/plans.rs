@@ -1,5 +1,6 @@
 //! The plans of a run: the training step, the evaluation beside it, and the raw step that both are measured against.
 
+use super::budget::{self, Chosen};
 use crate::Error;
 use crate::config::{Store, StoreRule};
 use frugal_model::{Net, StepShape, evaluation_step, training_step};
@@ -32,22 +33,30 @@ pub struct Plans {
     pub raw: Plan,
     /// Where the bytes go.
     pub bytes: Bytes,
+    /// The store that was planned: the request's, or what was made of its budget.
+    pub store: Store,
+    /// What was chosen for a budget, if there is one.
+    pub chosen: Option<Chosen>,
 }
 
 impl Plans {
     /// Makes them. Needs no adapter.
     ///
     /// # Errors
-    /// [`Error::Model`] if the net does not fit the images, [`Error::Plan`] if the step does not fit the adapter.
+    /// [`Error::Model`] if the net does not fit the images, [`Error::Plan`] if the step does not fit the adapter,
+    /// [`Error::OverBudget`] if it does not fit the store's budget.
     pub fn new(request: &Request, options: PlanOptions) -> Result<Self, Error> {
+        let (store, chosen) = budget::settle(request, options)?;
+        let request = &Request { store, ..request.clone() };
         let (train, evaluation) = Self::without_raw(request, options)?;
         let Request { net, shape, optimizer, .. } = *request;
         let raw = Plan::new(training_step(net, shape, optimizer)?, &Policy::raw(), options)?;
         let bytes = train.bytes(&[&evaluation], &raw);
-        Ok(Self { train, evaluation, raw, bytes })
+        Ok(Self { train, evaluation, raw, bytes, store: request.store.clone(), chosen })
     }
 
-    /// The training step and the evaluation beside it: all that a run allocates for.
+    /// The training step and the evaluation beside it: all that a run allocates for. The store says all forms itself
+    /// ([`budget::settle`]).
     ///
     /// # Errors
     /// As [`Plans::new`].
@@ -58,10 +67,10 @@ impl Plans {
         Ok((train, evaluation))
     }
 
-    /// The rules of a store that decide on no value, as a sentence each.
-    pub fn warnings(&self, store: &Store) -> Vec<String> {
+    /// The rules of the store that decide on no value, as a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
         let used = |index: usize| self.train.stored.iter().any(|stored| stored.rule == Some(index));
-        let unused = store.rules.iter().enumerate().filter(|(index, _)| !used(*index));
+        let unused = self.store.rules.iter().enumerate().filter(|(index, _)| !used(*index));
         let sentence = |(index, rule): (usize, &StoreRule)| format!("store.rule[{index}] decides on no value: {rule}");
         unused.map(sentence).collect()
     }

@@ -55,6 +55,15 @@ impl Progress {
         }
     }
 
+    /// Says what should not be missed.
+    pub fn warn(&self, what: &str) {
+        match &self.show {
+            Show::Nothing => {}
+            Show::Bar(bar) => bar.println(format!("{}  warning: {what}", self.label)),
+            Show::Lines { .. } => eprintln!("{}  warning: {what}", self.label),
+        }
+    }
+
     /// After each step.
     pub fn step(&mut self, step: u64, epoch: u64, loss: f32, samples_per_second: f64) {
         self.pace += (samples_per_second - self.pace) * if self.pace == 0.0 { 1.0 } else { 0.1 };

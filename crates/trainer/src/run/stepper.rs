@@ -13,7 +13,7 @@ use frugal_tensor::codec::error_bounded::Record as CodecRecord;
 use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::CONTROL;
 use frugal_tensor::ops::cross_entropy::STATUS;
-use frugal_tensor::plan::Room;
+use frugal_tensor::plan::{MARGIN, Room};
 use frugal_tensor::{Plan, Session};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -93,6 +93,14 @@ pub struct Discarded {
     pub steps: u64,
 }
 
+/// Steps in which gradients change so fast that room is planned more generously.
+const EARLY: u64 = 40;
+
+/// Planned over measured size.
+fn margin(step: u64) -> f64 {
+    if step < EARLY { 1.4 } else { MARGIN }
+}
+
 impl Stepper {
     pub fn new(session: Session, seed: u32) -> Self {
         let slots = session.plans().iter().map(slots).collect();
@@ -113,7 +121,7 @@ impl Stepper {
             Learning::Begin => self.learning = Learning::Begin,
             Learning::Tight(records) => {
                 finished = self.drain()?;
-                self.session.make_room(TRAIN, &records)?;
+                self.session.make_room(TRAIN, &records, margin(moment.step))?;
             }
         }
         finished.extend(self.submit(flight)?);
@@ -158,6 +166,10 @@ impl Stepper {
                     return Ok(finished);
                 }
                 Room::Tight => self.learning = Learning::Tight(records.clone()),
+                // From here on less will do.
+                Room::Enough if flight.plan == TRAIN && flight.moment.step == EARLY && !records.is_empty() => {
+                    self.learning = Learning::Tight(records.clone());
+                }
                 Room::Exceeded | Room::Enough => {}
             }
             finished.push(self.land(flight, &metrics, records)?);
@@ -171,7 +183,7 @@ impl Stepper {
         let flights: Vec<Flight> = std::iter::once(first).chain(self.in_flight.drain(..)).collect();
         self.discarded.overflows += 1;
         self.discarded.steps += flights.len() as u64;
-        self.session.make_room(TRAIN, records)?;
+        self.session.make_room(TRAIN, records, margin(flights[0].moment.step))?;
         self.session.write_words(STATUS, &[0; 4])?;
         let mut finished = Vec::new();
         for flight in flights {

@@ -17,7 +17,7 @@
 //! **Masked:** where a rectifier's mask waits anyway, it says which elements are zero, and only the others are coded.
 //!
 //! **Promise:** |x̂ − x| ≤ bound for every element, checked as it is coded; zeros come back as zeros; raw tiles, and so
-//! infinities and NaNs, bit for bit.
+//! infinities and NaNs, bit for bit. (Some drivers take what is below 2^-126 for zero.)
 //!
 //! **Layout:** four words (the step, the dither's start, two spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
 //! of its blocks, 0 for zeros, four bits each), then the payload. One atomic addition finds a tile its place, so places
@@ -29,12 +29,13 @@ mod record;
 mod steer;
 
 pub use record::{Record, WORDS as RECORD_WORDS};
-pub use steer::Steering;
+pub use steer::{Steering, gradients_reached};
 pub(super) use steer::{reaches_gradient, steer};
 
 use super::{Attached, Codec, Site, stream};
 use crate::graph::{Graph, GraphError, Shape, Value, ValueId};
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
+use crate::plan::MARGIN;
 use std::rc::Rc;
 
 /// Bit of the step's status that an overflow sets.
@@ -87,15 +88,15 @@ impl ErrorBounded {
     }
 
     /// Words of the payload that are planned before anything was measured: what residual nets on small images took
-    /// (`docs/stores.md`), and a tenth more. A run soon replaces it.
+    /// (`docs/rejected.md` has the measurements), and a little more. A run replaces it before its first step.
     fn expected_words(&self, shape: &Shape, masked: bool) -> usize {
         let noise = match self.target {
             Target::Noise(fraction) => fraction,
             // The momentum is about twice as large as the noise.
             Target::Momentum(fraction) => 2.0 * fraction,
         };
-        let bits = if masked { 1.2 - 0.45 * (noise / 0.1).log2() } else { 2.5 - 0.85 * (noise / 0.1).log2() };
-        let words = shape.elements() as f64 * f64::from(bits.clamp(0.25, 30.0)) * 1.1 / 32.0;
+        let bits = if masked { 1.3 - 0.42 * (noise / 0.1).log2() } else { 2.85 - 0.78 * (noise / 0.1).log2() };
+        let words = shape.elements() as f64 * f64::from(bits.clamp(0.25, 30.0)) * MARGIN / 32.0;
         words as usize + 1
     }
 

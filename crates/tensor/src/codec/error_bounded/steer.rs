@@ -83,6 +83,14 @@ pub(in crate::codec) fn reaches_gradient(graph: &Graph, view: ValueId) -> bool {
     !readers(graph, view).is_empty()
 }
 
+/// The gradients of weights that an error of this view enters, each once.
+pub fn gradients_reached(graph: &Graph, view: ValueId) -> Vec<ValueId> {
+    let mut gradients: Vec<ValueId> = readers(graph, view).into_iter().map(|reader| reader.gradient).collect();
+    gradients.sort_unstable();
+    gradients.dedup();
+    gradients
+}
+
 /// Adds what renews the bounds of stored values. Where nothing is trained, bounds stay what they are.
 ///
 /// # Errors
@@ -93,7 +101,7 @@ pub fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
     for stored in stored {
         let Some(record) = stored.steering else { continue };
         let Steering { record, target, interval } = record;
-        let trained: Vec<(Reader, Trained)> = stored
+        let mut trained: Vec<(Reader, Trained)> = stored
             .views
             .iter()
             .flat_map(|&view| readers(graph, view))
@@ -102,6 +110,8 @@ pub fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
                 Some((reader, *trained))
             })
             .collect();
+        // In the order in which they run: the first begins with a new candidate, the last decides.
+        trained.sort_by_key(|(reader, _)| reader.node);
         let count = trained.len();
         let elements = graph.shape(stored.source).elements();
         let layer = graph.value(stored.source).name.clone();
@@ -134,7 +144,9 @@ pub fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
     for (position, node) in before.into_iter().rev() {
         nodes.insert(position, node);
     }
-    nodes.extend(after);
+    // Before the updates: what optimisers average is then still that of earlier gradients alone.
+    let updates = nodes.iter().position(|node| node.phase == Phase::Update).unwrap_or(nodes.len());
+    nodes.splice(updates..updates, after);
     graph.set_nodes(nodes);
     Ok(())
 }

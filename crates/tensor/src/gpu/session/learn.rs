@@ -4,10 +4,10 @@ use super::Session;
 use crate::codec::error_bounded::{PROBE, Record};
 use crate::gpu::GpuError;
 use crate::ops::cross_entropy::STATUS;
-use crate::plan::Room;
+use crate::plan::{MARGIN, Room};
 
 /// Most steps without effect before the first.
-const PROBES: usize = 8;
+const PROBES: usize = 12;
 /// By how much a bound may still change in the last of them.
 const SETTLED: f32 = 0.2;
 
@@ -18,9 +18,9 @@ impl Session {
     /// # Errors
     /// As [`Session::step`] and [`Session::make_room`].
     pub fn learn(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
-        self.write_words(STATUS, &[PROBE, 0, 0, 0])?;
         let mut before: Vec<Record> = Vec::new();
         for _ in 0..PROBES {
+            self.write_words(STATUS, &[PROBE, 0, 0, 0])?;
             self.step(plan, uploads)?;
             let metrics = self.finished()?.pop().expect("a step with records has metrics");
             let records = self.plans[plan].records(&metrics.words);
@@ -29,7 +29,7 @@ impl Session {
             let room = self.plans[plan].room(&records);
             // The first probe knows no bounds: what it would have taken says nothing.
             if !before.is_empty() {
-                self.make_room(plan, &records)?;
+                self.make_room(plan, &records, MARGIN)?;
             }
             if settled && room != Room::Exceeded {
                 break;
@@ -39,13 +39,13 @@ impl Session {
         self.write_words(STATUS, &[0; 4])
     }
 
-    /// As much room for a plan's stored values as these records ask for, and a little more. Metrics of steps in flight are
-    /// lost; collect them first.
+    /// `margin` times as much room for a plan's stored values as these records ask for. Metrics of steps in flight are lost;
+    /// collect them first.
     ///
     /// # Errors
     /// [`GpuError::Refused`] if the plan cannot be had, [`GpuError::OutOfMemory`], or what befell the device.
-    pub fn make_room(&mut self, plan: usize, records: &[Record]) -> Result<(), GpuError> {
-        let fitted = self.plans[plan].fitted(records).map_err(|error| GpuError::Refused(error.to_string()))?;
+    pub fn make_room(&mut self, plan: usize, records: &[Record], margin: f64) -> Result<(), GpuError> {
+        let fitted = self.plans[plan].fitted(records, margin).map_err(|error| GpuError::Refused(error.to_string()))?;
         self.replace(plan, fitted)
     }
 }

@@ -5,6 +5,7 @@ use crate::Error;
 use crate::config::{Choice, Config, Form};
 use crate::data::Dataset;
 use crate::run::weights::{self, Named};
+use crate::run::{self, budget};
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -27,13 +28,17 @@ fn examine(
     runs: &[(Choice, PathBuf)],
     result: &mut Examinations,
 ) -> Result<(), Error> {
-    let policy = |store: Choice| config.store.with_default(store).policy();
+    let policy = |store: Choice| {
+        let config = Config { store: config.store.with_default(store), ..config.clone() };
+        let (store, _) = budget::settle(&run::request(&config, data.shape, data.classes)?, gpu.plan_options())?;
+        Ok::<_, Error>(store.policy())
+    };
     let Some((_, raw)) = runs.iter().find(|(store, _)| *store == Choice::from(Form::Raw)) else {
         for (store, folder) in runs {
             let own = weights::read(folder)?;
             let bench = Bench::new(config, data, gpu, &own)?;
             result.batches = bench.batches();
-            result.stores.push(bench.examine(&store.to_string(), &policy(*store), &own)?);
+            result.stores.push(bench.examine(&store.to_string(), &policy(*store)?, &own)?);
         }
         return Ok(());
     };
@@ -43,7 +48,7 @@ fn examine(
     for (store, folder) in runs {
         // A run that stopped early left nothing; its store can be examined all the same.
         let own = weights::read(folder).unwrap_or_default();
-        result.stores.push(bench.examine(&store.to_string(), &policy(*store), &own)?);
+        result.stores.push(bench.examine(&store.to_string(), &policy(*store)?, &own)?);
     }
     for form in POINTS.iter().filter_map(|point| Form::parse(point).ok()) {
         result.points.push(bench.rate(form, &Named::new())?);

@@ -11,7 +11,7 @@ use frugal_tensor::codec::error_bounded::Record;
 use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::{Element, Graph, Kind, Node, Phase, ValueId};
 use frugal_tensor::ops::cross_entropy::STATUS;
-use frugal_tensor::plan::Room;
+use frugal_tensor::plan::{MARGIN, Room};
 use frugal_tensor::{GpuError, Plan, Session};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -83,7 +83,7 @@ impl<'a> Step<'a> {
                 return Ok(finished);
             };
             // What found no room came back as zeros. There is more now, so this ends.
-            self.session.make_room(0, &exceeded)?;
+            self.session.make_room(0, &exceeded, MARGIN)?;
             self.session.write_words(STATUS, &[0; 4])?;
         }
     }

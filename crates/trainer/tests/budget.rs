@@ -1,0 +1,77 @@
+//! Forms that are chosen for a budget. Needs no adapter.
+
+use frugal_model::{Net, StepShape};
+use frugal_tensor::PlanOptions;
+use frugal_tensor::ops::KernelSet;
+use frugal_trainer::Error;
+use frugal_trainer::config::{Choice, Optimizer};
+use frugal_trainer::run::{Plans, Request};
+
+fn request(net: &str, shape: StepShape, store: &str) -> Request {
+    let store = Choice::parse(store).unwrap().into();
+    Request { net: Net::find(net).unwrap(), shape, optimizer: Optimizer::default().operator(), store }
+}
+
+fn plans(net: &str, shape: StepShape, store: &str) -> Result<Plans, Error> {
+    Plans::new(&request(net, shape, store), PlanOptions::unlimited(KernelSet::Tiles))
+}
+
+/// A budget is kept to the byte at no more cost than any single store that keeps to it, or the least is said and is true.
+fn check(net: &str, shape: StepShape, parts: &[u64]) {
+    let raw = plans(net, shape, "raw").unwrap().bytes.peak;
+    for part in parts {
+        let budget = raw / part;
+        let made = match plans(net, shape, &format!("auto:{budget}")) {
+            Ok(made) => made,
+            Err(Error::OverBudget { least, .. }) => {
+                println!("{net}, 1/{part} of {raw}: {budget}, the least is {least}");
+                assert!(least > budget);
+                plans(net, shape, &format!("auto:{least}")).unwrap()
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let chosen = made.chosen.as_ref().unwrap();
+        println!("{net}, 1/{part} of {raw}:\n{chosen}");
+        assert!(chosen.peak <= chosen.budget && made.bytes.peak == chosen.peak);
+        assert!(made.warnings().is_empty(), "{:?}", made.warnings());
+        assert_eq!(chosen.singles.len(), 26);
+        for single in &chosen.singles {
+            println!("    {:24} {:>12} {:.4} {:.6}", single.store, single.peak, single.error_over_noise, single.cost);
+            assert_eq!(single.peak, plans(net, shape, &single.store).unwrap().bytes.peak, "{}", single.store);
+            assert!(single.peak > chosen.budget || chosen.cost <= single.cost, "{single:?}");
+        }
+        // What was chosen is a store like any other.
+        let again = Request { store: made.store.clone(), ..request(net, shape, "raw") };
+        let again = Plans::new(&again, PlanOptions::unlimited(KernelSet::Tiles)).unwrap();
+        assert_eq!((again.bytes, again.chosen), (made.bytes, None));
+    }
+}
+
+#[test]
+fn budgets_of_resnet20() {
+    check("resnet20", StepShape { batch: 128, image: [3, 32, 32], classes: 10 }, &[1, 2, 4, 6, 8]);
+}
+
+#[test]
+fn budgets_of_vgg16() {
+    let shape = StepShape { batch: 64, image: [3, 224, 224], classes: 1000 };
+    check("vgg16", shape, &[1, 2, 4, 8]);
+}
+
+#[test]
+fn rules_hold_beside_a_budget() {
+    let shape = StepShape { batch: 128, image: [3, 32, 32], classes: 10 };
+    let mut request = request("resnet20", shape, "auto:64MiB");
+    let rule = Request { store: Choice::parse("f16").unwrap().into(), ..request.clone() };
+    request.store.rules.push(frugal_trainer::config::StoreRule {
+        layer: Some("images".into()),
+        value: None,
+        made_by: None,
+        read_by: None,
+        min_elements: None,
+        store: rule.store.default,
+    });
+    let made = Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).unwrap();
+    let images = made.train.stored.iter().find(|stored| stored.rule == Some(0)).unwrap();
+    assert_eq!((images.form, made.bytes.peak <= 64 << 20), ("f16", true));
+}
