@@ -1,5 +1,5 @@
 //! Error-bounded coding, as COMET (arXiv 2111.09562) has it: no element is off by more than a bound, which follows the
-//! gradients ([`steer`]).
+//! gradients (see `steer.rs` for how).
 //!
 //! Elements become levels q = ⌊x / step + d⌋ and come back as (q − d + ½) · step, the step being a little less than twice
 //! the bound. The dither d is in \[0, 1) and different for each element and step: errors are then uniform and independent of

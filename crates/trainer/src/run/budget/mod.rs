@@ -6,7 +6,7 @@
 //! price for time is added.
 //!
 //! What forms take of each value, plans of single stores say. From there on it goes in rounds: the bytes alive at each
-//! moment of the last plan suggest which forms would do ([`moments`]); a plan with them says what is true. Nothing but
+//! moment of the last plan suggest which forms would do (`moments.rs`); a plan with them says what is true. Nothing but
 //! plans that were made decides, so the result keeps to the budget to the byte, and is no worse than any single store
 //! that does. It is a store with one rule for each value, as a user could write it.
 
