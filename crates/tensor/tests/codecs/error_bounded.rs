@@ -212,3 +212,25 @@ fn a_tile_without_room_is_lost_and_says_so() {
         }
     }
 }
+
+/// As much as WebGPU's default limits let a kernel bind, 128 MiB, or a little more where the adapter takes it.
+#[test]
+fn the_bound_holds_beyond_128_mib() {
+    let gpu = gpu();
+    let most = gpu.plan_options().max_binding / 4;
+    let part = Shape::from([16, 1, 64, 64]);
+    let hostile: Vec<f32> = hostile(&part).into_iter().flat_map(|(_, x)| x).collect();
+    // Words, too, have to be bound: twenty bits for each element of hostile parts are more than enough.
+    let n = ((34 << 20).min(most as usize) / 65_536 - 1) * 65_536;
+    let payload = (n * 20 / 32).min(most as usize - ErrorBounded::head_words(&Shape::from([n])));
+    let shape = Shape::from([n / 4096, 1, 64, 64]);
+    // Whole parts of noise between hostile ones: raw tiles are few.
+    let noise: Vec<f32> = Stream::new(3, 1).uniform().take(hostile.len()).collect();
+    let x: Vec<f32> = hostile.iter().chain(&noise).chain(&noise).chain(&noise).copied().cycle().take(n).collect();
+    let (_, decoded, record) = Trip::new(&gpu, gpu.adapter().kernel_set(), &shape, false, payload).run(&x, 0.05);
+    assert!(record.used as usize <= payload, "{} of {payload} words", record.used);
+    for (i, (x, y)) in x.iter().zip(&decoded).enumerate() {
+        let holds = x.to_bits() == y.to_bits() || (x - y).abs() <= 0.05 + f32::MIN_POSITIVE;
+        assert!(holds, "element {i}: {x} became {y}");
+    }
+}
