@@ -9,3 +9,6 @@ const DENSITY = 6u;
 const GAIN = 7u;
 const NOISE = 8u;
 const LARGEST = 9u;
+
+// The bit of the status that says that something found no room.
+const OVERFLOW = 2u;

@@ -15,7 +15,6 @@
 
 {% include "parts/grid.wgsl" %}
 
-const OVERFLOW = 2u;
 // Symbols below it have codes of at most 16 bits.
 const LARGEST_SYMBOL = 32768u;
 

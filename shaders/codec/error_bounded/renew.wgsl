@@ -39,8 +39,6 @@ struct Params {
 
 {% include "parts/bits.wgsl" %}
 
-const OVERFLOW = 2u;
-
 var<workgroup> totals: array<vec2<f32>, 64>;
 
 @compute @workgroup_size(64)

@@ -35,16 +35,15 @@ impl Plan {
         metrics[first..].chunks_exact(RECORD_WORDS).map(Record::read).collect()
     }
 
-    /// Words that are planned for the payload of a stored value.
-    fn capacity(&self, stored: &Stored) -> usize {
-        let head = ErrorBounded::head_words(self.graph.shape(stored.source));
-        self.graph.shape(stored.waiting).elements() - head
+    /// Words before the payload of a stored value.
+    fn head(&self, stored: &Stored) -> usize {
+        ErrorBounded::head_words(self.graph.shape(stored.source))
     }
 
     /// Whether the payloads of a step found room.
     pub fn room(&self, records: &[Record]) -> Room {
         let room = |(stored, record): (&Stored, &Record)| {
-            let capacity = self.capacity(stored) as f64;
+            let capacity = (self.graph.shape(stored.waiting).elements() - self.head(stored)) as f64;
             match f64::from(record.used) / capacity {
                 fill if fill > 1.0 => Room::Exceeded,
                 fill if fill > TIGHT => Room::Tight,
@@ -60,17 +59,14 @@ impl Plan {
     /// As [`Plan::resized`].
     pub fn fitted(&self, records: &[Record], margin: f64) -> Result<Plan, PlanError> {
         let size = |(stored, record): (&Stored, &Record)| {
-            let head = ErrorBounded::head_words(self.graph.shape(stored.source));
-            (stored.waiting, head + (margin * f64::from(record.used)) as usize + 64)
+            (stored.waiting, self.head(stored) + (margin * f64::from(record.used)) as usize + 64)
         };
         self.resized(&self.steered().zip(records).map(size).collect::<Vec<_>>())
     }
 
     /// Bytes that a step's coding took of each of them: heads and payload, without what was planned in vain.
     pub fn used_bytes(&self, records: &[Record]) -> Vec<u64> {
-        let used = |(stored, record): (&Stored, &Record)| {
-            4 * (ErrorBounded::head_words(self.graph.shape(stored.source)) as u64 + u64::from(record.used))
-        };
+        let used = |(stored, record): (&Stored, &Record)| 4 * (self.head(stored) as u64 + u64::from(record.used));
         self.steered().zip(records).map(used).collect()
     }
 }
