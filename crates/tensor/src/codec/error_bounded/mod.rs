@@ -79,11 +79,8 @@ impl ErrorBounded {
     /// # Errors
     /// Names the setting and its range.
     pub fn check(&self) -> Result<(), String> {
-        let (name, fraction, most) = match self.target {
-            Target::Noise(fraction) => ("noise", fraction, 10.0),
-            Target::Momentum(fraction) => ("momentum", fraction, 10.0),
-        };
-        want(fraction > 0.0 && fraction <= most, format!("{name} must lie between 0 and {most}"))?;
+        let (Target::Noise(fraction) | Target::Momentum(fraction)) = self.target;
+        want(fraction > 0.0 && fraction <= 10.0, "fraction must be above 0, at most 10")?;
         want((1..=1_000_000).contains(&self.interval), "interval must lie between 1 and 1000000")
     }
 
