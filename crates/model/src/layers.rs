@@ -153,20 +153,6 @@ pub fn dropout(graph: &mut Graph, name: &str, x: ValueId, rate: f32, mode: Mode)
     }
 }
 
-/// Max pooling with this window, stride and padding, and a rectifier. A net that rectifies first computes the same, but
-/// would have to keep the signs of all that is pooled; what comes out here is mostly kept for the next layer anyway.
-///
-/// # Errors
-/// [`GraphError::Shape`] if the window does not fit.
-pub fn max_pool_relu(
-    graph: &mut Graph,
-    x: ValueId,
-    [window, stride, padding]: [usize; 3],
-) -> Result<ValueId, GraphError> {
-    let x = graph.max_pool_padded(x, window, stride, padding)?;
-    graph.relu(x)
-}
-
 /// A fully connected layer with a rectifier.
 ///
 /// # Errors

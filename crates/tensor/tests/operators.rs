@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Build, Case, Tensor, gpu};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::graph::{Element, Graph, GraphError, Init, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::dropout::Dropout;
@@ -175,7 +175,7 @@ fn batch_norm() {
         let apply = |g: &mut Graph, v: &[ValueId], offset: f32| {
             let statistic = |g: &mut Graph, name: &str, start: f32| {
                 let kind = frugal_tensor::graph::Kind::Statistic;
-                let init = frugal_tensor::graph::Init::Constant(start);
+                let init = Init::Constant(start);
                 g.persistent(name, kind, [c], frugal_tensor::graph::Element::F32, init)
             };
             let mean = statistic(g, "running_mean", offset)?;
@@ -285,6 +285,63 @@ fn pooling() {
             },
         );
     }
+}
+
+/// Pooling comes first where that changes nothing, and where somebody else reads what is rectified it does not.
+#[test]
+fn rectifying_before_pooling() {
+    let pool = |t: &[Tensor], [n, c, h, w]: [usize; 4]| {
+        Tensor::from_fn(&[n, c, h / 2, w / 2], |i| {
+            let (x, y, plane) = (i % (w / 2), i / (w / 2) % (h / 2), i / (w / 2 * (h / 2)));
+            let at = |r, s| t[0].data[(plane * h + 2 * y + r) * w + 2 * x + s];
+            at(0, 0).max(at(0, 1)).max(at(1, 0)).max(at(1, 1)).max(0.0)
+        })
+    };
+    let shape = [2, 3, 6, 8];
+    check(
+        "pooled alone",
+        vec![Tensor::random(&shape, 1)],
+        vec![],
+        &|g, v| {
+            let y = g.relu(v[0])?;
+            g.max_pool(y, 2)
+        },
+        &|t| pool(t, shape),
+    );
+    check(
+        "read twice",
+        vec![Tensor::random(&shape, 1)],
+        vec![],
+        &|g, v| {
+            let y = g.relu(v[0])?;
+            let (mean, pooled) = (g.global_average_pool(y)?, g.max_pool(y, 2)?);
+            let pooled = g.global_average_pool(pooled)?;
+            g.add(mean, pooled)
+        },
+        &|t| {
+            let pooled = pool(t, shape);
+            let mean = |t: &Tensor, size: usize, i: usize, f: fn(f64) -> f64| {
+                t.data[i * size..(i + 1) * size].iter().map(|&x| f(x)).sum::<f64>() / size as f64
+            };
+            Tensor::from_fn(&[2, 3], |i| mean(&t[0], 48, i, |x| x.max(0.0)) + mean(&pooled, 12, i, |x| x))
+        },
+    );
+    let order = |twice: bool| {
+        let mut g = Graph::new();
+        let x = g.parameter("x", shape, Init::Constant(1.0)).unwrap();
+        let y = g.relu(x).unwrap();
+        let pooled = g.max_pool(y, 2).unwrap();
+        let mut out = g.global_average_pool(pooled).unwrap();
+        if twice {
+            let mean = g.global_average_pool(y).unwrap();
+            out = g.add(out, mean).unwrap();
+        }
+        let arriving = g.input("arriving", [2, 3], Element::F32);
+        g.differentiate(&[(out, Some(arriving))]).unwrap();
+        g.nodes().iter().take(2).map(|node| node.operator.name()).collect::<Vec<_>>()
+    };
+    assert_eq!(order(false), ["max pooling", "relu"]);
+    assert_eq!(order(true), ["relu", "max pooling"]);
 }
 
 /// The mean of each window, from its first to before its last element on each axis; those in the padding count as zeros.
@@ -484,7 +541,7 @@ fn grids_beyond_one_dimension() {
 fn misfits_name_layer_and_shapes() {
     let mut graph = Graph::new();
     let x = graph.input("x", [2, 3, 8, 8], frugal_tensor::graph::Element::F32);
-    let w = graph.parameter("w", [4, 5, 3, 3], frugal_tensor::graph::Init::Constant(0.0)).unwrap();
+    let w = graph.parameter("w", [4, 5, 3, 3], Init::Constant(0.0)).unwrap();
     let error = graph.within("features.0", |g| g.conv2d(x, w, [1, 1], [1, 1])).unwrap_err();
     let text = error.to_string();
     for part in ["features.0", "2×3×8×8", "4×5×3×3", "3 channels"] {

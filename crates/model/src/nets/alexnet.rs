@@ -1,7 +1,7 @@
 //! AlexNet as torchvision has it (arXiv 1404.5997): 61,100,840 parameters with 1000 classes.
 
 use super::Build;
-use crate::layers::{Conv, dropout, linear, linear_relu, max_pool_relu};
+use crate::layers::{Conv, dropout, linear, linear_relu};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
 pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
@@ -22,15 +22,18 @@ pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<Val
 fn features(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
     let conv = |filters: usize, kernel: usize| Conv::new(build.channels(filters), kernel).with_bias();
     let relu = |graph: &mut Graph, name: &str, x| graph.within(name, |graph| graph.relu(x));
-    let pool = |graph: &mut Graph, name: &str, x| graph.within(name, |graph| max_pool_relu(graph, x, [3, 2, 0]));
+    let pool = |graph: &mut Graph, name: &str, x| graph.within(name, |graph| graph.max_pool_padded(x, 3, 2, 0));
     let x = conv(64, 11).stride(4).padding(2).apply(graph, "0", x)?;
+    let x = relu(graph, "1", x)?;
     let x = pool(graph, "2", x)?;
     let x = conv(192, 5).apply(graph, "3", x)?;
+    let x = relu(graph, "4", x)?;
     let x = pool(graph, "5", x)?;
     let x = conv(384, 3).apply(graph, "6", x)?;
     let x = relu(graph, "7", x)?;
     let x = conv(256, 3).apply(graph, "8", x)?;
     let x = relu(graph, "9", x)?;
     let x = conv(256, 3).apply(graph, "10", x)?;
+    let x = relu(graph, "11", x)?;
     pool(graph, "12", x)
 }

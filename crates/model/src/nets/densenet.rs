@@ -2,7 +2,7 @@
 //! and adds 32 channels. 7,978,856 parameters with 1000 classes.
 
 use super::Build;
-use crate::layers::{Conv, conv_norm, conv_norm_relu, linear, max_pool_relu, norm_relu};
+use crate::layers::{Conv, conv_norm_relu, linear, norm_relu};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
 /// Layers of each block.
@@ -16,8 +16,8 @@ pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<Val
 
 fn features(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
     let stem = Conv::new(build.channels(64), 7).stride(2);
-    let x = conv_norm(graph, ["conv0", "norm0"], x, stem, build.mode)?;
-    let mut x = graph.within("pool0", |graph| max_pool_relu(graph, x, [3, 2, 1]))?;
+    let x = conv_norm_relu(graph, ["conv0", "norm0"], x, stem, build.mode)?;
+    let mut x = graph.within("pool0", |graph| graph.max_pool_padded(x, 3, 2, 1))?;
     for (index, layers) in BLOCKS.into_iter().enumerate() {
         x = graph.within(format!("denseblock{}", index + 1), |graph| block(graph, x, layers, build))?;
         if index + 1 < BLOCKS.len() {

@@ -2,7 +2,7 @@
 //! the stride. ResNet-18: 11,689,512 parameters with 1000 classes, ResNet-50: 25,557,032.
 
 use super::Build;
-use crate::layers::{Conv, conv_norm, conv_norm_relu, linear, max_pool_relu};
+use crate::layers::{Conv, conv_norm, conv_norm_relu, linear};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
 /// The branch of a block beside its shortcut, without the last rectifier: input, width, stride.
@@ -24,8 +24,8 @@ fn forward(
     branch: Branch,
 ) -> Result<ValueId, GraphError> {
     let stem = Conv::new(build.channels(64), 7).stride(2);
-    let x = conv_norm(graph, ["conv1", "bn1"], x, stem, build.mode)?;
-    let mut x = graph.within("maxpool", |graph| max_pool_relu(graph, x, [3, 2, 1]))?;
+    let x = conv_norm_relu(graph, ["conv1", "bn1"], x, stem, build.mode)?;
+    let mut x = graph.within("maxpool", |graph| graph.max_pool_padded(x, 3, 2, 1))?;
     for (stage, blocks) in blocks.into_iter().enumerate() {
         let width = build.channels(64 << stage);
         for index in 0..blocks {

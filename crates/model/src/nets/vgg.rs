@@ -1,7 +1,7 @@
 //! VGG-16 without batch norms (arXiv 1409.1556), as torchvision has it: 138,357,544 parameters with 1000 classes.
 
 use super::Build;
-use crate::layers::{Conv, dropout, linear, linear_relu, max_pool_relu};
+use crate::layers::{Conv, dropout, linear, linear_relu};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
 pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
@@ -12,11 +12,12 @@ pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<Val
         for last in (0..count).rev().map(|left| left == 0) {
             let convolution = Conv::new(build.channels(filters), 3).with_bias();
             x = convolution.apply(graph, &format!("features.{number}"), x)?;
-            number += if last { 3 } else { 2 };
-            x = graph.within(format!("features.{}", number - 1), |graph| match last {
-                true => max_pool_relu(graph, x, [2, 2, 0]),
-                false => graph.relu(x),
-            })?;
+            x = graph.within(format!("features.{}", number + 1), |graph| graph.relu(x))?;
+            number += 2;
+            if last {
+                x = graph.within(format!("features.{number}"), |graph| graph.max_pool(x, 2))?;
+                number += 1;
+            }
         }
     }
     let x = graph.within("avgpool", |graph| {

@@ -131,6 +131,8 @@ impl Graph {
         &mut self,
         roots: &[(ValueId, Option<ValueId>)],
     ) -> Result<HashMap<ValueId, ValueId>, GraphError> {
+        let known: Vec<ValueId> = roots.iter().map(|(value, _)| *value).collect();
+        self.pool_first(&known);
         self.set_phase(Phase::Backward);
         let mut gradients: HashMap<ValueId, ValueId> = HashMap::new();
         for (value, gradient) in roots {

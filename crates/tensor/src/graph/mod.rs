@@ -6,6 +6,7 @@
 mod error;
 mod gradient;
 mod order;
+mod pooling;
 mod shape;
 mod value;
 

@@ -123,6 +123,17 @@ pub trait Operator: fmt::Debug {
         None
     }
 
+    /// Whether the one output is the one input element by element through a function that never decreases. Then max pooling
+    /// may as well come first.
+    fn never_decreases(&self) -> bool {
+        false
+    }
+
+    /// Whether each element of the first output is the largest of several of the one input.
+    fn selects_largest(&self) -> bool {
+        false
+    }
+
     /// Elements of each scratch value that the kernels use between them.
     fn scratch(&self, _context: &KernelContext) -> Vec<usize> {
         Vec::new()

@@ -31,6 +31,10 @@ impl Operator for Relu {
         Some(Rebuild::pass(ReluAgain, [Part::Input(0), Part::Sign]))
     }
 
+    fn never_decreases(&self) -> bool {
+        true
+    }
+
     fn may_overwrite(&self) -> Option<usize> {
         Some(0)
     }

@@ -69,6 +69,10 @@ impl Operator for MaxPool {
         vec![kernel.inputs([0]).outputs([0, 1])]
     }
 
+    fn selects_largest(&self) -> bool {
+        true
+    }
+
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
         let arriving = backward.arriving()?;
         let index = backward.keep(backward.output(1), Need::Exact);

@@ -1,0 +1,48 @@
+//! The order of rectifiers and max pooling, which is free.
+
+use super::{Graph, Kind, Phase, ValueId};
+use std::collections::HashMap;
+
+impl Graph {
+    /// Puts max pooling before the rectifier whose output it alone reads: max(f(x)) = f(max(x)) for all f that never
+    /// decrease. The results are the same to the bit and so are the gradients, but the rectifier works on the pooled
+    /// elements, and its mask, a quarter as large or less, is that of the value which the next layer reads: codecs may
+    /// share it.
+    ///
+    /// Values of which somebody else knows (`known`: roots of the backward pass) stay what they are.
+    pub(super) fn pool_first(&mut self, known: &[ValueId]) {
+        let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            for &input in &node.inputs {
+                readers.entry(input).or_default().push(index);
+            }
+        }
+        for rectifier in 0..self.nodes.len() {
+            let node = &self.nodes[rectifier];
+            let (&[input], &[between]) = (&node.inputs[..], &node.outputs[..]) else { continue };
+            let [pool] = readers.get(&between).map_or(&[][..], Vec::as_slice) else { continue };
+            let pool = *pool;
+            let fits = node.operator.never_decreases()
+                && self.nodes[pool].operator.selects_largest()
+                && [rectifier, pool].iter().all(|&index| self.nodes[index].phase == Phase::Forward)
+                && self.value(between).kind == Kind::Activation
+                && !known.contains(&between);
+            if !fits {
+                continue;
+            }
+            // The value between them is now the pooled one, the last one the rectified: names and shape go with them.
+            let last = self.nodes[pool].outputs[0];
+            self.nodes[pool].inputs[0] = input;
+            self.nodes[pool].outputs[0] = between;
+            self.nodes[rectifier].inputs[0] = between;
+            self.nodes[rectifier].outputs[0] = last;
+            let (shape, rectified) = (self.shape(last).clone(), self.value(between).name.clone());
+            let pooled = std::mem::replace(&mut self.value_mut(last).name, rectified);
+            let between = self.value_mut(between);
+            (between.name, between.shape) = (pooled, shape);
+            // Nothing between them in the order reads either, so they may change places; who reads what by its place in
+            // the order is then as before.
+            self.nodes.swap(rectifier, pool);
+        }
+    }
+}
