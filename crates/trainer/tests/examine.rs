@@ -10,6 +10,7 @@ use frugal_trainer::run::examine::{Bench, examine_runs};
 use frugal_trainer::run::folder::Folder;
 use frugal_trainer::run::weights::{self, Named};
 use frugal_trainer::run::{self, Job};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const CONFIG: &str = r#"
@@ -93,22 +94,33 @@ fn stores_cost_what_they_should() {
 
     // The theory of the error bound on real activations: every layer's error is the wanted share of its noise. The bench
     // knows the mean of a layer's gradients only from the same eight batches, which takes a sixteenth off the noise that
-    // bounds are made from. A layer beside a stricter reader of the same value has less, so the worst is compared.
+    // bounds are made from. A layer beside a stricter reader of the same value has less. What each
+    // gradient's error is beside the one predicted for it needs no noise, but is an estimate too: the errors of a layer's
+    // weights go together, because gradients are smooth and alike in all channels, so that eight batches leave some hundred
+    // draws and single figures stray by a twentieth or so. Over all shares each layer is within a tenth or hardly more,
+    // and all layers together are within a twentieth.
+    let mut ratios: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for share in [0.05, 0.1, 0.2, 0.4] {
         let point = bench.rate(form(&format!("error-bounded:{share}")), &state).unwrap();
         let seen = (7.0f64 / 8.0).sqrt() * share;
-        assert!((point.worst / seen - 1.0).abs() < 0.1, "{share}: {point:?}");
-        assert!(point.error_over_noise > 0.75 * seen, "{share}: {point:?}");
+        assert!((point.error_over_noise / seen - 1.0).abs() < 0.15, "{share}: {point:?}");
         assert!(point.predictions.len() >= 6, "{share}: {point:?}");
         for prediction in &point.predictions {
             let ratio = prediction.measured / prediction.predicted;
             println!("{share} {}: {ratio:.3} of what the theory says", prediction.parameter);
-            // Never more than it says. Less for two reasons that it leaves out: at the borders of a plane a 3×3 kernel's taps
-            // see fewer positions (0.82 of them in 7×7 planes), and an evenly spread dither cancels better than chance where
-            // values are smooth, most of all behind the first layer.
-            assert!((0.65..1.05).contains(&ratio), "{share}: {prediction:?}");
+            assert!((0.75..1.25).contains(&ratio), "{share}: {prediction:?}");
+            ratios.entry(prediction.parameter.clone()).or_default().push(ratio);
         }
     }
+    for (parameter, ratios) in &ratios {
+        let mean = (ratios.iter().map(|ratio| ratio * ratio).sum::<f64>() / ratios.len() as f64).sqrt();
+        println!("{parameter}: {mean:.3} of what the theory says, over {} shares", ratios.len());
+        assert!(ratios.len() < 4 || (0.88..1.12).contains(&mean), "{parameter}: {ratios:?}");
+    }
+    assert!(ratios.values().filter(|ratios| ratios.len() == 4).count() >= 5, "{ratios:?}");
+    let all: Vec<f64> = ratios.into_values().flatten().collect();
+    let mean = (all.iter().map(|ratio| ratio * ratio).sum::<f64>() / all.len() as f64).sqrt();
+    assert!((0.95..1.05).contains(&mean), "{mean}");
 
     // A run that left no weights is said, not panicked about.
     let nothing = examine_runs(&config, &data, &gpu, &[(Form::Raw.into(), root.path().to_path_buf())]);

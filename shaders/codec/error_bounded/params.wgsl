@@ -25,10 +25,12 @@ fn lanes_of(i: u32) -> vec4<u32> {
     return vec4(4u * i) + vec4(0u, 1u, 2u, 3u);
 }
 
-// In [0, 1), evenly spread over any run of elements: multiples of the golden ratio (Weyl 1916).
+// In [0, 1), of the element and the step alone; no two elements' numbers have to do with each other.
 fn dither(i: u32, start: u32) -> vec4<f32> {
-    let turn = vec4(start + i * {{ (4 * 2654435769) % 4294967296 }}u) + vec4(0u, 2654435769u, {{ (2 * 2654435769) % 4294967296 }}u, {{ (3 * 2654435769) % 4294967296 }}u);
-    return vec4<f32>(turn >> vec4(8u)) * (1.0 / 16777216.0);
+    let number = lanes_of(i) + vec4(start);
+    let turned = (number ^ (number >> vec4(15u))) * vec4(739982445u);
+    let mixed = (turned ^ (turned >> vec4(12u))) * vec4(695872825u);
+    return vec4<f32>(mixed >> vec4(8u)) * (1.0 / 16777216.0);
 }
 
 fn level(v: vec4<f32>, d: vec4<f32>, inverse: f32) -> vec4<i32> {

@@ -1,4 +1,4 @@
-// bound = sigma · √(3/R) / gain, the least over all weights that a value serves; see
+// bound = sigma · √(3/R) / gain, gain = √coverage · rms ‖δ‖ · factors, the least over all weights that a value serves; see
 // crates/tensor/src/codec/error_bounded/steer.rs. A value about which nothing is known yet gets an eighth of its largest
 // element for a bound.
 // Variables: factors (how many). Dispatch: one workgroup of 64.
@@ -21,6 +21,7 @@ struct Params {
     fraction: f32,
     // β of the gradient's average.
     decay: f32,
+    coverage: f32,
     // Channels of the factors.
     factored: u32,
 }
@@ -72,9 +73,9 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         let factor = {% for i in range(factors) %}{{ "" if loop.first else " * " }}factor{{ i }}[c]{% endfor %};
         square += factor * factor;
     }
-    let gain = sqrt(totals[0].x / f32(p.channels)) * sqrt(square / f32(p.factored));
+    let gain = sqrt(p.coverage * totals[0].x / f32(p.channels)) * sqrt(square / f32(p.factored));
 {% else %}
-    let gain = sqrt(totals[0].x / f32(p.channels));
+    let gain = sqrt(p.coverage * totals[0].x / f32(p.channels));
 {% endif %}
     let density = f32(record[NONZERO]) / f32(p.elements);
     let mean = totals[0].y / f32(p.weights);

@@ -235,8 +235,8 @@ impl Operator for BatchNormGradient {
     }
 
     /// That of γ, with x̂ for x.
-    fn correlates(&self, input: usize) -> Option<Correlation> {
-        (input == 1).then_some(Correlation { with: 0, scale: Some(4), gradient: 1 })
+    fn correlates(&self, input: usize, _inputs: &[&Value]) -> Option<Correlation> {
+        (input == 1).then_some(Correlation { with: 0, scale: Some(4), gradient: 1, coverage: 1.0 })
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {

@@ -60,9 +60,9 @@ impl Operator for MatMul {
     }
 
     /// Transposed A: a sum over samples. What stands beside the input has the output channels for columns.
-    fn correlates(&self, input: usize) -> Option<Correlation> {
+    fn correlates(&self, input: usize, _inputs: &[&Value]) -> Option<Correlation> {
         let with = 1 - input;
-        self.transpose_a.then_some(Correlation { with, scale: None, gradient: 0 })
+        self.transpose_a.then_some(Correlation { with, scale: None, gradient: 0, coverage: 1.0 })
     }
 
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {

@@ -58,7 +58,7 @@ impl Output {
 }
 
 /// A gradient of a weight as a sum over positions: input × `with`, times `scale` of the channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Correlation {
     /// The input with which it is multiplied: samples × output channels × positions.
     pub with: usize,
@@ -66,6 +66,8 @@ pub struct Correlation {
     pub scale: Option<usize>,
     /// The output.
     pub gradient: usize,
+    /// The share of its positions at which a weight meets an element and not the padding, a mean over the weights.
+    pub coverage: f32,
 }
 
 /// Something that makes values from values on the GPU.
@@ -113,7 +115,7 @@ pub trait Operator: fmt::Debug {
 
     /// If a weight's gradient correlates this input with another: where that and the gradient are. A codec that knows what
     /// an error of the input does to the gradient needs no more.
-    fn correlates(&self, _input: usize) -> Option<Correlation> {
+    fn correlates(&self, _input: usize, _inputs: &[&Value]) -> Option<Correlation> {
         None
     }
 

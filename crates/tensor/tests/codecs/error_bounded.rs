@@ -117,10 +117,12 @@ impl Bits<'_> {
     }
 }
 
-/// Multiples of the golden ratio, from a start that is the step's.
+/// A hash of the element's number, counted from a start that is the step's.
 fn dither(start: u32, element: usize) -> f32 {
-    let turn = start.wrapping_add((element as u32).wrapping_mul(2_654_435_769));
-    (turn >> 8) as f32 / 16_777_216.0
+    let number = start.wrapping_add(element as u32);
+    let turned = (number ^ number >> 15).wrapping_mul(739_982_445);
+    let mixed = (turned ^ turned >> 12).wrapping_mul(695_872_825);
+    (mixed >> 8) as f32 / 16_777_216.0
 }
 
 /// What the words say, read as the module's documentation describes them. `open` are the elements that are coded.

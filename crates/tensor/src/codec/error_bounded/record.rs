@@ -22,7 +22,7 @@ pub struct Record {
     /// Share of elements that are not zero, when the bound was last renewed.
     pub density: f32,
     /// By how much an error of the elements with a deviation of 1 moves the gradient of a weight that is read from all of
-    /// them: the root of the mean over the output channels of Σ δ².
+    /// them: the root of the mean over the output channels of Σ δ², by the share of positions that are not padding.
     pub gain: f32,
     /// The minibatch noise of a weight's gradient, or with COMET's target the momentum's mean magnitude.
     pub noise: f32,

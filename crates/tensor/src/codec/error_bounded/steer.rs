@@ -4,10 +4,11 @@
 //! elements gives it an error of standard deviation
 //!
 //! ```text
-//! sigma = eb · √(R/3) · rms over output channels k of ‖δ_k‖
+//! sigma = eb · √(C·R/3) · rms over output channels k of ‖δ_k‖
 //! ```
 //!
-//! and the bound for a wanted sigma is eb = sigma · √(3/R) / rms ‖δ_k‖. The scale γ of a batch norm is a weight like any
+//! and the bound for a wanted sigma is eb = sigma · √(3/(C·R)) / rms ‖δ_k‖. C is the share of its positions at which a tap
+//! of a convolution meets an element and not the padding, a mean over the taps. The scale γ of a batch norm is a weight like any
 //! other, with x̂ in the place of x: there ‖δ_k‖ is multiplied by the channel's inv_std. An error that reaches a weight
 //! through a norm that is made again is multiplied by the rms of its γ·inv_std. Where a value serves several weights, the
 //! strictest of them decides.
@@ -47,6 +48,7 @@ struct Reader {
     with: ValueId,
     scale: Option<ValueId>,
     gradient: ValueId,
+    coverage: f32,
     /// Factors by which an error is multiplied on the way, channel by channel: those of a norm that is made again.
     factors: Vec<ValueId>,
 }
@@ -57,17 +59,19 @@ fn readers(graph: &Graph, view: ValueId) -> Vec<Reader> {
     let mut views = vec![(view, Vec::new())];
     while let Some((view, factors)) = views.pop() {
         for (index, node) in graph.nodes().iter().enumerate().filter(|(_, node)| node.phase == Phase::Backward) {
+            let values: Vec<&Value> = node.inputs.iter().map(|&input| graph.value(input)).collect();
             let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == view);
             for (input, _) in places {
                 if let Some(more) = node.operator.carries(input) {
                     let factors = factors.iter().copied().chain(more.iter().map(|&factor| node.inputs[factor]));
                     views.push((node.outputs[0], factors.collect()));
-                } else if let Some(correlation) = node.operator.correlates(input) {
+                } else if let Some(correlation) = node.operator.correlates(input, &values) {
                     found.push(Reader {
                         node: index,
                         with: node.inputs[correlation.with],
                         scale: correlation.scale.map(|scale| node.inputs[scale]),
                         gradient: node.outputs[correlation.gradient],
+                        coverage: correlation.coverage,
                         factors: factors.clone(),
                     });
                 }
@@ -132,6 +136,7 @@ pub fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
                 first: position == 0,
                 last: position + 1 == count,
                 factors: reader.factors.len(),
+                coverage: reader.coverage,
             };
             let mut inputs = vec![record, control, status, parts, trained.gradient];
             inputs.extend(trained.average.map(|(average, ..)| average));
@@ -196,6 +201,8 @@ struct Renew {
     last: bool,
     /// How many factors there are.
     factors: usize,
+    /// Of a weight's positions.
+    coverage: f32,
 }
 
 impl Operator for Renew {
@@ -243,7 +250,7 @@ impl Operator for Renew {
             .parameters([context.inputs[3].shape.elements(), channels, chunks, elements, self.elements])
             .parameter(self.interval)
             .parameters(flags)
-            .parameters([fraction, decay])
+            .parameters([fraction, decay, self.coverage])
             .parameter(factored)
             .inputs([0, 1, 2, 3])
             .bind(Binding::Scratch(0))

@@ -59,6 +59,19 @@ impl Conv2d {
         }
     }
 
+    /// The share of output pixels at which a tap lies in the input, a mean over the taps.
+    fn coverage(&self, e: &Extents) -> f32 {
+        let inside = |axis: usize, tap: usize| {
+            let places = (0..e.output[axis]).map(|o| o * self.stride[axis] + tap);
+            places.filter(|&at| (self.padding[axis]..self.padding[axis] + e.input[axis]).contains(&at)).count()
+        };
+        let share = |axis: usize| {
+            let pairs: usize = (0..e.kernel[axis]).map(|tap| inside(axis, tap)).sum();
+            pairs as f32 / (e.kernel[axis] * e.output[axis]) as f32
+        };
+        share(0) * share(1)
+    }
+
     /// The words that follow those of the product in `Params`.
     fn parameters(&self, e: &Extents) -> [usize; 13] {
         [
@@ -188,8 +201,10 @@ impl Operator for Conv2dWeightGradient {
         "convolution weight gradient"
     }
 
-    fn correlates(&self, input: usize) -> Option<Correlation> {
-        (input == 0).then_some(Correlation { with: 1, scale: None, gradient: 0 })
+    fn correlates(&self, input: usize, inputs: &[&Value]) -> Option<Correlation> {
+        let extents = self.convolution.extents(&inputs[0].shape, &self.weights).ok().filter(|_| input == 0)?;
+        let coverage = self.convolution.coverage(&extents);
+        Some(Correlation { with: 1, scale: None, gradient: 0, coverage })
     }
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
