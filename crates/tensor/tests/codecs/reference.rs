@@ -157,8 +157,8 @@ fn frequency_split(codec: &FrequencySplit, shape: &Shape, x: &[f32], step: u32) 
         let output = stream("frequency_split", step);
         let (packed, values) = codes(&rests, codec.bits, &coder, output, number * h * w);
         words.push(Some(coder.range));
-        words.extend(means.chunks(2).map(|pair| Some(pair[0] | pair.get(1).map_or(0, |mean| mean << 16))));
-        words.extend(packed.into_iter().map(Some));
+        words.extend(halves.chunks(2).map(|pair| Some(pair[0] | pair.get(1).map_or(0, |half| half << 16))));
+        words.extend(packed[..whole].iter().copied().map(Some));
         decoded.extend(values.iter().enumerate().map(|(i, value)| mean_at(i) + value));
     }
     Expected { words, decoded }
