@@ -1,7 +1,6 @@
-// y[n,c,oy,ox] = max over the window of x; index = its place in the window, row by row, packed as in
-// codec/window_index.rs: {{ 32 // bits }} indices of {{ bits }} bits in a word. The first of equals wins, and a NaN wins
-// over all, of several the last.
-// Variables: bits. Dispatch: one invocation of 64 for each word of indices.
+// y[n,c,oy,ox] = max over the window of x; index = its place in the window, row by row, {{ per_word }} in a word, packed as in
+// codec/window_index.rs. The first of equals wins, and a NaN wins over all, of several the last.
+// Variables: places, per_word, bits. Dispatch: one invocation of 64 for each word of indices.
 struct Params {
 {% include "ops/pool/params.wgsl" %}
 }
@@ -15,8 +14,7 @@ struct Params {
 
 {% include "parts/bits.wgsl" %}
 
-const BITS = {{ bits }}u;
-const PER_WORD = {{ 32 // bits }}u;
+{% include "parts/window_index.wgsl" %}
 
 @compute @workgroup_size(64)
 fn main(
@@ -30,6 +28,7 @@ fn main(
         return;
     }
     var packed = 0u;
+    var unit = 1u;
     for (var i = 0u; i < min(PER_WORD, p.outputs - start); i++) {
         let output = start + i;
         let ox = output % p.out_width;
@@ -54,7 +53,8 @@ fn main(
             }
         }
         y[output] = best;
-        packed |= place << (i * BITS);
+        packed += place * unit;
+        unit *= PLACES;
     }
     index[word] = packed;
 }

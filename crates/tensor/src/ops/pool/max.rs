@@ -27,8 +27,9 @@ impl MaxPool {
         Windows { kernel: self.kernel, stride: self.stride, padding: self.padding }
     }
 
-    fn bits(&self) -> usize {
-        window_index::bits(self.kernel[0] * self.kernel[1])
+    /// Of a window.
+    fn places(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
     }
 
     fn parameters(&self, input: &Shape, output: &Shape) -> [usize; 11] {
@@ -56,14 +57,13 @@ impl Operator for MaxPool {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let extents = self.windows().output(&inputs[0].shape)?;
-        let words = window_index::words(extents.iter().product(), self.bits());
+        let words = window_index::words(extents.iter().product(), self.places());
         Ok(vec![Output::new("pooled", extents), Output::words("window_index", words)])
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let words = context.outputs[1].shape.elements();
-        let kernel = Kernel::new("ops/pool/max_forward")
-            .variable("bits", self.bits())
+        let kernel = window_index::packed(Kernel::new("ops/pool/max_forward"), self.places())
             .parameters(self.parameters(&context.inputs[0].shape, &context.outputs[0].shape))
             .invocations(words, 64);
         vec![kernel.inputs([0]).outputs([0, 1])]
@@ -104,7 +104,7 @@ impl Operator for MaxPoolGradient {
             let elements = self.input.elements();
             Kernel::new("ops/pool/max_gradient").parameter(elements).invocations(elements, 64)
         };
-        let kernel = kernel.variable("bits", pool.bits()).parameters(parameters);
+        let kernel = window_index::packed(kernel, pool.places()).parameters(parameters);
         vec![kernel.inputs([0, 1]).outputs([0])]
     }
 }
