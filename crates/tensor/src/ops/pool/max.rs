@@ -3,7 +3,7 @@
 use super::Windows;
 use crate::codec::window_index;
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output};
+use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, Part, Rebuild};
 
 /// The largest element of each window; the first of equals, row by row. Padding never wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,11 @@ struct MaxPoolGradient {
     pool: MaxPool,
     input: Shape,
 }
+
+/// y again from an x that may have waited with an error: what lies where the largest of each window was. An x that is right on
+/// average gives such a y, which a search for the largest among errors would not.
+#[derive(Debug)]
+struct MaxPoolAgain(MaxPool);
 
 impl MaxPool {
     fn windows(&self) -> Windows {
@@ -69,6 +74,10 @@ impl Operator for MaxPool {
         vec![kernel.inputs([0]).outputs([0, 1])]
     }
 
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        Some(Rebuild::pass(MaxPoolAgain(*self), [Part::Input(0), Part::Output(1)]))
+    }
+
     fn selects_largest(&self) -> bool {
         true
     }
@@ -105,6 +114,30 @@ impl Operator for MaxPoolGradient {
             Kernel::new("ops/pool/max_gradient").parameter(elements).invocations(elements, 64)
         };
         let kernel = window_index::packed(kernel, pool.places()).parameters(parameters);
+        vec![kernel.inputs([0, 1]).outputs([0])]
+    }
+}
+
+impl Operator for MaxPoolAgain {
+    fn name(&self) -> &'static str {
+        "max pooling again"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("rebuilt", self.0.windows().output(&inputs[0].shape)?)])
+    }
+
+    /// Of x as it is. An element that is the largest of several windows brings its error to each; the variance of a sum over
+    /// them is that of independent errors where their gradients are as often of unlike signs as of like ones.
+    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+        (input == 0).then_some(&[])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let (x, y) = (&context.inputs[0].shape, &context.outputs[0].shape);
+        let kernel = window_index::packed(Kernel::new("ops/pool/max_again"), self.0.places())
+            .parameters(self.0.parameters(x, y))
+            .invocations(y.elements(), 64);
         vec![kernel.inputs([0, 1]).outputs([0])]
     }
 }
