@@ -88,6 +88,16 @@ fn odd_cases() -> Vec<Graph> {
             let pool = MaxPool { kernel: [window; 2], stride: [2; 2], padding: [window / 2; 2] };
             g.apply(pool, &[x]).unwrap();
         });
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 3, 9, 9]);
+            let w = parameter(g, "w", &[3, 3, 1, 1]);
+            let x = g.conv2d(x, w, [1, 1], [0, 0]).unwrap();
+            let state = BatchNormState::new(g, 3).unwrap();
+            let y = g.apply(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(x)).unwrap()[0];
+            let y = g.max_pool_padded(y, window, 2, window / 2).unwrap();
+            let y = g.relu(y).unwrap();
+            g.conv2d(y, w, [1, 1], [0, 0]).unwrap();
+        });
     }
     for kernel in 1..=4 {
         add(&|g| {

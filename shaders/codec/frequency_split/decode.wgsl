@@ -14,6 +14,13 @@ fn rest_of(codes: u32, m: f32, s: f32) -> Lane {
     return {{ "unpacked(codes) / s + m" if parity else "m + unpacked(codes) * s" }};
 }
 
+fn codes_at(base: u32, word: u32) -> u32 {
+    if is_beside(word) {
+        return words[base + p.head - 1u] >> 16u;
+    }
+    return words[base + p.head + word];
+}
+
 {% if tiles %}
 @compute @workgroup_size(64)
 fn main(
@@ -27,11 +34,11 @@ fn main(
     }
     let plane = index / p.codes;
     let word = index % p.codes;
-    let base = plane * (p.head + p.codes);
+    let base = plane * p.stride;
     let elements = p.height * p.width;
     let m = bf16_value(words[base]);
     let s = bf16_value(words[base] >> 16u);
-    let codes = words[base + p.head + word];
+    let codes = codes_at(base, word);
     for (var j = 0u; j < min(PER_WORD, elements - word * PER_WORD); j += STEP) {
         let i = word * PER_WORD + j;
         let row = cell_at(i / p.width, p.down, p.height) * p.across;
@@ -50,12 +57,12 @@ fn main(
     if plane >= p.planes {
         return;
     }
-    let base = plane * (p.head + p.codes);
+    let base = plane * p.stride;
     let m = bf16_value(words[base]);
     let s = bf16_value(words[base] >> 16u);
     // Row by row, so that no index has to be divided.
     var at = plane * p.height * p.width / STEP;
-    var word = base + p.head;
+    var word = 0u;
     var codes = 0u;
     var left = 0u;
     for (var y = 0u; y < p.height; y++) {
@@ -66,7 +73,7 @@ fn main(
             let end = begin_of(cell + 1u, p.across, p.width);
             for (; column < end; column += STEP) {
                 if left == 0u {
-                    codes = words[word];
+                    codes = codes_at(base, word);
                     word++;
                     left = 32u;
                 }

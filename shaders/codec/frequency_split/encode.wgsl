@@ -81,6 +81,15 @@ fn put_means(plane: u32, base: u32, pair: u32, cells: u32) -> Extent {
     return extent;
 }
 
+// Means are written before.
+fn put_codes(base: u32, word: u32, codes: u32) {
+    if is_beside(word) {
+        words[base + p.head - 1u] |= codes << 16u;
+    } else {
+        words[base + p.head + word] = codes;
+    }
+}
+
 {% if tiles %}
 var<workgroup> extents: array<Extent, 64>;
 
@@ -92,7 +101,7 @@ fn main(
 ) {
     let plane = group_index(group, groups);
     let here = plane < p.planes;
-    let base = plane * (p.head + p.codes);
+    let base = plane * p.stride;
     let elements = p.height * p.width;
     let cells = p.down * p.across;
     let stream = stream_of(p.stream, control[1], control[0]);
@@ -116,6 +125,7 @@ fn main(
     if lane == 0u && here {
         words[base] = coder.range;
     }
+    var beside = 0u;
     if here {
         for (var word = lane; word < p.codes; word += 64u) {
             var packed = 0u;
@@ -126,8 +136,17 @@ fn main(
                 let mean = mean_of(base, row + cell_at(i % p.width, p.across, p.width));
                 packed |= codes_of(value - mean, coder, stream, plane * elements + i) << ({{ bits }}u * j);
             }
-            words[base + p.head + word] = packed;
+            if is_beside(word) {
+                beside = packed;
+            } else {
+                put_codes(base, word, packed);
+            }
         }
+    }
+    // The word of the last mean changes only when all have read it.
+    workgroupBarrier();
+    if beside != 0u {
+        put_codes(base, p.codes - 1u, beside);
     }
 }
 {% else %}
@@ -141,7 +160,7 @@ fn main(
     if plane >= p.planes {
         return;
     }
-    let base = plane * (p.head + p.codes);
+    let base = plane * p.stride;
     let cells = p.down * p.across;
     var extent = NOTHING;
     for (var pair = 0u; pair < (cells + 1u) / 2u; pair++) {
@@ -152,7 +171,7 @@ fn main(
     let stream = stream_of(p.stream, control[1], control[0]);
     // Row by row, so that no index has to be divided.
     var at = plane * p.height * p.width / STEP;
-    var word = base + p.head;
+    var word = 0u;
     var packed = 0u;
     var filled = 0u;
     for (var y = 0u; y < p.height; y++) {
@@ -165,7 +184,7 @@ fn main(
                 packed |= codes_of(x[at] - mean, coder, stream, at * STEP) << filled;
                 filled += STEP_BITS;
                 if filled == 32u {
-                    words[word] = packed;
+                    put_codes(base, word, packed);
                     word++;
                     packed = 0u;
                     filled = 0u;
@@ -175,7 +194,7 @@ fn main(
         }
     }
     if filled > 0u {
-        words[word] = packed;
+        put_codes(base, word, packed);
     }
 }
 {% endif %}

@@ -1,7 +1,6 @@
 // y[n,c,oy,ox] = max over the window of x; index = its place in the window, row by row, packed as in
-// codec/window_index.rs: {{ 32 // bits }} indices of {{ bits }} bits in a word. The first of equals wins, and a NaN wins
-// over all, of several the last.
-// Variables: bits. Dispatch: one invocation of 64 for each word of indices.
+// codec/window_index.rs, {{ per_word }} in a word. The first of equals wins, and a NaN wins over all, of several the last.
+// Variables: places, per_word, bits. Dispatch: one invocation of 64 for each word of indices.
 struct Params {
 {% include "ops/pool/params.wgsl" %}
 }
@@ -15,8 +14,7 @@ struct Params {
 
 {% include "parts/bits.wgsl" %}
 
-const BITS = {{ bits }}u;
-const PER_WORD = {{ 32 // bits }}u;
+{% include "parts/window_index.wgsl" %}
 
 @compute @workgroup_size(64)
 fn main(
@@ -29,9 +27,10 @@ fn main(
     if start >= p.outputs {
         return;
     }
+    // The lowest digit comes last.
     var packed = 0u;
-    for (var i = 0u; i < min(PER_WORD, p.outputs - start); i++) {
-        let output = start + i;
+    for (var output = min(start + PER_WORD, p.outputs); output > start;) {
+        output--;
         let ox = output % p.out_width;
         let oy = (output / p.out_width) % p.out_height;
         let plane = output / (p.out_width * p.out_height);
@@ -54,7 +53,7 @@ fn main(
             }
         }
         y[output] = best;
-        packed |= place << (i * BITS);
+        packed = packed * PLACES + place;
     }
     index[word] = packed;
 }

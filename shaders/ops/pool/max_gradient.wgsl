@@ -1,5 +1,5 @@
 // dx[n,c,iy,ix] = Σ of dy over the windows whose maximum was there. Gathers, so that no two invocations write one place.
-// Variables: bits. Dispatch: one invocation of 64 for each element of dx.
+// Variables: places, per_word, bits. Dispatch: one invocation of 64 for each element of dx.
 struct Params {
     inputs: u32,
 {% include "ops/pool/params.wgsl" %}
@@ -12,8 +12,7 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-const BITS = {{ bits }}u;
-const PER_WORD = {{ 32 // bits }}u;
+{% include "parts/window_index.wgsl" %}
 
 @compute @workgroup_size(64)
 fn main(
@@ -35,7 +34,7 @@ fn main(
     for (var oy = first_y; oy < min(ty / p.stride_y + 1u, p.out_height); oy++) {
         for (var ox = first_x; ox < min(tx / p.stride_x + 1u, p.out_width); ox++) {
             let output = (plane * p.out_height + oy) * p.out_width + ox;
-            let place = (index[output / PER_WORD] >> (BITS * (output % PER_WORD))) & {{ 2 ** bits - 1 }}u;
+            let place = place_in(index[output / PER_WORD], output % PER_WORD);
             if place == (ty - oy * p.stride_y) * p.kernel_width + tx - ox * p.stride_x {
                 sum += dy[output];
             }

@@ -1,7 +1,7 @@
 // dx[n,c,iy,ix] = dy of the window over (iy, ix) if its maximum was there, else 0, for windows side by side (stride ≥
 // window, no padding): each element lies in one window at most, so a band of rows is written in order, without dividing
 // indices.
-// Variables: bits. Dispatch: one invocation of 8 for each band of stride_y rows of each plane.
+// Variables: places, per_word, bits. Dispatch: one invocation of 8 for each band of stride_y rows of each plane.
 struct Params {
     bands: u32,
     bands_per_plane: u32,
@@ -15,8 +15,7 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-const BITS = {{ bits }}u;
-const PER_WORD = {{ 32 // bits }}u;
+{% include "parts/window_index.wgsl" %}
 
 @compute @workgroup_size(8)
 fn main(
@@ -38,7 +37,7 @@ fn main(
         let row = (plane * p.out_height + oy) * p.out_width;
         for (var ox = 0u; ox < p.out_width; ox++) {
             let gradient = dy[row + ox];
-            let place = (index[(row + ox) / PER_WORD] >> (BITS * ((row + ox) % PER_WORD))) & {{ 2 ** bits - 1 }}u;
+            let place = place_in(index[(row + ox) / PER_WORD], (row + ox) % PER_WORD);
             let x1 = min(x0 + p.stride_x, p.width);
             for (var y = 0u; y < y1 - y0; y++) {
                 for (var x = x0; x < x1; x++) {

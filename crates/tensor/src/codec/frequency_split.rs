@@ -24,7 +24,9 @@
 //! quite zero on average. Where q would leave Q bits, by a last bit of rounding, it is held at the largest; the authors' code
 //! runs into the next element.
 //!
-//! Layout, words per plane: one (m low half, s high half), then ⌈means/2⌉ (two means each), then ⌈elements·Q/32⌉ codes.
+//! Layout, words per plane: one (m low half, s high half), then ⌈means/2⌉ (two means each), then ⌈elements·Q/32⌉ codes. If the
+//! last word of codes is no more than half full and the number of means is odd, it lies in the half that the last mean leaves:
+//! a 7×7 plane at Q = 2 takes five words.
 
 use super::{Attached, Codec, Site, stream};
 use crate::graph::{Graph, GraphError, Shape, Value};
@@ -59,10 +61,17 @@ impl FrequencySplit {
         [height.div_ceil(self.block), width.div_ceil(self.block), self.block]
     }
 
-    /// Words of one plane: range, means, codes.
+    /// Words of one plane: range, means, codes. The last codes may lie beside the last mean.
     pub fn plane_words(&self, height: usize, width: usize) -> [usize; 3] {
         let [down, across, _] = self.means(height, width);
-        [1, (down * across).div_ceil(2), (height * width * self.bits).div_ceil(32)]
+        let (means, bits) = (down * across, height * width * self.bits);
+        let beside = means % 2 == 1 && (1..=16).contains(&(bits % 32));
+        [1, means.div_ceil(2), if beside { bits / 32 } else { bits.div_ceil(32) }]
+    }
+
+    /// Words of codes in one plane, wherever the last of them lies.
+    fn code_words(&self, height: usize, width: usize) -> usize {
+        (height * width * self.bits).div_ceil(32)
     }
 
     /// Words of a value; none if it has no planes, or planes without a mean.
@@ -108,7 +117,8 @@ impl FrequencySplit {
             .variable("vector", self.vector(h, w))
             .variable("parity", self.parity)
             .variable("tiles", tiles)
-            .parameters([n * c, h, w, block, down, across, range + means, codes])
+            .parameters([n * c, h, w, block, down, across])
+            .parameters([range + means, self.code_words(h, w), range + means + codes])
             .parameter(stream);
         if tiles { kernel } else { kernel.invocations(n * c, 8) }
     }
@@ -176,7 +186,7 @@ impl Operator for Decode {
     /// On GPUs one invocation per word of codes.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [n, c, h, w] = self.shape.nchw().expect("the codec takes only N×C×H×W");
-        let [_, _, codes] = self.codec.plane_words(h, w);
+        let codes = self.codec.code_words(h, w);
         let kernel = self.codec.kernel("codec/frequency_split/decode", &self.shape, context.set, 0);
         let shared = self.codec.shares_planes(h, w, context.set);
         let kernel = if shared { kernel.invocations(n * c * codes, 64) } else { kernel };

@@ -94,7 +94,7 @@ pub trait Operator: fmt::Debug {
         Err(backward.no_gradient())
     }
 
-    /// How the backward pass can make the first output again from the inputs element by element, see
+    /// How the backward pass can make the first output again from the inputs in a pass over the elements, see
     /// [`crate::codec::recompute`]. `None` where that would take a convolution, a reduction or a search.
     fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
         None

@@ -80,5 +80,5 @@ fn frequency_split_takes_what_the_paper_says() {
     assert!(bits(56) < 2.27, "{}", bits(56));
     assert!(bits(32) < 2.30, "{}", bits(32));
     assert!(bits(8) <= 3.0, "{}", bits(8));
-    assert!(bits(7) < 4.0, "{}", bits(7));
+    assert!(bits(7) < 3.3, "{}", bits(7));
 }

@@ -138,7 +138,8 @@ fn promises() -> Vec<Promise> {
 fn shapes() -> Vec<Shape> {
     let vectors = [1, 31, 2049].map(|n| Shape::from([n]));
     let matrices = [[1, 1], [64, 10], [7, 33], [3, 257]].map(Shape::from);
-    let images = [[1, 1, 8, 8], [2, 3, 14, 14], [1, 2, 28, 28], [3, 5, 7, 7], [1, 3, 9, 17], [1, 1, 2, 300]];
+    let images =
+        [[1, 1, 8, 8], [2, 3, 14, 14], [1, 2, 28, 28], [3, 5, 7, 7], [1, 3, 9, 17], [1, 1, 2, 300], [2, 3, 5, 8]];
     let large = [[1, 2, 64, 64]];
     let images = images.into_iter().chain(large).map(Shape::from);
     vectors.into_iter().chain(matrices).chain(images).collect()

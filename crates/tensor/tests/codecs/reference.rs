@@ -156,9 +156,13 @@ fn frequency_split(codec: &FrequencySplit, shape: &Shape, x: &[f32], step: u32) 
         };
         let output = stream("frequency_split", step);
         let (packed, values) = codes(&rests, codec.bits, &coder, output, number * h * w);
+        let mut halves = means.clone();
+        let [.., whole] = codec.plane_words(h, w);
+        // The last codes, beside the last mean.
+        halves.extend(&packed[whole..]);
         words.push(Some(coder.range));
-        words.extend(means.chunks(2).map(|pair| Some(pair[0] | pair.get(1).map_or(0, |mean| mean << 16))));
-        words.extend(packed.into_iter().map(Some));
+        words.extend(halves.chunks(2).map(|pair| Some(pair[0] | pair.get(1).map_or(0, |half| half << 16))));
+        words.extend(packed[..whole].iter().copied().map(Some));
         decoded.extend(values.iter().enumerate().map(|(i, value)| mean_at(i) + value));
     }
     Expected { words, decoded }
@@ -262,9 +266,10 @@ fn masks_and_window_indices_are_as_documented_to_the_bit() {
                 assert_eq!(read(mask), wanted, "mask of {name} {shape:?} on {set:?}");
 
                 let [_, _, h, w] = shape;
-                let bits = window_index::bits(kernel * kernel);
+                let places = kernel * kernel;
+                let per_word = window_index::per_word(places);
                 let outputs = shape[0] * shape[1] * out_h * out_w;
-                let mut wanted = vec![0u32; window_index::words(outputs, bits)];
+                let mut wanted = vec![0u32; window_index::words(outputs, places)];
                 for output in 0..outputs {
                     let [plane, oy, ox] = [output / (out_h * out_w), output / out_w % out_h, output % out_w];
                     let mut best: Option<(f32, usize)> = None;
@@ -278,8 +283,8 @@ fn masks_and_window_indices_are_as_documented_to_the_bit() {
                             best = Some((value, place));
                         }
                     }
-                    let per_word = window_index::per_word(bits);
-                    wanted[output / per_word] |= (best.unwrap().1 as u32) << (output % per_word * bits);
+                    let unit = (places as u32).pow((output % per_word) as u32);
+                    wanted[output / per_word] += best.unwrap().1 as u32 * unit;
                 }
                 assert_eq!(read(index), wanted, "window index of {name} {shape:?} on {set:?}");
             }

@@ -3,18 +3,21 @@
 //! Of convolution, batch norm and rectifier one value waits: the norm's input x, which its own gradient needs, beside the
 //! rectifier's mask and the batch's statistics, which wait exactly in any case. What the next convolution read is γ·(x − mean)·inv_std + β
 //! where the mask is set, and 0 elsewhere: a pass to decode and a pass for the rest ([`Operator::fused`]), in the memory in which x is
-//! decoded. That memory is free again before the norm's gradient decodes x anew.
+//! decoded. That memory is free again before the norm's gradient decodes x anew. Where max pooling lies between norm and
+//! rectifier, its exact indices say what to take of the norm's result.
 //!
 //! **What is kept.** A value is made again where everything that it follows from is kept for readers of its own, so nothing
 //! is kept in its place but masks. Residual additions make long chains of that: the output of a block is
 //! `relu(norm(x) + output of the block before)`, and so on to the beginning of the stage. Each block adds two passes (decode;
 //! norm, add, rectify), so in a stage of n blocks keeping no output at all would cost n² of them. Outputs are
 //! therefore kept as soon as a rebuild would take more than `PASSES` passes: every seventh block or so. A block has several
-//! kept values of its own, so this costs few bytes, and it bounds the work by a constant for each block.
+//! kept values of its own, so this costs few bytes, and it bounds the work by a constant for each block. Passes are counted
+//! in elements visited: those over what is pooled count as often as it is larger than what comes of it. A part of a
+//! concatenation is made again with each of those that it is in, so it is kept where it takes more than a norm.
 //!
-//! **What is in flight.** To make an addition again takes memory for both addends where decoding takes it for one value. Where
-//! that would make a step's peak higher than with nothing made again, because a net has few layers and its first are the
-//! widest, the widest results of additions are kept ([`super::store_within`]).
+//! **What is in flight.** To make an addition again takes memory for both addends where decoding takes it for one value, and
+//! to pool again takes memory for what is pooled. Where that would make a step's peak higher than with nothing made again,
+//! because a net has few layers and its first are the widest, the widest such results are kept ([`super::store_within`]).
 
 use crate::graph::{CONTROL, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
 use crate::ops::{Operator, Part, Rebuild};
@@ -25,15 +28,15 @@ use std::rc::Rc;
 /// Most passes over a value's elements that making it again may take, decoding included.
 const PASSES: u64 = 16;
 
-/// Those of a decoded value, and of a norm with its rectifier: without additions.
+/// Those of a decoded value, and of a norm with its rectifier: without additions and pooling.
 const PASSES_OF_ONE: u64 = 2;
 
 /// Within so many nodes of the backward pass a value that was made again is read again rather than made anew.
 const NEAR: usize = 4;
 
 /// Makes values again right before their backward readers: all that is `always` made again, and with `wide`
-/// also what takes a few passes over the elements, as many as additions take if it has less than `wide` elements. Returns
-/// what is made again by passes.
+/// also what takes a few passes over the elements, as many as additions and pooling take if none that they read has `wide`
+/// elements or more. Returns what is made again by passes.
 pub(super) fn rewrite(graph: &mut Graph, wide: Option<u64>) -> Result<Vec<ValueId>, GraphError> {
     let nodes = graph.take_nodes();
     let mut this = Rebuilder::new(graph, &nodes, wide);
@@ -91,23 +94,27 @@ impl<'g> Rebuilder<'g> {
             // What is asked of a value that is always made again is asked of what it is made of.
             let of_values = this.graph.keeps().iter().filter(|keep| keep.need == Need::Values);
             let mut needed: HashSet<ValueId> = of_values.map(|keep| keep.source).collect();
+            let mut parts = HashSet::new();
             for node in forward().rev() {
                 if needed.contains(&node.outputs[0]) && this.rebuild(node).is_some_and(|rebuild| rebuild.always) {
                     needed.extend(&node.inputs);
+                    parts.extend(node.inputs.iter().copied().filter(|_| node.inputs.len() > 1));
                 }
             }
             let inputs: Vec<ValueId> = needed.iter().copied().filter(|v| !this.makers.contains_key(v)).collect();
-            this.choose(inputs, forward(), &needed, wide);
+            this.choose(inputs, forward(), &needed, &parts, wide);
         }
         this
     }
 
-    /// Goes through the forward pass and notes what each value costs, and which needed ones are cheap enough.
+    /// Goes through the forward pass and notes what each value costs, and which needed ones are cheap enough. `parts` are those
+    /// of concatenations.
     fn choose<'n>(
         &mut self,
         inputs: Vec<ValueId>,
         forward: impl Iterator<Item = &'n Node>,
         needed: &HashSet<ValueId>,
+        parts: &HashSet<ValueId>,
         wide: u64,
     ) {
         for input in inputs {
@@ -119,7 +126,8 @@ impl<'g> Rebuilder<'g> {
             let always = rebuild.as_ref().is_some_and(|rebuild| rebuild.always);
             let cost = rebuild.as_ref().and_then(|rebuild| self.cost(node, rebuild));
             let elements = self.elements(value);
-            let passes = if elements < wide { PASSES } else { PASSES_OF_ONE };
+            let widest = node.inputs.iter().map(|&v| self.elements(v)).fold(elements, u64::max);
+            let passes = if widest < wide && !parts.contains(&value) { PASSES } else { PASSES_OF_ONE };
             let cheap = cost.is_some_and(|cost| cost <= passes * elements);
             if let Some(cost) = cost.filter(|_| always || cheap) {
                 self.costs.insert(value, cost);

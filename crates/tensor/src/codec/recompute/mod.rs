@@ -2,7 +2,7 @@
 //! what is left.
 //!
 //! - [`Recompute::None`]: only views and concatenations are made again, from what they were made of.
-//! - [`Recompute::Cheap`]: so is what follows element by element from other kept values ([`cheap`]).
+//! - [`Recompute::Cheap`]: so is what follows from other kept values in a few passes over the elements ([`cheap`]).
 //! - [`Recompute::Segments`]: only values at the borders of segments of the net are kept, and the forward pass of a segment
 //!   runs again when the backward pass reaches it ([`segments`]).
 
@@ -19,7 +19,7 @@ pub enum Recompute {
     /// Those that cost nothing.
     #[default]
     None,
-    /// Those that follow element by element from other kept values.
+    /// Those that follow from other kept values in a few passes over the elements.
     Cheap,
     /// All but those at the borders of segments (checkpointing, arXiv 1604.06174).
     Segments,
@@ -40,7 +40,7 @@ impl Recompute {
 }
 
 /// Stores what the graph keeps as the policy says ([`super::store`]). If values are made again cheaply and `peak` is higher
-/// by that than with nothing made again, the widest that are made by additions are kept.
+/// by that than with nothing made again, the widest that are made by additions and pooling are kept.
 ///
 /// # Errors
 /// As [`super::store`].
@@ -68,7 +68,7 @@ pub fn store_within(
     Ok(chosen)
 }
 
-/// Rewrites what the graph keeps; `wide` values are not made again by additions. Returns the values that are made again.
+/// Rewrites what the graph keeps; `wide` values are not made again by additions and pooling. Returns the values that are made again.
 pub(super) fn rewrite(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<ValueId>, GraphError> {
     let mut rebuilt = cheap::rewrite(graph, (policy.recompute == Recompute::Cheap).then_some(wide))?;
     if policy.recompute == Recompute::Segments {

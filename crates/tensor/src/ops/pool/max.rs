@@ -3,7 +3,7 @@
 use super::Windows;
 use crate::codec::window_index;
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output};
+use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, Part, Rebuild};
 
 /// The largest element of each window; the first of equals, row by row. Padding never wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,19 @@ struct MaxPoolGradient {
     input: Shape,
 }
 
+/// y again from an x that may have waited with an error: what lies where the largest of each window was. An x that is right on
+/// average gives such a y, which a search for the largest among errors would not.
+#[derive(Debug)]
+struct MaxPoolAgain(MaxPool);
+
 impl MaxPool {
     fn windows(&self) -> Windows {
         Windows { kernel: self.kernel, stride: self.stride, padding: self.padding }
     }
 
-    fn bits(&self) -> usize {
-        window_index::bits(self.kernel[0] * self.kernel[1])
+    /// Of a window.
+    fn places(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
     }
 
     fn parameters(&self, input: &Shape, output: &Shape) -> [usize; 11] {
@@ -56,17 +62,20 @@ impl Operator for MaxPool {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let extents = self.windows().output(&inputs[0].shape)?;
-        let words = window_index::words(extents.iter().product(), self.bits());
+        let words = window_index::words(extents.iter().product(), self.places());
         Ok(vec![Output::new("pooled", extents), Output::words("window_index", words)])
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let words = context.outputs[1].shape.elements();
-        let kernel = Kernel::new("ops/pool/max_forward")
-            .variable("bits", self.bits())
+        let kernel = window_index::packed(Kernel::new("ops/pool/max_forward"), self.places())
             .parameters(self.parameters(&context.inputs[0].shape, &context.outputs[0].shape))
             .invocations(words, 64);
         vec![kernel.inputs([0]).outputs([0, 1])]
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        Some(Rebuild::pass(MaxPoolAgain(*self), [Part::Input(0), Part::Output(1)]))
     }
 
     fn selects_largest(&self) -> bool {
@@ -104,7 +113,31 @@ impl Operator for MaxPoolGradient {
             let elements = self.input.elements();
             Kernel::new("ops/pool/max_gradient").parameter(elements).invocations(elements, 64)
         };
-        let kernel = kernel.variable("bits", pool.bits()).parameters(parameters);
+        let kernel = window_index::packed(kernel, pool.places()).parameters(parameters);
+        vec![kernel.inputs([0, 1]).outputs([0])]
+    }
+}
+
+impl Operator for MaxPoolAgain {
+    fn name(&self) -> &'static str {
+        "max pooling again"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("rebuilt", self.0.windows().output(&inputs[0].shape)?)])
+    }
+
+    /// Of x as it is. An element that is the largest of several windows brings its error to each; the variance of a sum over
+    /// them is that of independent errors where their gradients are as often of unlike signs as of like ones.
+    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+        (input == 0).then_some(&[])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let (x, y) = (&context.inputs[0].shape, &context.outputs[0].shape);
+        let kernel = window_index::packed(Kernel::new("ops/pool/max_again"), self.0.places())
+            .parameters(self.0.parameters(x, y))
+            .invocations(y.elements(), 64);
         vec![kernel.inputs([0, 1]).outputs([0])]
     }
 }
