@@ -16,7 +16,7 @@ mod runs;
 mod step;
 
 pub use bench::Bench;
-pub use runs::examine_runs;
+pub use runs::{Examinee, examine_runs};
 
 use serde::Serialize;
 
