@@ -70,7 +70,7 @@ impl<'a> Step<'a> {
     /// Learns the bounds of codecs that follow the gradients, from the first batch.
     pub fn learn(&mut self) -> Result<(), Error> {
         let control = [SETTLED, self.seed, 0, 1];
-        Ok(self.session.learn(0, &uploads(&self.slots, &self.batches[0], &control))?)
+        Ok(self.session.learn(0, &uploads(&self.slots, &self.batches[0], &control), MARGIN)?)
     }
 
     /// Runs every batch. Batch k counts as step [`SETTLED`] + k: the numbers of random rounding differ.
