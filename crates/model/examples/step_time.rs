@@ -7,6 +7,7 @@
 use frugal_model::{Net, StepShape, training_step};
 use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Recompute, Uniform};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
+use frugal_tensor::plan::MARGIN;
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -61,7 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     if session.plans()[0].steered().next().is_some() {
         let control = [1000u32, 0, 0, 1];
-        session.learn(0, &[uploads[0], uploads[1], uploads[2], bytemuck::cast_slice(&control)])?;
+        session.learn(0, &[uploads[0], uploads[1], uploads[2], bytemuck::cast_slice(&control)], MARGIN)?;
     }
     let mut times = Vec::new();
     for _ in 0..12 {

@@ -1,13 +1,13 @@
 //! Properties of plans, on random graphs and without a device.
 
-use frugal_tensor::codec::{Codec, F16, FrequencySplit, Recompute, Rule, Uniform};
+use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Rule, Uniform};
 use frugal_tensor::graph::{Element, Graph, Init, Phase, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::plan::{ALIGNMENT, Region};
 use frugal_tensor::{Plan, PlanError, PlanOptions, Policy};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// A random net: each pair of numbers picks an operator and what it works on.
@@ -248,6 +248,50 @@ fn rules_are_tried_in_order_and_the_default_comes_last() {
     assert_eq!(forms["stage1.1.convolved"], ("uniform", Some(1)));
     assert_eq!(forms["stage1.0.relu"], ("uniform", Some(2)));
     assert!(forms.values().all(|(_, rule)| !matches!(rule, Some(3 | 4))), "{forms:?}");
+}
+
+/// Two convolutions and two rectifiers in one layer: a rule, a record and a line of a report mean one of them each.
+#[test]
+fn values_of_one_layer_have_names_of_their_own() {
+    let mut g = Graph::new();
+    let images = g.input("images", [4, 3, 16, 16], Element::F32);
+    let labels = g.input("labels", [4], Element::U32);
+    let mask = g.input("mask", [4], Element::F32);
+    let logits = g.within("block", |g| {
+        let x = ["first", "second"].into_iter().fold(images, |x, name| {
+            let w = g.parameter(name, [8, g.shape(x)[1], 3, 3], Init::Constant(0.0)).unwrap();
+            let x = g.conv2d(x, w, [1, 1], [1, 1]).unwrap();
+            g.relu(x).unwrap()
+        });
+        let w = g.parameter("third", [5, 8, 16, 16], Init::Constant(0.0)).unwrap();
+        let x = g.conv2d(x, w, [1, 1], [0, 0]).unwrap();
+        let pooled = g.global_average_pool(x).unwrap();
+        let w = g.parameter("head", [5, 5], Init::Constant(0.0)).unwrap();
+        g.linear(pooled, w).unwrap()
+    });
+    let loss = g.cross_entropy(logits, labels, mask).unwrap();
+    let gradients = g.differentiate(&[(loss, None)]).unwrap();
+    g.update(Optimizer::Sgd(Sgd { momentum: 0.9, weight_decay: 0.0, nesterov: false }), &gradients).unwrap();
+    let made = g.nodes().iter().filter(|node| node.phase == Phase::Forward).flat_map(|node| &node.outputs);
+    let made: Vec<&str> = made.map(|&id| g.value(id).name.as_str()).collect();
+    assert!(made.contains(&"block.convolved3") && made.contains(&"block.relu"), "{made:?}");
+    assert_eq!(made.iter().collect::<BTreeSet<_>>().len(), made.len(), "{made:?}");
+
+    let second =
+        Rule { value: Some("block.relu2".into()), codec: Some(Rc::new(Uniform::default())), ..Rule::default() };
+    let plan = |policy: Policy| Plan::new(g.clone(), &policy, PlanOptions::all_kernels()[2]).unwrap();
+    let forms = |plan: &Plan| -> Vec<(String, &'static str)> {
+        let kept = plan.layers().into_iter().flat_map(|layer| layer.kept);
+        kept.filter(|kept| kept.name.contains("relu") && kept.form != "mask")
+            .map(|kept| (kept.name, kept.form))
+            .collect()
+    };
+    let expected = |forms: [&'static str; 2]| ["block.relu", "block.relu2"].map(str::to_owned).into_iter().zip(forms);
+    let ruled = forms(&plan(Policy::with(F16).rule(second)));
+    assert!(ruled.iter().cloned().eq(expected(["f16", "uniform"])), "{ruled:?}");
+    let bounded = plan(Policy::with(ErrorBounded::default()));
+    assert!(forms(&bounded).into_iter().eq(expected(["error-bounded"; 2])), "{:?}", forms(&bounded));
+    assert!(bounded.graph.find("block.relu.record").is_some() && bounded.graph.find("block.relu2.record").is_some());
 }
 
 /// Kernels count in words of 32 bits.

@@ -6,7 +6,7 @@ mod lossless;
 use frugal_tensor::{Gpu, Policy};
 use frugal_trainer::config::{Config, Form};
 use frugal_trainer::data;
-use frugal_trainer::run::examine::{Bench, examine_runs};
+use frugal_trainer::run::examine::{Bench, Examinee, examine_runs};
 use frugal_trainer::run::folder::Folder;
 use frugal_trainer::run::weights::{self, Named};
 use frugal_trainer::run::{self, Job};
@@ -123,7 +123,9 @@ fn stores_cost_what_they_should() {
     assert!((0.95..1.05).contains(&mean), "{mean}");
 
     // A run that left no weights is said, not panicked about.
-    let nothing = examine_runs(&config, &data, &gpu, &[(Form::Raw.into(), root.path().to_path_buf())]);
+    let store = config.store.clone();
+    let run = Examinee { label: store.to_string(), store, folder: root.path().to_path_buf() };
+    let nothing = examine_runs(&config, &data, &gpu, &[run]);
     assert!(nothing.stores.is_empty());
     assert!(nothing.skipped.unwrap().contains(weights::FILE));
 }

@@ -67,6 +67,8 @@ pub struct Graph {
     keeps: Vec<Keep>,
     trained: Vec<Trained>,
     persistent_names: HashSet<String>,
+    /// Those of inputs and of what the forward pass makes.
+    forward_names: HashSet<String>,
 }
 
 impl Graph {
@@ -164,15 +166,16 @@ impl Graph {
 
     /// A value that the host uploads before each step.
     pub fn input(&mut self, name: &str, shape: impl Into<Shape>, element: Element) -> ValueId {
-        let value = Value {
-            name: self.path(name),
+        let name = self.path(name);
+        self.forward_names.insert(name.clone());
+        self.add_value(Value {
+            name,
             shape: shape.into(),
             element,
             kind: Kind::Input,
             init: None,
             needs_gradient: false,
-        };
-        self.add_value(value)
+        })
     }
 
     /// A value that lives across steps, for example a parameter. Its name must be its own.
@@ -260,6 +263,16 @@ impl Graph {
         Ok(self.apply(operator, inputs)?[0])
     }
 
+    /// The name, with a number where another value of the forward pass has it: rules and reports know values by their names,
+    /// and codecs draw random numbers by them.
+    fn own_name(&mut self, name: String) -> String {
+        let numbered = (2..).map(|number| format!("{name}{number}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
+        let free = names.find(|name| !self.forward_names.contains(name)).expect("there are enough numbers");
+        self.forward_names.insert(free.clone());
+        free
+    }
+
     pub(crate) fn make_node(
         &mut self,
         operator: Rc<dyn Operator>,
@@ -282,8 +295,10 @@ impl Graph {
         let outputs = outputs
             .into_iter()
             .map(|output| {
+                let name = format!("{layer}.{}", output.name);
+                let name = if phase == Phase::Forward { self.own_name(name) } else { name };
                 self.add_value(Value {
-                    name: format!("{layer}.{}", output.name),
+                    name,
                     shape: output.shape,
                     element: output.element,
                     kind: output.kind.unwrap_or(kind),

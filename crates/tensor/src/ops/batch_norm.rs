@@ -108,11 +108,7 @@ impl Operator for BatchNorm {
             .bind(Binding::Scratch(0))
             .outputs([1, 2])
             .invocations(channels, 8);
-        let normalize = kernel::map_planes("ops/batch_norm/normalize", context)
-            .variable("running", false)
-            .parameter(self.epsilon)
-            .inputs([0, 1, 2])
-            .outputs([1, 2]);
+        let normalize = normalize(context, false, false, "no").inputs([0, 1, 2]).outputs([1, 2]);
         vec![statistics, combine, with_output(normalize, context)]
     }
 
@@ -130,6 +126,14 @@ impl Operator for BatchNorm {
         }
         Ok(())
     }
+}
+
+/// The kernel of y, begun: by running statistics or the batch's, with an addition and a rectifier's mask behind it.
+fn normalize(context: &KernelContext, running: bool, add: bool, mask: &'static str) -> Kernel {
+    kernel::map_planes("ops/batch_norm/normalize", context)
+        .variable("running", running)
+        .variable("add", add)
+        .variable("mask", mask)
 }
 
 fn with_output(kernel: Kernel, context: &KernelContext) -> Kernel {
@@ -173,10 +177,7 @@ impl Operator for BatchNormAgain {
             Some(Element::U32) => "bits",
             _ => "values",
         };
-        let kernel = kernel::map_planes("ops/batch_norm/again", context)
-            .variable("add", self.add)
-            .variable("mask", mask)
-            .inputs(0..context.inputs.len());
+        let kernel = normalize(context, false, self.add, mask).inputs(0..context.inputs.len());
         vec![with_output(kernel, context)]
     }
 }
@@ -196,10 +197,7 @@ impl Operator for BatchNormInference {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let kernel = kernel::map_planes("ops/batch_norm/normalize", context)
-            .variable("running", true)
-            .parameter(self.epsilon)
-            .inputs([0, 1, 2, 3, 4]);
+        let kernel = normalize(context, true, false, "no").parameter(self.epsilon).inputs([0, 1, 2, 3, 4]);
         vec![with_output(kernel, context)]
     }
 }

@@ -64,6 +64,14 @@ impl Plan {
         self.resized(&self.steered().zip(records).map(size).collect::<Vec<_>>())
     }
 
+    /// The share of the tiles of each of them that wait raw.
+    pub fn raw_shares(&self, records: &[Record]) -> Vec<f64> {
+        let share = |(stored, record): (&Stored, &Record)| {
+            f64::from(record.raw_tiles) / ErrorBounded::tiles(self.graph.shape(stored.source)) as f64
+        };
+        self.steered().zip(records).map(share).collect()
+    }
+
     /// Bytes that a step's coding took of each of them: heads and payload, without what was planned in vain.
     pub fn used_bytes(&self, records: &[Record]) -> Vec<u64> {
         let used = |(stored, record): (&Stored, &Record)| 4 * (self.head(stored) as u64 + u64::from(record.used));

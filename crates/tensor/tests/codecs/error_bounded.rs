@@ -68,7 +68,7 @@ fn no_element_is_off_by_more_than_the_bound() {
                 // A mask stands for values that are not below zero.
                 let x: Vec<f32> = x.into_iter().map(|x| if masked && x < 0.0 { 0.0 } else { x }).collect();
                 for bound in [0.0, 1e-30, 1e-6, 0.01, 0.3, 1e4, 1e30] {
-                    let (_, decoded, record) = trip.run(&x, bound);
+                    let (words, decoded, record) = trip.run(&x, bound);
                     let what = format!("{name} {shape}, bound {bound}, masked {masked}, on {set:?}");
                     let mut worst = 0.0f32;
                     for (i, (x, y)) in x.iter().zip(&decoded).enumerate() {
@@ -88,6 +88,10 @@ fn no_element_is_off_by_more_than_the_bound() {
                     let denormal = x.iter().filter(|x| x.is_subnormal()).count();
                     assert!((nonzero - denormal..=nonzero).contains(&(record.nonzero as usize)), "{what}");
                     assert!(record.used <= shape.elements().next_multiple_of(4) as u32, "{what}: {record:?}");
+                    let heads = words[4..ErrorBounded::head_words(&shape)].iter().step_by(2);
+                    assert_eq!(heads.filter(|head| **head >> 30 == 3).count(), record.raw_tiles as usize, "{what}");
+                    let unfit = x.chunks(512).filter(|tile| tile.iter().any(|x| !x.is_finite())).count();
+                    assert!((unfit..=ErrorBounded::tiles(&shape)).contains(&(record.raw_tiles as usize)), "{what}");
                 }
             }
         }

@@ -129,7 +129,7 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
         uploads.iter().map(Vec::as_slice).collect()
     }
     if session.plans()[0].steered().next().is_some() {
-        session.learn(0, &slices(&uploads(&[0, 11, 0, 1]))).unwrap();
+        session.learn(0, &slices(&uploads(&[0, 11, 0, 1])), MARGIN).unwrap();
     }
     let mut again = 0;
     for step in 0..STEPS {

@@ -11,9 +11,9 @@ use crate::report::plan::PlanReport;
 use crate::report::trace::Trace;
 use crate::report::units;
 use crate::run::environment::Environment;
-use crate::run::examine::{Examinations, examine_runs};
+use crate::run::examine::{Examinations, Examinee, examine_runs};
 use crate::run::folder::Folder;
-use crate::run::{self, Fit, Job, Summary};
+use crate::run::{self, Fit, Job, Plans, Summary};
 use clap::Args;
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::{Gpu, PlanOptions};
@@ -55,6 +55,8 @@ type Outcome = Result<Summary, Divergence>;
 /// A store, what plans say of it, and its runs.
 struct Entry {
     store: Choice,
+    /// Those of every seed.
+    plans: Plans,
     plan: PlanReport,
     fit: Fit,
     runs: Vec<Outcome>,
@@ -72,8 +74,8 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let gpu = Gpu::open(options.place.device.as_deref())?;
     let environment = Environment::of(&gpu);
     // All of them before the first run: an hour later would be late to learn that one does not fit.
-    let mut entries = entries(&config, &data, &gpu)?;
-    let raw_peak = run::plans(&with(&config, Form::Raw.into(), config.seed), &data, &gpu)?.bytes.peak;
+    let raw = run::plans(&with(&config, Form::Raw.into(), config.seed), &data, &gpu)?;
+    let mut entries = entries(&config, &data, &raw)?;
     let folder = Folder::create(options.place.out.as_deref(), &config.name, "compare")?;
     folder.write("config.toml", text.as_bytes())?;
     folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
@@ -85,7 +87,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         entry.plan = entry.plan.clone().measured(&finished);
     }
     let row = |entry: &Entry| {
-        let memory = Memory::new(&entry.plan, raw_peak, &entry.fit);
+        let memory = Memory::new(&entry.plan, raw.bytes.peak, &entry.fit);
         Row::new(entry.plan.store.clone(), memory, &entry.runs)
     };
     let comparison = Comparison {
@@ -134,16 +136,16 @@ fn with(config: &Config, store: Choice, seed: u32) -> Config {
     Config { seed, store: config.store.with_default(store), ..config.clone() }
 }
 
-/// Plans every store.
-fn entries(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Vec<Entry>, Error> {
+/// Plans every store beside raw, once for all seeds and for all that is said of it.
+fn entries(config: &Config, data: &Dataset, raw: &Plans) -> Result<Vec<Entry>, Error> {
     let entry = |&store: &Choice| {
         let config = with(config, store, config.seed);
-        let plans = run::plans(&config, data, gpu)?;
         let request = run::request(&config, data.shape, data.classes)?;
+        let plans = Plans::against(&raw.raw, &request)?;
         // As `frugal plan --max-batch` counts: no adapter has a part in it.
         let any = PlanOptions::unlimited(KernelSet::Tiles);
-        let fit = run::largest_batch(&request, &request.store, any, config.compare.budget)?;
-        Ok(Entry { store, plan: PlanReport::new(&request, &plans), fit, runs: Vec::new() })
+        let fit = run::largest_batch(&request, &plans.store, any, config.compare.budget)?;
+        Ok(Entry { store, plan: PlanReport::new(&request, &plans), plans, fit, runs: Vec::new() })
     };
     config.compare.stores.iter().map(entry).collect()
 }
@@ -174,7 +176,8 @@ impl Desk<'_> {
                 let store = entry.store;
                 let label = format!("[{}/{total}] {store}, seed {seed}", traces.len() + 1);
                 let folder = self.folder.inner(&run_folder(store, seed))?;
-                let outcome = self.one(&with(self.config, store, seed), &folder, &label).inspect_err(|_| {
+                let config = with(self.config, store, seed);
+                let outcome = self.one(entry.plans.clone(), &config, &folder, &label).inspect_err(|_| {
                     eprintln!("{label}  stopped; the runs before it are in {}", self.folder.path().display())
                 })?;
                 if let Err(Divergence { step, finding, .. }) = &outcome {
@@ -194,10 +197,13 @@ impl Desk<'_> {
         }
         eprintln!("examining what each store does to gradients");
         let finished = entries.iter().filter(|entry| matches!(entry.runs.first(), Some(Ok(_))));
-        let folders: Vec<(Choice, PathBuf)> = finished
-            .map(|entry| (entry.store, self.folder.path().join(run_folder(entry.store, self.config.seed))))
-            .collect();
-        let examinations = examine_runs(self.config, self.data, self.gpu, &folders);
+        let examinee = |entry: &Entry| Examinee {
+            label: entry.store.to_string(),
+            store: entry.plans.store.clone(),
+            folder: self.folder.path().join(run_folder(entry.store, self.config.seed)),
+        };
+        let runs: Vec<Examinee> = finished.map(examinee).collect();
+        let examinations = examine_runs(self.config, self.data, self.gpu, &runs);
         if let Some(reason) = &examinations.skipped {
             eprintln!("not examined: {reason}");
         }
@@ -205,10 +211,9 @@ impl Desk<'_> {
         Ok(examinations)
     }
 
-    fn one(&self, config: &Config, folder: &Folder, label: &str) -> Result<Outcome, Error> {
+    fn one(&self, plans: Plans, config: &Config, folder: &Folder, label: &str) -> Result<Outcome, Error> {
         let Self { data, gpu, .. } = *self;
         folder.write("config.toml", self.text.as_bytes())?;
-        let plans = run::plans(config, data, gpu)?;
         match run::train(Job { plans, config, data, gpu, folder, label, quiet: false }) {
             Ok(summary) => Ok(Ok(summary)),
             Err(Error::Diverged { step, finding, .. }) => Ok(Err(Divergence { seed: config.seed, step, finding })),

@@ -1,6 +1,6 @@
 //! The largest batch that fits into some memory, by plans alone.
 
-use super::{Plans, Request, budget};
+use super::{Plans, Request};
 use crate::Error;
 use crate::config::Store;
 use frugal_tensor::{PlanError, PlanOptions};
@@ -23,17 +23,14 @@ pub struct Fit {
 }
 
 /// Looks for the largest batch whose run allocates at most `limit` bytes, by halving: the peak is taken to grow with the
-/// batch. The batch of the request matters only to a store with a budget, whose forms are chosen for that batch.
+/// batch. A store with a budget has to be settled before ([`budget::settle`](super::budget::settle)): its forms are chosen for
+/// one batch. That of the request does not matter.
 ///
 /// # Errors
-/// [`Error::Model`] if the net does not fit the images; [`Error::Plan`] if not even one sample can be planned;
-/// [`Error::OverBudget`].
+/// [`Error::Model`] if the net does not fit the images; [`Error::Plan`] if not even one sample can be planned.
 pub fn largest_batch(request: &Request, store: &Store, options: PlanOptions, limit: u64) -> Result<Fit, Error> {
-    let request = Request { store: store.clone(), ..request.clone() };
-    let (settled, _) = budget::settle(&request, options)?;
-    let request = Request { store: settled, ..request };
     let plan = |batch: usize| {
-        let mut request = request.clone();
+        let mut request = Request { store: store.clone(), ..request.clone() };
         request.shape.batch = batch;
         let (train, evaluation) = Plans::without_raw(&request, options)?;
         let peak = frugal_tensor::Plan::allocated(&[&train, &evaluation]);

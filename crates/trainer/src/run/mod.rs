@@ -6,6 +6,7 @@
 //! ```
 
 pub mod budget;
+mod demand;
 mod divergence;
 pub mod environment;
 mod epochs;

@@ -8,6 +8,7 @@ use frugal_tensor::codec::Policy;
 use frugal_tensor::ops::optimizer::Optimizer;
 use frugal_tensor::plan::Bytes;
 use frugal_tensor::{Plan, PlanOptions};
+use std::rc::Rc;
 
 /// What is planned.
 #[derive(Clone, Debug)]
@@ -23,14 +24,14 @@ pub struct Request {
 }
 
 /// The plans of a run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plans {
     /// The training step.
     pub train: Plan,
     /// The evaluation beside it, over the same memory.
     pub evaluation: Plan,
     /// The training step with everything kept raw.
-    pub raw: Plan,
+    pub raw: Rc<Plan>,
     /// Where the bytes go.
     pub bytes: Bytes,
     /// The store that was planned: the request's, or what was made of its budget.
@@ -46,13 +47,21 @@ impl Plans {
     /// [`Error::Model`] if the net does not fit the images, [`Error::Plan`] if the step does not fit the adapter,
     /// [`Error::OverBudget`] if it does not fit the store's budget.
     pub fn new(request: &Request, options: PlanOptions) -> Result<Self, Error> {
-        let (store, chosen) = budget::settle(request, options)?;
-        let request = &Request { store, ..request.clone() };
-        let (train, evaluation) = Self::without_raw(request, options)?;
         let Request { net, shape, optimizer, .. } = *request;
         let raw = Plan::new(training_step(net, shape, optimizer)?, &Policy::raw(), options)?;
-        let bytes = train.bytes(&[&evaluation], &raw);
-        Ok(Self { train, evaluation, raw, bytes, store: request.store.clone(), chosen })
+        Self::against(&Rc::new(raw), request)
+    }
+
+    /// Makes them for an adapter and a net whose raw step is planned already: stores beside each other share it.
+    ///
+    /// # Errors
+    /// As [`Plans::new`].
+    pub fn against(raw: &Rc<Plan>, request: &Request) -> Result<Self, Error> {
+        let (store, chosen) = budget::settle(request, raw.options)?;
+        let request = &Request { store, ..request.clone() };
+        let (train, evaluation) = Self::without_raw(request, raw.options)?;
+        let bytes = train.bytes(&[&evaluation], raw);
+        Ok(Self { train, evaluation, raw: raw.clone(), bytes, store: request.store.clone(), chosen })
     }
 
     /// The training step and the evaluation beside it: all that a run allocates for. The store says all forms itself

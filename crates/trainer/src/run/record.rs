@@ -78,6 +78,8 @@ pub struct StoreRecord {
     pub bound: Option<f64>,
     /// Share of elements that are not zero, if the form counts them.
     pub density: Option<f64>,
+    /// Share of tiles that wait raw, because coding would not shrink them or not keep to the bound, if the form has tiles.
+    pub raw_share: Option<f64>,
 }
 
 /// What came out: `summary.json`.

@@ -5,6 +5,7 @@
 //! buffers just return to the loader's pool a few steps later. The same holds for a step whose stored values found no room:
 //! there is made more, and it is done again.
 
+use super::demand::{Demand, margin};
 use super::divergence;
 use crate::Error;
 use crate::data::Batch;
@@ -13,7 +14,7 @@ use frugal_tensor::codec::error_bounded::Record as CodecRecord;
 use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::CONTROL;
 use frugal_tensor::ops::cross_entropy::STATUS;
-use frugal_tensor::plan::{MARGIN, Room};
+use frugal_tensor::plan::Room;
 use frugal_tensor::{Plan, Session};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -70,6 +71,7 @@ pub(super) struct Stepper {
     seed: u32,
     in_flight: VecDeque<Flight>,
     learning: Learning,
+    demand: Demand,
     /// What came of steps that did not count.
     pub discarded: Discarded,
 }
@@ -80,8 +82,8 @@ enum Learning {
     Begin,
     /// All is well.
     Settled,
-    /// The next step may not find room: there has to be more before it.
-    Tight(Vec<CodecRecord>),
+    /// Room is to be planned anew before the next step: it may not find enough, or less will do.
+    Due,
 }
 
 /// Steps that were done again, because what they stored found no room.
@@ -93,20 +95,13 @@ pub struct Discarded {
     pub steps: u64,
 }
 
-/// Steps in which gradients change so fast that room is planned more generously.
-const EARLY: u64 = 40;
-
-/// Planned over measured size.
-fn margin(step: u64) -> f64 {
-    if step < EARLY { 1.4 } else { MARGIN }
-}
-
 impl Stepper {
     pub fn new(session: Session, seed: u32) -> Self {
         let slots = session.plans().iter().map(slots).collect();
         let learns = session.plans()[TRAIN].steered().next().is_some();
         let learning = if learns { Learning::Begin } else { Learning::Settled };
-        Self { session, slots, seed, in_flight: VecDeque::new(), learning, discarded: Discarded::default() }
+        let (demand, discarded) = Default::default();
+        Self { session, slots, seed, in_flight: VecDeque::new(), learning, demand, discarded }
     }
 
     /// Submits a step; returns those that have finished meanwhile.
@@ -119,9 +114,9 @@ impl Stepper {
             Learning::Settled => {}
             Learning::Begin if plan == TRAIN => self.probe(&flight)?,
             Learning::Begin => self.learning = Learning::Begin,
-            Learning::Tight(records) => {
+            Learning::Due => {
                 finished = self.drain()?;
-                self.session.make_room(TRAIN, &records, margin(moment.step))?;
+                self.make_room(moment.step)?;
             }
         }
         finished.extend(self.submit(flight)?);
@@ -132,7 +127,14 @@ impl Stepper {
     fn probe(&mut self, flight: &Flight) -> Result<(), Error> {
         let [done, seed, rate, _] = flight.control;
         let control = [done, seed, rate, 1];
-        Ok(self.session.learn(TRAIN, &uploads(&self.slots[TRAIN], &flight.batch, &control))?)
+        let uploads = uploads(&self.slots[TRAIN], &flight.batch, &control);
+        Ok(self.session.learn(TRAIN, &uploads, margin(flight.moment.step))?)
+    }
+
+    /// Plans room by all that is known. No step may be in flight.
+    fn make_room(&mut self, step: u64) -> Result<(), Error> {
+        self.learning = Learning::Settled;
+        Ok(self.session.make_room(TRAIN, &self.demand.most(), margin(step))?)
     }
 
     fn submit(&mut self, flight: Flight) -> Result<Vec<Finished>, Error> {
@@ -159,18 +161,15 @@ impl Stepper {
             debug_assert_eq!(flight.plan, metrics.plan);
             let plan = &self.session.plans()[flight.plan];
             let records = plan.records(&metrics.words);
-            match plan.room(&records) {
-                Room::Exceeded if metrics.f32(0).is_finite() => {
-                    finished.extend(self.again(flight, &records)?);
-                    // The others are among those that are done again.
-                    return Ok(finished);
-                }
-                Room::Tight => self.learning = Learning::Tight(records.clone()),
-                // From here on less will do.
-                Room::Enough if flight.plan == TRAIN && flight.moment.step == EARLY && !records.is_empty() => {
-                    self.learning = Learning::Tight(records.clone());
-                }
-                Room::Exceeded | Room::Enough => {}
+            let room = plan.room(&records);
+            let marked = !records.is_empty() && self.demand.add(flight.moment.step, &records);
+            if room == Room::Exceeded && metrics.f32(0).is_finite() {
+                finished.extend(self.again(flight)?);
+                // The others are among those that are done again.
+                return Ok(finished);
+            }
+            if room == Room::Tight || marked {
+                self.learning = Learning::Due;
             }
             finished.push(self.land(flight, &metrics, records)?);
         }
@@ -179,11 +178,11 @@ impl Stepper {
 
     /// Does a step again that found no room for what it stores, and all after it: the device has left everything that
     /// lives across steps as it was.
-    fn again(&mut self, first: Flight, records: &[CodecRecord]) -> Result<Vec<Finished>, Error> {
+    fn again(&mut self, first: Flight) -> Result<Vec<Finished>, Error> {
         let flights: Vec<Flight> = std::iter::once(first).chain(self.in_flight.drain(..)).collect();
         self.discarded.overflows += 1;
         self.discarded.steps += flights.len() as u64;
-        self.session.make_room(TRAIN, records, margin(flights[0].moment.step))?;
+        self.make_room(flights[0].moment.step)?;
         self.session.write_words(STATUS, &[0; 4])?;
         let mut finished = Vec::new();
         for flight in flights {

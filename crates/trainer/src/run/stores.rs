@@ -34,9 +34,12 @@ impl StoreLog {
 
     /// The record of a step, from the first layer to the last.
     pub fn now(plan: &Plan, records: &[Record]) -> Vec<StoreRecord> {
-        let values = plan.steered().zip(records).zip(plan.used_bytes(records));
-        let mut values: Vec<StoreRecord> = values
-            .map(|((stored, record), stored_bytes)| {
+        let sizes = plan.used_bytes(records).into_iter().zip(plan.raw_shares(records));
+        let mut values: Vec<StoreRecord> = plan
+            .steered()
+            .zip(records)
+            .zip(sizes)
+            .map(|((stored, record), (stored_bytes, raw_share))| {
                 let source = plan.graph.value(stored.source);
                 StoreRecord {
                     name: source.name.clone(),
@@ -45,6 +48,7 @@ impl StoreLog {
                     stored_bytes,
                     bound: Some(record.bound.into()),
                     density: Some(f64::from(record.nonzero) / source.shape.elements() as f64),
+                    raw_share: Some(raw_share),
                 }
             })
             .collect();

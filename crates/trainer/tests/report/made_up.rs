@@ -79,6 +79,7 @@ fn adaptive(layers: usize) -> Vec<Record> {
             stored_bytes: 60_000 + 9_000 * layer as u64 + 40 * step,
             bound: Some(0.02 / (1.0 + layer as f64) * (1.0 + noise(step / 50) * 0.3) * 100.0 / (100.0 + step as f64)),
             density: None,
+            raw_share: Some(0.0),
         };
         Record::Stores { step, values: (0..layers).map(value).collect() }
     };
@@ -93,6 +94,8 @@ fn values(store: &str) -> Vec<ValueError> {
         raw_bytes: 1_605_632,
         stored_bytes: 65_000,
         bound: store.starts_with("error-bounded").then_some(0.0123),
+        // Of one of them.
+        raw_share: store.starts_with("error-bounded").then_some(if weights.is_empty() { 0.0123 } else { 0.0 }),
         max_error: 0.0122,
         rms_error: 7.1e-5,
         weights: weights.iter().map(|&weight| weight.to_owned()).collect(),

@@ -69,6 +69,8 @@ fn a_full_report_has_every_section_and_picture() {
         "{html}"
     );
     assert_eq!(html.matches("<details open>").count(), 2, "those with bounds");
+    assert_eq!(html.matches("% of its tiles raw").count(), 2, "where there are any");
+    assert!(html.contains("1.2 % of its tiles raw"));
     for text in [
         "id=\"stores\"",
         "id=\"layers\"",
@@ -116,6 +118,7 @@ fn names_of_others_are_text_and_nothing_else() {
             stored_bytes: 0,
             bound: Some(f64::NAN),
             density: None,
+            raw_share: None,
         }],
     )];
     let html = keep("hostile", &fixture);

@@ -98,9 +98,14 @@ impl ErrorBounded {
         words as usize + 1
     }
 
+    /// Tiles of a value.
+    pub fn tiles(shape: &Shape) -> usize {
+        shape.elements().div_ceil(TILE)
+    }
+
     /// Words before the payload.
     pub fn head_words(shape: &Shape) -> usize {
-        HEAD + 2 * shape.elements().div_ceil(TILE)
+        HEAD + 2 * Self::tiles(shape)
     }
 }
 
@@ -149,7 +154,7 @@ struct Decode {
 
 /// A kernel of either direction; `words` is the whole size of the coded form.
 fn kernel(shader: &'static str, shape: &Shape, words: &Value, masked: bool, set: KernelSet) -> Kernel {
-    let tiles = shape.elements().div_ceil(TILE);
+    let tiles = ErrorBounded::tiles(shape);
     let width = if set == KernelSet::Registers { 8usize } else { 64 };
     let payload = ErrorBounded::head_words(shape);
     Kernel::new(shader)

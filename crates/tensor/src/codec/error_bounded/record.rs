@@ -31,11 +31,8 @@ pub struct Record {
 impl Record {
     /// The record of a value, made beside it. A bound of zero is that of a value about which nothing is known yet.
     pub(super) fn add(graph: &mut Graph, value: &str) -> Result<ValueId, GraphError> {
-        // Two values of one layer may have one name.
-        let name =
-            |number: usize| format!("{value}.record{}", if number == 1 { String::new() } else { number.to_string() });
-        let free = (1..).map(name).find(|name| graph.find(name).is_none()).expect("there are enough numbers");
-        graph.at_root(|graph| graph.persistent(&free, Kind::Record, [WORDS], Element::U32, Init::Constant(0.0)))
+        let name = format!("{value}.record");
+        graph.at_root(|graph| graph.persistent(&name, Kind::Record, [WORDS], Element::U32, Init::Constant(0.0)))
     }
 
     /// From the words of a record.

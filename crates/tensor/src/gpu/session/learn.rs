@@ -4,7 +4,7 @@ use super::Session;
 use crate::codec::error_bounded::{PROBE, Record};
 use crate::gpu::GpuError;
 use crate::ops::cross_entropy::STATUS;
-use crate::plan::{MARGIN, Room};
+use crate::plan::Room;
 
 /// Most steps without effect before the first.
 const PROBES: usize = 12;
@@ -12,12 +12,12 @@ const PROBES: usize = 12;
 const SETTLED: f32 = 0.2;
 
 impl Session {
-    /// Learns the bounds and sizes of a plan's stored values from steps over one batch that change nothing else. The last
-    /// word of the control upload ([`crate::Graph::control`]) has to be 1.
+    /// Learns the bounds and sizes of a plan's stored values from steps over one batch that change nothing else, and gives
+    /// them `margin` times as much room as they took. The last word of the control upload ([`crate::Graph::control`]) has to be 1.
     ///
     /// # Errors
     /// As [`Session::step`] and [`Session::make_room`].
-    pub fn learn(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
+    pub fn learn(&mut self, plan: usize, uploads: &[&[u8]], margin: f64) -> Result<(), GpuError> {
         let mut before: Vec<Record> = Vec::new();
         for _ in 0..PROBES {
             self.write_words(STATUS, &[PROBE, 0, 0, 0])?;
@@ -29,7 +29,7 @@ impl Session {
             let room = self.plans[plan].room(&records);
             // The first probe knows no bounds: what it would have taken says nothing.
             if !before.is_empty() {
-                self.make_room(plan, &records, MARGIN)?;
+                self.make_room(plan, &records, margin)?;
             }
             if settled && room != Room::Exceeded {
                 break;

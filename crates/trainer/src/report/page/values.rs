@@ -22,6 +22,8 @@ struct Value {
     stored: String,
     ratio: String,
     bound: String,
+    /// The share of tiles that wait raw, where some do.
+    raw_tiles: Option<String>,
     max_error: String,
     rms_error: String,
     gradient: String,
@@ -51,10 +53,21 @@ impl Value {
                 stored => format!("{:.1}×", value.raw_bytes as f64 / stored as f64),
             },
             bound: value.bound.map_or_else(nothing, short),
+            raw_tiles: value.raw_share.filter(|&share| share > 0.0).map(percent),
             max_error: short(value.max_error),
             rms_error: short(value.rms_error),
             gradient: errors.reduce(f64::max).map_or_else(nothing, |error| format!("{error:.3}")),
         }
+    }
+}
+
+/// Two digits, from a share: `12 %`, `0.34 %`.
+fn percent(share: f64) -> String {
+    match 100.0 * share {
+        p if p >= 9.95 => format!("{p:.0} %"),
+        p if p >= 0.995 => format!("{p:.1} %"),
+        p if p >= 0.005 => format!("{p:.2} %"),
+        _ => "< 0.01 %".to_owned(),
     }
 }
 
@@ -73,6 +86,14 @@ fn short(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_digits_do_for_a_share() {
+        let cases = [(1.0, "100 %"), (0.125, "12 %"), (0.0996, "10 %"), (0.0123, "1.2 %"), (0.00034, "0.03 %")];
+        for (share, text) in cases.into_iter().chain([(1e-6, "< 0.01 %")]) {
+            assert_eq!(percent(share), text);
+        }
+    }
 
     #[test]
     fn three_digits_say_enough() {

@@ -16,7 +16,7 @@ mod runs;
 mod step;
 
 pub use bench::Bench;
-pub use runs::examine_runs;
+pub use runs::{Examinee, examine_runs};
 
 use serde::Serialize;
 
@@ -90,6 +90,8 @@ pub struct ValueError {
     pub stored_bytes: u64,
     /// The error that the codec promised for this value, if it promises a number.
     pub bound: Option<f64>,
+    /// Share of tiles that wait raw, if the codec has tiles.
+    pub raw_share: Option<f64>,
     /// Largest |x̂ − x|.
     pub max_error: f64,
     /// Root of the mean of (x̂ − x)².

@@ -70,7 +70,7 @@ impl<'a> Step<'a> {
     /// Learns the bounds of codecs that follow the gradients, from the first batch.
     pub fn learn(&mut self) -> Result<(), Error> {
         let control = [SETTLED, self.seed, 0, 1];
-        Ok(self.session.learn(0, &uploads(&self.slots, &self.batches[0], &control))?)
+        Ok(self.session.learn(0, &uploads(&self.slots, &self.batches[0], &control), MARGIN)?)
     }
 
     /// Runs every batch. Batch k counts as step [`SETTLED`] + k: the numbers of random rounding differ.
@@ -143,6 +143,7 @@ impl<'a> Step<'a> {
     pub fn value_errors(&mut self, metrics: &[StepMetrics]) -> Result<Vec<ValueError>, Error> {
         let used = self.used(metrics);
         let bounds = self.bounds(metrics);
+        let raw_shares = self.raw_shares(metrics);
         let control = [SETTLED, self.seed, 0, 0];
         let uploads = uploads(&self.slots, &self.batches[0], &control);
         let mut waiting: HashMap<ValueId, Vec<f32>> = HashMap::new();
@@ -173,6 +174,7 @@ impl<'a> Step<'a> {
                         raw_bytes: value.bytes(),
                         stored_bytes: used.get(form).copied().unwrap_or(graph.value(*form).bytes()),
                         bound: bounds.get(form).copied(),
+                        raw_share: raw_shares.get(form).copied(),
                         max_error: off().fold(0.0, f64::max),
                         rms_error: rms(off()),
                         weights: convolving(graph, *source),
@@ -201,6 +203,14 @@ impl<'a> Step<'a> {
         let plan = &self.session.plans()[0];
         let records = metrics.first().map(|m| plan.records(&m.words)).unwrap_or_default();
         plan.steered().zip(&records).map(|(stored, record)| (stored.waiting, record.bound.into())).collect()
+    }
+
+    /// The share of tiles that waited raw in these steps, on average, of values whose codecs have tiles.
+    fn raw_shares(&self, metrics: &[StepMetrics]) -> HashMap<ValueId, f64> {
+        let plan = &self.session.plans()[0];
+        let each: Vec<Vec<f64>> = metrics.iter().map(|m| plan.raw_shares(&plan.records(&m.words))).collect();
+        let mean = |index: usize| each.iter().map(|shares| shares[index]).sum::<f64>() / each.len().max(1) as f64;
+        plan.steered().enumerate().map(|(index, stored)| (stored.waiting, mean(index))).collect()
     }
 
     /// Raw and stored bytes of the convolutions' kept inputs, without the images.

@@ -1,0 +1,95 @@
+//! How much room values need whose sizes follow the data.
+//!
+//! A bound is renewed from one step's gradients, so sizes go up and down from renewal to renewal: by up to a third for a single
+//! value, while the sum of all hardly moves. What the last step took therefore says little; the most that each value took
+//! in many steps says how far it goes. Those are the steps since the last mark and between the two marks before, marks being at
+//! steps 20, 40, 80, 160 …: as training settles, what was in the beginning is forgotten.
+
+use frugal_tensor::codec::error_bounded::Record;
+
+/// Until this step gradients change so fast that nothing before says how far sizes go.
+const EARLY: u64 = 40;
+
+/// Planned over measured size.
+pub(super) fn margin(step: u64) -> f64 {
+    // Later it is over the most of many steps, so that less will do than over one.
+    if step < EARLY { 1.4 } else { 1.14 }
+}
+
+/// The most that each value took of late.
+#[derive(Debug)]
+pub(super) struct Demand {
+    /// Between the last two marks.
+    before: Vec<Record>,
+    /// Since the last mark.
+    since: Vec<Record>,
+    next_mark: u64,
+}
+
+impl Default for Demand {
+    fn default() -> Self {
+        Self { before: Vec::new(), since: Vec::new(), next_mark: EARLY / 2 }
+    }
+}
+
+impl Demand {
+    /// Books what a step's coding took, or would have taken. Whether it is time to plan anew, because less may do.
+    pub fn add(&mut self, step: u64, records: &[Record]) -> bool {
+        self.since = larger(&self.since, records);
+        let marked = step == self.next_mark;
+        if marked {
+            self.before = std::mem::take(&mut self.since);
+            self.next_mark *= 2;
+        }
+        marked
+    }
+
+    /// What to plan for.
+    pub fn most(&self) -> Vec<Record> {
+        larger(&self.before, &self.since)
+    }
+}
+
+/// Of each value the record that asks for more room. One of the two may not know of any.
+fn larger(a: &[Record], b: &[Record]) -> Vec<Record> {
+    if a.is_empty() || b.is_empty() {
+        return [a, b].concat();
+    }
+    a.iter().zip(b).map(|(a, b)| if a.used > b.used { *a } else { *b }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(used: [u32; 2]) -> Vec<Record> {
+        used.map(|used| Record { used, ..Record::default() }).to_vec()
+    }
+
+    fn used(demand: &Demand) -> Vec<u32> {
+        demand.most().iter().map(|record| record.used).collect()
+    }
+
+    #[test]
+    fn each_value_is_planned_for_the_most_that_it_took() {
+        let mut demand = Demand::default();
+        assert!(demand.most().is_empty());
+        assert!(!demand.add(1, &records([100, 900])) && !demand.add(2, &records([300, 200])));
+        assert_eq!(used(&demand), [300, 900]);
+    }
+
+    #[test]
+    fn what_was_long_ago_is_forgotten_at_marks() {
+        let mut demand = Demand::default();
+        let mut marks = Vec::new();
+        for step in 1..=200 {
+            if demand.add(step, &records([1000 / step as u32, step as u32])) {
+                marks.push(step);
+            }
+            // One value shrinks, so the oldest step that counts says what it took; the other grows.
+            let oldest = if step < 20 { 1 } else { marks.iter().rev().nth(1).map_or(1, |mark| mark + 1) };
+            assert_eq!(used(&demand), [1000 / oldest as u32, step as u32], "step {step}");
+        }
+        assert_eq!(marks, [20, 40, 80, 160]);
+    }
+}
