@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use frugal_trainer::data::{self, DataError, Split, cifar, idx};
+use frugal_trainer::data::{self, DataError, Share, Split, cifar, idx};
 use proptest::prelude::*;
 
 // ---- files -----------------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ fn splits_must_fit_together() {
         idx::read_split(("some-file.i", images), ("some-file.l", labels), 3, [1, 2, 2], 10)
     };
     let split = read(&images, &gzip(&idx_bytes(&[3], &[0, 9, 5]))).unwrap();
-    assert_eq!((split.len(), split.labels(), split.image(2)), (3, &[0, 9, 5][..], &[9; 4][..]));
+    assert_eq!((split.len(), split.labels(), &*split.image(2).unwrap()), (3, &[0, 9, 5][..], &[9; 4][..]));
 
     assert_eq!(format_error(read(&images, &idx_bytes(&[2], &[0, 1]))).0, 4);
     assert_eq!(format_error(read(&images, &idx_bytes(&[4], &[0; 4]))).0, 4);
@@ -197,7 +197,7 @@ fn check_set(name: &str, root: &Path, tolerance: f64) {
     assert_eq!(set.class_names.len(), set.classes);
     for split in [&set.train, &set.test] {
         let mut counts = vec![0; set.classes];
-        split.labels().iter().for_each(|&label| counts[usize::from(label)] += 1);
+        split.labels().iter().for_each(|&label| counts[label as usize] += 1);
         let fair = split.len() / set.classes;
         assert!(counts.iter().all(|count| (fair * 4 / 5..=fair * 6 / 5).contains(count)), "{counts:?}");
     }
@@ -208,7 +208,7 @@ fn check_pixels(set: &data::Dataset, tolerance: f64) {
     let (name, plane) = (&set.name, set.shape[1] * set.shape[2]);
     for channel in 0..set.shape[0] {
         let (mut sum, mut squares) = (0u64, 0u64);
-        for image in set.train.images().chunks_exact(set.train.sample_len()) {
+        for image in (0..set.train.len()).map(|index| set.train.image(index).unwrap()) {
             for &byte in &image[channel * plane..][..plane] {
                 sum += u64::from(byte);
                 squares += u64::from(byte).pow(2);
@@ -248,7 +248,7 @@ fn noise_is_what_the_table_says_and_always_the_same() {
     assert_eq!(set.shape, [3, 224, 224]);
     check_pixels(&set, 1e-3);
     assert_eq!(set.train, open().train);
-    assert_ne!(set.train.image(0), set.test.image(0));
+    assert_ne!(set.train.image(0).unwrap(), set.test.image(0).unwrap());
 }
 
 #[test]
@@ -281,4 +281,34 @@ fn missing_and_unknown_sets_say_what_to_do() {
     }
     let text = data::open("mnist", root.path()).unwrap_err().to_string();
     assert!(text.contains("train-images-idx3-ubyte, byte 116"), "{text}");
+}
+
+#[test]
+fn a_validation_set_is_held_out_by_the_seed() {
+    let nowhere = Path::new("there is no such folder");
+    let set = data::open("digits", nowhere).unwrap();
+    let (whole, none) = set.parts(None, 1).unwrap();
+    assert!(none.is_none() && whole == set.train);
+    let parts = |share, seed| {
+        let (train, validation) = set.parts(Some(share), seed).unwrap();
+        (train, validation.unwrap())
+    };
+    let (train, validation) = parts(Share::Fraction(0.1), 1);
+    assert_eq!((train.len(), validation.len()), (1437 - 144, 144));
+    assert!(parts(Share::Count(144), 1) == (train.clone(), validation.clone()));
+    assert!(parts(Share::Fraction(0.1), 2).1 != validation);
+    // Together they are the whole: every image with its label as often as before.
+    let samples = |splits: &[&Split]| {
+        let of = |split: &Split| -> Vec<(Vec<u8>, u32)> {
+            (0..split.len()).map(|at| (split.image(at).unwrap().to_vec(), split.labels()[at])).collect()
+        };
+        let mut all: Vec<_> = splits.iter().flat_map(|split| of(split)).collect();
+        all.sort();
+        all
+    };
+    assert!(samples(&[&train, &validation]) == samples(&[&set.train]));
+    for share in [Share::Count(1437), Share::Count(9999), Share::Fraction(1e-9), Share::Fraction(0.99999)] {
+        let text = set.parts(Some(share), 1).unwrap_err().to_string();
+        assert!(text.contains("`data.validation` takes") && text.contains("1437"), "{text}");
+    }
 }

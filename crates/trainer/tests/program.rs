@@ -110,6 +110,37 @@ fn train_leaves_a_whole_run_folder_and_one_seed_gives_one_result() {
     assert_ne!(weights("raw-1"), weights("frequency-split-1"));
 }
 
+/// What is held out is evaluated after each epoch, the test set in the end; the loop says how long it waits.
+#[test]
+fn a_validation_set_watches_the_run_and_the_test_set_ends_it() {
+    let desk = Desk::new();
+    let augment = ["--set", "data.augment.pad_crop=1", "--set", "data.augment.cutout=2"];
+    let set = ["--set", "data.validation=0.2", "--set", "data.workers=3", "--epochs", "2"];
+    let text = desk.ok(&[&["train", "digits.toml", "--out", "run"][..], &set, &augment].concat());
+    assert!(text.contains("validation ") && text.contains("waiting for data"), "{text}");
+    let metrics = std::fs::read_to_string(desk.path("run/metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let epochs: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "epoch").collect();
+    let has = |epoch: usize, key: &str| epochs[epoch][key].as_f64().is_some();
+    assert!(has(0, "validation_accuracy") && has(0, "validation_loss") && !has(0, "test_accuracy"), "{}", epochs[0]);
+    assert!(has(1, "validation_accuracy") && has(1, "test_accuracy") && has(1, "test_loss"), "{}", epochs[1]);
+    let steps: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "step").collect();
+    // 1,437 samples less 287, in batches of 50.
+    assert_eq!(steps.len(), 2 * 23);
+    let waits: Vec<f64> = steps.iter().map(|step| step["data_wait_ms"].as_f64().unwrap()).collect();
+    let summary = json(&desk.path("run/summary.json"));
+    let mean = waits.iter().sum::<f64>() / waits.len() as f64;
+    assert!((summary["data_wait_ms"].as_f64().unwrap() - mean).abs() < 1e-6, "{summary}");
+    assert_eq!(summary["validation_accuracy"], epochs[1]["validation_accuracy"]);
+    assert_eq!(summary["test_accuracy"], epochs[1]["test_accuracy"]);
+    // Neither the clock nor the number of threads changes a bit.
+    desk.ok(&[&["train", "digits.toml", "--out", "again"][..], &set, &augment, &["--set", "data.workers=0"]].concat());
+    let weights = |run: &str| std::fs::read(desk.path(run).join("weights.safetensors")).unwrap();
+    assert!(weights("run") == weights("again"));
+    let text = desk.fails(1, &["train", "digits.toml", "--set", "data.augment.cutout=9"]);
+    assert!(text.contains("`data.augment.cutout` is 9, too much for images of 8×8"), "{text}");
+}
+
 #[test]
 fn results_are_never_overwritten() {
     let desk = Desk::new();

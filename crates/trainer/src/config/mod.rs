@@ -7,9 +7,10 @@
 //! --set ─┘
 //! ```
 //!
-//! To add a setting: a field below, a line in `sections.rs`, a line in a config that uses it.
+//! To add a setting: a field below, a line in `sections.rs` (or `data.rs`, `store.rs`), a line in a config that uses it.
 
 mod choice;
+mod data;
 mod error;
 mod form;
 mod reader;
@@ -24,6 +25,7 @@ pub use form::{BoundTarget, Form};
 pub use source::Override;
 pub use store::{Store, StoreRule};
 
+use crate::data::{Augment, Share};
 use frugal_tensor::ops::optimizer as ops;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -60,6 +62,15 @@ pub struct Data {
     pub batch: usize,
     /// Where downloaded sets are.
     pub root: PathBuf,
+    /// What of the training samples is held out, to be evaluated after each epoch in the place of the test set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Share>,
+    /// Threads that fill batches; none to let the loader choose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
+    /// What chance does to training images.
+    #[serde(skip_serializing_if = "Augment::is_none")]
+    pub augment: Augment,
 }
 
 /// What learns.

@@ -25,7 +25,7 @@ pub fn read(
     stream: impl Read,
     records: usize,
     images: &mut Vec<u8>,
-    labels: &mut Vec<u8>,
+    labels: &mut Vec<u32>,
 ) -> Result<(), DataError> {
     let mut source = Source::new(file, stream)?;
     let mut record = [0; RECORD];
@@ -38,7 +38,7 @@ pub fn read(
                 source.error(start, format!("record {index} has label {label}, but there are {CLASSES} classes"))
             );
         }
-        labels.push(label);
+        labels.push(label.into());
         images.extend_from_slice(&record[1..]);
     }
     source.expect_end()

@@ -11,6 +11,7 @@
 //! - Files are untrusted: a truncated, corrupt or lying one is a [`DataError`] that names file and byte, never a panic
 //!   and never an allocation larger than the set is known to be.
 
+mod augment;
 mod batch;
 mod catalogue;
 pub mod cifar;
@@ -21,6 +22,7 @@ pub mod idx;
 mod loader;
 mod noise;
 pub mod order;
+mod picture;
 mod sets;
 mod source;
 
@@ -30,10 +32,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use augment::{Augment, Jitter, ResizedCrop};
 pub use batch::Batch;
 pub(crate) use catalogue::absent;
 pub use catalogue::{Entry, catalogue};
-pub use dataset::{Dataset, Split};
+pub use dataset::{Dataset, Share, Split};
 pub use error::DataError;
 pub use get::{Got, Progress, get};
 pub use loader::{Epoch, Loader, LoaderOptions};
