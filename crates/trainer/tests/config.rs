@@ -4,7 +4,7 @@ use frugal_tensor::codec::Recompute;
 use frugal_trainer::config::{
     Choice, Choices, Config, ConfigError, Course, Form, Optimizer, Override, StoreRule, Warmup,
 };
-use frugal_trainer::data::{Augment, Jitter, ResizedCrop, Share};
+use frugal_trainer::data::{Augment, Frame, Jitter, ResizedCrop, Share};
 use miette::Diagnostic;
 use std::path::Path;
 
@@ -425,4 +425,29 @@ fn bad_augmentation_is_refused_where_it_stands() {
         let text = GOOD.replace("[model]", &format!("validation = {share}\n[model]"));
         check(&text, &[], "`data.validation` must be a fraction between 0 and 1, or a number of samples", "", pointed);
     }
+}
+
+#[test]
+fn a_set_may_be_a_path() {
+    let own = |set: &str| parse(&GOOD.replace("\"digits\"", &format!("\"{set}\"")), &[]);
+    let config = own("./photos").unwrap();
+    // Relative to the config, and absolute once it is resolved.
+    assert_eq!((Path::new(&config.data.set), config.data.frame), (Path::new("/configs/./photos"), Frame::default()));
+    assert!(own("numbers.npz").unwrap().data.set.ends_with("numbers.npz"));
+    let text = GOOD.replace("\"digits\"", "\"../photos\"\nsize = [96, 128]\ngrey = true");
+    let config = parse(&text, &[]).unwrap();
+    assert_eq!(config.data.frame, Frame { size: Some([96, 128]), grey: true });
+    assert_eq!(Config::parse("again.toml", &config.to_toml(), Path::new("/"), &[]).unwrap(), config);
+    assert_eq!(parse(&text, &["data.size=64"]).unwrap().data.frame.size, Some([64, 64]));
+    let square = parse(&text, &["data.size=0"]).unwrap_err().to_string();
+    assert!(square.contains("`data.size` must be a number of pixels"), "{square}");
+    check(&text.replace("[96, 128]", "[96]"), &[], "`data.size` must be", "", "[96]");
+    let text = GOOD.replace("\"digits\"", "\"digits\"\nsize = 32");
+    check(&text, &[], "`data.size` is for images of your own; those of `digits`", "remove it", "32");
+    // A folder that is there, named without a slash.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("photos")).unwrap();
+    let text = GOOD.replace("\"digits\"", "\"photos\"");
+    let error = Config::parse("test.toml", &text, folder.path(), &[]).unwrap_err();
+    assert!(error.help().unwrap().to_string().contains("set = \"./photos\""), "{error}");
 }

@@ -7,10 +7,14 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use frugal_trainer::data::{self, DataError, Share, Split, cifar, idx};
+use frugal_trainer::data::cifar::{self, Form};
+use frugal_trainer::data::{self, DataError, Share, Split, idx};
 use proptest::prelude::*;
 
 // ---- files -----------------------------------------------------------------------------------------------------------
+
+/// Bytes of a record of CIFAR-10.
+const TEN: usize = Form::Ten.record();
 
 fn idx_bytes(dims: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, dims.len() as u8];
@@ -93,11 +97,11 @@ proptest! {
     #[test]
     fn cifar_survives_any_bytes(bytes in prop::collection::vec(0u8..20, 0..8000), records in 0usize..4) {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        let result = cifar::read("some-file", &bytes[..], records, &mut images, &mut labels);
+        let result = cifar::read(Form::Ten, "some-file", &bytes[..], records, &mut images, &mut labels);
         prop_assert_eq!(images.len(), labels.len() * cifar::PIXELS);
         prop_assert!(labels.len() <= records);
         if result.is_ok() {
-            prop_assert_eq!(bytes.len(), records * cifar::RECORD);
+            prop_assert_eq!(bytes.len(), records * TEN);
         }
     }
 }
@@ -172,18 +176,45 @@ fn splits_must_fit_together() {
 
 #[test]
 fn cifar_says_what_is_wrong_and_where() {
-    let mut bytes: Vec<u8> = (0..2 * cifar::RECORD).map(|at| at as u8).collect();
-    (bytes[0], bytes[cifar::RECORD]) = (3, 9);
+    let mut bytes: Vec<u8> = (0..2 * TEN).map(|at| at as u8).collect();
+    (bytes[0], bytes[TEN]) = (3, 9);
     let read = |bytes: &[u8]| {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        cifar::read("some-file", bytes, 2, &mut images, &mut labels).map(|()| (images, labels))
+        cifar::read(Form::Ten, "some-file", bytes, 2, &mut images, &mut labels).map(|()| (images, labels))
     };
     let (images, labels) = read(&bytes).unwrap();
-    assert_eq!((labels, images[0], images[cifar::PIXELS]), (vec![3, 9], 1, bytes[cifar::RECORD + 1]));
+    assert_eq!((labels, images[0], images[cifar::PIXELS]), (vec![3, 9], 1, bytes[TEN + 1]));
     assert_eq!(format_error(read(&bytes[..4000])).0, 4000);
-    assert_eq!(format_error(read(&[&bytes[..], &[0]].concat())).0, 2 * cifar::RECORD as u64);
-    bytes[cifar::RECORD] = 10;
-    assert_eq!(format_error(read(&bytes)).0, cifar::RECORD as u64);
+    assert_eq!(format_error(read(&[&bytes[..], &[0]].concat())).0, 2 * TEN as u64);
+    bytes[TEN] = 10;
+    assert_eq!(format_error(read(&bytes)).0, TEN as u64);
+}
+
+/// The class is the second byte of a record.
+#[test]
+fn cifar_100_has_two_labels() {
+    let record = |superclass: u8, class: u8| [vec![superclass, class], vec![class; cifar::PIXELS]].concat();
+    let read = |bytes: &[u8]| {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        cifar::read(Form::Hundred, "some-file", bytes, 2, &mut images, &mut labels).map(|()| (images, labels))
+    };
+    let (images, labels) = read(&[record(200, 99), record(0, 7)].concat()).unwrap();
+    assert_eq!((labels, images.len(), images[0], images[cifar::PIXELS]), (vec![99, 7], 2 * cifar::PIXELS, 99, 7));
+    assert_eq!(format_error(read(&[record(0, 7), record(0, 100)].concat())).0, 3074 + 1);
+    assert_eq!(format_error(read(&record(0, 7))).0, 3074);
+    // A whole set, of noise, from a folder.
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("cifar100")).unwrap();
+    let file = |samples: usize| (0..samples).flat_map(|at| record(3, (at % 100) as u8)).collect::<Vec<u8>>();
+    std::fs::write(root.path().join("cifar100/train.bin"), file(50_000)).unwrap();
+    std::fs::write(root.path().join("cifar100/test.bin"), file(10_000)).unwrap();
+    let set = data::open("cifar100", root.path()).unwrap();
+    assert_eq!(
+        (set.train.len(), set.test.len(), set.classes, set.class_names[99].as_str()),
+        (50_000, 10_000, 100, "worm")
+    );
+    assert!(set.test.labels()[..100].iter().enumerate().all(|(at, &label)| at as u32 == label));
+    assert!(data::catalogue(root.path()).iter().any(|entry| entry.name == "cifar100" && entry.present));
 }
 
 // ---- sets ------------------------------------------------------------------------------------------------------------
@@ -270,7 +301,7 @@ fn missing_and_unknown_sets_say_what_to_do() {
     let text = data::open("mnist", root.path()).unwrap_err().to_string();
     assert!(text.contains("frugal data get mnist") && text.contains("train-labels-idx1-ubyte"), "{text}");
     let text = data::open("mnits", root.path()).unwrap_err().to_string();
-    assert!(text.contains("cifar10, ") || text.ends_with("cifar10"), "{text}");
+    assert!(text.contains("cifar10, cifar100"), "{text}");
     // A damaged file is named with its place.
     let folder = root.path().join("mnist");
     std::fs::create_dir(&folder).unwrap();

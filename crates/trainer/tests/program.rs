@@ -141,6 +141,48 @@ fn a_validation_set_watches_the_run_and_the_test_set_ends_it() {
     assert!(text.contains("`data.augment.cutout` is 9, too much for images of 8×8"), "{text}");
 }
 
+/// From photos to a trained net, and the words for a photo that cannot be read in the middle of a run.
+#[test]
+fn a_folder_of_photos_can_be_trained_on() {
+    let desk = Desk::new();
+    for class in 0..3u8 {
+        let folder = desk.path(&format!("photos/class-{class}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        for n in 0..20u8 {
+            // Bright in another corner for each class, of many sizes.
+            let (width, height) = (12 + u32::from(n % 5), 12 + u32::from(n % 3));
+            let image = image::RgbImage::from_fn(width, height, |x, y| {
+                let corner = [x < width / 2 && y < height / 2, x >= width / 2 && y < height / 2, y >= height / 2];
+                image::Rgb([if corner[usize::from(class)] { 200 + n } else { 20 }; 3])
+            });
+            image.save(folder.join(format!("{n}.jpg"))).unwrap();
+        }
+    }
+    let own = DIGITS.replace("\"digits\"\nbatch = 50", "\"./photos\"\nsize = 12\nbatch = 8");
+    assert!(own.contains("./photos"));
+    std::fs::write(desk.path("photos.toml"), own).unwrap();
+    let augment = ["--set", "data.augment.resized_crop={ scale = [0.8, 1.0] }", "--set", "optimizer.lr=0.01"];
+    desk.ok(&[&["train", "photos.toml", "--out", "run", "--epochs", "8"][..], &augment].concat());
+    let summary = json(&desk.path("run/summary.json"));
+    assert!(summary["test_accuracy"].as_f64().unwrap() > 0.8, "{summary}");
+    let plan: Value = serde_json::from_str(&desk.ok(&["plan", "photos.toml", "--json"])).unwrap();
+    assert_eq!((&plan["shape"][0], &plan["shape"][1]), (&Value::from(3), &Value::from(12)));
+
+    std::fs::write(
+        desk.path("photos/class-1/7.jpg"),
+        &std::fs::read(desk.path("photos/class-1/6.jpg")).unwrap()[..400],
+    )
+    .unwrap();
+    let text = desk.fails(1, &["train", "photos.toml", "--out", "broken"]);
+    assert!(text.contains("7.jpg cannot be read as an image"), "{text}");
+    let text = desk.fails(1, &["train", "photos.toml", "--set", "data.set=./nothing"]);
+    assert!(text.contains("nothing: there is no such file or folder"), "{text}");
+    let sizes = desk.fails(1, &["train", "photos.toml", "--set", "data.set=./photos", "--set", "data.batch=4"]);
+    assert!(sizes.contains("7.jpg"), "{sizes}");
+    std::fs::write(desk.path("unsized.toml"), DIGITS.replace("set = \"digits\"", "set = \"./photos\"")).unwrap();
+    assert!(desk.fails(1, &["train", "unsized.toml"]).contains("the images have different sizes"));
+}
+
 #[test]
 fn results_are_never_overwritten() {
     let desk = Desk::new();
@@ -340,7 +382,16 @@ fn usage_and_config_errors_end_with_2() {
 fn lists() {
     let desk = Desk::new();
     assert!(desk.ok(&["nets"]).contains("resnet20"));
-    assert!(desk.ok(&["data", "list"]).contains("fashion-mnist-small"));
+    let root = desk.path("sets").display().to_string();
+    let list = desk.ok(&["data", "list", "--root", &root]);
+    let row = |name: &str| list.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert!(row("digits ").contains("1,437") && row("digits ").contains("in the program"), "{list}");
+    assert!(
+        row("cifar100").contains("missing") && row("cifar100").contains("3×32×32") && list.contains(&root),
+        "{list}"
+    );
+    let sets: Value = serde_json::from_str(&desk.ok(&["data", "list", "--root", &root, "--json"])).unwrap();
+    assert!(sets["sets"].as_array().unwrap().iter().any(|set| set["name"] == "mnist" && set["present"] == false));
     assert!(desk.ok(&["data", "get", "digits"]).contains("part of the program"));
     assert!(desk.ok(&["devices"]).contains("driver"));
     let devices: Value = serde_json::from_str(&desk.ok(&["devices", "--json"])).unwrap();

@@ -1,11 +1,11 @@
 //! `frugal train`.
 
 use super::{Changes, Where, print};
+use crate::Error;
 use crate::config::Config;
 use crate::report::bytes;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Summary};
-use crate::{Error, data};
 use clap::Args;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let (config, text) = Config::load(&options.config, &options.changes.overrides())?;
-    let data = data::open(&config.data.set, &config.data.root)?;
+    let data = config.data.open()?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;
     for warning in plans.warnings() {

@@ -3,33 +3,95 @@
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
 use super::{ConfigError, Data};
-use crate::data::{self, Augment, Jitter, ResizedCrop, Share};
-use std::path::Path;
+use crate::data::{self, Augment, Frame, Jitter, ResizedCrop, Share};
+use serde::Serializer;
+use serde::ser::SerializeMap;
+use std::path::{Path, PathBuf};
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
 /// Reads the section.
 pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
-    let section = root.section("data", &["set", "batch", "root", "validation", "augment", "workers"])?;
+    let keys = ["set", "size", "grey", "batch", "root", "validation", "augment", "workers"];
+    let section = root.section("data", &keys)?;
     let data_root = section.text("root")?.map(|root| folder.join(root));
     let data_root = data_root.unwrap_or_else(data::default_root);
-    let sets: Vec<&'static str> = data::catalogue(&data_root).into_iter().map(|entry| entry.name).collect();
-    let set = section.choice("set", &sets).map_err(|error| match section.get("set").map(|node| &node.value) {
-        Some(Value::Text(name)) => match data::absent(name) {
-            Some(advice) => error.help(advice),
-            None => error,
-        },
-        _ => error,
-    })?;
+    let set = set(&section, folder, &data_root)?;
     Ok(Data {
-        set: section.required("set", "\"fashion-mnist-small\"", set)?.to_owned(),
+        frame: read_frame(&section, &set)?,
+        set,
         batch: section.integer("batch", 1, 1 << 20)?.unwrap_or(64) as usize,
-        // Absolute, so that the resolved config means the same from any folder.
-        root: std::path::absolute(&data_root).unwrap_or(data_root),
+        root: absolute(data_root),
         validation: validation(&section)?,
         workers: section.integer("workers", 0, 256)?.map(|workers| workers as usize),
         augment: augment(&section)?,
     })
+}
+
+/// So that the resolved config means the same from any folder.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// A name of the catalogue, or a path.
+fn set(section: &Reader<'_>, folder: &Path, data_root: &Path) -> Result<String> {
+    const OWN: &str = "a set of your own is named by its path, with a `/` in it: `set = \"./photos\"` (docs/data.md)";
+    let named = section.text("set")?;
+    if let Some(path) = named.filter(|set| data::is_path(set)) {
+        return Ok(absolute(folder.join(path)).to_string_lossy().into_owned());
+    }
+    let sets: Vec<&'static str> = data::catalogue(data_root).into_iter().map(|entry| entry.name).collect();
+    let set = section.choice("set", &sets).map_err(|error| match named {
+        Some(name) if folder.join(name).exists() => error.help(OWN),
+        Some(name) => match data::absent(name) {
+            Some(advice) => error.help(advice),
+            None => error,
+        },
+        None => error,
+    })?;
+    Ok(section.required("set", "\"fashion-mnist-small\"", set)?.to_owned())
+}
+
+/// What images of the user's own are brought to: `size = 224` or `size = [height, width]`.
+fn read_frame(section: &Reader<'_>, set: &str) -> Result<Frame> {
+    for key in ["size", "grey"] {
+        if let Some(node) = section.get(key)
+            && !data::is_path(set)
+        {
+            let message = format!("`data.{key}` is for images of your own; those of `{set}` have their form");
+            return Err(ConfigError::at(&node.place, message, "not possible").help("remove it"));
+        }
+    }
+    let extents = |node: &Node| match &node.value {
+        Value::Integer(side) => vec![*side, *side],
+        Value::List(items) => items
+            .iter()
+            .map(|item| match item.value {
+                Value::Integer(extent) => extent,
+                _ => 0,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let size = section.get("size").map(|node| match extents(node)[..] {
+        [height, width] if [height, width].iter().all(|extent| (1..=1 << 15).contains(extent)) => {
+            Ok([height as usize, width as usize])
+        }
+        _ => Err(section.wrong("size", node, "a number of pixels, or a list of height and width")),
+    });
+    Ok(Frame { size: size.transpose()?, grey: section.flag("grey")?.unwrap_or(false) })
+}
+
+/// For serde: what a config says of the frame.
+pub(super) fn frame<S: Serializer>(frame: &Frame, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    if let Some(size) = frame.size {
+        map.serialize_entry("size", &size)?;
+    }
+    if frame.grey {
+        map.serialize_entry("grey", &true)?;
+    }
+    map.end()
 }
 
 /// A fraction of the training samples, or a number of them.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::DataError;
 use super::order::Stream;
-use super::picture::{self, Picture, Rect};
+use super::pixels::{self, Picture, Rect};
 
 /// What is done to training images; nothing, by default. Evaluation never sees any of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -101,7 +101,7 @@ impl Augment {
         bytes.clear();
         match self.resized_crop {
             Some(limits) => picture.resized(limits.draw(picture, draws), size, bytes),
-            None => picture::fit(picture, size, bytes),
+            None => pixels::fit(picture, size, bytes),
         }
         let [height, width] = size;
         if let Some(pad) = self.pad_crop {

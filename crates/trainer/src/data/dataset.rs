@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::picture::{Encoded, Picture};
-use super::{DataError, order, picture};
+use super::pixels::{Encoded, Picture};
+use super::{DataError, order, pixels};
 
 /// A labelled image set, ready to be batched by a [`Loader`](super::Loader).
 #[derive(Debug, Clone)]
@@ -165,7 +165,7 @@ impl Split {
             Images::Encoded(_) => {
                 let picture = self.picture(index)?;
                 let mut bytes = Vec::new();
-                picture::fit(&picture, [height, width], &mut bytes);
+                pixels::fit(&picture, [height, width], &mut bytes);
                 Cow::Owned(bytes)
             }
         })

@@ -72,7 +72,12 @@ fn chart(title: &str, x_label: &'static str, [x, y]: [Scale; 2], series: Vec<Ser
     Some(Chart { title: title.to_owned(), x, x_label, y, rule: None, series })
 }
 
-/// Right answers on the test set over epochs, or on the validation set where there is one.
+/// Whether runs were watched by what they hold out for validation.
+pub fn validated(traces: &[Trace]) -> bool {
+    traces.iter().flat_map(|trace| &trace.epochs).any(|epoch| epoch.validation_accuracy.is_some())
+}
+
+/// Right answers over epochs on the test set, or on what is held out for validation where anything is.
 pub fn accuracy(traces: &[Trace], palette: &Palette) -> Option<Chart> {
     let series = names(traces.iter().map(|trace| trace.store.as_str())).into_iter().filter_map(|store| {
         let runs = traces.iter().filter(|trace| trace.store == store && !trace.epochs.is_empty());
@@ -84,8 +89,7 @@ pub fn accuracy(traces: &[Trace], palette: &Palette) -> Option<Chart> {
         let look = palette.look(store, &[]);
         (!line.is_empty()).then(|| Series { name: Some(store.to_owned()), look, style: Style::Marked, line, faint })
     });
-    let validated = traces.iter().flat_map(|trace| &trace.epochs).any(|epoch| epoch.validation_accuracy.is_some());
-    let title = if validated { "Validation accuracy, %" } else { "Test accuracy, %" };
+    let title = if validated(traces) { "Validation accuracy, %" } else { "Test accuracy, %" };
     chart(title, "epoch", [Scale::Whole, Scale::Linear], series.collect())
 }
 

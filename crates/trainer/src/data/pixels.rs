@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::imageops::{self, FilterType};
-use image::{ImageBuffer, ImageReader, Limits, Luma};
+use image::{ImageBuffer, ImageFormat, ImageReader, Limits, Luma};
 
 use super::DataError;
 
@@ -89,7 +89,12 @@ impl Encoded {
         limits.max_image_height = Some(MOST_PIXELS_ASIDE);
         limits.max_alloc = Some(MOST_BYTES);
         reader.limits(limits);
+        let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
         let image = reader.decode().map_err(|error| self.broken(error))?;
+        // The decoder fills what is missing with grey, and a net would learn that.
+        if is_jpeg && !ends(&bytes) {
+            return Err(self.broken("the file ends within the image"));
+        }
         let (height, width) = (image.height() as usize, image.width() as usize);
         let bytes = match channels {
             1 => image.into_luma8().into_raw(),
@@ -100,6 +105,26 @@ impl Encoded {
         };
         Ok(Picture { height, width, bytes: Cow::Owned(bytes) })
     }
+}
+
+/// Whether a JPEG file has its mark of the end: not that of a small image within its header, and whatever follows it.
+fn ends(jpeg: &[u8]) -> bool {
+    const SCAN: u8 = 0xda;
+    const END: u8 = 0xd9;
+    let mut at = 2;
+    while let Some(&[mark, kind]) = jpeg.get(at..at + 2) {
+        at += match (mark, kind) {
+            (0xff, END) => return true,
+            // Two bytes of length, which count themselves. Behind the header of a scan come its codes, in which a mark is
+            // never followed by another kind than 0 (a code of 255) or 0xd0 … 0xd7 (a restart).
+            (0xff, 0xc0..=0xcf | SCAN..=0xfe) => match jpeg.get(at + 2..at + 4) {
+                Some(&[high, low]) => 2 + usize::from(high) * 256 + usize::from(low),
+                _ => return false,
+            },
+            _ => 1,
+        };
+    }
+    false
 }
 
 impl Picture<'_> {
@@ -194,6 +219,18 @@ mod tests {
         for bytes in [&b""[..], b"not a picture", &png[..30], &png[..png.len() / 2]] {
             let error = encoded(bytes).decode(3).unwrap_err();
             assert!(matches!(&error, DataError::Image { file, .. } if file == "x.png"), "{error}");
+        }
+        // JPEG decoders like to fill what is missing with grey.
+        let noise = image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([0, 1, 2].map(|c| (x * y * (7 + c)) as u8)));
+        let mut jpeg = Cursor::new(Vec::new());
+        noise.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+        let jpeg = jpeg.into_inner();
+        encoded(&jpeg).decode(3).unwrap();
+        // Cameras append things.
+        encoded(&[&jpeg[..], &[0; 100]].concat()).decode(3).unwrap();
+        for length in [jpeg.len() / 4, jpeg.len() / 2, jpeg.len() - 100, jpeg.len() - 2] {
+            let error = encoded(&jpeg[..length]).decode(3).map(|_| length).unwrap_err();
+            assert!(matches!(&error, DataError::Image { .. }), "{length}: {error}");
         }
         let nowhere = Encoded::File("there is no such file".into());
         assert!(matches!(nowhere.decode(3), Err(DataError::Io { .. })));
