@@ -25,6 +25,7 @@ pub(super) enum Encoded {
     /// In a file of its own.
     File(PathBuf),
     /// In a file with others, which was read.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only Parquet files hold many"))]
     Bytes {
         /// For messages: the file, and where in it.
         name: String,

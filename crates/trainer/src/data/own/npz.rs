@@ -70,11 +70,9 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
 }
 
 /// Shape of an image, pixels and labels.
-fn part(
-    path: &Path,
-    archive: &mut Archive,
-    [images, labels]: [&'static str; 2],
-) -> Result<([usize; 3], Vec<u8>, Vec<u32>), DataError> {
+type Part = ([usize; 3], Vec<u8>, Vec<u32>);
+
+fn part(path: &Path, archive: &mut Archive, [images, labels]: [&'static str; 2]) -> Result<Part, DataError> {
     let (images, labels) = (read(path, archive, images)?, read(path, archive, labels)?);
     let (shape, pixels) = planes(path, images)?;
     let name = labels.name;

@@ -85,8 +85,11 @@ fn archives_that_are_no_sets_say_why() {
     }
 }
 
-/// A folder with these images: number and size of each.
-fn photos(classes: &[(&str, &[(usize, [u32; 2])])]) -> tempfile::TempDir {
+/// A class and its images: number and size of each.
+type Class<'a> = (&'a str, &'a [(usize, [u32; 2])]);
+
+/// A folder with these images.
+fn photos(classes: &[Class<'_>]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for (class, images) in classes {
         fs::create_dir_all(root.path().join(class)).unwrap();
