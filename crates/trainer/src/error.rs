@@ -45,7 +45,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The loss is no longer a number.
-    #[error("the loss is not finite at step {step} (epoch {epoch}{}): {finding}", if *.evaluation { ", on the test set" } else { "" })]
+    #[error("the loss is not finite at step {step} (epoch {epoch}{}): {finding}", if *.evaluation { ", while evaluating" } else { "" })]
     Diverged {
         /// Counts training steps from 1.
         step: u64,

@@ -53,6 +53,31 @@ fn a_comparison_leaves_tables_pictures_and_a_report() {
     }
 }
 
+/// A store changes nothing before the first update: with the same samples, augmented alike, the first losses are the same to
+/// the bit. What is held out is the same, too.
+#[test]
+fn every_store_learns_from_the_same_samples_augmented_alike() {
+    let augment = ["--set", "data.augment.pad_crop=2", "--set", "data.augment.flip=true"];
+    let options = ["--stores", "raw,uniform", "--seeds", "2", "--no-examine", "--set", "data.validation=0.2"];
+    let (desk, ..) = compare(0, &[&options[..], &augment].concat());
+    let first_loss = |run: &str| {
+        let metrics = std::fs::read_to_string(desk.path().join("out").join(run).join("metrics.jsonl")).unwrap();
+        let steps = metrics.lines().filter(|line| line.contains("\"kind\":\"step\"")).count();
+        // 1,437 samples less 287, in batches of 50.
+        assert_eq!(steps, 23, "{run}");
+        serde_json::from_str::<Value>(metrics.lines().next().unwrap()).unwrap()["loss"].as_f64().unwrap()
+    };
+    assert_eq!(first_loss("raw-1"), first_loss("uniform-1"));
+    assert_eq!(first_loss("raw-2"), first_loss("uniform-2"));
+    assert_ne!(first_loss("raw-1"), first_loss("raw-2"));
+    let (plain, ..) = compare(0, &options);
+    let metrics = std::fs::read_to_string(plain.path().join("out/raw-1/metrics.jsonl")).unwrap();
+    let plain = serde_json::from_str::<Value>(metrics.lines().next().unwrap()).unwrap();
+    assert_ne!(plain["loss"].as_f64().unwrap(), first_loss("raw-1"));
+    let report = |desk: &tempfile::TempDir| std::fs::read_to_string(desk.path().join("out/report.html")).unwrap();
+    assert!(report(&desk).contains("Right answers on what is held out for validation"));
+}
+
 #[test]
 fn sizes_that_follow_the_data_are_those_of_the_runs() {
     let (desk, text, _) = compare(0, &["--stores", "raw,error-bounded:0.3", "--seeds", "2", "--no-examine"]);

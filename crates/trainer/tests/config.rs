@@ -4,6 +4,7 @@ use frugal_tensor::codec::Recompute;
 use frugal_trainer::config::{
     Choice, Choices, Config, ConfigError, Course, Form, Optimizer, Override, StoreRule, Warmup,
 };
+use frugal_trainer::data::{Augment, Frame, Jitter, ResizedCrop, Share};
 use miette::Diagnostic;
 use std::path::Path;
 
@@ -370,4 +371,83 @@ fn sets_that_people_look_for_are_said_to_be_absent() {
     let (message, help, _) = refusal(&text, &[]);
     assert!(message.contains("`data.set` cannot be \"imagenet\""), "{message}");
     assert!(help.contains("not in the catalogue") && help.contains("`synthetic-imagenet`"), "{help}");
+}
+
+#[test]
+fn data_is_divided_and_augmented_as_the_config_says() {
+    let config = parse(GOOD, &[]).unwrap();
+    assert!(config.data.validation.is_none() && config.data.augment.is_none() && config.data.workers.is_none());
+    assert!(!config.to_toml().contains("augment"), "{}", config.to_toml());
+    let augment = r#"
+[data.augment]
+pad_crop = 4
+flip = true
+jitter = { brightness = 0.4, saturation = 1 }
+cutout = 16
+"#;
+    let text = format!("{GOOD}{augment}");
+    let config = parse(&text, &["data.validation=0.1", "data.workers=3"]).unwrap();
+    assert_eq!((config.data.validation, config.data.workers), (Some(Share::Fraction(0.1)), Some(3)));
+    let jitter = Jitter { brightness: 0.4, contrast: 0.0, saturation: 1.0 };
+    let expected =
+        Augment { pad_crop: Some(4), resized_crop: None, flip: true, jitter: Some(jitter), cutout: Some(16) };
+    assert_eq!(config.data.augment, expected);
+    let whole = parse(GOOD, &["data.validation=500", "data.augment.resized_crop=true"]).unwrap();
+    assert_eq!(whole.data.validation, Some(Share::Count(500)));
+    assert_eq!(whole.data.augment.resized_crop, Some(ResizedCrop::default()));
+    let narrow = parse(GOOD, &["data.augment.resized_crop={ scale = [0.5, 1], ratio = [1, 1] }"]).unwrap();
+    assert_eq!(narrow.data.augment.resized_crop, Some(ResizedCrop { scale: [0.5, 1.0], ratio: [1.0, 1.0] }));
+    assert!(parse(GOOD, &["data.augment.resized_crop=false"]).unwrap().data.augment.is_none());
+    for config in [config, whole, narrow] {
+        assert_eq!(Config::parse("again.toml", &config.to_toml(), Path::new("/"), &[]).unwrap(), config);
+    }
+}
+
+#[test]
+fn bad_augmentation_is_refused_where_it_stands() {
+    let bad = |line: &str, message: &str, help: &str, pointed: &str| {
+        check(&format!("{GOOD}[data.augment]\n{line}"), &[], message, help, pointed);
+    };
+    bad("flipp = true", "there is no setting `data.augment.flipp`", "did you mean `flip`?", "flipp");
+    bad("flip = 0.5", "`data.augment.flip` must be true or false, not 0.5", "", "0.5");
+    bad("pad_crop = 0", "`data.augment.pad_crop` must be a whole number from 1", "", "0");
+    bad("pad_crop = 4\nresized_crop = true", "both choose a part", "remove one", "4");
+    bad("resized_crop = 0.5", "must be true, false or a table", "", "0.5");
+    bad("resized_crop = { scale = [0.5, 0.1] }", "`data.augment.resized_crop.scale` must be two", "", "[0.5, 0.1]");
+    bad("resized_crop = { scale = [0.5, 2] }", "at most 1", "", "[0.5, 2]");
+    bad("resized_crop = { ratio = [0, 1] }", "width over height", "", "[0, 1]");
+    bad("resized_crop = { ratio = 1 }", "width over height", "", "1");
+    bad("jitter = { brightness = -1 }", "`data.augment.jitter.brightness` must be a number from 0", "", "-1");
+    bad("jitter = {}", "at least one of brightness", "", "{}");
+    bad("jitter = { hue = 0.1 }", "`data.augment.jitter.hue`", "brightness, contrast, saturation", "hue");
+    bad("cutout = \"16\"", "`data.augment.cutout` must be a whole number", "", "\"16\"");
+    for (share, pointed) in [("1.0", "1.0"), ("0", "0"), ("-3", "-3"), ("\"a\"", "\"a\"")] {
+        let text = GOOD.replace("[model]", &format!("validation = {share}\n[model]"));
+        check(&text, &[], "`data.validation` must be a fraction between 0 and 1, or a number of samples", "", pointed);
+    }
+}
+
+#[test]
+fn a_set_may_be_a_path() {
+    let own = |set: &str| parse(&GOOD.replace("\"digits\"", &format!("\"{set}\"")), &[]);
+    let config = own("./photos").unwrap();
+    // Relative to the config, and absolute once it is resolved.
+    assert_eq!((Path::new(&config.data.set), config.data.frame), (Path::new("/configs/./photos"), Frame::default()));
+    assert!(own("numbers.npz").unwrap().data.set.ends_with("numbers.npz"));
+    let text = GOOD.replace("\"digits\"", "\"../photos\"\nsize = [96, 128]\ngrey = true");
+    let config = parse(&text, &[]).unwrap();
+    assert_eq!(config.data.frame, Frame { size: Some([96, 128]), grey: true });
+    assert_eq!(Config::parse("again.toml", &config.to_toml(), Path::new("/"), &[]).unwrap(), config);
+    assert_eq!(parse(&text, &["data.size=64"]).unwrap().data.frame.size, Some([64, 64]));
+    let square = parse(&text, &["data.size=0"]).unwrap_err().to_string();
+    assert!(square.contains("`data.size` must be a number of pixels"), "{square}");
+    check(&text.replace("[96, 128]", "[96]"), &[], "`data.size` must be", "", "[96]");
+    let text = GOOD.replace("\"digits\"", "\"digits\"\nsize = 32");
+    check(&text, &[], "`data.size` is for images of your own; those of `digits`", "remove it", "32");
+    // A folder that is there, named without a slash.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("photos")).unwrap();
+    let text = GOOD.replace("\"digits\"", "\"photos\"");
+    let error = Config::parse("test.toml", &text, folder.path(), &[]).unwrap_err();
+    assert!(error.help().unwrap().to_string().contains("set = \"./photos\""), "{error}");
 }

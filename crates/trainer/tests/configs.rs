@@ -3,7 +3,6 @@
 use frugal_tensor::PlanOptions;
 use frugal_tensor::ops::KernelSet;
 use frugal_trainer::config::Config;
-use frugal_trainer::data;
 use frugal_trainer::report::plan::PlanReport;
 use frugal_trainer::run::{self, Plans};
 use std::path::{Path, PathBuf};
@@ -21,9 +20,8 @@ fn every_config_is_called_as_its_file_and_can_be_planned() {
     for path in files {
         let (config, _) = Config::load(&path, &[]).unwrap();
         assert_eq!(path.file_stem().unwrap().to_str(), Some(config.name.as_str()));
-        let sets = data::catalogue(&config.data.root);
-        let set = sets.into_iter().find(|set| set.name == config.data.set).unwrap();
-        let request = run::request(&config, set.shape, set.classes).unwrap();
+        let (image, classes) = config.data.shape().unwrap();
+        let request = run::request(&config, image, classes).unwrap();
         let options = PlanOptions::unlimited(KernelSet::Tiles);
         let raw = PlanReport::new(&request, &Plans::new(&request, options).unwrap());
         assert_eq!(raw.convolutions.ratio(), Some(1.0), "{}", config.name);

@@ -7,10 +7,14 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use frugal_trainer::data::{self, DataError, Split, cifar, idx};
+use frugal_trainer::data::cifar::{self, Form};
+use frugal_trainer::data::{self, DataError, Share, Split, idx};
 use proptest::prelude::*;
 
 // ---- files -----------------------------------------------------------------------------------------------------------
+
+/// Bytes of a record of CIFAR-10.
+const TEN: usize = Form::Ten.record();
 
 fn idx_bytes(dims: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, dims.len() as u8];
@@ -93,11 +97,11 @@ proptest! {
     #[test]
     fn cifar_survives_any_bytes(bytes in prop::collection::vec(0u8..20, 0..8000), records in 0usize..4) {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        let result = cifar::read("some-file", &bytes[..], records, &mut images, &mut labels);
+        let result = cifar::read(Form::Ten, "some-file", &bytes[..], records, &mut images, &mut labels);
         prop_assert_eq!(images.len(), labels.len() * cifar::PIXELS);
         prop_assert!(labels.len() <= records);
         if result.is_ok() {
-            prop_assert_eq!(bytes.len(), records * cifar::RECORD);
+            prop_assert_eq!(bytes.len(), records * TEN);
         }
     }
 }
@@ -155,7 +159,7 @@ fn splits_must_fit_together() {
         idx::read_split(("some-file.i", images), ("some-file.l", labels), 3, [1, 2, 2], 10)
     };
     let split = read(&images, &gzip(&idx_bytes(&[3], &[0, 9, 5]))).unwrap();
-    assert_eq!((split.len(), split.labels(), split.image(2)), (3, &[0, 9, 5][..], &[9; 4][..]));
+    assert_eq!((split.len(), split.labels(), &*split.image(2).unwrap()), (3, &[0, 9, 5][..], &[9; 4][..]));
 
     assert_eq!(format_error(read(&images, &idx_bytes(&[2], &[0, 1]))).0, 4);
     assert_eq!(format_error(read(&images, &idx_bytes(&[4], &[0; 4]))).0, 4);
@@ -172,18 +176,45 @@ fn splits_must_fit_together() {
 
 #[test]
 fn cifar_says_what_is_wrong_and_where() {
-    let mut bytes: Vec<u8> = (0..2 * cifar::RECORD).map(|at| at as u8).collect();
-    (bytes[0], bytes[cifar::RECORD]) = (3, 9);
+    let mut bytes: Vec<u8> = (0..2 * TEN).map(|at| at as u8).collect();
+    (bytes[0], bytes[TEN]) = (3, 9);
     let read = |bytes: &[u8]| {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        cifar::read("some-file", bytes, 2, &mut images, &mut labels).map(|()| (images, labels))
+        cifar::read(Form::Ten, "some-file", bytes, 2, &mut images, &mut labels).map(|()| (images, labels))
     };
     let (images, labels) = read(&bytes).unwrap();
-    assert_eq!((labels, images[0], images[cifar::PIXELS]), (vec![3, 9], 1, bytes[cifar::RECORD + 1]));
+    assert_eq!((labels, images[0], images[cifar::PIXELS]), (vec![3, 9], 1, bytes[TEN + 1]));
     assert_eq!(format_error(read(&bytes[..4000])).0, 4000);
-    assert_eq!(format_error(read(&[&bytes[..], &[0]].concat())).0, 2 * cifar::RECORD as u64);
-    bytes[cifar::RECORD] = 10;
-    assert_eq!(format_error(read(&bytes)).0, cifar::RECORD as u64);
+    assert_eq!(format_error(read(&[&bytes[..], &[0]].concat())).0, 2 * TEN as u64);
+    bytes[TEN] = 10;
+    assert_eq!(format_error(read(&bytes)).0, TEN as u64);
+}
+
+/// The class is the second byte of a record.
+#[test]
+fn cifar_100_has_two_labels() {
+    let record = |superclass: u8, class: u8| [vec![superclass, class], vec![class; cifar::PIXELS]].concat();
+    let read = |bytes: &[u8]| {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        cifar::read(Form::Hundred, "some-file", bytes, 2, &mut images, &mut labels).map(|()| (images, labels))
+    };
+    let (images, labels) = read(&[record(200, 99), record(0, 7)].concat()).unwrap();
+    assert_eq!((labels, images.len(), images[0], images[cifar::PIXELS]), (vec![99, 7], 2 * cifar::PIXELS, 99, 7));
+    assert_eq!(format_error(read(&[record(0, 7), record(0, 100)].concat())).0, 3074 + 1);
+    assert_eq!(format_error(read(&record(0, 7))).0, 3074);
+    // A whole set, of noise, from a folder.
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("cifar100")).unwrap();
+    let file = |samples: usize| (0..samples).flat_map(|at| record(3, (at % 100) as u8)).collect::<Vec<u8>>();
+    std::fs::write(root.path().join("cifar100/train.bin"), file(50_000)).unwrap();
+    std::fs::write(root.path().join("cifar100/test.bin"), file(10_000)).unwrap();
+    let set = data::open("cifar100", root.path()).unwrap();
+    assert_eq!(
+        (set.train.len(), set.test.len(), set.classes, set.class_names[99].as_str()),
+        (50_000, 10_000, 100, "worm")
+    );
+    assert!(set.test.labels()[..100].iter().enumerate().all(|(at, &label)| at as u32 == label));
+    assert!(data::catalogue(root.path()).iter().any(|entry| entry.name == "cifar100" && entry.present));
 }
 
 // ---- sets ------------------------------------------------------------------------------------------------------------
@@ -197,7 +228,7 @@ fn check_set(name: &str, root: &Path, tolerance: f64) {
     assert_eq!(set.class_names.len(), set.classes);
     for split in [&set.train, &set.test] {
         let mut counts = vec![0; set.classes];
-        split.labels().iter().for_each(|&label| counts[usize::from(label)] += 1);
+        split.labels().iter().for_each(|&label| counts[label as usize] += 1);
         let fair = split.len() / set.classes;
         assert!(counts.iter().all(|count| (fair * 4 / 5..=fair * 6 / 5).contains(count)), "{counts:?}");
     }
@@ -208,7 +239,7 @@ fn check_pixels(set: &data::Dataset, tolerance: f64) {
     let (name, plane) = (&set.name, set.shape[1] * set.shape[2]);
     for channel in 0..set.shape[0] {
         let (mut sum, mut squares) = (0u64, 0u64);
-        for image in set.train.images().chunks_exact(set.train.sample_len()) {
+        for image in (0..set.train.len()).map(|index| set.train.image(index).unwrap()) {
             for &byte in &image[channel * plane..][..plane] {
                 sum += u64::from(byte);
                 squares += u64::from(byte).pow(2);
@@ -248,7 +279,7 @@ fn noise_is_what_the_table_says_and_always_the_same() {
     assert_eq!(set.shape, [3, 224, 224]);
     check_pixels(&set, 1e-3);
     assert_eq!(set.train, open().train);
-    assert_ne!(set.train.image(0), set.test.image(0));
+    assert_ne!(set.train.image(0).unwrap(), set.test.image(0).unwrap());
 }
 
 #[test]
@@ -270,7 +301,7 @@ fn missing_and_unknown_sets_say_what_to_do() {
     let text = data::open("mnist", root.path()).unwrap_err().to_string();
     assert!(text.contains("frugal data get mnist") && text.contains("train-labels-idx1-ubyte"), "{text}");
     let text = data::open("mnits", root.path()).unwrap_err().to_string();
-    assert!(text.contains("cifar10, ") || text.ends_with("cifar10"), "{text}");
+    assert!(text.contains("cifar10, cifar100"), "{text}");
     // A damaged file is named with its place.
     let folder = root.path().join("mnist");
     std::fs::create_dir(&folder).unwrap();
@@ -281,4 +312,34 @@ fn missing_and_unknown_sets_say_what_to_do() {
     }
     let text = data::open("mnist", root.path()).unwrap_err().to_string();
     assert!(text.contains("train-images-idx3-ubyte, byte 116"), "{text}");
+}
+
+#[test]
+fn a_validation_set_is_held_out_by_the_seed() {
+    let nowhere = Path::new("there is no such folder");
+    let set = data::open("digits", nowhere).unwrap();
+    let (whole, none) = set.parts(None, 1).unwrap();
+    assert!(none.is_none() && whole == set.train);
+    let parts = |share, seed| {
+        let (train, validation) = set.parts(Some(share), seed).unwrap();
+        (train, validation.unwrap())
+    };
+    let (train, validation) = parts(Share::Fraction(0.1), 1);
+    assert_eq!((train.len(), validation.len()), (1437 - 144, 144));
+    assert!(parts(Share::Count(144), 1) == (train.clone(), validation.clone()));
+    assert!(parts(Share::Fraction(0.1), 2).1 != validation);
+    // Together they are the whole: every image with its label as often as before.
+    let samples = |splits: &[&Split]| {
+        let of = |split: &Split| -> Vec<(Vec<u8>, u32)> {
+            (0..split.len()).map(|at| (split.image(at).unwrap().to_vec(), split.labels()[at])).collect()
+        };
+        let mut all: Vec<_> = splits.iter().flat_map(|split| of(split)).collect();
+        all.sort();
+        all
+    };
+    assert!(samples(&[&train, &validation]) == samples(&[&set.train]));
+    for share in [Share::Count(1437), Share::Count(9999), Share::Fraction(1e-9), Share::Fraction(0.99999)] {
+        let text = set.parts(Some(share), 1).unwrap_err().to_string();
+        assert!(text.contains("`data.validation` takes") && text.contains("1437"), "{text}");
+    }
 }

@@ -5,7 +5,6 @@ mod lossless;
 
 use frugal_tensor::{Gpu, Policy};
 use frugal_trainer::config::{Config, Form};
-use frugal_trainer::data;
 use frugal_trainer::run::examine::{Bench, Examinee, examine_runs};
 use frugal_trainer::run::folder::Folder;
 use frugal_trainer::run::weights::{self, Named};
@@ -34,7 +33,7 @@ fn form(text: &str) -> Form {
 #[test]
 fn stores_cost_what_they_should() {
     let config = Config::parse("test.toml", CONFIG, Path::new(""), &[]).unwrap();
-    let data = data::open(&config.data.set, &config.data.root).unwrap();
+    let data = config.data.open().unwrap();
     let gpu = Gpu::open(None).unwrap();
     let root = tempfile::tempdir().unwrap();
     let folder = Folder::at(&root.path().join("raw")).unwrap();
@@ -134,7 +133,7 @@ fn stores_cost_what_they_should() {
 fn one_batch_shows_no_noise() {
     let text = CONFIG.replace("batch = 64", "batch = 2000");
     let config = Config::parse("test.toml", &text, Path::new(""), &[]).unwrap();
-    let data = data::open(&config.data.set, &config.data.root).unwrap();
+    let data = config.data.open().unwrap();
     let refused = Bench::new(&config, &data, &Gpu::open(None).unwrap(), &Named::new()).err().unwrap();
     assert!(refused.to_string().contains("fewer than two batches"), "{refused}");
 }

@@ -110,6 +110,79 @@ fn train_leaves_a_whole_run_folder_and_one_seed_gives_one_result() {
     assert_ne!(weights("raw-1"), weights("frequency-split-1"));
 }
 
+/// What is held out is evaluated after each epoch, the test set in the end; the loop says how long it waits.
+#[test]
+fn a_validation_set_watches_the_run_and_the_test_set_ends_it() {
+    let desk = Desk::new();
+    let augment = ["--set", "data.augment.pad_crop=1", "--set", "data.augment.cutout=2"];
+    let set = ["--set", "data.validation=0.2", "--set", "data.workers=3", "--epochs", "2"];
+    let text = desk.ok(&[&["train", "digits.toml", "--out", "run"][..], &set, &augment].concat());
+    assert!(text.contains("validation ") && text.contains("waiting for data"), "{text}");
+    let metrics = std::fs::read_to_string(desk.path("run/metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let epochs: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "epoch").collect();
+    let has = |epoch: usize, key: &str| epochs[epoch][key].as_f64().is_some();
+    assert!(has(0, "validation_accuracy") && has(0, "validation_loss") && !has(0, "test_accuracy"), "{}", epochs[0]);
+    assert!(has(1, "validation_accuracy") && has(1, "test_accuracy") && has(1, "test_loss"), "{}", epochs[1]);
+    let steps: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "step").collect();
+    // 1,437 samples less 287, in batches of 50.
+    assert_eq!(steps.len(), 2 * 23);
+    let waits: Vec<f64> = steps.iter().map(|step| step["data_wait_ms"].as_f64().unwrap()).collect();
+    let summary = json(&desk.path("run/summary.json"));
+    let mean = waits.iter().sum::<f64>() / waits.len() as f64;
+    assert!((summary["data_wait_ms"].as_f64().unwrap() - mean).abs() < 1e-6, "{summary}");
+    assert_eq!(summary["validation_accuracy"], epochs[1]["validation_accuracy"]);
+    assert_eq!(summary["test_accuracy"], epochs[1]["test_accuracy"]);
+    // Neither the clock nor the number of threads changes a bit.
+    desk.ok(&[&["train", "digits.toml", "--out", "again"][..], &set, &augment, &["--set", "data.workers=0"]].concat());
+    let weights = |run: &str| std::fs::read(desk.path(run).join("weights.safetensors")).unwrap();
+    assert!(weights("run") == weights("again"));
+    let text = desk.fails(1, &["train", "digits.toml", "--set", "data.augment.cutout=9"]);
+    assert!(text.contains("`data.augment.cutout` is 9, too much for images of 8×8"), "{text}");
+}
+
+/// From photos to a trained net, and the words for a photo that cannot be read in the middle of a run.
+#[test]
+fn a_folder_of_photos_can_be_trained_on() {
+    let desk = Desk::new();
+    for class in 0..3u8 {
+        let folder = desk.path(&format!("photos/class-{class}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        for n in 0..20u8 {
+            // Bright in another corner for each class, of many sizes.
+            let (width, height) = (12 + u32::from(n % 5), 12 + u32::from(n % 3));
+            let image = image::RgbImage::from_fn(width, height, |x, y| {
+                let corner = [x < width / 2 && y < height / 2, x >= width / 2 && y < height / 2, y >= height / 2];
+                image::Rgb([if corner[usize::from(class)] { 200 + n } else { 20 }; 3])
+            });
+            image.save(folder.join(format!("{n}.jpg"))).unwrap();
+        }
+    }
+    let own = DIGITS.replace("\"digits\"\nbatch = 50", "\"./photos\"\nsize = 12\nbatch = 8");
+    assert!(own.contains("./photos"));
+    std::fs::write(desk.path("photos.toml"), own).unwrap();
+    let augment = ["--set", "data.augment.resized_crop={ scale = [0.8, 1.0] }", "--set", "optimizer.lr=0.01"];
+    desk.ok(&[&["train", "photos.toml", "--out", "run", "--epochs", "8"][..], &augment].concat());
+    let summary = json(&desk.path("run/summary.json"));
+    assert!(summary["test_accuracy"].as_f64().unwrap() > 0.8, "{summary}");
+    let plan: Value = serde_json::from_str(&desk.ok(&["plan", "photos.toml", "--json"])).unwrap();
+    assert_eq!((&plan["shape"][0], &plan["shape"][1]), (&Value::from(3), &Value::from(12)));
+
+    std::fs::write(
+        desk.path("photos/class-1/7.jpg"),
+        &std::fs::read(desk.path("photos/class-1/6.jpg")).unwrap()[..400],
+    )
+    .unwrap();
+    let text = desk.fails(1, &["train", "photos.toml", "--out", "broken"]);
+    assert!(text.contains("7.jpg cannot be read as an image"), "{text}");
+    let text = desk.fails(1, &["train", "photos.toml", "--set", "data.set=./nothing"]);
+    assert!(text.contains("nothing: there is no such file or folder"), "{text}");
+    let sizes = desk.fails(1, &["train", "photos.toml", "--set", "data.set=./photos", "--set", "data.batch=4"]);
+    assert!(sizes.contains("7.jpg"), "{sizes}");
+    std::fs::write(desk.path("unsized.toml"), DIGITS.replace("set = \"digits\"", "set = \"./photos\"")).unwrap();
+    assert!(desk.fails(1, &["train", "unsized.toml"]).contains("the images have different sizes"));
+}
+
 #[test]
 fn results_are_never_overwritten() {
     let desk = Desk::new();
@@ -309,7 +382,16 @@ fn usage_and_config_errors_end_with_2() {
 fn lists() {
     let desk = Desk::new();
     assert!(desk.ok(&["nets"]).contains("resnet20"));
-    assert!(desk.ok(&["data", "list"]).contains("fashion-mnist-small"));
+    let root = desk.path("sets").display().to_string();
+    let list = desk.ok(&["data", "list", "--root", &root]);
+    let row = |name: &str| list.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert!(row("digits ").contains("1,437") && row("digits ").contains("in the program"), "{list}");
+    assert!(
+        row("cifar100").contains("missing") && row("cifar100").contains("3×32×32") && list.contains(&root),
+        "{list}"
+    );
+    let sets: Value = serde_json::from_str(&desk.ok(&["data", "list", "--root", &root, "--json"])).unwrap();
+    assert!(sets["sets"].as_array().unwrap().iter().any(|set| set["name"] == "mnist" && set["present"] == false));
     assert!(desk.ok(&["data", "get", "digits"]).contains("part of the program"));
     assert!(desk.ok(&["devices"]).contains("driver"));
     let devices: Value = serde_json::from_str(&desk.ok(&["devices", "--json"])).unwrap();

@@ -16,9 +16,11 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
         store: store.into(),
         test_accuracy,
         test_loss: 0.5,
+        validation_accuracy: None,
         train_loss: 0.25 + f64::from(seed) / 100.0,
         steps: 100,
         seconds_per_step,
+        data_wait_ms: 0.0,
         seconds: 10.0,
         bytes: RunBytes {
             planned,

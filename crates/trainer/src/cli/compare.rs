@@ -3,7 +3,7 @@
 use super::{Changes, STORES, Where, print};
 use crate::Error;
 use crate::config::{Choice, Choices, Config, Form};
-use crate::data::{self, Dataset};
+use crate::data::Dataset;
 use crate::report::comparison::{Comparison, Divergence, Memory, Row};
 use crate::report::page::Page;
 use crate::report::pictures::pictures;
@@ -70,7 +70,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     config.compare.examine &= !options.no_examine;
     config.compare.seeds = options.seeds.unwrap_or(config.compare.seeds);
     config.compare.budget = options.budget.unwrap_or(config.compare.budget);
-    let data = data::open(&config.data.set, &config.data.root)?;
+    let data = config.data.open()?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
     let environment = Environment::of(&gpu);
     // All of them before the first run: an hour later would be late to learn that one does not fit.
@@ -92,7 +92,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     };
     let comparison = Comparison {
         name: config.name.clone(),
-        set: config.data.set.clone(),
+        set: data.name.clone(),
         net: config.model.net.clone(),
         batch: config.data.batch,
         epochs: config.train.epochs,

@@ -1,9 +1,10 @@
 //! `frugal data`.
 
-use super::print;
+use super::{print, print_json};
 use crate::Error;
 use crate::data::{self, Got, Progress};
-use crate::report::{bytes, count};
+use crate::report::bytes;
+use crate::report::sets::SetsReport;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -12,7 +13,14 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// List the data sets, and which of them are on this machine
-    List,
+    List {
+        /// Where data sets are kept [default: $FRUGAL_DATA, or frugal/data in the user's cache folder]
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Bring a data set to this machine, checked against its checksums
     Get {
         /// Its name (see `frugal data list`)
@@ -24,32 +32,19 @@ pub(super) enum Verb {
 }
 
 pub(super) fn run(verb: &Verb) -> Result<(), Error> {
+    let kept = |root: &Option<PathBuf>| root.clone().unwrap_or_else(data::default_root);
     match verb {
-        Verb::List => list(),
-        Verb::Get { name, root } => get(name, &root.clone().unwrap_or_else(data::default_root))?,
+        Verb::List { root, json } => {
+            let report = SetsReport::new(&kept(root));
+            if *json {
+                print_json(&report)
+            } else {
+                print(report)
+            }
+            Ok(())
+        }
+        Verb::Get { name, root } => get(name, &kept(root)),
     }
-    Ok(())
-}
-
-fn list() {
-    let root = data::default_root();
-    for entry in data::catalogue(&root) {
-        let [channels, height, width] = entry.shape;
-        let state = match (entry.embedded, entry.present) {
-            (true, _) if entry.bytes == 0 => "made by the program".to_owned(),
-            (true, _) => "part of the program".to_owned(),
-            (_, true) => "present".to_owned(),
-            _ => format!("not here; `frugal data get {}` brings it ({})", entry.name, bytes(entry.bytes)),
-        };
-        let (train, test) = (count(entry.train as u64), count(entry.test as u64));
-        print(format_args!("{}: {state}", entry.name));
-        print(format_args!("    {}", entry.description));
-        print(format_args!(
-            "    {channels}×{height}×{width}, {} classes, {train} to train on, {test} to test; licence: {}\n",
-            entry.classes, entry.licence
-        ));
-    }
-    print(format_args!("Folder: {}", root.display()));
 }
 
 fn get(name: &str, root: &std::path::Path) -> Result<(), Error> {

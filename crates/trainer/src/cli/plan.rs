@@ -5,7 +5,7 @@ use crate::config::{Choice, Choices, Config, Form, Optimizer};
 use crate::report::fit::FitReport;
 use crate::report::plan::PlanReport;
 use crate::run::{self, Fit, MOST_SAMPLES, Plans, Request};
-use crate::{Error, data, report::units};
+use crate::{Error, report::units};
 use clap::Args;
 use frugal_model::{Net, StepShape};
 use frugal_tensor::PlanOptions;
@@ -82,9 +82,8 @@ fn request(options: &Options) -> Result<Request, Error> {
     let mut request = match (&options.config, &options.net, options.shape, options.classes) {
         (Some(config), ..) => {
             let (config, _) = Config::load(config, &options.changes.overrides())?;
-            let sets = data::catalogue(&config.data.root);
-            let set = sets.into_iter().find(|set| set.name == config.data.set).expect("the config was checked");
-            run::request(&config, set.shape, set.classes)?
+            let (image, classes) = config.data.shape()?;
+            run::request(&config, image, classes)?
         }
         (None, Some(net), Some(image), Some(classes)) => {
             if !options.changes.overrides().is_empty() {

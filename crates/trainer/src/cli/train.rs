@@ -1,11 +1,11 @@
 //! `frugal train`.
 
 use super::{Changes, Where, print};
+use crate::Error;
 use crate::config::Config;
 use crate::report::bytes;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Summary};
-use crate::{Error, data};
 use clap::Args;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let (config, text) = Config::load(&options.config, &options.changes.overrides())?;
-    let data = data::open(&config.data.set, &config.data.root)?;
+    let data = config.data.open()?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;
     for warning in plans.warnings() {
@@ -48,15 +48,18 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
 
 fn describe(summary: &Summary) -> String {
     let planned = &summary.bytes.planned;
+    let percent = |share: f64| format!("validation      {:.2} %\n", 100.0 * share);
+    let validation = summary.validation_accuracy.map_or(String::new(), percent);
     format!(
-        "test accuracy   {:.2} %\n\
+        "{validation}test accuracy   {:.2} %\n\
          train loss      {:.4}\n\
-         time            {:.1} s, {:.2} ms per step\n\
+         time            {:.1} s, {:.2} ms per step, {:.2} of them waiting for data\n\
          memory          {} at the peak, {} of it kept for the backward pass ({})",
         100.0 * summary.test_accuracy,
         summary.train_loss,
         summary.seconds,
         1e3 * summary.seconds_per_step,
+        summary.data_wait_ms,
         bytes(planned.peak),
         bytes(planned.kept),
         summary.store,

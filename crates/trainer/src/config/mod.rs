@@ -7,9 +7,10 @@
 //! --set ─┘
 //! ```
 //!
-//! To add a setting: a field below, a line in `sections.rs`, a line in a config that uses it.
+//! To add a setting: a field below, a line in `sections.rs` (or `data.rs`, `store.rs`), a line in a config that uses it.
 
 mod choice;
+mod data;
 mod error;
 mod form;
 mod reader;
@@ -24,6 +25,7 @@ pub use form::{BoundTarget, Form};
 pub use source::Override;
 pub use store::{Store, StoreRule};
 
+use crate::data::{Augment, DataError, Dataset, Frame, Share};
 use frugal_tensor::ops::optimizer as ops;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -54,12 +56,49 @@ pub struct Config {
 /// What is learned from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Data {
-    /// A set of the catalogue (`frugal data list`).
+    /// A set of the catalogue (`frugal data list`), or the path of a file or folder of the user's own.
     pub set: String,
+    /// What images of the user's own are brought to.
+    #[serde(flatten, serialize_with = "data::frame")]
+    pub frame: Frame,
     /// Samples per step.
     pub batch: usize,
     /// Where downloaded sets are.
     pub root: PathBuf,
+    /// What of the training samples is held out, to be evaluated after each epoch in the place of the test set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Share>,
+    /// Threads that fill batches; none to let the loader choose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
+    /// What chance does to training images.
+    #[serde(skip_serializing_if = "Augment::is_none")]
+    pub augment: Augment,
+}
+
+impl Data {
+    /// Opens the set.
+    ///
+    /// # Errors
+    /// [`DataError`] says what is missing or broken.
+    pub fn open(&self) -> Result<Dataset, DataError> {
+        if crate::data::is_path(&self.set) {
+            crate::data::open_own(Path::new(&self.set), self.frame)
+        } else {
+            crate::data::open(&self.set, &self.root)
+        }
+    }
+
+    /// The shape of an image and the number of classes. A set of the catalogue need not be there for it.
+    ///
+    /// # Errors
+    /// As [`Data::open`].
+    pub fn shape(&self) -> Result<([usize; 3], usize), DataError> {
+        match crate::data::catalogue(&self.root).into_iter().find(|set| set.name == self.set) {
+            Some(set) => Ok((set.shape, set.classes)),
+            None => self.open().map(|set| (set.shape, set.classes)),
+        }
+    }
 }
 
 /// What learns.

@@ -1,10 +1,10 @@
 //! The sections of a config: which keys there are, what they may be, and what holds where they are absent.
 
+use super::data::data;
 use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
 use super::store::{choice, store};
-use super::{Choice, Compare, Config, ConfigError, Course, Data, Form, Model, Optimizer, Schedule, Train, Warmup};
-use crate::data;
+use super::{Choice, Compare, Config, ConfigError, Course, Form, Model, Optimizer, Schedule, Train, Warmup};
 use frugal_model::Net;
 use std::path::Path;
 
@@ -35,26 +35,6 @@ fn name(root: &Reader<'_>) -> Result<Option<String>> {
         Some(node) if !plain => Err(root.wrong("name", node, "made of letters, digits, `-`, `_` and `.`")),
         _ => Ok(Some(name.to_owned())),
     }
-}
-
-fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
-    let section = root.section("data", &["set", "batch", "root"])?;
-    let data_root = section.text("root")?.map(|root| folder.join(root));
-    let data_root = data_root.unwrap_or_else(data::default_root);
-    let sets: Vec<&'static str> = data::catalogue(&data_root).into_iter().map(|entry| entry.name).collect();
-    let set = section.choice("set", &sets).map_err(|error| match section.get("set").map(|node| &node.value) {
-        Some(Value::Text(name)) => match data::absent(name) {
-            Some(advice) => error.help(advice),
-            None => error,
-        },
-        _ => error,
-    })?;
-    Ok(Data {
-        set: section.required("set", "\"fashion-mnist-small\"", set)?.to_owned(),
-        batch: section.integer("batch", 1, 1 << 20)?.unwrap_or(64) as usize,
-        // Absolute, so that the resolved config means the same from any folder.
-        root: std::path::absolute(&data_root).unwrap_or(data_root),
-    })
 }
 
 fn model(root: &Reader<'_>) -> Result<Model> {

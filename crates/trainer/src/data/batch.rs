@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Split;
+use super::order::Stream;
+use super::{Augment, DataError, Split};
 
 /// One batch. Its shape never changes: the last one of an epoch is padded, and `mask` says where.
 ///
@@ -75,7 +76,7 @@ impl Pool {
     }
 }
 
-/// Makes any batch of one epoch; shared by the epoch and its worker.
+/// Makes any batch of one epoch; shared by the epoch and its workers.
 pub(super) struct Filler {
     pub split: Arc<Split>,
     /// What each byte becomes, for each channel.
@@ -85,11 +86,15 @@ pub(super) struct Filler {
     pub batch: usize,
     /// Which sample stands at which place; `None` where each stands at its own.
     pub order: Option<Vec<u32>>,
+    pub augment: Augment,
+    /// What chance is keyed by, besides the sample.
+    pub seed: u64,
+    pub epoch: u64,
 }
 
 impl Filler {
     /// Makes batch number `index`, which must exist.
-    pub fn fill(&self, index: usize) -> Batch {
+    pub fn fill(&self, index: usize) -> Result<Batch, DataError> {
         let start = index * self.batch;
         let samples = self.batch.min(self.split.len() - start);
         // The guard must be gone before the long work begins.
@@ -101,17 +106,52 @@ impl Filler {
         images.reserve_exact(self.batch * self.split.sample_len());
         labels.reserve_exact(self.batch);
         mask.reserve_exact(self.batch);
+        // From here on an error gives the buffers back, too.
+        let mut batch = Batch { images, labels, mask, samples, index, pool: self.pool.clone() };
 
-        let [_, height, width] = self.split.shape();
-        for row in 0..self.batch {
-            let place = start + row % samples;
+        let mut bytes = Vec::new();
+        for row in 0..samples {
+            let place = start + row;
             let sample = self.order.as_ref().map_or(place, |order| order[place] as usize);
-            for (plane, table) in self.split.image(sample).chunks_exact(height * width).zip(&*self.table) {
+            self.add(sample, &mut bytes, &mut batch.images)?;
+            batch.labels.push(self.split.labels()[sample]);
+            batch.mask.push(1.0);
+        }
+        // Padding repeats what is there, so that it costs no decoding.
+        let len = self.split.sample_len();
+        for row in samples..self.batch {
+            let first = row % samples;
+            batch.images.extend_from_within(first * len..(first + 1) * len);
+            batch.labels.push(batch.labels[first]);
+            batch.mask.push(0.0);
+        }
+        Ok(batch)
+    }
+
+    /// Adds one sample's floats; `bytes` is for use in between.
+    fn add(&self, sample: usize, bytes: &mut Vec<u8>, images: &mut Vec<f32>) -> Result<(), DataError> {
+        let [_, height, width] = self.split.shape();
+        let mut normalise = |bytes: &[u8]| {
+            for (plane, table) in bytes.chunks_exact(height * width).zip(&*self.table) {
                 images.extend(plane.iter().map(|&byte| table[usize::from(byte)]));
             }
-            labels.push(u32::from(self.split.labels()[sample]));
-            mask.push(if row < samples { 1.0 } else { 0.0 });
+        };
+        if self.augment.is_none() {
+            normalise(&self.split.image(sample)?);
+            return Ok(());
         }
-        Batch { images, labels, mask, samples, index, pool: self.pool.clone() }
+        let draws = Stream::of_sample(self.seed, self.epoch, sample as u64);
+        self.augment.apply(&self.split.picture(sample)?, [height, width], draws, bytes);
+        normalise(bytes);
+        if let Some(hole) = self.augment.hole([height, width], draws) {
+            let begin = images.len() - bytes.len();
+            for plane in images[begin..].chunks_exact_mut(height * width) {
+                for row in hole.top..hole.top + hole.height {
+                    // After normalisation 0 is the mean colour.
+                    plane[row * width + hole.left..][..hole.width].fill(0.0);
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -5,11 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::DataError;
+use serde::Serialize;
+
 use super::sets::SPECS;
+use super::{DataError, cifar};
 
 /// One line of the catalogue, for printing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// What to write after `frugal data get` and in a config.
     pub name: &'static str,
@@ -89,14 +91,16 @@ pub(super) enum Layout {
     /// Training images, training labels, test images, test labels.
     Idx,
     /// Some files of training records, then one of test records.
-    Cifar,
+    Cifar(cifar::Form),
 }
 
 /// One file of a set.
 pub(super) struct FileSpec {
     pub name: &'static str,
     pub bytes: u64,
-    pub sha256: &'static str,
+    /// None where nobody who wrote this table had the file at hand: then its length, its form and its origin's TLS have
+    /// to do.
+    pub sha256: Option<&'static str>,
 }
 
 impl FileSpec {
@@ -147,13 +151,9 @@ pub(crate) fn absent(name: &str) -> Option<&'static str> {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     Some(match plain.as_str() {
         "imagenet" | "imagenet1k" | "ilsvrc2012" => {
-            "ImageNet is not in the catalogue: its images may not be passed on, and Frugal does not read folders of \
-             photos yet. `synthetic-imagenet` is noise of its shape, for memory and time; a set of your own needs an \
-             entry in crates/trainer/src/data/sets.rs"
-        }
-        "cifar100" => {
-            "CIFAR-100 is not in the catalogue yet: `cifar10` has the same images' shape; to add a set, write an entry in \
-             crates/trainer/src/data/sets.rs"
+            "ImageNet is not in the catalogue: its images may not be passed on. If you have it as a folder of images per \
+             class, name its path, with `size = 224` (docs/data.md). `synthetic-imagenet` is noise of its shape, for memory \
+             and time"
         }
         _ => return None,
     })

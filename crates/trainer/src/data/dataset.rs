@@ -1,15 +1,19 @@
-//! What a data set is once it is in memory: bytes and labels, nothing decoded ahead of time.
+//! What a data set is once it is open: images and labels, nothing decoded ahead of time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::DataError;
+use serde::Serialize;
+
+use super::pixels::{Encoded, Picture};
+use super::{DataError, order, pixels};
 
 /// A labelled image set, ready to be batched by a [`Loader`](super::Loader).
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// The name in the catalogue.
+    /// The name in the catalogue, or that of the user's file or folder.
     pub name: String,
-    /// Channels, height, width of one sample.
+    /// Channels, height, width of one sample, as the net sees it.
     pub shape: [usize; 3],
     /// How many classes there are; every label is below it.
     pub classes: usize,
@@ -25,40 +29,96 @@ pub struct Dataset {
     pub test: Arc<Split>,
 }
 
-/// The samples of one purpose, as bytes: N × C × H × W pixels and N labels.
+/// How much of the training samples is held out for validation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Share {
+    /// A fraction above 0 and below 1.
+    Fraction(f64),
+    /// So many samples.
+    Count(usize),
+}
+
+impl Share {
+    /// As a number of samples of so many; a fraction is rounded.
+    pub fn of(self, samples: usize) -> usize {
+        match self {
+            Share::Fraction(fraction) => (samples as f64 * fraction).round() as usize,
+            Share::Count(count) => count,
+        }
+    }
+}
+
+impl Dataset {
+    /// What to learn from and what to validate by, for a run with this seed: every seed holds out other samples.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if either part would be empty.
+    pub fn parts(&self, validation: Option<Share>, seed: u64) -> Result<(Arc<Split>, Option<Arc<Split>>), DataError> {
+        let Some(share) = validation else { return Ok((self.train.clone(), None)) };
+        let (samples, held_out) = (self.train.len(), share.of(self.train.len()));
+        if held_out == 0 || held_out >= samples {
+            return Err(DataError::Invalid(format!(
+                "`data.validation` takes {held_out} of the {samples} training samples of `{}`; at least one must go to \
+                 either side",
+                self.name
+            )));
+        }
+        let (validation, train) = self.train.divide(held_out, seed);
+        Ok((Arc::new(train), Some(Arc::new(validation))))
+    }
+}
+
+/// The samples of one purpose: N images and N labels.
 ///
-/// Kept as bytes because that is a quarter of the floats, and the loader makes the floats batch by batch.
+/// Images wait as bytes (a quarter of the floats) or encoded, and the loader makes the floats batch by batch.
 /// The fields are private so that a split in hand is always consistent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
     shape: [usize; 3],
-    images: Vec<u8>,
-    labels: Vec<u8>,
+    images: Images,
+    labels: Vec<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Images {
+    /// N × C × H × W.
+    Pixels(Vec<u8>),
+    /// PNG or JPEG, each of its own size.
+    Encoded(Vec<Encoded>),
 }
 
 impl Split {
     /// Puts a split together from parts that fit: `images` holds one sample of `shape` per label, and every label is
     /// below `classes`.
-    pub fn new(shape: [usize; 3], classes: usize, images: Vec<u8>, labels: Vec<u8>) -> Result<Split, DataError> {
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if they do not.
+    pub fn new(shape: [usize; 3], classes: usize, images: Vec<u8>, labels: Vec<u32>) -> Result<Split, DataError> {
         let [channels, height, width] = shape;
-        let sample = sample_len(shape)
-            .filter(|&len| len > 0)
-            .ok_or_else(|| DataError::Invalid(format!("{channels}×{height}×{width} is not the shape of an image")))?;
-        // Orders are 32-bit numbers, here and on the GPU.
-        if u32::try_from(labels.len()).is_err() || labels.len().checked_mul(sample) != Some(images.len()) {
+        let sample = checked_len(shape)?;
+        if labels.len().checked_mul(sample) != Some(images.len()) {
             return Err(DataError::Invalid(format!(
                 "{} bytes are not {} images of {channels}×{height}×{width}",
                 images.len(),
                 labels.len(),
             )));
         }
-        if let Some(at) = labels.iter().position(|&label| usize::from(label) >= classes) {
-            return Err(DataError::Invalid(format!(
-                "sample {at} has label {}, but there are {classes} classes",
-                labels[at]
-            )));
-        }
-        Ok(Split { shape, images, labels })
+        check_labels(classes, &labels)?;
+        Ok(Split { shape, images: Images::Pixels(images), labels })
+    }
+
+    /// As [`Split::new`], of images that are decoded and brought to `shape` when they are needed.
+    pub(super) fn encoded(
+        shape: [usize; 3],
+        classes: usize,
+        images: Vec<Encoded>,
+        labels: Vec<u32>,
+    ) -> Result<Split, DataError> {
+        checked_len(shape)?;
+        assert_eq!(images.len(), labels.len());
+        check_labels(classes, &labels)?;
+        Ok(Split { shape, images: Images::Encoded(images), labels })
     }
 
     /// How many samples there are.
@@ -76,28 +136,99 @@ impl Split {
         self.shape
     }
 
-    /// How many bytes one sample has: C × H × W.
+    /// How many values one sample has: C × H × W.
     pub fn sample_len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// All images, N × C × H × W.
-    pub fn images(&self) -> &[u8] {
-        &self.images
-    }
-
     /// All labels.
-    pub fn labels(&self) -> &[u8] {
+    pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    /// The bytes of one image, C × H × W.
+    /// Whether images have to be decoded, which takes far longer than anything else that is done to them.
+    pub fn is_encoded(&self) -> bool {
+        matches!(self.images, Images::Encoded(_))
+    }
+
+    /// The bytes of one image, C × H × W, as it is evaluated: an encoded one of another size is cut and resized.
+    ///
+    /// # Errors
+    /// [`DataError::Image`] or [`DataError::Io`] if an encoded image cannot be read.
     ///
     /// # Panics
     /// If `index` is not below [`len`](Split::len), as a slice does.
-    pub fn image(&self, index: usize) -> &[u8] {
-        let len = self.sample_len();
-        &self.images[index * len..][..len]
+    pub fn image(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        let [_, height, width] = self.shape;
+        Ok(match &self.images {
+            Images::Pixels(_) => self.picture(index)?.bytes,
+            Images::Encoded(_) => {
+                let picture = self.picture(index)?;
+                let mut bytes = Vec::new();
+                pixels::fit(&picture, [height, width], &mut bytes);
+                Cow::Owned(bytes)
+            }
+        })
+    }
+
+    /// One image in its own size.
+    pub(super) fn picture(&self, index: usize) -> Result<Picture<'_>, DataError> {
+        let [channels, height, width] = self.shape;
+        match &self.images {
+            Images::Pixels(bytes) => {
+                let len = self.sample_len();
+                Ok(Picture { height, width, bytes: Cow::Borrowed(&bytes[index * len..][..len]) })
+            }
+            Images::Encoded(images) => images[index].decode(channels),
+        }
+    }
+
+    /// Two splits: `first` samples by chance, and the others. Which they are depends on the seed alone; both keep the
+    /// order of this one.
+    pub fn divide(&self, first: usize, seed: u64) -> (Split, Split) {
+        // No epoch of any run has this number, so that no order of samples repeats this one.
+        let order = order::permutation(self.len() as u32, seed, u64::MAX);
+        let (chosen, others) = order.split_at(first.min(self.len()));
+        let part = |indices: &[u32]| {
+            let mut indices = indices.to_vec();
+            indices.sort_unstable();
+            self.select(&indices)
+        };
+        (part(chosen), part(others))
+    }
+
+    fn select(&self, indices: &[u32]) -> Split {
+        let of = || indices.iter().map(|&index| index as usize);
+        let images = match &self.images {
+            Images::Pixels(bytes) => {
+                let len = self.sample_len();
+                let mut chosen = Vec::with_capacity(indices.len() * len);
+                of().for_each(|index| chosen.extend_from_slice(&bytes[index * len..][..len]));
+                Images::Pixels(chosen)
+            }
+            Images::Encoded(images) => Images::Encoded(of().map(|index| images[index].clone()).collect()),
+        };
+        Split { shape: self.shape, images, labels: of().map(|index| self.labels[index]).collect() }
+    }
+}
+
+fn checked_len(shape: [usize; 3]) -> Result<usize, DataError> {
+    let [channels, height, width] = shape;
+    sample_len(shape)
+        .filter(|&len| len > 0)
+        .ok_or_else(|| DataError::Invalid(format!("{channels}×{height}×{width} is not the shape of an image")))
+}
+
+fn check_labels(classes: usize, labels: &[u32]) -> Result<(), DataError> {
+    // Orders are 32-bit numbers, here and on the GPU.
+    if u32::try_from(labels.len()).is_err() {
+        return Err(DataError::Invalid(format!("{} samples are more than can be numbered", labels.len())));
+    }
+    match labels.iter().position(|&label| label as usize >= classes) {
+        Some(at) => {
+            Err(DataError::Invalid(format!("sample {at} has label {}, but there are {classes} classes", labels[at])))
+        }
+        None => Ok(()),
     }
 }
 

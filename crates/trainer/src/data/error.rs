@@ -96,6 +96,24 @@ pub enum DataError {
         attempts: Vec<String>,
     },
 
+    /// An image that cannot be decoded.
+    #[error("{file} cannot be read as an image: {what}; PNG and JPEG are")]
+    Image {
+        /// The file; where it holds many images, with the place of this one.
+        file: String,
+        /// What the decoder says.
+        what: String,
+    },
+
+    /// A file or folder of the user's own is not a data set.
+    #[error("{}: {what}", path.display())]
+    Own {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it, and what should be there.
+        what: String,
+    },
+
     /// A split or a loader was described in a way that makes no sense.
     #[error("{0}")]
     Invalid(String),

@@ -92,7 +92,7 @@ pub fn read_split(
         let what = format!("sample {at} has label {}, but there are {classes} classes", values[at]);
         return Err(source.error(8 + at as u64, what));
     }
-    Split::new(shape, classes, pixels, values)
+    Split::new(shape, classes, pixels, values.into_iter().map(u32::from).collect())
 }
 
 /// Reads a file that must have exactly these dimensions.

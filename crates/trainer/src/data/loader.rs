@@ -1,13 +1,15 @@
-//! From bytes to batches: order, normalisation, padding, and a worker thread that stays ahead of the trainer.
+//! From bytes to batches: order, augmentation, normalisation, padding, and worker threads that stay ahead of the trainer.
 //!
 //! ```text
-//! worker   take a buffer from the pool ─▶ fill it ─▶ bounded channel ─┐
-//! trainer  ┌────────────────────── use the batch ◀── next() ◀─────────┘
-//!          └─▶ drop the batch: its buffer goes back to the pool
+//! worker 0  take a buffer from the pool ─▶ fill batch 0, 2, 4 … ─▶ bounded channel ─┐
+//! worker 1  take a buffer from the pool ─▶ fill batch 1, 3, 5 … ─▶ bounded channel ─┤
+//! trainer   ┌───────────────────── use the batch ◀── next(): from each in turn ◀────┘
+//!           └─▶ drop the batch: its buffer goes back to the pool
 //! ```
 //!
-//! After the first few batches nothing is allocated. The channel's bound is the only brake: the worker waits when
-//! `prefetch` batches lie ready, and it ends when the epoch is dropped, early or not.
+//! A batch depends on its number alone, and the trainer takes them in the order of their numbers: how many workers there
+//! are changes nothing but the pace. After the first few batches nothing is allocated. The channels' bound is the only
+//! brake: a worker waits when `prefetch` of its batches lie ready, and it ends when the epoch is dropped, early or not.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,32 +17,50 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::batch::{Batch, Buffers, Filler, Pool};
-use super::{DataError, Dataset, Split, order};
+use super::{Augment, DataError, Dataset, Split, order};
+
+/// Workers where images only have to be copied and cut: one fills while the other waits for room.
+const FEW: usize = 2;
+/// Workers at most where they have to be decoded: a graphics card waits for no more.
+const MANY: usize = 8;
 
 /// How to batch a split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoaderOptions {
     /// Rows of every batch.
     pub batch: usize,
-    /// The seed of the shuffle; `None` keeps the order of the file.
+    /// The seed of the shuffle and of the augmentation; `None` keeps the order of the file.
     pub shuffle: Option<u64>,
+    /// What chance does to the images. Keyed by the seed, so it needs one.
+    pub augment: Augment,
     /// What is subtracted from `x / 255`, per channel.
     pub mean: Vec<f32>,
     /// What the difference is divided by, per channel.
     pub std: Vec<f32>,
-    /// How many batches may lie ready. With 0 there is no worker thread, and `next()` does the work.
+    /// How many threads fill batches. With 0, `next()` does the work.
+    pub workers: usize,
+    /// How many batches of each worker may lie ready.
     pub prefetch: usize,
 }
 
 impl LoaderOptions {
-    /// For learning: shuffled by `seed` and epoch, normalised as `set` says.
-    pub fn train(set: &Dataset, batch: usize, seed: u64) -> LoaderOptions {
-        LoaderOptions { shuffle: Some(seed), ..LoaderOptions::evaluate(set, batch) }
-    }
-
     /// For judging: in the order of the file, normalised as `set` says.
     pub fn evaluate(set: &Dataset, batch: usize) -> LoaderOptions {
-        LoaderOptions { batch, shuffle: None, mean: set.mean.clone(), std: set.std.clone(), prefetch: 2 }
+        let cores = thread::available_parallelism().map_or(FEW, |cores| cores.get());
+        LoaderOptions {
+            batch,
+            shuffle: None,
+            augment: Augment::default(),
+            mean: set.mean.clone(),
+            std: set.std.clone(),
+            workers: if set.train.is_encoded() { cores.min(MANY) } else { FEW },
+            prefetch: 1,
+        }
+    }
+
+    /// For learning: shuffled by `seed` and epoch.
+    pub fn shuffled(self, seed: u64) -> LoaderOptions {
+        LoaderOptions { shuffle: Some(seed), ..self }
     }
 }
 
@@ -54,11 +74,16 @@ pub struct Loader {
     pool: Arc<Pool>,
 }
 
-/// The batches of one epoch, in order. Dropping it early stops the worker.
+/// The batches of one epoch, in order. Dropping it early stops the workers.
+///
+/// An image that cannot be read is an error in the place of its batch.
 pub struct Epoch {
     filler: Arc<Filler>,
     batches: Range<usize>,
-    worker: Option<Worker>,
+    /// They fill the batches in turn; empty if the epoch fills its batches itself.
+    workers: Vec<Worker>,
+    /// The worker whose turn it is.
+    turn: usize,
 }
 
 impl Loader {
@@ -67,6 +92,10 @@ impl Loader {
         let [channels, ..] = split.shape();
         if options.batch == 0 {
             return Err(DataError::Invalid("a batch needs at least one row".to_owned()));
+        }
+        options.augment.check(split.shape())?;
+        if options.shuffle.is_none() && !options.augment.is_none() {
+            return Err(DataError::Invalid("augmentation needs the seed of a shuffle".to_owned()));
         }
         // The first buffer, so that a batch that cannot be had is an error now and not an abort in the worker.
         let buffers = Buffers::new(options.batch, split.sample_len())
@@ -113,26 +142,31 @@ impl Loader {
             pool: self.pool.clone(),
             batch: self.options.batch,
             order,
+            augment: self.options.augment.clone(),
+            seed: self.options.shuffle.unwrap_or(0),
+            epoch,
         });
         let batches = first.min(self.batches())..self.batches();
-        // Without a thread (none wanted, or the system has none left) the epoch fills its batches itself.
-        let worker = match self.options.prefetch {
-            0 => None,
-            prefetch => Worker::start(&filler, batches.clone(), prefetch.min(batches.len())),
-        };
-        Epoch { filler, batches, worker }
+        let count = self.options.workers.min(batches.len());
+        let prefetch = self.options.prefetch.min(batches.len());
+        let start = |worker| Worker::start(&filler, batches.clone().skip(worker).step_by(count), prefetch);
+        // Without threads (none wanted, or the system has none left) the epoch fills its batches itself.
+        let workers = (0..count).map(start).collect::<Option<Vec<Worker>>>().unwrap_or_default();
+        Epoch { filler, batches, workers, turn: 0 }
     }
 }
 
 impl Iterator for Epoch {
-    type Item = Batch;
+    type Item = Result<Batch, DataError>;
 
-    fn next(&mut self) -> Option<Batch> {
+    fn next(&mut self) -> Option<Result<Batch, DataError>> {
         let index = self.batches.next()?;
-        match &mut self.worker {
-            None => Some(self.filler.fill(index)),
-            Some(worker) => Some(worker.receive()),
+        if self.workers.is_empty() {
+            return Some(self.filler.fill(index));
         }
+        let batch = self.workers[self.turn].receive();
+        self.turn = (self.turn + 1) % self.workers.len();
+        Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -145,13 +179,17 @@ impl ExactSizeIterator for Epoch {}
 /// A thread that fills batches ahead.
 struct Worker {
     /// `None` only while being dropped.
-    ready: Option<Receiver<Batch>>,
+    ready: Option<Receiver<Result<Batch, DataError>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
     /// `None` if the system has no thread to give.
-    fn start(filler: &Arc<Filler>, batches: Range<usize>, prefetch: usize) -> Option<Worker> {
+    fn start(
+        filler: &Arc<Filler>,
+        batches: impl Iterator<Item = usize> + Send + 'static,
+        prefetch: usize,
+    ) -> Option<Worker> {
         let (sender, ready) = sync_channel(prefetch);
         let filler = filler.clone();
         let work = move || {
@@ -166,9 +204,9 @@ impl Worker {
         Some(Worker { ready: Some(ready), thread: Some(thread) })
     }
 
-    /// The next batch. The worker sends as many as the epoch asks for, so it can only be missing if it panicked, and
+    /// The next of its batches. The worker sends as many as the epoch asks for, so it can only be missing if it panicked, and
     /// then that panic goes on here instead of an epoch ending quietly too early.
-    fn receive(&mut self) -> Batch {
+    fn receive(&mut self) -> Result<Batch, DataError> {
         if let Some(batch) = self.ready.as_ref().and_then(|ready| ready.recv().ok()) {
             return batch;
         }

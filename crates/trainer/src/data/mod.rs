@@ -1,16 +1,21 @@
 //! The data room: sets of labelled images, from where they are published to batches of floats.
 //!
 //! ```text
-//! catalogue ─▶ get ─▶ files on disk ─▶ open ─▶ Dataset ─▶ Loader ─▶ Epoch ─▶ Batch
-//! (sets)      (origin or   (or in the   (idx,   bytes      order     worker   f32, NCHW
-//!              package)     program)     cifar)            by seed   thread   and mask
+//! catalogue ─▶ get ─▶ files on disk ─▶ open ──┐
+//! (sets)      (origin or   (or in the   (idx,   ├─▶ Dataset ─▶ Loader ─▶ Epoch ─▶ Batch
+//!              package)     program)     cifar)  │   bytes      order,    worker   f32, NCHW
+//! files of the user's own ─────▶ open_own ───────┘              chance    threads  and mask
+//!                          (folder, npz, parquet)               by seed
 //! ```
 //!
 //! - [`catalogue()`] lists what there is; [`get()`] brings a set to this machine; [`open`] reads it into memory.
-//! - A [`Loader`] hands out the batches of an epoch. Which sample comes when depends on seed and epoch alone.
+//! - [`open_own`] opens a folder of images per class, a NumPy archive or Parquet files.
+//! - A [`Loader`] hands out the batches of an epoch. Which sample comes when, and what [`Augment`] does to it, depends on
+//!   seed and epoch alone.
 //! - Files are untrusted: a truncated, corrupt or lying one is a [`DataError`] that names file and byte, never a panic
 //!   and never an allocation larger than the set is known to be.
 
+mod augment;
 mod batch;
 mod catalogue;
 pub mod cifar;
@@ -21,6 +26,8 @@ pub mod idx;
 mod loader;
 mod noise;
 pub mod order;
+mod own;
+mod pixels;
 mod sets;
 mod source;
 
@@ -30,13 +37,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use augment::{Augment, Jitter, ResizedCrop};
 pub use batch::Batch;
 pub(crate) use catalogue::absent;
 pub use catalogue::{Entry, catalogue};
-pub use dataset::{Dataset, Split};
+pub use dataset::{Dataset, Share, Split};
 pub use error::DataError;
 pub use get::{Got, Progress, get};
 pub use loader::{Epoch, Loader, LoaderOptions};
+pub use own::{Frame, is_path, open as open_own};
 
 use catalogue::{FileSpec, Home, Layout, Spec};
 
@@ -83,8 +92,9 @@ pub fn open(name: &str, root: &Path) -> Result<Dataset, DataError> {
                     read_idx(spec, opened(train_images)?, opened(train_labels)?, spec.train)?,
                     read_idx(spec, opened(test_images)?, opened(test_labels)?, spec.test)?,
                 ),
-                (Layout::Cifar, [train @ .., test]) => {
-                    (read_cifar(spec, train, spec.train)?, read_cifar(spec, std::slice::from_ref(test), spec.test)?)
+                (Layout::Cifar(form), [train @ .., test]) => {
+                    let test = std::slice::from_ref(test);
+                    (read_cifar(spec, *form, train, spec.train)?, read_cifar(spec, *form, test, spec.test)?)
                 }
                 _ => unreachable!("the table of sets is checked by a test"),
             }
@@ -134,15 +144,15 @@ fn read_idx(
     idx::read_split(images, labels, count, spec.shape, spec.class_names.len())
 }
 
-fn read_cifar(spec: &Spec, paths: &[PathBuf], count: usize) -> Result<Split, DataError> {
+fn read_cifar(spec: &Spec, form: cifar::Form, paths: &[PathBuf], count: usize) -> Result<Split, DataError> {
     // The count is the catalogue's and not the file's, so it may be trusted with an allocation.
     let mut images = Vec::with_capacity(count * cifar::PIXELS);
     let mut labels = Vec::with_capacity(count);
     for path in paths {
         let (name, file) = opened(path)?;
-        cifar::read(&name, file, count / paths.len(), &mut images, &mut labels)?;
+        cifar::read(form, &name, file, count / paths.len(), &mut images, &mut labels)?;
     }
-    Split::new(spec.shape, cifar::CLASSES, images, labels)
+    Split::new(spec.shape, form.classes(), images, labels)
 }
 
 #[cfg(test)]
@@ -173,11 +183,12 @@ mod tests {
             };
             match layout {
                 Layout::Idx => assert_eq!(files.len(), 4, "{}", spec.name),
-                Layout::Cifar => {
+                Layout::Cifar(form) => {
+                    assert_eq!(form.classes(), spec.class_names.len(), "{}", spec.name);
                     let bytes = |files: &[FileSpec]| files.iter().map(|file| file.bytes).sum::<u64>();
                     let (test, train) = files.split_last().expect("files");
-                    assert_eq!(bytes(train), (spec.train * cifar::RECORD) as u64, "{}", spec.name);
-                    assert_eq!(test.bytes, (spec.test * cifar::RECORD) as u64, "{}", spec.name);
+                    assert_eq!(bytes(train), (spec.train * form.record()) as u64, "{}", spec.name);
+                    assert_eq!(test.bytes, (spec.test * form.record()) as u64, "{}", spec.name);
                 }
             }
             assert!(!origins.is_empty());

@@ -3,7 +3,7 @@
 use super::catalogue::Spec;
 use super::{DataError, Split};
 
-/// The same every time. Labels are bytes, so that classes beyond the 256th stay empty.
+/// The same every time. Labels go through the classes in turn.
 pub(super) fn split(spec: &Spec, samples: usize, seed: u64) -> Result<Split, DataError> {
     let classes = spec.class_names.len();
     let bytes = samples * spec.shape.iter().product::<usize>();
@@ -18,6 +18,6 @@ pub(super) fn split(spec: &Spec, samples: usize, seed: u64) -> Result<Split, Dat
         images.extend((word ^ (word >> 31)).to_le_bytes());
     }
     images.truncate(bytes);
-    let labels = (0..samples).map(|sample| (sample % classes.min(256)) as u8).collect();
+    let labels = (0..samples).map(|sample| (sample % classes) as u32).collect();
     Split::new(spec.shape, classes, images, labels)
 }

@@ -1,4 +1,5 @@
-//! The order of the samples of an epoch: a shuffle that depends on seed and epoch and on nothing else.
+//! The order of the samples of an epoch, and what chance does to each of them: both depend on seed, epoch and sample
+//! and on nothing else.
 //!
 //! The generator is counter-based: draw number `i` of a stream is a function of the stream's key and `i`, so there is no
 //! state that a thread or an interruption could disturb. It is SplitMix64 (Steele, Lea, Flood 2014) with the place in
@@ -9,6 +10,7 @@
 //! G        0x9e3779b97f4a7c15, the golden ratio in 64 bits; all arithmetic is modulo 2^64
 //! key      mix(mix(seed + G) + epoch)
 //! draw(i)  mix(key + (i + 1) · G)
+//! sample   key of sample n: draw(n) of the stream of the seed's complement
 //! ```
 //!
 //! The shuffle is Fisher–Yates from the last place down. These numbers are part of what makes a run repeatable: a test
@@ -29,6 +31,11 @@ impl Stream {
         Stream { key: mix(mix(seed.wrapping_add(GOLDEN)).wrapping_add(epoch)) }
     }
 
+    /// The stream of one sample in one epoch, which shares nothing with the order of that epoch.
+    pub fn of_sample(seed: u64, epoch: u64, sample: u64) -> Stream {
+        Stream { key: Stream::new(!seed, epoch).draw(sample) }
+    }
+
     /// Draw number `index`: 64 uniform bits.
     pub fn draw(self, index: u64) -> u64 {
         mix(self.key.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN)))
@@ -40,6 +47,16 @@ impl Stream {
     /// of epochs could show, and in return every draw uses exactly one index.
     pub fn below(self, index: u64, bound: u32) -> u32 {
         ((u128::from(self.draw(index)) * u128::from(bound)) >> 64) as u32
+    }
+
+    /// Draw number `index` as a number in [0, 1) with 53 bits.
+    pub fn unit(self, index: u64) -> f64 {
+        (self.draw(index) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Draw number `index`, brought to `least` … `most`.
+    pub fn between(self, index: u64, [least, most]: [f64; 2]) -> f64 {
+        least + (most - least) * self.unit(index)
     }
 }
 
@@ -89,6 +106,7 @@ mod tests {
         assert_eq!(mix(GOLDEN), 0xe220_a839_7b1d_cdaf);
         assert_eq!(permutation(10, 0, 0), [3, 8, 6, 7, 5, 9, 0, 1, 4, 2]);
         assert_eq!(permutation(10, 1, 2), [7, 2, 5, 4, 6, 1, 3, 0, 8, 9]);
+        assert_eq!(Stream::of_sample(1, 2, 3).draw(4), 0xa7a6_e464_23ba_aeb4);
     }
 
     /// Each number comes to each place equally often: chi-squared over 64 cells stays within 5 deviations.

@@ -4,10 +4,11 @@
 //! of an origin stand in the order of the set's files.
 
 use super::catalogue::{Client, FileSpec, Home, Layout, Origin, Spec};
+use super::cifar::Form;
 
 /// A short form that keeps the table below readable.
 const fn file(name: &'static str, bytes: u64, sha256: &'static str) -> FileSpec {
-    FileSpec { name, bytes, sha256 }
+    FileSpec { name, bytes, sha256: Some(sha256) }
 }
 
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
@@ -37,6 +38,21 @@ const DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 const CLOTHES: &[&str] =
     &["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 const THINGS: &[&str] = &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+/// Of CIFAR-100, in the order of its labels.
+#[rustfmt::skip]
+const MORE_THINGS: &[&str] = &[
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy",
+    "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair", "chimpanzee", "clock",
+    "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish",
+    "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion",
+    "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange",
+    "orchid", "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine",
+    "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk",
+    "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank",
+    "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale",
+    "willow_tree", "wolf", "woman", "worm",
+];
 
 /// Of noise there is nothing to tell apart.
 const NOISE: &[&str] = &["noise"; 1000];
@@ -198,7 +214,7 @@ pub(super) static SPECS: &[Spec] = &[
         mean: &[0.49140, 0.48216, 0.44653],
         std: &[0.24703, 0.24349, 0.26159],
         home: Home::Files {
-            layout: Layout::Cifar,
+            layout: Layout::Cifar(Form::Ten),
             files: &[
                 file(
                     "data_batch_1.bin",
@@ -257,6 +273,31 @@ pub(super) static SPECS: &[Spec] = &[
                     bytes: 138_940_914,
                 },
             ],
+        },
+    },
+    Spec {
+        name: "cifar100",
+        description: "As CIFAR-10, of a hundred classes (Krizhevsky 2009)",
+        licence: "none stated; the authors ask to be cited",
+        shape: super::cifar::SHAPE,
+        class_names: MORE_THINGS,
+        train: 50_000,
+        test: 10_000,
+        mean: &[0.50708, 0.48655, 0.44092],
+        std: &[0.26733, 0.25644, 0.27615],
+        home: Home::Files {
+            layout: Layout::Cifar(Form::Hundred),
+            files: &[
+                FileSpec { name: "train.bin", bytes: 153_700_000, sha256: None },
+                FileSpec { name: "test.bin", bytes: 30_740_000, sha256: None },
+            ],
+            origins: &[Origin {
+                label: "the authors' page at Toronto",
+                client: Client::CurlTar { url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz" },
+                extra: &[],
+                members: &["cifar-100-binary/train.bin", "cifar-100-binary/test.bin"],
+                bytes: 168_513_733,
+            }],
         },
     },
 ];

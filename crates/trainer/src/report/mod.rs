@@ -8,6 +8,7 @@ mod measured;
 pub mod page;
 pub mod pictures;
 pub mod plan;
+pub mod sets;
 pub mod trace;
 pub mod units;
 

@@ -1,12 +1,12 @@
 //! The loop: epochs of training steps, each followed by an evaluation.
 
 use super::folder::Log;
-use super::record::{EpochRecord, Record, StepRecord, Sums};
+use super::record::{EpochRecord, Mean, Record, StepRecord, Sums};
 use super::stepper::{EVALUATE, Finished, Moment, Stepper, TRAIN};
 use super::stores::StoreLog;
 use super::{Progress, Schedule};
 use crate::Error;
-use crate::data::Loader;
+use crate::data::{Epoch, Loader};
 use crate::report::units;
 use frugal_tensor::plan::READBACKS_IN_FLIGHT;
 use std::time::Instant;
@@ -19,8 +19,13 @@ pub(super) struct Epochs<'a> {
     pub log: Log,
     /// Seconds of each step that counts for the pace.
     pub seconds: Vec<f64>,
+    /// How long the loop waited for batches, in milliseconds a step.
+    pub waiting: Mean,
     train: &'a Loader,
+    validation: Option<&'a Loader>,
     test: &'a Loader,
+    /// The training batches that come next: they are being made while kernels compile and evaluations run.
+    upcoming: Epoch,
     schedule: Schedule,
     progress: Progress,
     /// What stores took whose sizes depend on the data.
@@ -28,7 +33,7 @@ pub(super) struct Epochs<'a> {
     /// Bytes that the run is not meant to exceed, until it was said that it does.
     pub budget: Option<u64>,
     training: Sums,
-    testing: Sums,
+    evaluating: Sums,
     pace: f64,
 }
 
@@ -36,25 +41,29 @@ impl<'a> Epochs<'a> {
     pub fn new(
         stepper: Stepper,
         train: &'a Loader,
+        validation: Option<&'a Loader>,
         test: &'a Loader,
         schedule: Schedule,
         log: Log,
         progress: Progress,
     ) -> Self {
-        let (training, testing) = Default::default();
+        let (training, evaluating) = Default::default();
         let stores = StoreLog::default();
         Self {
             stepper,
             log,
             seconds: Vec::new(),
+            waiting: Mean::default(),
             train,
+            validation,
             test,
+            upcoming: train.epoch(0),
             schedule,
             progress,
             stores,
             budget: None,
             training,
-            testing,
+            evaluating,
             pace: 0.0,
         }
     }
@@ -64,21 +73,25 @@ impl<'a> Epochs<'a> {
         let mut last = None;
         for epoch in 1..=epochs {
             let begin = Instant::now();
-            (self.training, self.testing) = Default::default();
+            self.training = Sums::default();
             let moment = self.train_epoch(epoch)?;
-            for batch in self.test.epoch(0) {
-                let finished = self.stepper.step(EVALUATE, moment, batch)?;
-                self.take(&finished)?;
+            let last_one = epoch == epochs;
+            if !last_one {
+                self.upcoming = self.train.epoch(epoch);
             }
-            let finished = self.stepper.drain()?;
-            self.take(&finished)?;
+            let validated = self.validation.map(|held_out| self.evaluate(held_out, moment)).transpose()?;
+            // With a validation set, the test set is for the end: nothing is chosen by it.
+            let tests = validated.is_none() || last_one;
+            let tested = tests.then(|| self.evaluate(self.test, moment)).transpose()?;
             let record = EpochRecord {
                 epoch,
                 step: moment.step,
                 train_loss: self.training.loss(),
                 train_accuracy: self.training.accuracy(),
-                test_loss: self.testing.loss(),
-                test_accuracy: self.testing.accuracy(),
+                validation_loss: validated.map(|sums| sums.loss()),
+                validation_accuracy: validated.map(|sums| sums.accuracy()),
+                test_loss: tested.map(|sums| sums.loss()),
+                test_accuracy: tested.map(|sums| sums.accuracy()),
                 seconds: begin.elapsed().as_secs_f64(),
             };
             self.log.add(&Record::Epoch(record))?;
@@ -89,13 +102,29 @@ impl<'a> Epochs<'a> {
         Ok(last.expect("a config has at least one epoch"))
     }
 
+    /// Goes through a split without learning from it, after all training steps have finished.
+    fn evaluate(&mut self, samples: &Loader, moment: Moment) -> Result<Sums, Error> {
+        self.evaluating = Sums::default();
+        for batch in samples.epoch(0) {
+            let finished = self.stepper.step(EVALUATE, moment, batch?)?;
+            self.take(&finished)?;
+        }
+        let finished = self.stepper.drain()?;
+        self.take(&finished)?;
+        Ok(self.evaluating)
+    }
+
     /// Submits an epoch's training steps and returns when the last one happened.
     fn train_epoch(&mut self, epoch: u64) -> Result<Moment, Error> {
         let batches = self.train.batches();
         let mut step = (epoch - 1) * batches as u64;
-        let mut moment = Moment { step, epoch, learning_rate: 0.0 };
+        let mut moment = Moment { step, epoch, learning_rate: 0.0, data_wait_ms: 0.0 };
         let mut since = Instant::now();
-        for (index, batch) in self.train.epoch(epoch - 1).enumerate() {
+        for index in 0..batches {
+            let asked = Instant::now();
+            let batch = self.upcoming.next().expect("an epoch has as many batches as its loader says")?;
+            moment.data_wait_ms = 1e3 * asked.elapsed().as_secs_f64();
+            self.waiting.add(moment.data_wait_ms);
             moment.learning_rate = self.schedule.at(step);
             step += 1;
             moment.step = step;
@@ -126,7 +155,7 @@ impl<'a> Epochs<'a> {
         for Finished { plan, moment, loss, correct, counted, records } in finished {
             let (plan, moment, loss, correct, counted) = (*plan, *moment, *loss, *correct, *counted);
             if plan == EVALUATE {
-                self.testing.add(loss, correct, counted);
+                self.evaluating.add(loss, correct, counted);
                 continue;
             }
             self.training.add(loss, correct, counted);
@@ -139,6 +168,7 @@ impl<'a> Epochs<'a> {
                 accuracy: correct / counted.max(1.0),
                 learning_rate: moment.learning_rate,
                 samples_per_second,
+                data_wait_ms: moment.data_wait_ms,
             }))?;
             if !records.is_empty() {
                 let plan = &self.stepper.session.plans()[TRAIN];

@@ -13,6 +13,7 @@ mod epochs;
 pub mod examine;
 mod fit;
 pub mod folder;
+mod loaders;
 mod plans;
 mod progress;
 pub mod record;
@@ -30,12 +31,13 @@ pub use schedule::Schedule;
 
 use crate::Error;
 use crate::config::Config;
-use crate::data::{Dataset, Loader, LoaderOptions};
+use crate::data::Dataset;
 use environment::{AdapterFacts, Environment};
 use epochs::Epochs;
 use folder::Folder;
 use frugal_model::{Net, StepShape};
 use frugal_tensor::{Gpu, Session};
+use loaders::Loaders;
 use record::{Record, RunBytes};
 use std::rc::Rc;
 use std::time::Instant;
@@ -87,9 +89,7 @@ pub fn plans(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Plans, Error>
 pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let Job { plans, config, data, gpu, folder, label, quiet } = job;
     let begin = Instant::now();
-    let batch = config.data.batch;
-    let train = Loader::new(data.train.clone(), LoaderOptions::train(data, batch, config.seed.into()))?;
-    let test = Loader::new(data.test.clone(), LoaderOptions::evaluate(data, batch))?;
+    let Loaders { train, validation, test } = Loaders::new(config, data)?;
 
     folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
     folder.write_json("environment.json", &Environment::of(gpu))?;
@@ -110,6 +110,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let mut epochs = Epochs::new(
         Stepper::new(session, config.seed),
         &train,
+        validation.as_ref(),
         &test,
         schedule,
         folder.log("metrics.jsonl")?,
@@ -123,6 +124,10 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     epochs.log.flush()?;
     let last = outcome?;
 
+    let (Some(test_accuracy), Some(test_loss)) = (last.test_accuracy, last.test_loss) else {
+        unreachable!("the last epoch evaluates on the test set")
+    };
+    let data_wait_ms = epochs.waiting.mean();
     let seconds_per_step = record::median(&mut epochs.seconds);
     let Stepper { session, discarded, .. } = epochs.stepper;
     let [train_plan, evaluation] = session.plans() else { unreachable!("a run has two plans") };
@@ -139,11 +144,13 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         name: config.name.clone(),
         seed: config.seed,
         store: config.store.to_string(),
-        test_accuracy: last.test_accuracy,
-        test_loss: last.test_loss,
+        test_accuracy,
+        test_loss,
+        validation_accuracy: last.validation_accuracy,
         train_loss: last.train_loss,
         steps,
         seconds_per_step,
+        data_wait_ms,
         seconds: begin.elapsed().as_secs_f64(),
         bytes: RunBytes { planned, allocated, most_allocated, counted_by_wgpu },
         coded,

@@ -84,13 +84,17 @@ impl Progress {
 
     /// After each epoch.
     pub fn epoch(&mut self, record: &EpochRecord) {
+        let accuracy = |of: &str, share: Option<f64>| {
+            share.map_or(String::new(), |share| format!("  {of} accuracy {:.2} %", 100.0 * share))
+        };
         let line = format!(
-            "{}  epoch {}/{}  loss {:.4}  test accuracy {:.2} %  {:.1} s",
+            "{}  epoch {}/{}  loss {:.4}{}{}  {:.1} s",
             self.label,
             record.epoch,
             self.epochs,
             record.train_loss,
-            100.0 * record.test_accuracy,
+            accuracy("validation", record.validation_accuracy),
+            accuracy("test", record.test_accuracy),
             record.seconds,
         );
         match &mut self.show {

@@ -42,6 +42,8 @@ pub struct StepRecord {
     pub learning_rate: f32,
     /// At the pace of this step.
     pub samples_per_second: f64,
+    /// How long the loop waited for the batch, in milliseconds.
+    pub data_wait_ms: f64,
 }
 
 /// An epoch.
@@ -55,12 +57,27 @@ pub struct EpochRecord {
     pub train_loss: f64,
     /// Share of right answers over the epoch, while the net was changing.
     pub train_accuracy: f64,
-    /// Mean over the test set.
-    pub test_loss: f64,
+    /// Mean over what is held out for validation, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+    /// Share of right answers on what is held out for validation, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
+    /// Mean over the test set: after the last epoch, and after each one where nothing is held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_loss: Option<f64>,
     /// Share of right answers on the test set, from 0 to 1.
-    pub test_accuracy: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
     /// Seconds, with the evaluation.
     pub seconds: f64,
+}
+
+impl EpochRecord {
+    /// Share of right answers on what the run is watched by: what is held out for validation, or else the test set.
+    pub fn watched_accuracy(&self) -> Option<f64> {
+        self.validation_accuracy.or(self.test_accuracy)
+    }
 }
 
 /// How a value waits at some step.
@@ -95,12 +112,17 @@ pub struct Summary {
     pub test_accuracy: f64,
     /// Mean over the test set after the last epoch.
     pub test_loss: f64,
+    /// Share of right answers on what is held out for validation after the last epoch, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
     /// Mean over the last epoch.
     pub train_loss: f64,
     /// Training steps.
     pub steps: u64,
     /// Median, without the first steps of each epoch.
     pub seconds_per_step: f64,
+    /// How long the loop waited for a batch: the mean over all steps, in milliseconds.
+    pub data_wait_ms: f64,
     /// All of the run.
     pub seconds: f64,
     /// Where the bytes go.
@@ -170,6 +192,23 @@ impl Sums {
 
     pub fn accuracy(&self) -> f64 {
         self.correct / self.counted.max(1.0)
+    }
+}
+
+/// A mean, taken number by number.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mean {
+    sum: f64,
+    count: u64,
+}
+
+impl Mean {
+    pub fn add(&mut self, value: f64) {
+        (self.sum, self.count) = (self.sum + value, self.count + 1);
+    }
+
+    pub fn mean(&self) -> f64 {
+        self.sum / self.count.max(1) as f64
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Moment {
     /// Counts from 1.
     pub epoch: u64,
     pub learning_rate: f32,
+    /// How long the loop waited for the batch.
+    pub data_wait_ms: f64,
 }
 
 /// A step that was submitted.

@@ -37,9 +37,11 @@ pub fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
         store: store.into(),
         test_accuracy,
         test_loss: 0.5,
+        validation_accuracy: None,
         train_loss: 0.4,
         steps: 900,
         seconds_per_step: if store == "raw" { 0.1 } else { 0.125 },
+        data_wait_ms: 0.0,
         seconds: 90.0,
         bytes: RunBytes { planned: Default::default(), allocated: 0, most_allocated: 0, counted_by_wgpu: 0 },
         coded: None,
@@ -58,12 +60,29 @@ fn records(index: usize, seed: u32, steps: u64) -> Vec<Record> {
         let course = 2.3 / (1.0 + step as f64 / 120.0) + 0.06 * index as f64;
         let loss = (course + 0.25 * noise(step + u64::from(seed) * 7919)).max(0.01) as f32;
         let epoch = step.div_ceil(150);
-        let record = StepRecord { step, epoch, loss, accuracy: 0.5, learning_rate: 0.1, samples_per_second: 1.0 };
+        let record = StepRecord {
+            step,
+            epoch,
+            loss,
+            accuracy: 0.5,
+            learning_rate: 0.1,
+            samples_per_second: 1.0,
+            data_wait_ms: 0.0,
+        };
         records.push(Record::Step(record));
         if step % 150 == 0 {
             let test_accuracy = 0.9 - 0.4 / epoch as f64 - 0.02 * index as f64 + 0.02 * noise(epoch + u64::from(seed));
-            let [train_loss, train_accuracy, test_loss, seconds] = [0.5, 0.8, 0.6, 10.0];
-            let epoch = EpochRecord { epoch, step, train_loss, train_accuracy, test_loss, test_accuracy, seconds };
+            let epoch = EpochRecord {
+                epoch,
+                step,
+                train_loss: 0.5,
+                train_accuracy: 0.8,
+                validation_loss: None,
+                validation_accuracy: None,
+                test_loss: Some(0.6),
+                test_accuracy: Some(test_accuracy),
+                seconds: 10.0,
+            };
             records.push(Record::Epoch(epoch));
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn cifar_png(png: &Path, position: usize, to: &Path) -> Result<(), Da
     let labels = cifar_labels(png, position)?;
     let pixels = decode(png)?;
     write(to, |file| {
-        let mut record = [0; cifar::RECORD];
+        let mut record = [0; cifar::Form::Ten.record()];
         for (label, row) in labels.iter().zip(pixels.chunks_exact(cifar::PIXELS)) {
             record[0] = *label;
             for (at, pixel) in row.chunks_exact(3).enumerate() {

@@ -4,8 +4,11 @@ use super::super::catalogue::{Client, Layout};
 use super::*;
 
 /// A file of three bytes, and an origin where nobody answers.
-static FILES: &[FileSpec] =
-    &[FileSpec { name: "abc", bytes: 3, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" }];
+static FILES: &[FileSpec] = &[FileSpec {
+    name: "abc",
+    bytes: 3,
+    sha256: Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+}];
 static SPEC: Spec = Spec {
     name: "tiny",
     description: "",

@@ -9,12 +9,13 @@ use super::*;
 /// Sample `i` has the bytes of `i` as its pixels.
 fn numbered(count: usize) -> Arc<Split> {
     let images = (0..count as u32).flat_map(u32::to_be_bytes).collect();
-    let labels = (0..count).map(|index| (index % 7) as u8).collect();
+    let labels = (0..count).map(|index| (index % 7) as u32).collect();
     Arc::new(Split::new([1, 2, 2], 7, images, labels).unwrap())
 }
 
 fn options(batch: usize, shuffle: Option<u64>, prefetch: usize) -> LoaderOptions {
-    LoaderOptions { batch, shuffle, mean: vec![0.0], std: vec![1.0 / 255.0], prefetch }
+    let augment = Augment::default();
+    LoaderOptions { batch, shuffle, augment, mean: vec![0.0], std: vec![1.0 / 255.0], workers: prefetch, prefetch }
 }
 
 /// The numbers of the samples in the unmasked rows of an epoch, after checking everything about its batches.
@@ -23,6 +24,7 @@ fn samples_of(loader: &Loader, epoch: u64, batch: usize) -> Vec<u32> {
     let epoch = loader.epoch(epoch);
     assert_eq!(epoch.len(), loader.batches());
     for (index, it) in epoch.enumerate() {
+        let it = it.unwrap();
         assert_eq!(it.index, index);
         assert_eq!((it.images.len(), it.labels.len(), it.mask.len()), (batch * 4, batch, batch));
         assert_eq!(it.mask.iter().sum::<f32>(), it.samples as f32);
@@ -74,7 +76,9 @@ fn epochs_and_seeds_differ_and_evaluation_keeps_the_order() {
 #[test]
 fn an_epoch_can_be_taken_up_in_the_middle() {
     let loader = Loader::new(numbered(100), options(16, Some(3), 2)).unwrap();
-    let rows = |epoch: Epoch| epoch.map(|batch| (batch.index, batch.images.clone())).collect::<Vec<_>>();
+    let rows = |epoch: Epoch| {
+        epoch.map(|batch| batch.map(|batch| (batch.index, batch.images.clone())).unwrap()).collect::<Vec<_>>()
+    };
     assert_eq!(rows(loader.epoch_from(4, 3)), rows(loader.epoch(4))[3..]);
     assert_eq!(loader.epoch_from(4, 7).count(), 0);
     assert_eq!(loader.epoch_from(4, 99).count(), 0);
@@ -92,20 +96,21 @@ fn an_epoch_can_be_left_at_any_time() {
     // Batches may outlive their loader, and all be held at once.
     let kept: Vec<_> = loader.epoch(0).collect();
     drop(loader);
-    assert_eq!(kept.iter().map(|batch| batch.samples).sum::<usize>(), 1000);
+    assert_eq!(kept.iter().map(|batch| batch.as_ref().unwrap().samples).sum::<usize>(), 1000);
 }
 
 #[test]
 fn buffers_are_recycled() {
-    let loader = Loader::new(numbered(1000), options(10, Some(3), 2)).unwrap();
+    let loader =
+        Loader::new(numbered(1000), LoaderOptions { workers: 2, prefetch: 1, ..options(10, Some(3), 0) }).unwrap();
     let mut buffers = BTreeSet::new();
     for epoch in 0..3 {
         for batch in loader.epoch(epoch) {
-            buffers.insert(batch.images.as_ptr() as usize);
+            buffers.insert(batch.unwrap().images.as_ptr() as usize);
         }
     }
-    // Two ready, one being filled, one in use.
-    assert!(buffers.len() <= 4, "{} buffers for 300 batches", buffers.len());
+    // Two ready, two being filled, one in use.
+    assert!(buffers.len() <= 5, "{} buffers for 300 batches", buffers.len());
 }
 
 #[test]
@@ -113,7 +118,7 @@ fn pixels_are_normalised_per_channel() {
     let images = vec![0, 255, 51, 102, 0, 255];
     let split = Arc::new(Split::new([3, 1, 2], 1, images, vec![0]).unwrap());
     let options = LoaderOptions { mean: vec![0.5, 0.2, 0.0], std: vec![0.5, 0.1, 2.0], ..options(1, None, 0) };
-    let batch = Loader::new(split, options).unwrap().epoch(0).next().unwrap();
+    let batch = Loader::new(split, options).unwrap().epoch(0).next().unwrap().unwrap();
     let expected = [-1.0, 1.0, 0.0, 2.0, 0.0, 0.5];
     assert!(batch.images.iter().zip(expected).all(|(x, y): (&f32, f32)| (x - y).abs() < 1e-6), "{:?}", batch.images);
 }

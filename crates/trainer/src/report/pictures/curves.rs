@@ -72,17 +72,25 @@ fn chart(title: &str, x_label: &'static str, [x, y]: [Scale; 2], series: Vec<Ser
     Some(Chart { title: title.to_owned(), x, x_label, y, rule: None, series })
 }
 
-/// Right answers on the test set over epochs.
+/// Whether runs were watched by what they hold out for validation.
+pub fn validated(traces: &[Trace]) -> bool {
+    traces.iter().flat_map(|trace| &trace.epochs).any(|epoch| epoch.validation_accuracy.is_some())
+}
+
+/// Right answers over epochs on the test set, or on what is held out for validation where anything is.
 pub fn accuracy(traces: &[Trace], palette: &Palette) -> Option<Chart> {
     let series = names(traces.iter().map(|trace| trace.store.as_str())).into_iter().filter_map(|store| {
         let runs = traces.iter().filter(|trace| trace.store == store && !trace.epochs.is_empty());
-        let epochs = |run: &Trace| run.epochs.iter().map(|e| (e.epoch as f64, 100.0 * e.test_accuracy)).collect();
+        let epochs = |run: &Trace| {
+            run.epochs.iter().filter_map(|e| Some((e.epoch as f64, 100.0 * e.watched_accuracy()?))).collect()
+        };
         let faint: Vec<Points> = runs.map(epochs).collect();
         let line = mean(&faint);
         let look = palette.look(store, &[]);
         (!line.is_empty()).then(|| Series { name: Some(store.to_owned()), look, style: Style::Marked, line, faint })
     });
-    chart("Test accuracy, %", "epoch", [Scale::Whole, Scale::Linear], series.collect())
+    let title = if validated(traces) { "Validation accuracy, %" } else { "Test accuracy, %" };
+    chart(title, "epoch", [Scale::Whole, Scale::Linear], series.collect())
 }
 
 /// The training loss over steps.

@@ -38,8 +38,9 @@ pub fn pictures(comparison: &Comparison, traces: &[Trace], rates: &[RatePoint]) 
     let palette = Palette::of(comparison);
     let mut pictures = Vec::new();
     pictures.extend(curves::accuracy(traces, &palette).map(|chart| {
+        let set = if curves::validated(traces) { "on what is held out for validation" } else { "on the test set" };
         let caption =
-            "Right answers on the test set after each epoch: the mean of each store's runs, and thin, each run.";
+            format!("Right answers {set} after each epoch: the mean of each store's runs, and thin, each run.");
         Picture::new("accuracy", caption, &chart)
     }));
     pictures.extend(curves::loss(traces, &palette).map(|chart| {

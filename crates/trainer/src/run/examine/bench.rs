@@ -4,7 +4,8 @@ use super::step::{CONVOLUTION, Step, is_convolved, rms};
 use super::{BATCHES, Examination, GradientError, Prediction, RatePoint, mean, worst};
 use crate::Error;
 use crate::config::{Config, Form};
-use crate::data::{Batch, Dataset, Loader, LoaderOptions};
+use crate::data::{Batch, Dataset};
+use crate::run::loaders::Loaders;
 use crate::run::weights::Named;
 use frugal_model::{Net, StepShape, gradient_step};
 use frugal_tensor::codec::{Policy, Rule};
@@ -43,8 +44,8 @@ impl<'a> Bench<'a> {
     /// [`Error::Plan`] or [`Error::Gpu`] if there is no room for a raw step, [`Error::TooFewBatches`].
     pub fn new(config: &Config, data: &Dataset, gpu: &'a Rc<Gpu>, weights: &'a Named) -> Result<Self, Error> {
         let batch = config.data.batch;
-        let loader = Loader::new(data.train.clone(), LoaderOptions::train(data, batch, config.seed.into()))?;
-        let batches: Vec<Batch> = loader.epoch(config.train.epochs).take(BATCHES).collect();
+        let loader = Loaders::new(config, data)?.train;
+        let batches = loader.epoch(config.train.epochs).take(BATCHES).collect::<Result<Vec<Batch>, _>>()?;
         if batches.len() < 2 {
             return Err(Error::TooFewBatches);
         }

@@ -1,0 +1,176 @@
+//! The section `data`: which set, how it is divided, and what chance does to its training images.
+
+use super::reader::{Reader, wrong};
+use super::source::{Node, Value};
+use super::{ConfigError, Data};
+use crate::data::{self, Augment, Frame, Jitter, ResizedCrop, Share};
+use serde::Serializer;
+use serde::ser::SerializeMap;
+use std::path::{Path, PathBuf};
+
+type Result<T> = std::result::Result<T, ConfigError>;
+
+/// Reads the section.
+pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
+    let keys = ["set", "size", "grey", "batch", "root", "validation", "augment", "workers"];
+    let section = root.section("data", &keys)?;
+    let data_root = section.text("root")?.map(|root| folder.join(root));
+    let data_root = data_root.unwrap_or_else(data::default_root);
+    let set = set(&section, folder, &data_root)?;
+    Ok(Data {
+        frame: read_frame(&section, &set)?,
+        set,
+        batch: section.integer("batch", 1, 1 << 20)?.unwrap_or(64) as usize,
+        root: absolute(data_root),
+        validation: validation(&section)?,
+        workers: section.integer("workers", 0, 256)?.map(|workers| workers as usize),
+        augment: augment(&section)?,
+    })
+}
+
+/// So that the resolved config means the same from any folder.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// A name of the catalogue, or a path.
+fn set(section: &Reader<'_>, folder: &Path, data_root: &Path) -> Result<String> {
+    const OWN: &str = "a set of your own is named by its path, with a `/` in it: `set = \"./photos\"` (docs/data.md)";
+    let named = section.text("set")?;
+    if let Some(path) = named.filter(|set| data::is_path(set)) {
+        return Ok(absolute(folder.join(path)).to_string_lossy().into_owned());
+    }
+    let sets: Vec<&'static str> = data::catalogue(data_root).into_iter().map(|entry| entry.name).collect();
+    let set = section.choice("set", &sets).map_err(|error| match named {
+        Some(name) if folder.join(name).exists() => error.help(OWN),
+        Some(name) => match data::absent(name) {
+            Some(advice) => error.help(advice),
+            None => error,
+        },
+        None => error,
+    })?;
+    Ok(section.required("set", "\"fashion-mnist-small\"", set)?.to_owned())
+}
+
+/// What images of the user's own are brought to: `size = 224` or `size = [height, width]`.
+fn read_frame(section: &Reader<'_>, set: &str) -> Result<Frame> {
+    for key in ["size", "grey"] {
+        if let Some(node) = section.get(key)
+            && !data::is_path(set)
+        {
+            let message = format!("`data.{key}` is for images of your own; those of `{set}` have their form");
+            return Err(ConfigError::at(&node.place, message, "not possible").help("remove it"));
+        }
+    }
+    let extents = |node: &Node| match &node.value {
+        Value::Integer(side) => vec![*side, *side],
+        Value::List(items) => items
+            .iter()
+            .map(|item| match item.value {
+                Value::Integer(extent) => extent,
+                _ => 0,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let size = section.get("size").map(|node| match extents(node)[..] {
+        [height, width] if [height, width].iter().all(|extent| (1..=1 << 15).contains(extent)) => {
+            Ok([height as usize, width as usize])
+        }
+        _ => Err(section.wrong("size", node, "a number of pixels, or a list of height and width")),
+    });
+    Ok(Frame { size: size.transpose()?, grey: section.flag("grey")?.unwrap_or(false) })
+}
+
+/// For serde: what a config says of the frame.
+pub(super) fn frame<S: Serializer>(frame: &Frame, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    if let Some(size) = frame.size {
+        map.serialize_entry("size", &size)?;
+    }
+    if frame.grey {
+        map.serialize_entry("grey", &true)?;
+    }
+    map.end()
+}
+
+/// A fraction of the training samples, or a number of them.
+fn validation(section: &Reader<'_>) -> Result<Option<Share>> {
+    let Some(node) = section.get("validation") else { return Ok(None) };
+    match node.value {
+        Value::Integer(count) if count > 0 => Ok(Some(Share::Count(count as usize))),
+        Value::Float(fraction) if fraction > 0.0 && fraction < 1.0 => Ok(Some(Share::Fraction(fraction))),
+        _ => Err(section.wrong("validation", node, "a fraction between 0 and 1, or a number of samples")),
+    }
+}
+
+fn augment(data: &Reader<'_>) -> Result<Augment> {
+    let section = data.section("augment", &["pad_crop", "resized_crop", "flip", "jitter", "cutout"])?;
+    let pixels = |key| Ok(section.integer(key, 1, 1 << 15)?.map(|pixels| pixels as usize));
+    let augment = Augment {
+        pad_crop: pixels("pad_crop")?,
+        resized_crop: resized_crop(&section)?,
+        flip: section.flag("flip")?.unwrap_or(false),
+        jitter: jitter(&section)?,
+        cutout: pixels("cutout")?,
+    };
+    match section.get("pad_crop") {
+        Some(node) if augment.pad_crop.is_some() && augment.resized_crop.is_some() => {
+            let message = "`data.augment.pad_crop` and `data.augment.resized_crop` both choose a part of the image";
+            Err(ConfigError::at(&node.place, message, "the other one").help("remove one of them"))
+        }
+        _ => Ok(augment),
+    }
+}
+
+/// `true`, or a table with the limits.
+fn resized_crop(augment: &Reader<'_>) -> Result<Option<ResizedCrop>> {
+    let Some(node) = augment.get("resized_crop") else { return Ok(None) };
+    let usual = ResizedCrop::default();
+    match node.value {
+        Value::Flag(on) => Ok(on.then_some(usual)),
+        Value::Table(_) => {
+            let section = augment.section("resized_crop", &["scale", "ratio"])?;
+            let scale =
+                range(&section, "scale", "two shares of the area, the lesser first, above 0 and at most 1", 1.0)?;
+            let ratio = range(&section, "ratio", "two numbers of width over height, the lesser first, above 0", 100.0)?;
+            Ok(Some(ResizedCrop { scale: scale.unwrap_or(usual.scale), ratio: ratio.unwrap_or(usual.ratio) }))
+        }
+        _ => Err(augment.wrong("resized_crop", node, "true, false or a table with `scale` and `ratio`")),
+    }
+}
+
+fn range(section: &Reader<'_>, key: &str, wanted: &str, limit: f64) -> Result<Option<[f64; 2]>> {
+    let Some(node) = section.get(key) else { return Ok(None) };
+    let number = |node: &Node| match node.value {
+        Value::Integer(number) => number as f64,
+        Value::Float(number) => number,
+        _ => f64::NAN,
+    };
+    match &node.value {
+        Value::List(items) => match items.iter().map(number).collect::<Vec<_>>()[..] {
+            [least, most] if 0.0 < least && least <= most && most <= limit => Ok(Some([least, most])),
+            _ => Err(section.wrong(key, node, wanted)),
+        },
+        _ => Err(section.wrong(key, node, wanted)),
+    }
+}
+
+fn jitter(augment: &Reader<'_>) -> Result<Option<Jitter>> {
+    let section = augment.section("jitter", &["brightness", "contrast", "saturation"])?;
+    let Some(node) = augment.get("jitter") else { return Ok(None) };
+    let spread = |key| {
+        let most = 10.0;
+        Ok(section.float(key, "from 0 to 10", |value| (0.0..=most).contains(&value))?.unwrap_or(0.0))
+    };
+    let jitter =
+        Jitter { brightness: spread("brightness")?, contrast: spread("contrast")?, saturation: spread("saturation")? };
+    if jitter == Jitter::default() {
+        return Err(wrong(
+            &augment.path_of("jitter"),
+            node,
+            "a table with at least one of brightness, contrast and saturation above 0",
+        ));
+    }
+    Ok(Some(jitter))
+}

@@ -1,0 +1,224 @@
+//! Each operation against a slow reference, its chances against what they should be, and all of it repeatable.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::super::{Loader, LoaderOptions, Split};
+use super::*;
+
+fn picture(channels: usize, height: usize, width: usize, seed: u64) -> Picture<'static> {
+    let stream = Stream::new(seed, 0);
+    let bytes = (0..channels * height * width).map(|at| stream.below(at as u64, 256) as u8).collect();
+    Picture { height, width, bytes }
+}
+
+fn applied(augment: &Augment, picture: &Picture<'_>, draws: Stream) -> Vec<u8> {
+    let mut bytes = vec![77; 5];
+    augment.apply(picture, [picture.height, picture.width], draws, &mut bytes);
+    bytes
+}
+
+proptest! {
+    /// Against the definition: put the image into a larger black one, and cut.
+    #[test]
+    fn pad_crop_cuts_from_a_padded_image(
+        channels in 1usize..4, height in 1usize..9, width in 1usize..9, pad in 1usize..10, sample: u64,
+    ) {
+        let pad = pad.min(height.min(width));
+        let picture = picture(channels, height, width, 1);
+        let draws = Stream::of_sample(1, 2, sample);
+        let augment = Augment { pad_crop: Some(pad), ..Augment::default() };
+        let result = applied(&augment, &picture, draws);
+        let padded = |c: usize, y: usize, x: usize| match (y.checked_sub(pad), x.checked_sub(pad)) {
+            (Some(y), Some(x)) if y < height && x < width => picture.bytes[(c * height + y) * width + x],
+            _ => 0,
+        };
+        let [top, left] = [0, 1].map(|axis| draws.below(axis, 2 * pad as u32 + 1) as usize);
+        let expected: Vec<u8> = (0..channels * height * width)
+            .map(|at| padded(at / (height * width), at / width % height + top, at % width + left))
+            .collect();
+        prop_assert_eq!(result, expected);
+    }
+
+    #[test]
+    fn a_resized_crop_lies_within_the_image_and_its_limits(
+        height in 1usize..200, width in 1usize..200, sample: u64, least in 0.01f64..1.0, narrow in 0.1f64..1.0,
+    ) {
+        let limits = ResizedCrop { scale: [least, 1.0], ratio: [narrow, 1.0 / narrow] };
+        let part = limits.draw(&picture(1, height, width, 0), Stream::of_sample(0, 0, sample));
+        prop_assert!(part.height >= 1 && part.top + part.height <= height, "{:?}", part);
+        prop_assert!(part.width >= 1 && part.left + part.width <= width, "{:?}", part);
+        // Rounding moves each side by half a pixel at most; a fallback to the middle keeps the proportions alone.
+        let ratio = (part.width as f64 + 0.5) / (part.height as f64 - 0.5);
+        prop_assert!(ratio >= narrow || part.width == width, "{:?}", part);
+    }
+
+    #[test]
+    fn every_operation_keeps_the_size_and_never_panics(
+        channels in prop_oneof![Just(1usize), Just(3)], height in 1usize..20, width in 1usize..20, sample: u64,
+        out in 1usize..12, crop: bool, spread in 0.0f64..10.0,
+    ) {
+        let augment = Augment {
+            pad_crop: (!crop).then_some(1),
+            resized_crop: crop.then(ResizedCrop::default),
+            flip: true,
+            jitter: Some(Jitter { brightness: spread, contrast: spread, saturation: spread }),
+            cutout: Some(out),
+        };
+        let draws = Stream::of_sample(9, 9, sample);
+        let mut bytes = Vec::new();
+        augment.apply(&picture(channels, height, width, sample), [out, out], draws, &mut bytes);
+        prop_assert_eq!(bytes.len(), channels * out * out);
+        let hole = augment.hole([out, out], draws).unwrap();
+        prop_assert!(hole.top + hole.height <= out && hole.left + hole.width <= out && hole.height * hole.width > 0);
+    }
+
+    /// torchvision's formulas in f64, on values and not on bytes: a byte may differ by its rounding, three times over.
+    #[test]
+    fn jitter_follows_the_formulas(sample: u64, channels in prop_oneof![Just(1usize), Just(3)]) {
+        let jitter = Jitter { brightness: 0.4, contrast: 0.3, saturation: 0.6 };
+        let picture = picture(channels, 6, 7, sample);
+        let draws = Stream::of_sample(5, 6, sample);
+        let augment = Augment { jitter: Some(jitter), ..Augment::default() };
+        let result = applied(&augment, &picture, draws);
+        let plane = 42;
+        let factor = |at: u64, spread: f64| 1.0 - spread + 2.0 * spread * draws.unit(3 + at);
+        let clamp = |value: f64| value.clamp(0.0, 255.0);
+        let mut x: Vec<f64> = picture.bytes.iter().map(|&byte| clamp(f64::from(byte) * factor(0, 0.4))).collect();
+        let grey = |x: &[f64], at: usize| match channels {
+            1 => x[at],
+            _ => 0.299 * x[at] + 0.587 * x[at + plane] + 0.114 * x[at + 2 * plane],
+        };
+        let mean = (0..plane).map(|at| grey(&x, at)).sum::<f64>() / plane as f64;
+        x.iter_mut().for_each(|x| *x = clamp(mean + (*x - mean) * factor(1, 0.3)));
+        if channels == 3 {
+            let greys: Vec<f64> = (0..plane).map(|at| grey(&x, at)).collect();
+            x.iter_mut().enumerate().for_each(|(at, x)| {
+                *x = clamp(greys[at % plane] + (*x - greys[at % plane]) * factor(2, 0.6));
+            });
+        }
+        let worst = result.iter().zip(&x).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+        prop_assert!(worst < 3.0, "{}", worst);
+    }
+}
+
+#[test]
+fn a_flip_mirrors_every_other_image() {
+    let augment = Augment { flip: true, ..Augment::default() };
+    let picture = picture(3, 4, 5, 3);
+    let mirrored: Vec<u8> = (0..60).map(|at| picture.bytes[at / 5 * 5 + 4 - at % 5]).collect();
+    let mut flipped = 0;
+    for sample in 0..2000 {
+        let result = applied(&augment, &picture, Stream::of_sample(1, 1, sample));
+        assert!(result == mirrored || result == *picture.bytes);
+        flipped += u32::from(result == mirrored);
+    }
+    // 5 deviations of a fair coin.
+    assert!((890..1110).contains(&flipped), "{flipped}");
+}
+
+/// Mean size and place of many crops are those of the distributions that they are drawn from.
+#[test]
+fn resized_crops_are_spread_as_they_should_be() {
+    let limits = ResizedCrop { scale: [0.1, 0.3], ratio: [0.8, 1.25] };
+    let picture = picture(1, 100, 100, 0);
+    let (mut area, mut centre, mut wide) = (0.0, 0.0, 0);
+    let count = 4000;
+    for sample in 0..count {
+        let part = limits.draw(&picture, Stream::of_sample(2, 3, sample));
+        area += (part.height * part.width) as f64 / 1e4 / count as f64;
+        centre += (part.left as f64 + part.width as f64 / 2.0) / 100.0 / count as f64;
+        wide += u32::from(part.width > part.height);
+    }
+    assert!((area - 0.2).abs() < 0.005, "{area}");
+    assert!((centre - 0.5).abs() < 0.015, "{centre}");
+    assert!((1700..2300).contains(&wide), "{wide}");
+}
+
+#[test]
+fn cutout_blanks_a_square_around_every_place_alike() {
+    let augment = Augment { cutout: Some(4), ..Augment::default() };
+    let mut counts = [0u32; 64];
+    for sample in 0..6400 {
+        let Rect { top, left, height, width } = augment.hole([8, 8], Stream::of_sample(4, 0, sample)).unwrap();
+        assert!(height <= 4 && width <= 4);
+        (0..64)
+            .filter(|at| (top..top + height).contains(&(at / 8)) && (left..left + width).contains(&(at % 8)))
+            .for_each(|at| counts[at] += 1);
+    }
+    // A pixel in the middle is in the holes of 16 centres of 64, the last one in those of 2 × 2 + … fewer.
+    assert!((1400..1800).contains(&counts[3 * 8 + 4]), "{counts:?}");
+    assert!(counts[63] < counts[27] && counts[0] < counts[27] && counts[0] > 300, "{counts:?}");
+}
+
+fn everything() -> Augment {
+    Augment {
+        pad_crop: Some(2),
+        resized_crop: None,
+        flip: true,
+        jitter: Some(Jitter { brightness: 0.3, contrast: 0.3, saturation: 0.3 }),
+        cutout: Some(3),
+    }
+}
+
+fn loader(augment: Augment, seed: u64, batch: usize, workers: usize) -> Loader {
+    let images: Vec<u8> = picture(3, 200, 64, 1).bytes.into_owned();
+    let split = Split::new([3, 8, 8], 10, images, (0..200).map(|at| at % 10).collect()).unwrap();
+    let (mean, std) = (vec![0.4; 3], vec![0.2; 3]);
+    Loader::new(Arc::new(split), LoaderOptions { batch, shuffle: Some(seed), augment, mean, std, workers, prefetch: 2 })
+        .unwrap()
+}
+
+fn epoch(loader: &Loader, epoch: u64) -> Vec<Vec<f32>> {
+    loader.epoch(epoch).map(|batch| batch.unwrap().images.clone()).collect()
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let alone = epoch(&loader(everything(), 7, 16, 0), 3);
+    for workers in [1, 2, 3, 8, 50] {
+        assert!(epoch(&loader(everything(), 7, 16, workers), 3) == alone, "{workers} workers");
+    }
+    // Nor does where an interrupted epoch is taken up.
+    let loader = loader(everything(), 7, 16, 3);
+    let rest: Vec<Vec<f32>> = loader.epoch_from(3, 5).map(|batch| batch.unwrap().images.clone()).collect();
+    assert!(rest == alone[5..]);
+}
+
+#[test]
+fn what_happens_to_a_sample_follows_seed_and_epoch_alone() {
+    // In one batch of everything each sample is found again by its label's place in the order.
+    let first = epoch(&loader(everything(), 7, 200, 2), 0);
+    assert!(epoch(&loader(everything(), 7, 200, 2), 0) == first);
+    assert!(epoch(&loader(everything(), 7, 200, 2), 1) != first);
+    assert!(epoch(&loader(everything(), 8, 200, 2), 0) != first);
+    // Batches of another size hold the same samples, augmented alike.
+    assert!(epoch(&loader(everything(), 7, 10, 2), 0).concat() == first.concat());
+    // Without cutout the others draw what they drew before: outside of the holes nothing changes.
+    let without = epoch(&loader(Augment { cutout: None, ..everything() }, 7, 200, 2), 0);
+    let changed: Vec<bool> = without[0].iter().zip(&first[0]).map(|(a, b)| a != b).collect();
+    let share = changed.iter().filter(|&&changed| changed).count() as f64 / changed.len() as f64;
+    assert!(first[0].iter().zip(&changed).all(|(x, changed)| !changed || *x == 0.0));
+    assert!((0.05..9.0 / 64.0 + 0.001).contains(&share), "{share}");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_by_name() {
+    let shape = [3, 8, 10];
+    let refusal = |augment: Augment| augment.check(shape).unwrap_err().to_string();
+    assert!(refusal(Augment { pad_crop: Some(9), ..Augment::default() }).contains("`data.augment.pad_crop` is 9"));
+    assert!(refusal(Augment { cutout: Some(9), ..Augment::default() }).contains("at most 8"));
+    everything().check(shape).unwrap();
+    let options = LoaderOptions {
+        batch: 1,
+        shuffle: None,
+        augment: everything(),
+        mean: vec![0.0],
+        std: vec![1.0],
+        workers: 0,
+        prefetch: 0,
+    };
+    let split = Split::new([1, 8, 8], 1, vec![0; 64], vec![0]).unwrap();
+    assert!(matches!(Loader::new(Arc::new(split), options), Err(DataError::Invalid(_))));
+}
