@@ -64,7 +64,7 @@ fn odd_cases() -> Vec<Graph> {
                     add(&|g| {
                         let x = parameter(g, "x", &[2, channels, 9, width]);
                         let w = parameter(g, "w", &[channels, channels, kernel, kernel]);
-                        let operator = Conv2d { stride: [stride; 2], padding: [kernel / 2; 2] };
+                        let operator = Conv2d { stride: [stride; 2], padding: [kernel / 2; 2], ..Conv2d::default() };
                         g.apply(operator, &[x, w]).unwrap();
                     });
                 }

@@ -3,9 +3,9 @@
 //! Lanes lie along output channels; the values that all of them need are loaded once by all together and handed out by
 //! subgroup broadcasts. Measurements: `docs/kernels-cpu.md`.
 
-use super::{Conv2d, Extents};
+use super::{Conv2d, Direction, Extents};
 use crate::ops::kernel::MOST_ITERATIONS;
-use crate::ops::{Kernel, KernelContext, KernelSet};
+use crate::ops::{Kernel, KernelContext};
 
 /// Workgroups among which a weight gradient is divided: enough for the cores of a desktop processor.
 const WORKGROUPS: usize = 32;
@@ -26,51 +26,48 @@ struct Correlation {
     transposed: bool,
 }
 
-/// The stride and padding of a convolution that the direct kernels can compute: equal down and across, with a kernel whose
-/// taps can be unrolled.
-fn even(convolution: &Conv2d, e: &Extents) -> Option<(usize, usize)> {
+/// Whether these kernels compute the convolution: all is equal down and across, and the kernel's taps can be unrolled.
+pub fn serves(direction: Direction, convolution: &Conv2d, e: &Extents) -> bool {
     let ([sy, sx], [py, px]) = (convolution.stride, convolution.padding);
-    (sy == sx && py == px && e.taps() <= 25 && sy <= 4).then_some((sy, py))
+    let even = sy == sx && py == px && e.taps() <= 25 && sy <= 4;
+    // Where taps run backwards or outputs spread, the padding becomes what the kernel has beyond it.
+    even && (direction != Direction::InputGradient || (e.kernel[0] == e.kernel[1] && py < e.kernel[0]))
 }
 
-/// The output, if the direct kernel serves this shape.
-pub fn forward(convolution: &Conv2d, e: &Extents, context: &KernelContext) -> Option<Kernel> {
-    if context.set != KernelSet::Registers {
-        return None;
+/// The kernel of a direction, and the number of partial sums that it makes. Its bindings lack only what it makes.
+pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: &KernelContext) -> (Kernel, usize) {
+    let (stride, padding) = (convolution.stride[0], convolution.padding[0]);
+    match direction {
+        Direction::Forward => {
+            let correlation = Correlation {
+                channels: e.channels,
+                input: e.input,
+                filters: e.filters,
+                output: e.output,
+                weight_steps: [e.channels * e.taps(), e.taps()],
+                stride,
+                padding,
+                flip: false,
+                transposed: false,
+            };
+            (correlation.kernel(e, context).inputs([0, 1]), 1)
+        }
+        Direction::InputGradient => {
+            let correlation = Correlation {
+                channels: e.filters,
+                input: e.output,
+                filters: e.channels,
+                output: e.input,
+                weight_steps: [e.taps(), e.channels * e.taps()],
+                stride,
+                padding: if stride == 1 { e.kernel[0] - 1 - padding } else { padding },
+                flip: stride == 1,
+                transposed: stride > 1,
+            };
+            (correlation.kernel(e, context).inputs([1, 0]), 1)
+        }
+        Direction::WeightGradient => weight_gradient(convolution, e, context),
     }
-    let (stride, padding) = even(convolution, e)?;
-    let correlation = Correlation {
-        channels: e.channels,
-        input: e.input,
-        filters: e.filters,
-        output: e.output,
-        weight_steps: [e.channels * e.taps(), e.taps()],
-        stride,
-        padding,
-        flip: false,
-        transposed: false,
-    };
-    Some(correlation.kernel(e, context).inputs([0, 1]).outputs([0]))
-}
-
-/// The input's gradient from w and dy, if the direct kernel serves this shape.
-pub fn input_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -> Option<Kernel> {
-    if context.set != KernelSet::Registers || e.kernel[0] != e.kernel[1] {
-        return None;
-    }
-    let (stride, padding) = even(convolution, e).filter(|(_, padding)| *padding < e.kernel[0])?;
-    let correlation = Correlation {
-        channels: e.filters,
-        input: e.output,
-        filters: e.channels,
-        output: e.input,
-        weight_steps: [e.taps(), e.channels * e.taps()],
-        stride,
-        padding: if stride == 1 { e.kernel[0] - 1 - padding } else { padding },
-        flip: stride == 1,
-        transposed: stride > 1,
-    };
-    Some(correlation.kernel(e, context).inputs([1, 0]).outputs([0]))
 }
 
 impl Correlation {
@@ -120,11 +117,8 @@ impl Correlation {
 }
 
 /// The weights' gradient: its kernel without the binding of what it makes, and the number of partial sums that it makes.
-pub fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -> Option<(Kernel, usize)> {
-    if context.set != KernelSet::Registers {
-        return None;
-    }
-    let (stride, padding) = even(convolution, e)?;
+fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -> (Kernel, usize) {
+    let (stride, padding) = (convolution.stride[0], convolution.padding[0]);
     let (lanes, subgroups) = context.lanes();
     let (width, out_width) = (e.input[1], e.output[1]);
     let whole = width.is_multiple_of(4) && out_width.is_multiple_of(4);
@@ -163,5 +157,5 @@ pub fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContex
         .parameters([units, units_per_split, groups])
         .inputs([0, 1])
         .workgroups(groups);
-    Some((kernel, splits))
+    (kernel, splits)
 }
