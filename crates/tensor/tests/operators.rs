@@ -155,7 +155,7 @@ fn grouped_convolution() {
 
 #[test]
 fn depthwise_convolution() {
-    let cases: [(Shapes, [usize; 2]); 22] = [
+    let cases: [(Shapes, [usize; 2]); 23] = [
         (([2, 8, 8, 8], [8, 3, 3], [1, 1], [1, 1]), [1, 1]),
         (([2, 3, 16, 32], [3, 3, 3], [1, 1], [1, 1]), [1, 1]),
         (([1, 5, 7, 7], [5, 3, 3], [1, 1], [1, 1]), [1, 1]),
@@ -170,6 +170,8 @@ fn depthwise_convolution() {
         (([2, 3, 12, 12], [3, 3, 3], [3, 3], [0, 0]), [1, 1]),
         (([2, 3, 12, 12], [3, 2, 2], [4, 4], [1, 1]), [1, 1]),
         (([2, 5, 6, 7], [5, 1, 1], [1, 1], [0, 0]), [1, 1]),
+        // Large enough that a GPU's weight gradient is cut into parts.
+        (([5, 2, 40, 37], [2, 3, 3], [1, 1], [1, 1]), [1, 1]),
         // Rectangles, more than one filter for a channel, dilation, paddings beyond the kernel.
         (([2, 3, 9, 8], [3, 3, 5], [1, 1], [1, 2]), [1, 1]),
         (([2, 3, 9, 8], [3, 2, 3], [2, 1], [1, 0]), [1, 1]),

@@ -1,6 +1,7 @@
 //! Two-dimensional convolution (cross-correlation), N×C×H×W with weights K×C/groups×R×S, and its transpose: no rearranged
 //! copy of the input is ever made.
 
+mod depthwise;
 mod direct;
 mod product;
 mod transpose;
