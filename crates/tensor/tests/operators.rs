@@ -27,11 +27,11 @@ fn map2(a: &Tensor, f: impl Fn(usize, f64) -> f64) -> Tensor {
 }
 
 fn convolve(t: &[Tensor], convolution: Conv2d) -> Tensor {
-    let Conv2d { stride, padding, dilation, groups } = convolution;
+    let Conv2d { stride, padding, more_padding, dilation, groups } = convolution;
     let [n, c, h, w] = t[0].nchw();
     let [k, c_group, r, s] = t[1].nchw();
-    let oh = (h + 2 * padding[0] - dilation[0] * (r - 1) - 1) / stride[0] + 1;
-    let ow = (w + 2 * padding[1] - dilation[1] * (s - 1) - 1) / stride[1] + 1;
+    let oh = (h + 2 * padding[0] + more_padding[0] - dilation[0] * (r - 1) - 1) / stride[0] + 1;
+    let ow = (w + 2 * padding[1] + more_padding[1] - dilation[1] * (s - 1) - 1) / stride[1] + 1;
     Tensor::from_fn(&[n, k, oh, ow], |i| {
         let (ox, oy, f, b) = (i % ow, i / ow % oh, i / (ow * oh) % k, i / (ow * oh * k));
         let first = f / (k / groups) * c_group;
@@ -53,7 +53,7 @@ fn convolve(t: &[Tensor], convolution: Conv2d) -> Tensor {
 
 /// Scatters instead of gathering: another way to the same numbers than the kernels take.
 fn convolve_transposed(t: &[Tensor], convolution: Conv2d, output_padding: [usize; 2]) -> Tensor {
-    let Conv2d { stride, padding, dilation, groups } = convolution;
+    let Conv2d { stride, padding, dilation, groups, .. } = convolution;
     let [n, c, h, w] = t[0].nchw();
     let [_, k_group, r, s] = t[1].nchw();
     let k = k_group * groups;
@@ -131,7 +131,7 @@ fn dilated_convolution() {
         (([2, 2, 6, 5], [3, 1, 1], [1, 1], [1, 1]), [5, 5]),
     ];
     for ((input, kernel, stride, padding), dilation) in cases {
-        check_convolution(input, kernel, Conv2d { stride, padding, dilation, groups: 1 });
+        check_convolution(input, kernel, Conv2d { stride, padding, dilation, ..Conv2d::default() });
     }
 }
 
@@ -149,7 +149,7 @@ fn grouped_convolution() {
         (([1, 10, 16, 8], [5, 3, 3], [2, 2], [1, 1]), [1, 1], 5),
     ];
     for ((input, kernel, stride, padding), dilation, groups) in cases {
-        check_convolution(input, kernel, Conv2d { stride, padding, dilation, groups });
+        check_convolution(input, kernel, Conv2d { stride, padding, dilation, groups, ..Conv2d::default() });
     }
 }
 
@@ -183,7 +183,24 @@ fn depthwise_convolution() {
         (([1, 2, 3, 4], [2, 3, 3], [2, 2], [5, 5]), [1, 1]),
     ];
     for ((input, kernel, stride, padding), dilation) in cases {
-        check_convolution(input, kernel, Conv2d { stride, padding, dilation, groups: input[1] });
+        check_convolution(input, kernel, Conv2d { stride, padding, dilation, groups: input[1], ..Conv2d::default() });
+    }
+}
+
+/// TensorFlow's "same" padding: one zero more below and to the right than above and to the left.
+#[test]
+fn convolution_with_uneven_padding() {
+    for (input, kernel, padding, groups) in [
+        ([2, 3, 8, 8], [16, 3, 3], 0, 1),
+        ([2, 5, 7, 10], [9, 5, 5], 1, 1),
+        ([2, 8, 16, 16], [8, 3, 3], 0, 8),
+        ([1, 9, 14, 14], [9, 5, 5], 1, 9),
+        ([1, 6, 8, 6], [4, 3, 3], 0, 2),
+    ] {
+        for stride in [1, 2] {
+            let (stride, padding, more_padding) = ([stride; 2], [padding; 2], [1, 1]);
+            check_convolution(input, kernel, Conv2d { stride, padding, more_padding, groups, ..Conv2d::default() });
+        }
     }
 }
 
@@ -207,7 +224,7 @@ fn transposed_convolution() {
         (([1, 3, 6, 5], [6, 3, 3], [2, 2], [1, 1]), [1, 1], 3, [0, 1]),
     ];
     for (([n, c, h, w], [k, r, s], stride, padding), dilation, groups, output_padding) in cases {
-        let convolution = Conv2d { stride, padding, dilation, groups };
+        let convolution = Conv2d { stride, padding, dilation, groups, ..Conv2d::default() };
         check(
             &format!("transposed {n}×{c}×{h}×{w} with {k}×{r}×{s}, {convolution:?}, {output_padding:?}"),
             vec![Tensor::random(&[n, c, h, w], 1)],
@@ -692,7 +709,7 @@ fn misfits_name_layer_and_shapes() {
         assert!(text.contains(wanted), "{text}");
     };
     let of =
-        |groups, stride, dilation| Conv2d { groups, stride: [stride; 2], dilation: [dilation; 2], padding: [0; 2] };
+        |groups, stride, dilation| Conv2d { groups, stride: [stride; 2], dilation: [dilation; 2], ..Conv2d::default() };
     misfit([4, 2, 3, 3], of(2, 1, 1), None, "the weights 2 for each of 2 groups");
     misfit([4, 1, 3, 3], of(3, 1, 1), None, "4 filters do not divide into 3 groups");
     misfit([4, 3, 3, 3], of(0, 1, 1), None, "at least one group");

@@ -20,6 +20,8 @@ pub struct Conv2d {
     pub stride: [usize; 2],
     /// Zeros around the input, above and below, left and right.
     pub padding: [usize; 2],
+    /// Zeros below and to the right besides: TensorFlow's "same" padding has them where strides are larger than 1.
+    pub more_padding: [usize; 2],
     /// Steps between taps, down and across.
     pub dilation: [usize; 2],
     /// Into how many groups input and output channels are divided; each makes its outputs from its inputs alone. With as many
@@ -30,7 +32,7 @@ pub struct Conv2d {
 impl Default for Conv2d {
     /// Dense, every step 1, no padding.
     fn default() -> Self {
-        Self { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 }
+        Self { stride: [1, 1], padding: [0, 0], more_padding: [0, 0], dilation: [1, 1], groups: 1 }
     }
 }
 
@@ -85,7 +87,9 @@ impl Conv2d {
         want(self.dilation.iter().all(|&d| d > 0), "the dilation must be at least 1")?;
         let output = [(height, r, 0), (width, s, 1)].map(|(extent, kernel, axis)| {
             let reach = self.dilation[axis] * kernel.checked_sub(1)? + 1;
-            Some((extent + 2 * self.padding[axis]).checked_sub(reach)? / self.stride[axis] + 1)
+            Some(
+                (extent + 2 * self.padding[axis] + self.more_padding[axis]).checked_sub(reach)? / self.stride[axis] + 1,
+            )
         });
         match output {
             [Some(oh), Some(ow)] => {

@@ -20,7 +20,7 @@ pub struct ConvTranspose2d {
 impl ConvTranspose2d {
     /// The shape of y.
     fn output(&self, w: &Shape, x: &Shape) -> Result<Shape, String> {
-        let Conv2d { stride, padding, dilation, groups } = self.convolution;
+        let Conv2d { stride, padding, more_padding, dilation, groups } = self.convolution;
         let [samples, channels, height, width] = x.nchw().ok_or("the input must be N×C×H×W")?;
         let [w_channels, filters, r, s] = w.nchw().ok_or("the weights must be C×K×R×S")?;
         want(channels == w_channels, format!("the input has {channels} channels, the weights {w_channels}"))?;
@@ -28,7 +28,9 @@ impl ConvTranspose2d {
         want(fewer, "the output padding must be smaller than the stride")?;
         let extent = |axis: usize, extent: usize, kernel: usize| {
             let reach = extent.checked_sub(1)? * stride[axis] + dilation[axis] * kernel.checked_sub(1)? + 1;
-            (reach + self.output_padding[axis]).checked_sub(2 * padding[axis]).filter(|&extent| extent > 0)
+            (reach + self.output_padding[axis])
+                .checked_sub(2 * padding[axis] + more_padding[axis])
+                .filter(|&extent| extent > 0)
         };
         match (extent(0, height, r), extent(1, width, s)) {
             (Some(oh), Some(ow)) => Ok([samples, filters * groups, oh, ow].into()),

@@ -63,6 +63,7 @@ mod tests {
         let of = |stride, padding, dilation, groups| Conv2d {
             stride: [stride; 2],
             padding: [padding; 2],
+            more_padding: [0; 2],
             dilation: [dilation; 2],
             groups,
         };
