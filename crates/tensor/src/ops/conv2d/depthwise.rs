@@ -54,7 +54,8 @@ fn strip_width(
         KernelSet::Registers => 8,
         KernelSet::Tiles | KernelSet::Naive => 4,
     };
-    (wanted.next_multiple_of(least), if vector { 4 } else { 1 })
+    // Narrow planes are a strip each.
+    (wanted.min(made).next_multiple_of(least), if vector { 4 } else { 1 })
 }
 
 /// Rows of a strip: on GPUs few, elsewhere as many as leave every core something to do.

@@ -8,7 +8,7 @@ use crate::ops::{Kernel, KernelContext, KernelSet};
 pub enum Variant {
     /// Strips of planes: each channel has filters of its own, and a matrix product would be one column wide.
     Depthwise,
-    /// From registers, lanes along output channels: drivers that run on CPU cores.
+    /// From registers, lanes along the output channels of a group: drivers that run on CPU cores.
     Direct,
     /// Implicit matrix products: whatever the others do not serve.
     Product,
@@ -24,8 +24,7 @@ impl Variant {
         if depthwise::serves(direction, convolution, e) {
             return Self::Depthwise;
         }
-        let dense = e.groups == 1 && convolution.dilation == [1, 1];
-        if set == KernelSet::Registers && dense && direct::serves(direction, convolution, e) {
+        if set == KernelSet::Registers && direct::serves(direction, convolution, e) {
             return Self::Direct;
         }
         Self::Product
@@ -76,6 +75,13 @@ mod tests {
             assert_eq!(variants(x, single, of(stride, 1, 1, 16), tiles), [Depthwise; 3]);
             assert_eq!(variants(x, single, of(stride, 1, 1, 16), naive), [Product; 3]);
         }
+        let [groups, dilated] = [of(1, 1, 1, 4), of(1, 2, 2, 1)];
+        assert_eq!(
+            [variants(x, [16, 4, 3, 3], groups, registers), variants(x, dense, dilated, registers)],
+            [[Direct; 3]; 2]
+        );
+        assert_eq!([variants(x, [16, 4, 3, 3], groups, tiles), variants(x, dense, dilated, tiles)], [[Product; 3]; 2]);
+        assert_eq!(variants(x, dense, of(1, 6, 6, 1), registers), [Product; 3]);
         assert_eq!(variants(x, [32, 1, 3, 3], of(1, 1, 1, 16), tiles), [Depthwise, Product, Depthwise]);
         assert_eq!(variants(x, single, of(1, 3, 1, 16), tiles), [Depthwise, Product, Depthwise]);
         assert_eq!(variants(x, single, of(1, 5, 5, 16), tiles), [Product; 3]);
