@@ -1,5 +1,5 @@
 //! A convolutional auto-encoder: three convolutions halve the image, three transposed ones double it again. A code of 64 channels
-//! holds a third of the elements of a colour image. 47,203 parameters with 3 channels.
+//! holds a third of the elements of a colour image. 47,107 parameters with 3 channels.
 
 use super::Build;
 use crate::layers::{Conv, conv_transpose};

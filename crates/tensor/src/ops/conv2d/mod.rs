@@ -195,6 +195,9 @@ impl Operator for Conv2dWeightGradient {
         "convolution weight gradient"
     }
 
+    /// With groups a weight correlates one channel of its group with the δ of its filter, over all positions: the sum of
+    /// squares that counts is the filter's, as without groups. The other input waits only for a transposed convolution: there
+    /// strides let a weight meet but a part of δ, so the rule would be too strict, and says nothing.
     fn correlates(&self, input: usize) -> Option<Correlation> {
         (input == 0).then_some(Correlation { with: 1, scale: None, gradient: 0 })
     }
