@@ -32,7 +32,8 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, set: Kern
     }
 }
 
-/// Columns of a strip, and the columns of what is read for them, in steps of `stride` of the one or the other.
+/// Columns of a strip, and elements of a load: four where rows of both planes, the strip and what is read for it are whole
+/// vectors. Planes are `read` and `made` wide.
 fn strip_width(
     set: KernelSet,
     [read, made]: [usize; 2],
@@ -41,7 +42,7 @@ fn strip_width(
     transposed: bool,
 ) -> (usize, usize) {
     let vector = read.is_multiple_of(4) && made.is_multiple_of(4);
-    // Both a strip and what it reads must be whole vectors.
+    // An adjoint reads a stride-th of what it makes.
     let least = match (vector, transposed) {
         (true, true) => 4 * stride,
         (true, false) => 4,
