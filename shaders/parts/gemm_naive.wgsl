@@ -1,5 +1,5 @@
 {# C = A·B, one element of C per invocation: the oracle. Interface: see parts/gemm_tiles.wgsl.
-   Dispatch: rows · ⌈columns / 64⌉ · parts workgroups of 64. -#}
+   Dispatch: rows · ⌈columns / 64⌉ · parts · products workgroups of 64. -#}
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -10,7 +10,12 @@ fn main(
     let index = group_index(group, groups);
     let column = (index % strips) * 64u + lane;
     let row = (index / strips) % p.rows;
+{% if grouped is defined %}
+    let part = index / (strips * p.rows) % p.parts;
+    member = index / (strips * p.rows) / p.parts;
+{% else %}
     let part = index / (strips * p.rows);
+{% endif %}
     let start = part * p.chunk;
     if column >= p.columns || start >= max(p.depth, 1u) {
         return;

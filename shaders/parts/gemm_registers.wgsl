@@ -1,6 +1,6 @@
 {# C = A·B from registers alone, for drivers that run on CPU cores: no barrier, 8 invocations side by side, each with 8
    rows and 8 columns (8 apart) of C. Interface: see parts/gemm_tiles.wgsl.
-   Dispatch: ⌈rows / 8⌉ · ⌈columns / 64⌉ · parts workgroups of 8. -#}
+   Dispatch: ⌈rows / 8⌉ · ⌈columns / 64⌉ · parts · products workgroups of 8. -#}
 @compute @workgroup_size(8)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -12,7 +12,12 @@ fn main(
     let index = group_index(group, groups);
     let row_base = (index % down) * {{ tile_rows }}u;
     let column_base = ((index / down) % right_tiles) * 64u + lane;
+{% if grouped is defined %}
+    let part = index / (down * right_tiles) % p.parts;
+    member = index / (down * right_tiles) / p.parts;
+{% else %}
     let part = index / (down * right_tiles);
+{% endif %}
     let start = part * p.chunk;
     let stop = min(start + p.chunk, p.depth);
     if start >= max(p.depth, 1u) {

@@ -5,8 +5,9 @@
      fn left(row: u32, k: u32) -> f32              A
      fn right(k: u32, column: u32) -> f32          B
      fn put(part: u32, row: u32, column: u32, sum: f32)    C; part: which chunk of the depth was summed
-   all called only inside the extents. Variables: tile_rows (1, 2 or 4).
-   Dispatch: ⌈rows / (16·tile_rows)⌉ · ⌈columns / 64⌉ · parts workgroups of 256. -#}
+   all called only inside the extents. Variables: tile_rows (1, 2 or 4), grouped (if it is set: several products of the same
+   extents; Params has their `parts`, and the private `member` says which one is at work).
+   Dispatch: ⌈rows / (16·tile_rows)⌉ · ⌈columns / 64⌉ · parts · products workgroups of 256. -#}
 {% set height = 16 * tile_rows %}
 var<workgroup> tile_a: array<f32, {{ 16 * (height + 1) }}>;
 var<workgroup> tile_b: array<vec4<f32>, 256>;
@@ -22,7 +23,12 @@ fn main(
     let index = group_index(group, groups);
     let row_base = (index % down) * {{ height }}u;
     let column_base = ((index / down) % right_tiles) * 64u;
+{% if grouped is defined %}
+    let part = index / (down * right_tiles) % p.parts;
+    member = index / (down * right_tiles) / p.parts;
+{% else %}
     let part = index / (down * right_tiles);
+{% endif %}
     let start = part * p.chunk;
     let stop = min(start + p.chunk, p.depth);
     let y = lane / 16u;

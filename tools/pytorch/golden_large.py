@@ -11,15 +11,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from golden import F32, F64, FIXTURES, gap
-from imagenet_nets import VGG16, AlexNet, DenseNet121, ResNet18, ResNet50, ResNet164
+from imagenet_nets import VGG11, VGG16, AlexNet, DenseNet121, ResNet18, ResNet34, ResNet50, ResNet164
 from nets import batch, fill
 
 SAMPLES = 4
 # A net, its extent of images, and by how much it is narrowed.
 NETS = {
     "alexnet": (lambda: AlexNet(10, 8), 64, 8),
+    "vgg11": (lambda: VGG11(10, 8), 32, 8),
     "vgg16": (lambda: VGG16(10, 8), 32, 8),
     "resnet18": (lambda: ResNet18(10), 64, 1),
+    "resnet34": (lambda: ResNet34(10), 64, 1),
     "resnet50": (lambda: ResNet50(10), 64, 1),
     "resnet164": (lambda: ResNet164(10), 16, 1),
     "densenet121": (lambda: DenseNet121(10), 64, 1),

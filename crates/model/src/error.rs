@@ -14,6 +14,19 @@ pub enum ModelError {
         /// What there is.
         known: String,
     },
+    /// Steps are those of classifiers, and the net is none.
+    #[error(
+        "`{net}` is no classifier: it makes {makes}, with {parameters} parameters, and there is no loss for that yet, so it \
+         can be built (`Net::forward`) but not planned or trained"
+    )]
+    NoLoss {
+        /// The net's name.
+        net: &'static str,
+        /// What it makes of what.
+        makes: String,
+        /// How many parameters it has.
+        parameters: usize,
+    },
     /// The net does not fit the input.
     #[error(transparent)]
     Graph(#[from] GraphError),

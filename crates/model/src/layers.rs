@@ -2,6 +2,7 @@
 
 use frugal_tensor::graph::{Graph, GraphError, Init, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
+use frugal_tensor::ops::conv2d::Conv2d;
 
 /// Whether a net is built for training or for evaluation; the layers that care are batch norms and
 /// dropout.
@@ -13,10 +14,17 @@ pub enum Mode {
     Evaluation,
 }
 
-/// ε of every batch norm, PyTorch's default.
-const EPSILON: f32 = 1e-5;
-/// Weight of a new batch in the running statistics, PyTorch's default.
-const MOMENTUM: f32 = 0.1;
+/// The batch norm of most nets, PyTorch's default.
+const NORM: BatchNorm = BatchNorm { epsilon: 1e-5, momentum: 0.1 };
+
+/// Zeros around the input of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// As many on each side.
+    Even(usize),
+    /// TensorFlow's "same": ⌈extent / stride⌉ outputs, an odd zero below and to the right.
+    Same,
+}
 
 /// What a convolution layer looks like.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +36,11 @@ pub struct Conv {
     /// Steps between outputs.
     pub stride: usize,
     /// Zeros around the input.
-    pub padding: usize,
+    pub padding: Padding,
+    /// Steps between taps.
+    pub dilation: usize,
+    /// Groups of channels that see nothing of each other.
+    pub groups: usize,
     /// Whether there is a bias.
     pub bias: bool,
 }
@@ -36,7 +48,7 @@ pub struct Conv {
 impl Conv {
     /// A convolution that keeps the extents at stride 1, without bias.
     pub fn new(filters: usize, kernel: usize) -> Self {
-        Self { filters, kernel, stride: 1, padding: kernel / 2, bias: false }
+        Self { filters, kernel, stride: 1, padding: Padding::Even(kernel / 2), dilation: 1, groups: 1, bias: false }
     }
 
     /// With this stride.
@@ -46,7 +58,22 @@ impl Conv {
 
     /// With this padding instead.
     pub fn padding(self, padding: usize) -> Self {
-        Self { padding, ..self }
+        Self { padding: Padding::Even(padding), ..self }
+    }
+
+    /// With TensorFlow's "same" padding.
+    pub fn same(self) -> Self {
+        Self { padding: Padding::Same, ..self }
+    }
+
+    /// With this dilation, and the padding that keeps the extents at stride 1.
+    pub fn dilation(self, dilation: usize) -> Self {
+        Self { dilation, padding: Padding::Even(dilation * (self.kernel / 2)), ..self }
+    }
+
+    /// In this many groups; as many as there are input channels make it depthwise.
+    pub fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
     }
 
     /// With a bias per channel.
@@ -54,24 +81,77 @@ impl Conv {
         Self { bias: true, ..self }
     }
 
+    /// The operator, for an input of these extents.
+    fn operator(self, input: [usize; 2]) -> Conv2d {
+        // Before and behind, on each axis.
+        let [down, across] = input.map(|extent| match self.padding {
+            Padding::Even(padding) => [padding; 2],
+            Padding::Same => {
+                let outputs = extent.div_ceil(self.stride.max(1));
+                let reach = outputs.saturating_sub(1) * self.stride + self.dilation * self.kernel.saturating_sub(1) + 1;
+                let zeros = reach.saturating_sub(extent);
+                [zeros / 2, zeros.div_ceil(2)]
+            }
+        });
+        Conv2d {
+            stride: [self.stride; 2],
+            padding: [down[0], across[0]],
+            more_padding: [down[1] - down[0], across[1] - across[0]],
+            dilation: [self.dilation; 2],
+            groups: self.groups,
+        }
+    }
+
     /// Adds the layer: parameters `weight` and perhaps `bias`.
     ///
     /// # Errors
-    /// [`GraphError::Shape`] if x is not N×C×H×W.
+    /// [`GraphError::Shape`] if x is not N×C×H×W, or channels do not divide into the groups.
     pub fn apply(self, graph: &mut Graph, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
         graph.within(name, |graph| {
-            let channels = graph.shape(x).extents().get(1).copied().unwrap_or(0);
+            let [_, channels, height, width] = graph.shape(x).nchw().unwrap_or_default();
+            let channels = channels / self.groups.max(1);
             let fan_in = channels * self.kernel * self.kernel;
             let shape = [self.filters, channels, self.kernel, self.kernel];
             let w = graph.parameter("weight", shape, Init::kaiming_uniform(fan_in))?;
-            let y = graph.conv2d(x, w, [self.stride; 2], [self.padding; 2])?;
-            if !self.bias {
-                return Ok(y);
-            }
-            let b = graph.parameter("bias", [self.filters], Init::Constant(0.0))?;
-            graph.bias(y, b)
+            let y = graph.apply_one(self.operator([height, width]), &[x, w])?;
+            self.biased(graph, y)
         })
     }
+
+    fn biased(self, graph: &mut Graph, y: ValueId) -> Result<ValueId, GraphError> {
+        if !self.bias {
+            return Ok(y);
+        }
+        let b = graph.parameter("bias", [self.filters], Init::Constant(0.0))?;
+        graph.bias(y, b)
+    }
+}
+
+/// The transpose of a convolution: parameters `weight` (channels × filters of a group × kernel) and perhaps `bias`. A kernel as
+/// large as the stride without padding multiplies the extents by it; `more` are rows and columns at the end besides, fewer
+/// than the stride.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x is not N×C×H×W, channels do not divide into the groups, or there are too many more.
+pub fn conv_transpose(
+    graph: &mut Graph,
+    name: &str,
+    x: ValueId,
+    convolution: Conv,
+    more: [usize; 2],
+) -> Result<ValueId, GraphError> {
+    graph.within(name, |graph| {
+        let [_, channels, height, width] = graph.shape(x).nchw().unwrap_or_default();
+        let Conv { filters, kernel, stride, groups, .. } = convolution;
+        // Of the taps that an output has, strides leave one in stride × stride.
+        let fan_in = (channels / groups.max(1) * kernel * kernel).div_ceil(stride.max(1).pow(2));
+        let shape = [channels, filters / groups.max(1), kernel, kernel];
+        let w = graph.parameter("weight", shape, Init::kaiming_uniform(fan_in))?;
+        // "Same" is said of what is made.
+        let made = [height, width].map(|extent| extent * stride);
+        let y = graph.conv_transpose2d(x, w, convolution.operator(made), more)?;
+        convolution.biased(graph, y)
+    })
 }
 
 /// A fully connected layer: parameters `weight` (outputs × inputs) and `bias`.
@@ -93,12 +173,26 @@ pub fn linear(graph: &mut Graph, name: &str, x: ValueId, outputs: usize) -> Resu
 /// # Errors
 /// [`GraphError::Shape`] if x has no channels.
 pub fn batch_norm(graph: &mut Graph, name: &str, x: ValueId, mode: Mode) -> Result<ValueId, GraphError> {
+    batch_norm_like(graph, name, x, NORM, mode)
+}
+
+/// [`batch_norm`] with an ε and a momentum of its own.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x has no channels.
+pub fn batch_norm_like(
+    graph: &mut Graph,
+    name: &str,
+    x: ValueId,
+    norm: BatchNorm,
+    mode: Mode,
+) -> Result<ValueId, GraphError> {
     graph.within(name, |graph| {
         let channels = graph.shape(x).extents().get(1).copied().unwrap_or(0);
         let inputs = BatchNormState::new(graph, channels)?.inputs(x);
         match mode {
-            Mode::Training => graph.apply_one(BatchNorm { epsilon: EPSILON, momentum: MOMENTUM }, &inputs),
-            Mode::Evaluation => graph.apply_one(BatchNormInference { epsilon: EPSILON }, &inputs),
+            Mode::Training => graph.apply_one(norm, &inputs),
+            Mode::Evaluation => graph.apply_one(BatchNormInference { epsilon: norm.epsilon }, &inputs),
         }
     })
 }
@@ -159,5 +253,14 @@ pub fn dropout(graph: &mut Graph, name: &str, x: ValueId, rate: f32, mode: Mode)
 /// [`GraphError::Shape`] if x is not a matrix.
 pub fn linear_relu(graph: &mut Graph, name: &str, x: ValueId, outputs: usize) -> Result<ValueId, GraphError> {
     let x = linear(graph, name, x, outputs)?;
+    graph.within(name, |graph| graph.relu(x))
+}
+
+/// The rectifier of mobile nets, min(max(x, 0), 6).
+///
+/// # Errors
+/// None of its own.
+pub fn relu6(graph: &mut Graph, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
+    // TODO: `graph.relu6` once there is one.
     graph.within(name, |graph| graph.relu(x))
 }

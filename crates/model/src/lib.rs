@@ -9,5 +9,5 @@ pub mod nets;
 mod step;
 
 pub use error::ModelError;
-pub use nets::Net;
+pub use nets::{Net, Task};
 pub use step::{IMAGES, LABELS, MASK, StepShape, evaluation_step, gradient_step, training_step};

@@ -1,6 +1,6 @@
 //! Whole steps of a classifier: training and evaluation.
 
-use crate::{ModelError, Net, layers::Mode};
+use crate::{ModelError, Net, layers::Mode, nets::Task};
 use frugal_tensor::graph::{Element, Graph, Value, ValueId};
 use frugal_tensor::ops::optimizer::Optimizer;
 
@@ -29,6 +29,16 @@ fn forward(net: Net, shape: StepShape, mode: Mode) -> Result<(Graph, ValueId), M
     let labels = graph.input(LABELS, [shape.batch], Element::U32);
     let mask = graph.input(MASK, [shape.batch], Element::F32);
     let logits = net.forward(&mut graph, images, shape.classes, mode)?;
+    if net.task != Task::Classes {
+        let makes = match net.task {
+            Task::Pixels => "logits for each pixel",
+            _ => "images",
+        };
+        let (from, to) = (graph.shape(images), graph.shape(logits));
+        let makes = format!("{makes} ({from} → {to})");
+        let parameters = graph.parameters().map(|(_, value)| value.shape.elements()).sum();
+        return Err(ModelError::NoLoss { net: net.name, makes, parameters });
+    }
     let loss = graph.within("loss", |graph| graph.cross_entropy(logits, labels, mask))?;
     Ok((graph, loss))
 }
@@ -37,7 +47,7 @@ fn forward(net: Net, shape: StepShape, mode: Mode) -> Result<(Graph, ValueId), M
 /// correct predictions, samples counted, spare.
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images.
+/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
 pub fn training_step(net: Net, shape: StepShape, optimizer: Optimizer) -> Result<Graph, ModelError> {
     let (mut graph, loss) = forward(net, shape, Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
@@ -49,7 +59,7 @@ pub fn training_step(net: Net, shape: StepShape, optimizer: Optimizer) -> Result
 /// metrics as in [`training_step`]; control only if an operator or a codec draws random numbers.
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images.
+/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
 pub fn gradient_step(net: Net, shape: StepShape) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
     let (mut graph, loss) = forward(net, shape, Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
@@ -62,7 +72,7 @@ pub fn gradient_step(net: Net, shape: StepShape) -> Result<(Graph, Vec<(String, 
 /// metrics as in [`training_step`].
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images.
+/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
 pub fn evaluation_step(net: Net, shape: StepShape) -> Result<Graph, ModelError> {
     Ok(forward(net, shape, Mode::Evaluation)?.0)
 }

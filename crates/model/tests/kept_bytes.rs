@@ -30,10 +30,14 @@ fn raw_keeps_no_more_than_pytorch() {
         ("resnet20", [3, 32, 32]),
         ("resnet164", [3, 32, 32]),
         ("alexnet", large),
+        ("vgg11", large),
         ("vgg16", large),
         ("resnet18", large),
+        ("resnet34", large),
         ("resnet50", large),
         ("densenet121", large),
+        ("mobilenet-v2", large),
+        ("efficientnet-lite0", large),
     ] {
         let pytorch = table[net]["per_sample"].as_f64().unwrap();
         let ours = kept_per_sample(net, image, &Policy::raw());

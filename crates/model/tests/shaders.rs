@@ -1,7 +1,7 @@
 //! Every shader in every variant that the nets and the operators' odd cases use, without a device: expanded, parsed and
 //! validated by naga under WebGPU's default limits, and written as SPIR-V, MSL and HLSL.
 
-use frugal_model::{Net, StepShape, evaluation_step, training_step};
+use frugal_model::{Net, StepShape, Task, evaluation_step, training_step};
 use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::gpu::shader::{Variant, files};
 use frugal_tensor::graph::{Element, Graph, Init};
@@ -32,7 +32,9 @@ fn nets() -> Vec<Graph> {
         graphs.extend(optimizers.iter().map(|&o| training_step(net, shape, o).unwrap()));
         graphs.push(evaluation_step(net, shape).unwrap());
     };
-    for net in Net::all() {
+    // Depth alone brings no other kernels.
+    let deep = ["resnet32", "resnet44", "resnet56", "resnet110"];
+    for net in Net::all().iter().filter(|net| net.task == Task::Classes && !deep.contains(&net.name)) {
         if ["lenet", "resnet8", "resnet20"].contains(&net.name) {
             add(*net, [3, 32, 32], &optimizers());
             add(*net, [1, 28, 28], &optimizers());
@@ -64,10 +66,30 @@ fn odd_cases() -> Vec<Graph> {
                     add(&|g| {
                         let x = parameter(g, "x", &[2, channels, 9, width]);
                         let w = parameter(g, "w", &[channels, channels, kernel, kernel]);
-                        let operator = Conv2d { stride: [stride; 2], padding: [kernel / 2; 2] };
+                        let operator = Conv2d { stride: [stride; 2], padding: [kernel / 2; 2], ..Conv2d::default() };
                         g.apply(operator, &[x, w]).unwrap();
                     });
                 }
+            }
+        }
+    }
+    for stride in 1..=4 {
+        for width in [7, 16] {
+            for (kernel, padding, dilation, groups) in
+                [(3, 1, 1, 2), (3, 2, 2, 1), (3, 4, 3, 2), (2, 0, 1, 1), (3, 1, 1, 6), (5, 2, 1, 6), (3, 2, 2, 6)]
+            {
+                let (stride, padding, dilation) = ([stride; 2], [padding; 2], [dilation; 2]);
+                let operator = Conv2d { stride, padding, dilation, groups, ..Conv2d::default() };
+                add(&|g| {
+                    let x = parameter(g, "x", &[2, 6, 16, width]);
+                    let w = parameter(g, "w", &[6, 6 / groups, kernel, kernel]);
+                    g.apply(operator, &[x, w]).unwrap();
+                });
+                add(&|g| {
+                    let x = parameter(g, "x", &[2, 6, 16, width]);
+                    let w = parameter(g, "w", &[6, 6 / groups, kernel, kernel]);
+                    g.conv_transpose2d(x, w, operator, [0, 0]).unwrap();
+                });
             }
         }
     }

@@ -2,41 +2,44 @@
 Direct 2-D convolution in registers, for adapters that run shaders on the CPU (lavapipe).  NCHW, f32, no bias.
 
 transposed = false, the correlation:
-  y[n,k,oy,ox] = sum over c,r,s of weight(k,c,r,s) * x[n, c, oy*stride + r - pad, ox*stride + s - pad]
+  y[n,k,oy,ox] = sum over c,r,s of weight(k,c,r,s) * x[n, c, oy*stride + r*dilation - pad, ox*stride + s*dilation - pad]
 transposed = true, its adjoint in x, that is the input gradient of a convolution with this stride and pad:
-  y[n,k,oy,ox] = sum over c,r,s of weight(k,c,r,s) * x[n, c, (oy + pad - r)/stride, (ox + pad - s)/stride]
+  y[n,k,oy,ox] = sum over c,r,s of weight(k,c,r,s) * x[n, c, (oy + pad - r*dilation)/stride, (ox + pad - s*dilation)/stride]
                  where both divisions are exact (x: the output gradient, y: the input gradient).
   weight(k,c,r,s) = w[k*w_lane + c*w_loop + t],  t = r*kernel_width + s;  flip = 1: t = R*S - 1 - that
 Forward:        x = input,           c,h,w = input's,  k,oh,ow = output's, w_lane = C*R*S, w_loop = R*S,   flip = 0.
 Input gradient: x = output gradient, c,h,w = output's, k,oh,ow = input's,  w_lane = R*S,   w_loop = C*R*S, flip = 0
 (C: the input's channels).  The input gradient at stride 1 is also a correlation: transposed = false, flippable = true,
-pad = kernel size - 1 - pad, flip = 1.  So one pipeline can serve both directions of a 3x3 layer with pad 1, about 3 %
+pad = dilation*(kernel size - 1) - pad, flip = 1.  So one pipeline can serve both directions of a 3x3 layer with pad 1, about 3 %
 slower than two pipelines with flippable = false.  Without flippable, flip is ignored.
+
+With groups (`grouped` is set) everything is said of one of `members` convolutions that lie side by side in all three arrays.
 
 The lanes of a workgroup of one subgroup are `lanes` consecutive output channels (times channel_blocks); every lane keeps
 tile_height x tile_width output pixels in registers.  The input tile of one channel is loaded once by all lanes together
 and handed out by subgroupBroadcast, so a loaded value serves kernel area x lanes multiply-adds.
 
 Template variables
-  kernel_width, kernel_height, stride, pad: of the convolution that is computed or differentiated
+  kernel_width, kernel_height, stride, dilation, pad: of the convolution that is computed or differentiated
   flippable: see above; false if transposed
-  transposed: see above; needs pad < kernel size, and tile sizes that are multiples of stride
+  transposed: see above; needs pad <= dilation*(kernel size - 1), and tile sizes that are multiples of stride
   tile_width, tile_height: output pixels a lane; channel_blocks: output channels a lane
   vec: 4 if w and ow are multiples of 4, tile_width too, and tile_width*stride (transposed: tile_width/stride) is; else 1
   lanes: the workgroup's size = the subgroup size (8 on lavapipe);  subgroups: false to do without subgroup operations
 Bindings: 0 Params, 1 x, 2 w, 3 y
-Dispatch: groups = batch * tiles_y * tiles_x * k_blocks workgroups with tiles_x = ceil(ow / tile_width), tiles_y =
+Dispatch: groups = batch * tiles_y * tiles_x * members * k_blocks workgroups with tiles_x = ceil(ow / tile_width), tiles_y =
   ceil(oh / tile_height), k_blocks = ceil(k / (lanes * channel_blocks)); folded as group = wid.x + wid.y * num_workgroups.x
 -#}
-{%- set TW, TH, KW, KH, S, LANES = tile_width, tile_height, kernel_width, kernel_height, stride, lanes -%}
+{%- set TW, TH, KW, KH, S, D, LANES = tile_width, tile_height, kernel_width, kernel_height, stride, dilation, lanes -%}
+{%- set reach_x, reach_y = (KW - 1) * D, (KH - 1) * D -%}
 {#- The input tile starts `before` pixels before the tile's origin and holds XH x XW values, `step` pixels apart. -#}
 {%- set step = S if KW == 1 and KH == 1 and not transposed else 1 -%}
 {%- if transposed -%}
-{%- set before_x, before_y = (KW - 1 - pad) // S, (KH - 1 - pad) // S -%}
+{%- set before_x, before_y = (reach_x - pad) // S, (reach_y - pad) // S -%}
 {%- set XW, XH = (TW - 1 + pad) // S + before_x + 1, (TH - 1 + pad) // S + before_y + 1 -%}
 {%- else -%}
 {%- set before_x, before_y = pad, pad -%}
-{%- set XW, XH = ((TW - 1) * S + KW - 1) // step + 1, ((TH - 1) * S + KH - 1) // step + 1 -%}
+{%- set XW, XH = ((TW - 1) * S + reach_x) // step + 1, ((TH - 1) * S + reach_y) // step + 1 -%}
 {%- endif -%}
 {#- vec 4: a row starts at a multiple of 4, `skip` values earlier, and step is done while reading. -#}
 {%- if vec == 4 -%}
@@ -53,6 +56,9 @@ Dispatch: groups = batch * tiles_y * tiles_x * k_blocks workgroups with tiles_x 
 struct Params {
   batch: u32, c: u32, h: u32, w: u32, k: u32, oh: u32, ow: u32,
   tiles_x: u32, tiles_y: u32, k_blocks: u32, w_lane: u32, w_loop: u32, flip: u32, groups: u32,
+{% if grouped is defined %}
+  members: u32,
+{% endif %}
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<{{value_type}}>;
@@ -65,10 +71,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let group = wid.x + wid.y * count.x;
   if (group >= p.groups) { return; }
   let kb = group % p.k_blocks;
+{% if grouped is defined %}
+  let member = group / p.k_blocks % p.members;
+  let tile = group / p.k_blocks / p.members;
+{% else %}
   let tile = group / p.k_blocks;
+{% endif %}
   let tx = tile % p.tiles_x;
   let ty = tile / p.tiles_x % p.tiles_y;
-  let n = tile / p.tiles_x / p.tiles_y;
+  let n = tile / p.tiles_x / p.tiles_y{% if grouped is defined %} * p.members + member{% endif %};
   let plane = p.h * p.w{% if vec == 4 %} / 4u{% endif %};
   let row_length = p.w{% if vec == 4 %} / 4u{% endif %};
   // Where in a plane this lane reads, and whether that is inside.
@@ -89,7 +100,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% endif %}
 {% for b in range(channel_blocks) %}
   let k{{b}} = (kb * {{channel_blocks}}u + {{b}}u) * {{LANES}}u + lane;
-  var w_at{{b}} = min(k{{b}}, p.k - 1u) * p.w_lane;
+  var w_at{{b}} = min(k{{b}}, p.k - 1u) * p.w_lane{% if grouped is defined %} + member * p.c * p.k * {{KH * KW}}u{% endif %};
 {% for i in range(TH) %}{% for j in range(TW) %}
   var sum{{b}}_{{i}}_{{j}} = 0.0;
 {% endfor %}{% endfor %}
@@ -118,10 +129,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% endif %}
 {% for r in range(KH) %}{% for s in range(KW) %}
 {% if transposed %}
-{% set i, j, hit = (row - before_y) * S + r - pad, (col - before_x) * S + s - pad, true %}
+{% set i, j, hit = (row - before_y) * S + r * D - pad, (col - before_x) * S + s * D - pad, true %}
 {% else %}
-{% set i, j = (row * step - r) // S, (col * step - s) // S %}
-{% set hit = i * S + r == row * step and j * S + s == col * step %}
+{% set i, j = (row * step - r * D) // S, (col * step - s * D) // S %}
+{% set hit = i * S + r * D == row * step and j * S + s * D == col * step %}
 {% endif %}
 {% if hit and i >= 0 and j >= 0 and i < TH and j < TW %}
 {% for b in range(channel_blocks) %}

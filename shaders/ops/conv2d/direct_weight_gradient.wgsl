@@ -1,29 +1,31 @@
 {#-
 Weight gradient of a 2-D convolution in registers, for adapters that run shaders on the CPU (lavapipe).  NCHW, f32.
 
-  dw[k,c,r,s] = sum over n,oy,ox of dy[n,k,oy,ox] * x[n, c, oy*stride + r - pad, ox*stride + s - pad]
+  dw[k,c,r,s] = sum over n,oy,ox of dy[n,k,oy,ox] * x[n, c, oy*stride + r*dilation - pad, ox*stride + s*dilation - pad]
 
 The sum runs over units = batch * tiles_y * tiles_x tiles of tile_height x tile_width output pixels.  It is cut into
 splits of units_per_split consecutive tiles; split q writes its share to partial[q][k][c][r][s], and sum_parts.wgsl adds
 the shares in order (with one split `partial` is dw itself).  No atomics: the same bits on every run.
+
+With groups (`grouped` is set) everything is said of one of `members` convolutions that lie side by side in all three arrays.
 
 The lanes of a workgroup of one subgroup are `lanes` consecutive output channels (times out_blocks); every lane keeps
 the kernel area of in_channels input channels in registers.  The input tile of one channel is loaded once by all lanes
 together and handed out by subgroupBroadcast.
 
 Template variables
-  kernel_width, kernel_height, stride, pad: of the convolution
+  kernel_width, kernel_height, stride, dilation, pad: of the convolution
   tile_width, tile_height: output pixels a step; out_blocks: output channels a lane; in_channels: input channels a lane
   vec: 4 if w, ow, tile_width and tile_width*stride are multiples of 4; else 1
   lanes: the workgroup's size = the subgroup size (8 on lavapipe);  subgroups: false to do without subgroup operations
 Bindings: 0 Params, 1 x, 2 dy, 3 partial
-Dispatch: groups = splits * k_blocks * c_blocks workgroups with k_blocks = ceil(k / (lanes * out_blocks)), c_blocks =
+Dispatch: groups = splits * members * k_blocks * c_blocks workgroups with k_blocks = ceil(k / (lanes * out_blocks)), c_blocks =
   ceil(c / in_channels), tiles_x = ceil(ow / tile_width), tiles_y = ceil(oh / tile_height), splits = ceil(units /
   units_per_split); folded as group = wid.x + wid.y * num_workgroups.x
 -#}
-{%- set TW, TH, KW, KH, S, LANES = tile_width, tile_height, kernel_width, kernel_height, stride, lanes -%}
+{%- set TW, TH, KW, KH, S, D, LANES = tile_width, tile_height, kernel_width, kernel_height, stride, dilation, lanes -%}
 {%- set step = S if KW == 1 and KH == 1 else 1 -%}
-{%- set XW, XH = ((TW - 1) * S + KW - 1) // step + 1, ((TH - 1) * S + KH - 1) // step + 1 -%}
+{%- set XW, XH = ((TW - 1) * S + (KW - 1) * D) // step + 1, ((TH - 1) * S + (KH - 1) * D) // step + 1 -%}
 {%- if vec == 4 -%}
 {%- set lead = (pad + 3) // 4 * 4 -%}
 {%- set skip = lead - pad -%}
@@ -34,9 +36,13 @@ Dispatch: groups = splits * k_blocks * c_blocks workgroups with k_blocks = ceil(
 {%- set loads = (XH * chunks + LANES - 1) // LANES if subgroups else XH * chunks -%}
 {%- set value_type = "vec4<f32>" if vec == 4 else "f32" -%}
 {%- set unit = " / 4u" if vec == 4 else "" -%}
+{%- set first = "(n * p.members + member)" if grouped is defined else "n" -%}
 struct Params {
   batch: u32, c: u32, h: u32, w: u32, k: u32, oh: u32, ow: u32,
   tiles_x: u32, tiles_y: u32, k_blocks: u32, c_blocks: u32, units: u32, units_per_split: u32, groups: u32,
+{% if grouped is defined %}
+  members: u32,
+{% endif %}
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<{{value_type}}>;
@@ -50,7 +56,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   if (group >= p.groups) { return; }
   let cb = group % p.c_blocks;
   let kb = group / p.c_blocks % p.k_blocks;
+{% if grouped is defined %}
+  let member = group / p.c_blocks / p.k_blocks % p.members;
+  let split = group / p.c_blocks / p.k_blocks / p.members;
+{% else %}
   let split = group / p.c_blocks / p.k_blocks;
+{% endif %}
   let row_length = p.w{{unit}};
   let plane = p.h * p.w{{unit}};
   let out_length = p.ow{{unit}};
@@ -78,8 +89,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var tile = first; tile < last; tile++) {
     let ox = tx * {{TW // vec}}u;
     let oy = ty * {{TH}}u;
-    let dy_at = n * p.k * out_plane + oy * out_length + ox;
-    let x_at = n * p.c * plane;
+    let dy_at = {{ first }} * p.k * out_plane + oy * out_length + ox;
+    let x_at = {{ first }} * p.c * plane;
 {% for j in range(loads) %}
     let row{{j}} = oy * {{S}}u + dr{{j}};
     let col{{j}} = tx * {{TW * S // vec}}u + dc{{j}};
@@ -107,8 +118,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let b{{d}}_{{row}}_{{col}} = x{{d}}_{{v}}{{part}};
 {% endif %}
 {% for r in range(KH) %}{% for s in range(KW) %}
-{% set i, j = (row * step - r) // S, (col * step - s) // S %}
-{% if i * S + r == row * step and j * S + s == col * step and i >= 0 and j >= 0 and i < TH and j < TW %}
+{% set i, j = (row * step - r * D) // S, (col * step - s * D) // S %}
+{% if i * S + r * D == row * step and j * S + s * D == col * step and i >= 0 and j >= 0 and i < TH and j < TW %}
 {% for b in range(out_blocks) %}
 {% set acc = "sum" ~ b ~ "_" ~ d ~ "_" ~ (r * KW + s) %}
     {{acc}} = fma(b{{d}}_{{row}}_{{col}}, y{{b}}_{{i}}_{{j // vec}}{% if vec == 4 %}.{{"xyzw"[j % 4]}}{% endif %}, {{acc}});
@@ -125,7 +136,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
 {% for b in range(out_blocks) %}{% for d in range(in_channels) %}
   if ((k{{b}} < p.k) & (cb * {{in_channels}}u + {{d}}u < p.c)) {
-    let at = ((split * p.k + k{{b}}) * p.c + cb * {{in_channels}}u + {{d}}u) * {{KH * KW}}u;
+    let at = (({{ "(split * p.members + member)" if grouped is defined else "split" }} * p.k + k{{b}}) * p.c + cb * {{in_channels}}u + {{d}}u) * {{KH * KW}}u;
 {% for t in range(KH * KW) %}
     partial[at + {{t}}u] = sum{{b}}_{{d}}_{{t}};
 {% endfor %}

@@ -1,5 +1,7 @@
-{# Params of all implicit-GEMM convolutions; x is samples × channels × height × width, w is filters × channels × kernel,
-   y is samples × filters × out_height × out_width. -#}
+{# Params of all implicit-GEMM convolutions; x is samples × channels × height × width, w is filters × channels of a group ×
+   kernel, y is samples × filters × out_height × out_width.
+   Variables: dilated (if it is set, steps between taps are not all 1), grouped (if it is set, there are several groups:
+   then every group is a product of its own, and the cores say in `member` which). -#}
 struct Params {
     rows: u32,
     columns: u32,
@@ -18,4 +20,17 @@ struct Params {
     pad_y: u32,
     pad_x: u32,
     samples: u32,
+{% if dilated is defined %}
+    dilation_y: u32,
+    dilation_x: u32,
+{% endif %}
+{% if grouped is defined %}
+    group_channels: u32,
+    group_filters: u32,
+    parts: u32,
+{% endif %}
 }
+{% if grouped is defined %}
+
+var<private> member: u32;
+{% endif %}

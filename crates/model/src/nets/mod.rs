@@ -1,12 +1,17 @@
 //! Nets, each in one short file. Parameters carry PyTorch's names.
 
 mod alexnet;
+mod autoencoder;
 mod densenet;
+mod efficientnet_lite;
 mod lenet;
+mod mobilenet_v2;
 mod resnet;
 mod resnet_cifar;
 mod resnet_preact;
+mod unet;
 mod vgg;
+mod vgg_small;
 
 use crate::ModelError;
 use crate::layers::Mode;
@@ -28,7 +33,18 @@ impl Build {
     }
 }
 
-/// Adds a net's forward pass: from images N×C×H×W to logits N×classes.
+/// What a net makes of images N×C×H×W.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A logit for each class: N×classes.
+    Classes,
+    /// A logit for each class and pixel: N×classes×H×W.
+    Pixels,
+    /// The images again: N×C×H×W.
+    Images,
+}
+
+/// Adds a net's forward pass: from images N×C×H×W to what its task asks for.
 type Forward = fn(&mut Graph, ValueId, Build) -> Result<ValueId, GraphError>;
 
 /// A net by name.
@@ -38,28 +54,49 @@ pub struct Net {
     pub name: &'static str,
     /// One line about it.
     pub about: &'static str,
+    /// What it makes of images.
+    pub task: Task,
     narrow: usize,
     forward: Forward,
 }
 
 const fn net(name: &'static str, about: &'static str, forward: Forward) -> Net {
-    Net { name, about, narrow: 1, forward }
+    Net { name, about, task: Task::Classes, narrow: 1, forward }
+}
+
+/// A residual net for small images.
+macro_rules! resnet_cifar {
+    ($name:literal, $blocks:literal, $about:literal) => {
+        net($name, concat!("residual net for small images, ", $about, " per stage"), |graph, x, build| {
+            resnet_cifar::forward(graph, x, build, $blocks)
+        })
+    };
 }
 
 const NETS: &[Net] = &[
     net("lenet", "two 5×5 convolutions with max pooling, two fully connected layers", lenet::forward),
-    net("resnet8", "residual net for small images, one block per stage", |graph, x, build| {
-        resnet_cifar::forward(graph, x, build, 1)
-    }),
-    net("resnet20", "residual net for small images, three blocks per stage", |graph, x, build| {
-        resnet_cifar::forward(graph, x, build, 3)
-    }),
+    resnet_cifar!("resnet8", 1, "one block"),
+    resnet_cifar!("resnet20", 3, "three blocks"),
+    resnet_cifar!("resnet32", 5, "five blocks"),
+    resnet_cifar!("resnet44", 7, "seven blocks"),
+    resnet_cifar!("resnet56", 9, "nine blocks"),
+    resnet_cifar!("resnet110", 18, "18 blocks"),
     net("resnet164", "residual net for small images, 54 bottlenecks that normalise first", resnet_preact::forward),
+    net("vgg-small", "six 3×3 convolutions with norms for small images, one fully connected layer", vgg_small::forward),
     net("alexnet", "five convolutions, three fully connected layers", alexnet::forward),
-    net("vgg16", "13 convolutions of 3×3, three fully connected layers", vgg::forward),
+    net("vgg11", "eight convolutions of 3×3, three fully connected layers", vgg::forward_11),
+    net("vgg16", "13 convolutions of 3×3, three fully connected layers", vgg::forward_16),
     net("resnet18", "residual net for large images, two blocks per stage", resnet::forward_18),
+    net("resnet34", "residual net for large images, three to six blocks per stage", resnet::forward_34),
     net("resnet50", "residual net for large images, 16 bottlenecks", resnet::forward_50),
     net("densenet121", "58 densely connected layers in four blocks", densenet::forward),
+    net("mobilenet-v2", "17 blocks that widen, filter each channel by itself and narrow", mobilenet_v2::forward),
+    net("efficientnet-lite0", "16 blocks like MobileNetV2's, partly of 5×5", efficientnet_lite::forward),
+    Net { task: Task::Pixels, ..net("unet", "small U-Net: a class for each pixel", unet::forward) },
+    Net {
+        task: Task::Images,
+        ..net("autoencoder", "convolutional auto-encoder: the image again", autoencoder::forward)
+    },
 ];
 
 impl Net {
@@ -84,7 +121,7 @@ impl Net {
         Net { narrow: by.max(1), ..self }
     }
 
-    /// Adds the forward pass: images N×C×H×W to logits N×classes.
+    /// Adds the forward pass: images N×C×H×W to logits N×classes, or to what its task says.
     ///
     /// # Errors
     /// [`GraphError::Shape`] if the net does not fit the images.

@@ -1,5 +1,5 @@
 //! Residual nets for large images (arXiv 1512.03385), as torchvision builds them: in bottlenecks the 3×3 convolution has
-//! the stride. ResNet-18: 11,689,512 parameters with 1000 classes, ResNet-50: 25,557,032.
+//! the stride. ResNet-18: 11,689,512 parameters with 1000 classes, ResNet-34: 21,797,672, ResNet-50: 25,557,032.
 
 use super::Build;
 use crate::layers::{Conv, conv_norm, conv_norm_relu, linear};
@@ -10,6 +10,10 @@ type Branch = fn(&mut Graph, ValueId, usize, usize, Build) -> Result<ValueId, Gr
 
 pub(super) fn forward_18(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
     forward(graph, x, build, [2, 2, 2, 2], basic)
+}
+
+pub(super) fn forward_34(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
+    forward(graph, x, build, [3, 4, 6, 3], basic)
 }
 
 pub(super) fn forward_50(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {

@@ -1,5 +1,6 @@
 //! Residual nets for small images (arXiv 1512.03385, section 4.2): three stages of 16, 32 and 64 channels with 1×1
-//! convolutions on the shortcuts where extents change. Three blocks a stage give ResNet-20: 272,474 parameters.
+//! convolutions on the shortcuts where extents change. n blocks a stage give 6n + 2 layers: three ResNet-20
+//! with 272,474 parameters, 18 ResNet-110 with 1,730,714.
 
 use super::Build;
 use crate::layers::{Conv, conv_norm, conv_norm_relu, linear};

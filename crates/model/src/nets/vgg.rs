@@ -1,14 +1,24 @@
-//! VGG-16 without batch norms (arXiv 1409.1556), as torchvision has it: 138,357,544 parameters with 1000 classes.
+//! VGG-11 and VGG-16 without batch norms (arXiv 1409.1556), as torchvision has them: 132,863,336 and 138,357,544 parameters
+//! with 1000 classes.
 
 use super::Build;
 use crate::layers::{Conv, dropout, linear, linear_relu};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
-pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
+pub(super) fn forward_11(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
+    forward(graph, x, build, [1, 1, 2, 2, 2])
+}
+
+pub(super) fn forward_16(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
+    forward(graph, x, build, [2, 2, 3, 3, 3])
+}
+
+/// Five stages of this many convolutions.
+fn forward(graph: &mut Graph, x: ValueId, build: Build, stages: [usize; 5]) -> Result<ValueId, GraphError> {
     let mut x = x;
     // Rectifiers and poolings have numbers of their own.
     let mut number = 0;
-    for (filters, count) in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)] {
+    for (filters, count) in [64, 128, 256, 512, 512].into_iter().zip(stages) {
         for last in (0..count).rev().map(|left| left == 0) {
             let convolution = Conv::new(build.channels(filters), 3).with_bias();
             x = convolution.apply(graph, &format!("features.{number}"), x)?;

@@ -12,6 +12,7 @@ mod frequency_split;
 mod large;
 mod mask;
 mod reference;
+mod theory;
 mod training;
 mod uniform;
 

@@ -6,6 +6,7 @@ use frugal_tensor::codec::error_bounded::{OVERFLOW, Target};
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Stored, Uniform};
 use frugal_tensor::graph::{CONTROL, Element, Graph, Init, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
+use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::plan::{MARGIN, Room};
 use frugal_tensor::random::Stream;
@@ -27,6 +28,14 @@ type Middle = fn(&mut Graph, ValueId) -> ValueId;
 /// Every kind of operator, with trained layers before and behind it. A new one has to be added here.
 const MIDDLES: &[(&str, Middle)] = &[
     ("convolution", |g, x| convolution(g, "middle", x)),
+    ("depthwise convolution", |g, x| {
+        let w = g.parameter("middle", [8, 1, 3, 3], Init::kaiming_uniform(9)).unwrap();
+        g.apply_one(Conv2d { groups: 8, padding: [1, 1], ..Conv2d::default() }, &[x, w]).unwrap()
+    }),
+    ("transposed convolution", |g, x| {
+        let w = g.parameter("middle", [8, 8, 2, 2], Init::kaiming_uniform(8)).unwrap();
+        g.conv_transpose2d(x, w, Conv2d { stride: [2, 2], ..Conv2d::default() }, [0, 0]).unwrap()
+    }),
     ("linear", |g, x| {
         let flat = g.flatten(x).unwrap();
         let w = g.parameter("middle", [512, 512], Init::kaiming_uniform(512)).unwrap();

@@ -177,7 +177,7 @@ fn devices(json: bool) -> Result<(), Error> {
 
 fn nets() -> Result<(), Error> {
     for net in Net::all() {
-        print(format_args!("{:12} {}", net.name, net.about));
+        print(format_args!("{:20} {}", net.name, net.about));
     }
     Ok(())
 }

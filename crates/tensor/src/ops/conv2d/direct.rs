@@ -3,14 +3,14 @@
 //! Lanes lie along output channels; the values that all of them need are loaded once by all together and handed out by
 //! subgroup broadcasts. Measurements: `docs/kernels-cpu.md`.
 
-use super::{Conv2d, Extents};
+use super::{Conv2d, Direction, Extents};
 use crate::ops::kernel::MOST_ITERATIONS;
-use crate::ops::{Kernel, KernelContext, KernelSet};
+use crate::ops::{Kernel, KernelContext};
 
 /// Workgroups among which a weight gradient is divided: enough for the cores of a desktop processor.
 const WORKGROUPS: usize = 32;
 
-/// What a direct kernel computes, in the words of a plain correlation from `input` to `output`.
+/// What a direct kernel computes of each group, in the words of a plain correlation from `input` to `output`.
 struct Correlation {
     channels: usize,
     input: [usize; 2],
@@ -20,65 +20,74 @@ struct Correlation {
     weight_steps: [usize; 2],
     stride: usize,
     padding: usize,
+    dilation: usize,
     /// Whether the taps run backwards: the input gradient of a convolution with stride 1.
     flip: bool,
     /// Whether it is the adjoint: the input gradient of a convolution with a larger stride.
     transposed: bool,
 }
 
-/// The stride and padding of a convolution that the direct kernels can compute: equal down and across, with a kernel whose
-/// taps can be unrolled.
-fn even(convolution: &Conv2d, e: &Extents) -> Option<(usize, usize)> {
-    let ([sy, sx], [py, px]) = (convolution.stride, convolution.padding);
-    (sy == sx && py == px && e.taps() <= 25 && sy <= 4).then_some((sy, py))
+/// Whether these kernels compute the convolution: all is equal down and across, and what they unroll stays small.
+pub fn serves(direction: Direction, convolution: &Conv2d, e: &Extents) -> bool {
+    let Conv2d { stride: [sy, sx], padding: [py, px], dilation: [dy, dx], .. } = *convolution;
+    let reach = (e.kernel[0].max(e.kernel[1]) - 1) * dy;
+    let small = e.taps() <= 25 && sy <= 4 && (dy == 1 || reach <= 8);
+    // Where taps run backwards or outputs spread, the padding becomes what the kernel has beyond it.
+    let adjoint = e.kernel[0] == e.kernel[1] && py <= reach;
+    sy == sx && py == px && dy == dx && small && (direction != Direction::InputGradient || adjoint)
 }
 
-/// The output, if the direct kernel serves this shape.
-pub fn forward(convolution: &Conv2d, e: &Extents, context: &KernelContext) -> Option<Kernel> {
-    if context.set != KernelSet::Registers {
-        return None;
+/// The kernel of a direction, and the number of partial sums that it makes. Its bindings lack only what it makes.
+pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: &KernelContext) -> (Kernel, usize) {
+    let (stride, padding) = (convolution.stride[0], convolution.padding[0]);
+    let [channels, filters] = [e.channels, e.filters].map(|all| all / e.groups);
+    let dilation = convolution.dilation[0];
+    match direction {
+        Direction::Forward => {
+            let correlation = Correlation {
+                channels,
+                input: e.input,
+                filters,
+                output: e.output,
+                weight_steps: [channels * e.taps(), e.taps()],
+                stride,
+                padding,
+                dilation,
+                flip: false,
+                transposed: false,
+            };
+            (correlation.kernel(e, context).inputs([0, 1]), 1)
+        }
+        Direction::InputGradient => {
+            let correlation = Correlation {
+                channels: filters,
+                input: e.output,
+                filters: channels,
+                output: e.input,
+                weight_steps: [e.taps(), channels * e.taps()],
+                stride,
+                padding: if stride == 1 { (e.kernel[0] - 1) * dilation - padding } else { padding },
+                dilation,
+                flip: stride == 1,
+                transposed: stride > 1,
+            };
+            (correlation.kernel(e, context).inputs([1, 0]), 1)
+        }
+        Direction::WeightGradient => weight_gradient(convolution, e, context),
     }
-    let (stride, padding) = even(convolution, e)?;
-    let correlation = Correlation {
-        channels: e.channels,
-        input: e.input,
-        filters: e.filters,
-        output: e.output,
-        weight_steps: [e.channels * e.taps(), e.taps()],
-        stride,
-        padding,
-        flip: false,
-        transposed: false,
-    };
-    Some(correlation.kernel(e, context).inputs([0, 1]).outputs([0]))
 }
 
-/// The input's gradient from w and dy, if the direct kernel serves this shape.
-pub fn input_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -> Option<Kernel> {
-    if context.set != KernelSet::Registers || e.kernel[0] != e.kernel[1] {
-        return None;
-    }
-    let (stride, padding) = even(convolution, e).filter(|(_, padding)| *padding < e.kernel[0])?;
-    let correlation = Correlation {
-        channels: e.filters,
-        input: e.output,
-        filters: e.channels,
-        output: e.input,
-        weight_steps: [e.taps(), e.channels * e.taps()],
-        stride,
-        padding: if stride == 1 { e.kernel[0] - 1 - padding } else { padding },
-        flip: stride == 1,
-        transposed: stride > 1,
-    };
-    Some(correlation.kernel(e, context).inputs([1, 0]).outputs([0]))
+/// With several groups the shader works on one of so many convolutions side by side.
+fn grouped(kernel: Kernel, e: &Extents) -> Kernel {
+    if e.groups > 1 { kernel.variable("grouped", true).parameter(e.groups) } else { kernel }
 }
 
 impl Correlation {
     /// Output pixels per lane, across and down, and blocks of output channels per lane.
     fn tile(&self, taps: usize) -> [usize; 3] {
-        let width = self.output[1];
+        let [height, width] = self.output;
         let sevens = !width.is_multiple_of(8) && width.is_multiple_of(7) && !self.transposed;
-        match taps {
+        let [tile_width, tile_height, blocks] = match taps {
             _ if self.transposed && self.stride > 2 => [4 * self.stride, self.stride, 1],
             1 => [8, 8, if self.filters > 8 { 2 } else { 1 }],
             2..=9 if sevens => [7, 7, 1],
@@ -86,7 +95,12 @@ impl Correlation {
             2..=9 => [8, 8, 1],
             _ if sevens => [7, 7, 1],
             _ => [8, 4, 1],
-        }
+        };
+        // No more than there is: on the last, tiny planes of a deep net most of a tile would be idle.
+        let least = |tile: usize, extent: usize| {
+            tile.min(extent.next_multiple_of(if self.transposed { self.stride } else { 1 }))
+        };
+        [least(tile_width, width), least(tile_height, height), blocks]
     }
 
     fn kernel(&self, e: &Extents, context: &KernelContext) -> Kernel {
@@ -96,12 +110,13 @@ impl Correlation {
         let vector = [self.input[1], self.output[1], tile_width, span].iter().all(|n| n.is_multiple_of(4));
         let tiles = [self.output[1].div_ceil(tile_width), self.output[0].div_ceil(tile_height)];
         let filter_blocks = self.filters.div_ceil(lanes * blocks);
-        let groups = e.samples * tiles[0] * tiles[1] * filter_blocks;
-        Kernel::new("ops/conv2d/direct")
+        let groups = e.samples * tiles[0] * tiles[1] * e.groups * filter_blocks;
+        let kernel = Kernel::new("ops/conv2d/direct")
             .variable("kernel_height", e.kernel[0])
             .variable("kernel_width", e.kernel[1])
             .variable("stride", self.stride)
             .variable("pad", self.padding)
+            .variable("dilation", self.dilation)
             .variable("transposed", self.transposed)
             .variable("flippable", self.stride == 1 && e.kernel[0] == e.kernel[1])
             .variable("tile_width", tile_width)
@@ -115,53 +130,54 @@ impl Correlation {
             .parameters([tiles[0], tiles[1], filter_blocks])
             .parameters(self.weight_steps)
             .parameters([usize::from(self.flip), groups])
-            .workgroups(groups)
+            .workgroups(groups);
+        grouped(kernel, e)
     }
 }
 
 /// The weights' gradient: its kernel without the binding of what it makes, and the number of partial sums that it makes.
-pub fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -> Option<(Kernel, usize)> {
-    if context.set != KernelSet::Registers {
-        return None;
-    }
-    let (stride, padding) = even(convolution, e)?;
+fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -> (Kernel, usize) {
+    let (stride, padding) = (convolution.stride[0], convolution.padding[0]);
     let (lanes, subgroups) = context.lanes();
+    let [channels, filters] = [e.channels, e.filters].map(|all| all / e.groups);
     let (width, out_width) = (e.input[1], e.output[1]);
     let whole = width.is_multiple_of(4) && out_width.is_multiple_of(4);
     let sevens = !whole && !out_width.is_multiple_of(8) && out_width.is_multiple_of(7);
-    let (tile_width, tile_height) = (if sevens { 7 } else { 8 }, 2);
+    let (tile_width, tile_height) = (if sevens { 7 } else { out_width.min(8) }, e.output[0].min(2));
     let (out_blocks, most_channels) = match e.taps() {
         1 => (2, 8),
         2..=9 => (2, 4),
         _ => (1, 2),
     };
-    let out_blocks = if e.filters > 8 { out_blocks } else { 1 };
-    let in_channels = e.channels.next_power_of_two().min(most_channels);
+    let out_blocks = if filters > 8 { out_blocks } else { 1 };
+    let in_channels = channels.next_power_of_two().min(most_channels);
     let tiles = [out_width.div_ceil(tile_width), e.output[0].div_ceil(tile_height)];
-    let filter_blocks = e.filters.div_ceil(lanes * out_blocks);
-    let channel_blocks = e.channels.div_ceil(in_channels);
+    let filter_blocks = filters.div_ceil(lanes * out_blocks);
+    let channel_blocks = channels.div_ceil(in_channels);
+    let blocks = e.groups * filter_blocks * channel_blocks;
     let units = e.samples * tiles[0] * tiles[1];
-    let units_per_split = units.div_ceil(WORKGROUPS.div_ceil(filter_blocks * channel_blocks).min(units));
+    let units_per_split = units.div_ceil(WORKGROUPS.div_ceil(blocks).min(units));
     let units_per_split = units_per_split.min(MOST_ITERATIONS);
     let splits = units.div_ceil(units_per_split);
-    let groups = splits * filter_blocks * channel_blocks;
+    let groups = splits * blocks;
     let kernel = Kernel::new("ops/conv2d/direct_weight_gradient")
         .variable("kernel_height", e.kernel[0])
         .variable("kernel_width", e.kernel[1])
         .variable("stride", stride)
         .variable("pad", padding)
+        .variable("dilation", convolution.dilation[0])
         .variable("tile_width", tile_width)
         .variable("tile_height", tile_height)
         .variable("out_blocks", out_blocks)
         .variable("in_channels", in_channels)
-        .variable("vec", if whole && tile_width == 8 { 4u32 } else { 1 })
+        .variable("vec", if whole && tile_width.is_multiple_of(4) { 4u32 } else { 1 })
         .variable("lanes", lanes)
         .variable("subgroups", subgroups)
-        .parameters([e.samples, e.channels, e.input[0], e.input[1]])
-        .parameters([e.filters, e.output[0], e.output[1]])
+        .parameters([e.samples, channels, e.input[0], e.input[1]])
+        .parameters([filters, e.output[0], e.output[1]])
         .parameters([tiles[0], tiles[1], filter_blocks, channel_blocks])
         .parameters([units, units_per_split, groups])
         .inputs([0, 1])
         .workgroups(groups);
-    Some((kernel, splits))
+    (grouped(kernel, e), splits)
 }

@@ -1,19 +1,50 @@
-//! Two-dimensional convolution (cross-correlation), N×C×H×W with weights K×C×R×S, as implicit matrix products: no
-//! rearranged copy of the input is ever made.
+//! Two-dimensional convolution (cross-correlation), N×C×H×W with weights K×C/groups×R×S, and its transpose: no rearranged
+//! copy of the input is ever made.
 
+mod depthwise;
 mod direct;
+mod product;
+mod transpose;
+mod variant;
 
-use super::gemm::Gemm;
-use super::{Binding, Correlation, Kernel, KernelContext, KernelSet, Operator, Output, want};
+pub use transpose::ConvTranspose2d;
+
+use super::{Binding, Correlation, Kernel, KernelContext, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
 
-/// `y[n,k,oy,ox] = Σ w[k,c,r,s] · x[n, c, oy·stride + r − padding, ox·stride + s − padding]` over c, r, s.
+/// `y[n,k,oy,ox] = Σ w[k,c,r,s] · x[n, c, oy·stride + r·dilation − padding, ox·stride + s·dilation − padding]` over r, s and
+/// the channels c of k's group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2d {
     /// Steps between outputs, down and across.
     pub stride: [usize; 2],
     /// Zeros around the input, above and below, left and right.
     pub padding: [usize; 2],
+    /// Zeros below and to the right besides: TensorFlow's "same" padding has them where strides are larger than 1.
+    pub more_padding: [usize; 2],
+    /// Steps between taps, down and across.
+    pub dilation: [usize; 2],
+    /// Into how many groups input and output channels are divided; each makes its outputs from its inputs alone. With as many
+    /// groups as input channels the convolution is depthwise.
+    pub groups: usize,
+}
+
+impl Default for Conv2d {
+    /// Dense, every step 1, no padding.
+    fn default() -> Self {
+        Self { stride: [1, 1], padding: [0, 0], more_padding: [0, 0], dilation: [1, 1], groups: 1 }
+    }
+}
+
+/// What is computed of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    /// y from x and w.
+    Forward,
+    /// dx from w and dy.
+    InputGradient,
+    /// dw from x and dy.
+    WeightGradient,
 }
 
 /// dx from w and dy; the shape of x is not to be told from theirs where strides leave a rest.
@@ -39,21 +70,31 @@ struct Extents {
     filters: usize,
     kernel: [usize; 2],
     output: [usize; 2],
+    groups: usize,
 }
 
 impl Conv2d {
     fn extents(&self, x: &Shape, w: &Shape) -> Result<Extents, String> {
         let [samples, channels, height, width] = x.nchw().ok_or("the input must be N×C×H×W")?;
         let [filters, w_channels, r, s] = w.nchw().ok_or("the weights must be K×C×R×S")?;
-        want(channels == w_channels, format!("the input has {channels} channels, the weights {w_channels}"))?;
+        let groups = self.groups;
+        want(groups > 0, "there must be at least one group")?;
+        let of_groups = if groups > 1 { format!(" for each of {groups} groups") } else { String::new() };
+        let reason = format!("the input has {channels} channels, the weights {w_channels}{of_groups}");
+        want(channels == groups * w_channels, reason)?;
+        want(filters.is_multiple_of(groups), format!("{filters} filters do not divide into {groups} groups"))?;
         want(self.stride.iter().all(|&s| s > 0), "the stride must be at least 1")?;
+        want(self.dilation.iter().all(|&d| d > 0), "the dilation must be at least 1")?;
         let output = [(height, r, 0), (width, s, 1)].map(|(extent, kernel, axis)| {
-            let padded = extent + 2 * self.padding[axis];
-            (kernel > 0 && padded >= kernel).then(|| (padded - kernel) / self.stride[axis] + 1)
+            let reach = self.dilation[axis] * kernel.checked_sub(1)? + 1;
+            Some(
+                (extent + 2 * self.padding[axis] + self.more_padding[axis]).checked_sub(reach)? / self.stride[axis] + 1,
+            )
         });
         match output {
             [Some(oh), Some(ow)] => {
-                Ok(Extents { samples, channels, input: [height, width], filters, kernel: [r, s], output: [oh, ow] })
+                let (input, kernel, output) = ([height, width], [r, s], [oh, ow]);
+                Ok(Extents { samples, channels, input, filters, kernel, output, groups })
             }
             _ => Err(format!("a kernel of {r}×{s} does not fit into the padded input")),
         }
@@ -62,7 +103,7 @@ impl Conv2d {
     /// The share of output pixels at which a tap lies in the input, a mean over the taps.
     fn coverage(&self, e: &Extents) -> f32 {
         let inside = |axis: usize, tap: usize| {
-            let places = (0..e.output[axis]).map(|o| o * self.stride[axis] + tap);
+            let places = (0..e.output[axis]).map(|o| o * self.stride[axis] + tap * self.dilation[axis]);
             places.filter(|&at| (self.padding[axis]..self.padding[axis] + e.input[axis]).contains(&at)).count()
         };
         let share = |axis: usize| {
@@ -70,25 +111,6 @@ impl Conv2d {
             pairs as f32 / (e.kernel[axis] * e.output[axis]) as f32
         };
         share(0) * share(1)
-    }
-
-    /// The words that follow those of the product in `Params`.
-    fn parameters(&self, e: &Extents) -> [usize; 13] {
-        [
-            e.channels,
-            e.input[0],
-            e.input[1],
-            e.filters,
-            e.kernel[0],
-            e.kernel[1],
-            e.output[0],
-            e.output[1],
-            self.stride[0],
-            self.stride[1],
-            self.padding[0],
-            self.padding[1],
-            e.samples,
-        ]
     }
 }
 
@@ -101,8 +123,13 @@ impl Extents {
         self.output[0] * self.output[1]
     }
 
+    fn input_pixels(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
     fn multiply_adds(&self) -> u64 {
-        (self.samples * self.filters * self.output_pixels()) as u64 * (self.channels * self.taps()) as u64
+        let weights = self.channels / self.groups * self.taps();
+        (self.samples * self.filters * self.output_pixels()) as u64 * weights as u64
     }
 }
 
@@ -122,12 +149,8 @@ impl Operator for Conv2d {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let e = self.extents(&context.inputs[0].shape, &context.inputs[1].shape).expect("checked by outputs");
-        if let Some(kernel) = direct::forward(self, &e, context) {
-            return vec![kernel];
-        }
-        let gemm = Gemm::new(e.filters, e.samples * e.output_pixels(), e.channels * e.taps());
-        let kernel = gemm.kernel("ops/conv2d/forward", context.set).parameters(self.parameters(&e));
-        vec![kernel.inputs([0, 1]).outputs([0])]
+        let (kernel, _) = variant::kernel(Direction::Forward, self, &e, context);
+        vec![kernel.outputs([0])]
     }
 
     /// The weights' gradient comes first: what it decodes is gone when the input's gradient is made.
@@ -167,12 +190,8 @@ impl Operator for Conv2dInputGradient {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let e = self.convolution.extents(&self.input, &context.inputs[0].shape).expect("checked forward");
-        if let Some(kernel) = direct::input_gradient(&self.convolution, &e, context) {
-            return vec![kernel];
-        }
-        let gemm = Gemm::new(e.channels, e.samples * e.input[0] * e.input[1], e.filters * e.taps());
-        let kernel = gemm.kernel("ops/conv2d/input_gradient", context.set).parameters(self.convolution.parameters(&e));
-        vec![kernel.inputs([0, 1]).outputs([0])]
+        let (kernel, _) = variant::kernel(Direction::InputGradient, &self.convolution, &e, context);
+        vec![kernel.outputs([0])]
     }
 }
 
@@ -180,19 +199,7 @@ impl Conv2dWeightGradient {
     /// The kernel that makes the gradient or partial sums of it, and how many it makes.
     fn product(&self, context: &KernelContext) -> (Kernel, usize) {
         let e = self.convolution.extents(&context.inputs[0].shape, &self.weights).expect("checked forward");
-        if let Some(direct) = direct::weight_gradient(&self.convolution, &e, context) {
-            return direct;
-        }
-        // The depth is N·OH·OW: long, while the product itself is small. It is cut until a GPU is full.
-        let workgroups = match context.set {
-            KernelSet::Naive => 1,
-            KernelSet::Tiles => 256,
-            KernelSet::Registers => 32,
-        };
-        let gemm = Gemm::new(e.filters, e.channels * e.taps(), e.samples * e.output_pixels());
-        let gemm = gemm.in_parts(context.set, workgroups, 256);
-        let kernel = gemm.kernel("ops/conv2d/weight_gradient", context.set);
-        (kernel.parameters(self.convolution.parameters(&e)).inputs([0, 1]), gemm.parts)
+        variant::kernel(Direction::WeightGradient, &self.convolution, &e, context)
     }
 }
 
@@ -201,6 +208,9 @@ impl Operator for Conv2dWeightGradient {
         "convolution weight gradient"
     }
 
+    /// With groups a weight correlates one channel of its group with the δ of its filter, over all positions: the sum of
+    /// squares that counts is the filter's, as without groups. The other input waits only for a transposed convolution: there
+    /// strides let a weight meet but a part of δ, so the rule would be too strict, and says nothing.
     fn correlates(&self, input: usize, inputs: &[&Value]) -> Option<Correlation> {
         let extents = self.convolution.extents(&inputs[0].shape, &self.weights).ok().filter(|_| input == 0)?;
         let coverage = self.convolution.coverage(&extents);
@@ -240,7 +250,7 @@ fn sum_parts(parts: usize, elements: usize) -> Kernel {
 }
 
 impl Graph {
-    /// Convolution of x with weights w.
+    /// Dense convolution of x with weights w; for dilation and groups apply a [`Conv2d`].
     ///
     /// # Errors
     /// [`GraphError::Shape`] if channels differ or the kernel does not fit.
@@ -251,6 +261,6 @@ impl Graph {
         stride: [usize; 2],
         padding: [usize; 2],
     ) -> Result<ValueId, GraphError> {
-        self.apply_one(Conv2d { stride, padding }, &[x, w])
+        self.apply_one(Conv2d { stride, padding, ..Conv2d::default() }, &[x, w])
     }
 }
