@@ -5,11 +5,13 @@ use frugal_model::{Net, StepShape, evaluation_step, training_step};
 use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::gpu::shader::{Variant, files};
 use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Sgd};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
+use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::{Plan, PlanOptions};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use std::collections::BTreeSet;
@@ -121,6 +123,50 @@ fn odd_cases() -> Vec<Graph> {
             g.global_average_pool(y).unwrap();
         });
     }
+    let smooth = [Activation::Sigmoid, Activation::Tanh, Activation::Gelu, Activation::Silu];
+    let cut = [Activation::LeakyRelu { slope: 0.1 }, RELU6];
+    for activation in cut.into_iter().chain(smooth) {
+        // Read by itself alone, and kept beside it for another reader.
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 8]);
+            g.activate(x, activation).unwrap();
+        });
+        add(&|g| {
+            let (x, w) = (parameter(g, "x", &[8, 8]), parameter(g, "w", &[8, 8]));
+            let x = g.linear(x, w).unwrap();
+            let y = g.activate(x, activation).unwrap();
+            let (y, z) = (g.linear(y, w).unwrap(), g.linear(x, w).unwrap());
+            g.add(y, z).unwrap();
+        });
+    }
+    for width in [8, 9] {
+        for few in [&[1][..], &[3], &[2, 3]] {
+            add(&|g| {
+                let (x, b) = (parameter(g, "x", &[2, 3, width]), parameter(g, "b", few));
+                let y = g.scale(x, b).unwrap();
+                let y = g.bias(y, b).unwrap();
+                let y = g.multiply(y, x).unwrap();
+                let y = g.slice(y, 2, 1..width).unwrap();
+                let y = g.pad(y, &[[1, 1], [0, 1]]).unwrap();
+                g.transpose(y, &[2, 0, 1]).unwrap();
+            });
+        }
+    }
+    add(&|g| {
+        let (x, b) = (parameter(g, "x", &[2, 3]), parameter(g, "b", &[3]));
+        g.scale(x, b).unwrap();
+    });
+    for how in [Upsampling::Nearest, Upsampling::Bilinear] {
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 3, 4, 4]);
+            g.upsample(x, how, [8, 8]).unwrap();
+        });
+    }
+    add(&|g| {
+        let table = parameter(g, "table", &[5, 3]);
+        let indices = g.input("indices", [70_000], Element::U32);
+        g.embedding(indices, table).unwrap();
+    });
     for width in [8, 9] {
         let mut graph = Graph::new();
         let x = graph.input("x", [2, 3, 5, width], Element::F32);

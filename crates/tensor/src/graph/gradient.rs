@@ -3,15 +3,48 @@
 use super::{Graph, GraphError, Kind, Node, Phase, Value, ValueId};
 use crate::ops::{Operator, add::Add};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
+
+/// An open interval; without an upper end if that is infinite.
+#[derive(Clone, Copy, Debug)]
+pub struct Interval {
+    /// What all its elements are above.
+    pub low: f32,
+    /// What all its elements are below, unless it is infinite.
+    pub high: f32,
+}
+
+impl Interval {
+    /// Everything above zero.
+    pub const POSITIVE: Self = Self { low: 0.0, high: f32::INFINITY };
+
+    fn bits(self) -> [u32; 2] {
+        [self.low, self.high].map(f32::to_bits)
+    }
+}
+
+impl PartialEq for Interval {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Interval {}
+
+impl Hash for Interval {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
+}
 
 /// How much of a forward value a gradient rule needs. The less, the less is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Need {
     /// All elements; a policy may store them with an error.
     Values,
-    /// Only which elements are greater than zero.
-    Sign,
+    /// Only which elements lie in an interval.
+    Within(Interval),
     /// The elements as they are: window indices, batch statistics, logits.
     Exact,
 }

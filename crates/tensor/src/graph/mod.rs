@@ -11,7 +11,7 @@ mod shape;
 mod value;
 
 pub use error::GraphError;
-pub use gradient::{Backward, Keep, Need};
+pub use gradient::{Backward, Interval, Keep, Need};
 pub use shape::Shape;
 pub use value::{Element, Init, Kind, Value, ValueId};
 
