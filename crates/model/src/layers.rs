@@ -13,7 +13,7 @@ pub enum Mode {
     Evaluation,
 }
 
-/// ε of every batch norm, PyTorch's default.
+/// ε of every norm, PyTorch's default.
 const EPSILON: f32 = 1e-5;
 /// Weight of a new batch in the running statistics, PyTorch's default.
 const MOMENTUM: f32 = 0.1;
@@ -101,6 +101,35 @@ pub fn batch_norm(graph: &mut Graph, name: &str, x: ValueId, mode: Mode) -> Resu
             Mode::Evaluation => graph.apply_one(BatchNormInference { epsilon: EPSILON }, &inputs),
         }
     })
+}
+
+/// A layer norm over the last axis: parameters `weight`, `bias`.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x has no axes.
+pub fn layer_norm(graph: &mut Graph, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
+    graph.within(name, |graph| {
+        let features = graph.shape(x).extents().last().copied().unwrap_or(0);
+        let [gamma, beta] = scale_and_shift(graph, features)?;
+        graph.layer_norm(x, gamma, beta, EPSILON)
+    })
+}
+
+/// A group norm: parameters `weight`, `bias`.
+///
+/// # Errors
+/// [`GraphError::Shape`] unless the channels of x divide into the groups.
+pub fn group_norm(graph: &mut Graph, name: &str, x: ValueId, groups: usize) -> Result<ValueId, GraphError> {
+    graph.within(name, |graph| {
+        let channels = graph.shape(x).extents().get(1).copied().unwrap_or(0);
+        let [gamma, beta] = scale_and_shift(graph, channels)?;
+        graph.group_norm(x, groups, gamma, beta, EPSILON)
+    })
+}
+
+fn scale_and_shift(graph: &mut Graph, count: usize) -> Result<[ValueId; 2], GraphError> {
+    let gamma = graph.parameter("weight", [count], Init::Constant(1.0))?;
+    Ok([gamma, graph.parameter("bias", [count], Init::Constant(0.0))?])
 }
 
 /// A convolution and its batch norm, under the two names.

@@ -159,6 +159,8 @@ fn transposes() {
         (vec![2, 3, 4, 5], vec![3, 1, 2, 0]),
         (vec![2, 3, 2, 2, 3], vec![0, 3, 4, 1, 2]),
         (vec![64, 130], vec![1, 0]),
+        (vec![1, 3, 1, 2, 1, 4], vec![5, 0, 3, 2, 4, 1]),
+        (vec![1, 1], vec![1, 0]),
     ] {
         let made: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
         check(

@@ -234,18 +234,21 @@ impl Graph {
     pub fn update_early(&mut self) {
         let (updates, mut nodes): (Vec<Node>, Vec<Node>) =
             self.take_nodes().into_iter().partition(|node| node.phase == Phase::Update);
-        let place = |update: &Node| {
-            let changed: Vec<ValueId> =
-                update.operator.mutates().iter().filter_map(|&index| update.inputs.get(index).copied()).collect();
-            let touches = |node: &Node| {
-                let makes = |v: &ValueId| {
-                    node.outputs.contains(v) || node.operator.mutates().iter().any(|&i| node.inputs.get(i) == Some(v))
-                };
-                changed.iter().any(|v| node.inputs.contains(v)) || update.inputs.iter().any(makes)
+        // Whether an update reads what a node makes or changes, or changes what it reads.
+        let follows = |update: &Node, node: &Node| {
+            let changes = |node: &Node, v: &ValueId| {
+                node.operator.mutates().iter().any(|&index| node.inputs.get(index) == Some(v))
             };
-            nodes.iter().rposition(touches).map_or(0, |last| last + 1)
+            node.inputs.iter().any(|v| changes(update, v))
+                || update.inputs.iter().any(|v| node.outputs.contains(v) || changes(node, v))
         };
-        let mut placed: Vec<(usize, Node)> = updates.into_iter().map(|u| (place(&u), u)).collect();
+        let mut placed: Vec<(usize, Node)> = Vec::new();
+        for update in updates {
+            let after_nodes = nodes.iter().rposition(|node| follows(&update, node)).map_or(0, |last| last + 1);
+            let updates_before = placed.iter().filter(|(_, other)| follows(&update, other)).map(|(place, _)| *place);
+            let position = updates_before.fold(after_nodes, usize::max);
+            placed.push((position, update));
+        }
         placed.sort_by_key(|(position, _)| *position);
         for (position, update) in placed.into_iter().rev() {
             nodes.insert(position, update);

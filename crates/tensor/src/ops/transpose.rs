@@ -18,10 +18,11 @@ impl Transpose {
             strides[axis - 1] = strides[axis] * input[axis];
         }
         let mut axes: Vec<(usize, usize)> = Vec::new();
-        for (place, &axis) in self.order.iter().enumerate() {
+        for &axis in self.order.iter().filter(|&&axis| input[axis] != 1) {
+            let (extent, stride) = (input[axis], strides[axis]);
             match axes.last_mut() {
-                Some(outer) if self.order[place - 1] + 1 == axis => *outer = (outer.0 * input[axis], strides[axis]),
-                _ => axes.push((input[axis], strides[axis])),
+                Some(outer) if outer.1 == extent * stride => *outer = (outer.0 * extent, stride),
+                _ => axes.push((extent, stride)),
             }
         }
         axes

@@ -31,6 +31,8 @@ pub(super) struct Moment {
     /// Counts from 1.
     pub epoch: u64,
     pub learning_rate: f32,
+    /// Where it stands among the batches of an update, as bits of the last control word.
+    pub flags: u32,
 }
 
 /// A step that was submitted.
@@ -112,7 +114,7 @@ impl Stepper {
     /// Submits a step; returns those that have finished meanwhile.
     pub fn step(&mut self, plan: usize, moment: Moment, batch: Batch) -> Result<Vec<Finished>, Error> {
         let done_before = moment.step.saturating_sub(1) as u32;
-        let control = [done_before, self.seed, moment.learning_rate.to_bits(), 0];
+        let control = [done_before, self.seed, moment.learning_rate.to_bits(), moment.flags];
         let flight = Flight { plan, moment, batch, control };
         let mut finished = Vec::new();
         match std::mem::replace(&mut self.learning, Learning::Settled) {
@@ -130,8 +132,8 @@ impl Stepper {
 
     /// Learns bounds and sizes from a step that changes nothing else.
     fn probe(&mut self, flight: &Flight) -> Result<(), Error> {
-        let [done, seed, rate, _] = flight.control;
-        let control = [done, seed, rate, 1];
+        let [done, seed, rate, flags] = flight.control;
+        let control = [done, seed, rate, flags | 1];
         Ok(self.session.learn(TRAIN, &uploads(&self.slots[TRAIN], &flight.batch, &control))?)
     }
 

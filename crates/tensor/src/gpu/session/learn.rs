@@ -12,8 +12,8 @@ const PROBES: usize = 12;
 const SETTLED: f32 = 0.2;
 
 impl Session {
-    /// Learns the bounds and sizes of a plan's stored values from steps over one batch that change nothing else. The last
-    /// word of the control upload ([`crate::Graph::control`]) has to be 1.
+    /// Learns the bounds and sizes of a plan's stored values from steps over one batch that change nothing else. Bit 0 of
+    /// the last word of the control upload ([`crate::Graph::control`]) has to be set.
     ///
     /// # Errors
     /// As [`Session::step`] and [`Session::make_room`].
