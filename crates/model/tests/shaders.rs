@@ -63,8 +63,8 @@ fn nets() -> Vec<Graph> {
     };
     for net in Net::all() {
         if ["lenet", "resnet8", "resnet20"].contains(&net.name) {
-            add(*net, [3, 32, 32], &optimizers());
-            add(*net, [1, 28, 28], &optimizers());
+            add(*net, [3, 32, 32], &optimizers()[..4]);
+            add(*net, [1, 28, 28], &optimizers()[..4]);
         } else {
             add(*net, [3, 224, 224], &optimizers()[1..2]);
             add(net.narrowed(8), [3, 64, 64], &optimizers()[1..2]);

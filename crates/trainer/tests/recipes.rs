@@ -57,11 +57,11 @@ fn all_optimizers_losses_and_schedules_learn() {
         ("adamw", vec!["optimizer.kind=adamw", "optimizer.lr=0.002"], 0.6),
         ("rmsprop", vec!["optimizer.kind=rmsprop", "optimizer.lr=0.001"], 0.6),
         ("smoothed", vec![sgd[0], sgd[1], "loss.label_smoothing=0.1"], 0.6),
-        ("mse", vec!["optimizer.kind=adam", "optimizer.lr=0.003", "loss.kind=mse"], 0.5),
-        ("mae", vec!["optimizer.kind=adam", "optimizer.lr=0.003", "loss.kind=mae", "train.epochs=3"], 0.2),
-        ("bce", vec!["optimizer.kind=adam", "optimizer.lr=0.003", "loss.kind=bce"], 0.5),
-        ("one-cycle", vec![sgd[0], sgd[1], "schedule.kind=one-cycle"], 0.6),
-        ("clipped", vec!["optimizer.lr=0.5", "train.clip_norm=0.5"], 0.6),
+        ("mse", vec!["optimizer.kind=adam", "optimizer.lr=0.003", "loss.kind=mse", "train.epochs=4"], 0.5),
+        ("mae", vec!["optimizer.kind=adam", "optimizer.lr=0.003", "loss.kind=mae", "train.epochs=4"], 0.25),
+        ("bce", vec!["optimizer.kind=adam", "optimizer.lr=0.003", "loss.kind=bce", "train.epochs=2"], 0.6),
+        ("one-cycle", vec![sgd[0], sgd[1], "schedule.kind=one-cycle"], 0.5),
+        ("clipped", vec!["optimizer.lr=0.5", "train.clip_norm=0.5"], 0.5),
         ("stored", vec![sgd[0], sgd[1], "train.clip_norm=1", "train.accumulate=2", "store.default=error-bounded"], 0.2),
     ] {
         let run = train(folder.path(), name, &settings);
