@@ -1,6 +1,7 @@
 //! Layers: an operator with its parameters, under a name.
 
 use frugal_tensor::graph::{Graph, GraphError, Init, ValueId};
+use frugal_tensor::ops::activation::RELU6;
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 
@@ -14,7 +15,7 @@ pub enum Mode {
     Evaluation,
 }
 
-/// The batch norm of most nets, PyTorch's default.
+/// The batch norm of most nets, PyTorch's default; ε is that of all norms.
 const NORM: BatchNorm = BatchNorm { epsilon: 1e-5, momentum: 0.1 };
 
 /// Zeros around the input of a convolution.
@@ -197,6 +198,35 @@ pub fn batch_norm_like(
     })
 }
 
+/// A layer norm over the last axis: parameters `weight`, `bias`.
+///
+/// # Errors
+/// [`GraphError::Shape`] if x has no axes.
+pub fn layer_norm(graph: &mut Graph, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
+    graph.within(name, |graph| {
+        let features = graph.shape(x).extents().last().copied().unwrap_or(0);
+        let [gamma, beta] = scale_and_shift(graph, features)?;
+        graph.layer_norm(x, gamma, beta, NORM.epsilon)
+    })
+}
+
+/// A group norm: parameters `weight`, `bias`.
+///
+/// # Errors
+/// [`GraphError::Shape`] unless the channels of x divide into the groups.
+pub fn group_norm(graph: &mut Graph, name: &str, x: ValueId, groups: usize) -> Result<ValueId, GraphError> {
+    graph.within(name, |graph| {
+        let channels = graph.shape(x).extents().get(1).copied().unwrap_or(0);
+        let [gamma, beta] = scale_and_shift(graph, channels)?;
+        graph.group_norm(x, groups, gamma, beta, NORM.epsilon)
+    })
+}
+
+fn scale_and_shift(graph: &mut Graph, count: usize) -> Result<[ValueId; 2], GraphError> {
+    let gamma = graph.parameter("weight", [count], Init::Constant(1.0))?;
+    Ok([gamma, graph.parameter("bias", [count], Init::Constant(0.0))?])
+}
+
 /// A convolution and its batch norm, under the two names.
 ///
 /// # Errors
@@ -261,6 +291,5 @@ pub fn linear_relu(graph: &mut Graph, name: &str, x: ValueId, outputs: usize) ->
 /// # Errors
 /// None of its own.
 pub fn relu6(graph: &mut Graph, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
-    // TODO: `graph.relu6` once there is one.
-    graph.within(name, |graph| graph.relu(x))
+    graph.within(name, |graph| graph.activate(x, RELU6))
 }

@@ -10,4 +10,4 @@ mod step;
 
 pub use error::ModelError;
 pub use nets::{Net, Task};
-pub use step::{IMAGES, LABELS, MASK, StepShape, evaluation_step, gradient_step, training_step};
+pub use step::{IMAGES, LABELS, MASK, StepShape, Training, evaluation_step, gradient_step, training_step};

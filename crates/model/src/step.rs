@@ -2,7 +2,8 @@
 
 use crate::{ModelError, Net, layers::Mode, nets::Task};
 use frugal_tensor::graph::{Element, Graph, Value, ValueId};
-use frugal_tensor::ops::optimizer::Optimizer;
+use frugal_tensor::ops::loss::Loss;
+use frugal_tensor::ops::optimizer::Recipe;
 
 /// Name of the input of images: N×C×H×W.
 pub const IMAGES: &str = "images";
@@ -22,7 +23,23 @@ pub struct StepShape {
     pub classes: usize,
 }
 
-fn forward(net: Net, shape: StepShape, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
+/// What a step makes small, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Training {
+    /// The loss.
+    pub loss: Loss,
+    /// How parameters move.
+    pub recipe: Recipe,
+}
+
+impl<R: Into<Recipe>> From<R> for Training {
+    /// By cross-entropy.
+    fn from(recipe: R) -> Self {
+        Self { loss: Loss::default(), recipe: recipe.into() }
+    }
+}
+
+fn forward(net: Net, shape: StepShape, loss: Loss, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
     let mut graph = Graph::new();
     let [channels, height, width] = shape.image;
     let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
@@ -39,7 +56,7 @@ fn forward(net: Net, shape: StepShape, mode: Mode) -> Result<(Graph, ValueId), M
         let parameters = graph.parameters().map(|(_, value)| value.shape.elements()).sum();
         return Err(ModelError::NoLoss { net: net.name, makes, parameters });
     }
-    let loss = graph.within("loss", |graph| graph.cross_entropy(logits, labels, mask))?;
+    let loss = graph.within("loss", |graph| graph.loss(loss, logits, labels, mask))?;
     Ok((graph, loss))
 }
 
@@ -48,10 +65,11 @@ fn forward(net: Net, shape: StepShape, mode: Mode) -> Result<(Graph, ValueId), M
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
-pub fn training_step(net: Net, shape: StepShape, optimizer: Optimizer) -> Result<Graph, ModelError> {
-    let (mut graph, loss) = forward(net, shape, Mode::Training)?;
+pub fn training_step(net: Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
+    let Training { loss, recipe } = training.into();
+    let (mut graph, loss) = forward(net, shape, loss, Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
-    graph.update(optimizer, &gradients)?;
+    graph.train(recipe, loss, &gradients)?;
     Ok(graph)
 }
 
@@ -60,19 +78,25 @@ pub fn training_step(net: Net, shape: StepShape, optimizer: Optimizer) -> Result
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
-pub fn gradient_step(net: Net, shape: StepShape) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
-    let (mut graph, loss) = forward(net, shape, Mode::Training)?;
+pub fn gradient_step(net: Net, shape: StepShape, loss: Loss) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
+    let (mut graph, loss) = forward(net, shape, loss, Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
     let of = |(id, value): (ValueId, &Value)| Some((value.name.clone(), *gradients.get(&id)?));
     let named = graph.parameters().filter_map(of).collect();
     Ok((graph, named))
 }
 
-/// Forward alone, over the parameters and running statistics of the training step. Uploads: images, labels, mask;
+/// Forward alone, over the running statistics of the training step and its parameters, or their averages if it keeps
+/// those. Uploads: images, labels, mask;
 /// metrics as in [`training_step`].
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
-pub fn evaluation_step(net: Net, shape: StepShape) -> Result<Graph, ModelError> {
-    Ok(forward(net, shape, Mode::Evaluation)?.0)
+pub fn evaluation_step(net: Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
+    let Training { loss, recipe } = training.into();
+    let (mut graph, _) = forward(net, shape, loss, Mode::Evaluation)?;
+    if recipe.average.is_some() {
+        graph.use_averages();
+    }
+    Ok(graph)
 }

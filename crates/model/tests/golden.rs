@@ -39,7 +39,7 @@ fn follow(net: &str, image: [usize; 3], run: &Json, set: Option<KernelSet>) {
             nesterov: run["nesterov"].as_bool().unwrap(),
             weight_decay: float("weight_decay"),
         }),
-        _ => Optimizer::Adam(Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }),
+        _ => Optimizer::Adam(Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false }),
     };
     let samples = run["batch"].as_u64().unwrap() as usize;
     let mut ours = start(net, image, samples, optimizer, set);

@@ -1,15 +1,18 @@
 //! Every shader in every variant that the nets and the operators' odd cases use, without a device: expanded, parsed and
 //! validated by naga under WebGPU's default limits, and written as SPIR-V, MSL and HLSL.
 
-use frugal_model::{Net, StepShape, Task, evaluation_step, training_step};
+use frugal_model::{Net, StepShape, Task, Training, evaluation_step, training_step};
 use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::gpu::shader::{Variant, files};
 use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
+use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::ops::optimizer::{Adam, Optimizer, Sgd};
+use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
+use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::{Plan, PlanOptions};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use std::collections::BTreeSet;
@@ -21,8 +24,34 @@ const WORKGROUP_BYTES: u32 = 16_384;
 
 fn optimizers() -> Vec<Optimizer> {
     let sgd = |momentum, nesterov| Optimizer::Sgd(Sgd { momentum, nesterov, weight_decay: 1e-4 });
-    let adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
-    vec![sgd(0.0, false), sgd(0.9, false), sgd(0.9, true), Optimizer::Adam(adam)]
+    let adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false };
+    let rms = |momentum| Optimizer::RmsProp(RmsProp { alpha: 0.99, epsilon: 1e-8, momentum, weight_decay: 0.0 });
+    let adam = [false, true].map(|decoupled| Optimizer::Adam(Adam { decoupled, ..adam }));
+    let sgd = [sgd(0.0, false), sgd(0.9, false), sgd(0.9, true)];
+    sgd.into_iter().chain(adam).chain([rms(0.0), rms(0.9)]).collect()
+}
+
+/// Small steps with every loss, and with all that can happen to gradients and parameters besides.
+fn trainings() -> Vec<Graph> {
+    let net = Net::find("lenet").unwrap();
+    let step = |classes: usize, training: Training| {
+        let shape = StepShape { batch: 4, image: [1, 28, 28], classes };
+        [training_step(net, shape, training).unwrap(), evaluation_step(net, shape, training).unwrap()]
+    };
+    let elements = [ElementLoss::MeanSquared, ElementLoss::MeanAbsolute, ElementLoss::BinaryCrossEntropy];
+    let smoothed = Loss::CrossEntropy { smoothing: 0.1 };
+    let mut graphs = Vec::new();
+    for loss in elements.map(Loss::Elements).into_iter().chain([smoothed]) {
+        let recipe = Recipe::from(optimizers()[0]);
+        graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, recipe })));
+    }
+    for optimizer in optimizers() {
+        for (clip_norm, accumulate) in [(None, true), (Some(1.0), false), (Some(1.0), true)] {
+            let recipe = Recipe { optimizer, clip_norm, accumulate, average: Some(0.9) };
+            graphs.extend(step(10, recipe.into()));
+        }
+    }
+    graphs
 }
 
 fn nets() -> Vec<Graph> {
@@ -30,14 +59,14 @@ fn nets() -> Vec<Graph> {
     let mut add = |net: Net, image: [usize; 3], optimizers: &[Optimizer]| {
         let shape = StepShape { batch: 4, image, classes: 10 };
         graphs.extend(optimizers.iter().map(|&o| training_step(net, shape, o).unwrap()));
-        graphs.push(evaluation_step(net, shape).unwrap());
+        graphs.push(evaluation_step(net, shape, optimizers[0]).unwrap());
     };
     // Depth alone brings no other kernels.
     let deep = ["resnet32", "resnet44", "resnet56", "resnet110"];
     for net in Net::all().iter().filter(|net| net.task == Task::Classes && !deep.contains(&net.name)) {
         if ["lenet", "resnet8", "resnet20"].contains(&net.name) {
-            add(*net, [3, 32, 32], &optimizers());
-            add(*net, [1, 28, 28], &optimizers());
+            add(*net, [3, 32, 32], &optimizers()[..4]);
+            add(*net, [1, 28, 28], &optimizers()[..4]);
         } else {
             add(*net, [3, 224, 224], &optimizers()[1..2]);
             add(net.narrowed(8), [3, 64, 64], &optimizers()[1..2]);
@@ -48,7 +77,7 @@ fn nets() -> Vec<Graph> {
 
 /// Odd extents, strides and windows, which other variants serve.
 fn odd_cases() -> Vec<Graph> {
-    let mut graphs = Vec::new();
+    let (mut graphs, mut losses) = (Vec::new(), Vec::new());
     let mut add = |build: &dyn Fn(&mut Graph)| {
         let mut graph = Graph::new();
         build(&mut graph);
@@ -153,6 +182,76 @@ fn odd_cases() -> Vec<Graph> {
             g.global_average_pool(y).unwrap();
         });
     }
+    let smooth = [Activation::Sigmoid, Activation::Tanh, Activation::Gelu, Activation::Silu];
+    let cut = [Activation::LeakyRelu { slope: 0.1 }, RELU6];
+    for activation in cut.into_iter().chain(smooth) {
+        // Read by itself alone, and kept beside it for another reader.
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 8]);
+            g.activate(x, activation).unwrap();
+        });
+        add(&|g| {
+            let (x, w) = (parameter(g, "x", &[8, 8]), parameter(g, "w", &[8, 8]));
+            let x = g.linear(x, w).unwrap();
+            let y = g.activate(x, activation).unwrap();
+            let (y, z) = (g.linear(y, w).unwrap(), g.linear(x, w).unwrap());
+            g.add(y, z).unwrap();
+        });
+    }
+    for width in [8, 9] {
+        for few in [&[1][..], &[3], &[2, 3]] {
+            add(&|g| {
+                let (x, b) = (parameter(g, "x", &[2, 3, width]), parameter(g, "b", few));
+                let y = g.scale(x, b).unwrap();
+                let y = g.bias(y, b).unwrap();
+                let y = g.multiply(y, x).unwrap();
+                let y = g.slice(y, 2, 1..width).unwrap();
+                let y = g.pad(y, &[[1, 1], [0, 1]]).unwrap();
+                g.transpose(y, &[2, 0, 1]).unwrap();
+            });
+        }
+    }
+    add(&|g| {
+        let (x, b) = (parameter(g, "x", &[2, 3]), parameter(g, "b", &[3]));
+        g.scale(x, b).unwrap();
+    });
+    for (width, size) in [(8, 8), (9, 9), (1, 4), (1, 3)] {
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 6, width]);
+            let (gamma, beta) = (parameter(g, "gamma", &[6]), parameter(g, "beta", &[6]));
+            g.group_norm(x, 2, gamma, beta, 1e-5).unwrap();
+        });
+        add(&|g| {
+            let w = parameter(g, "w", &[size, size]);
+            let x = parameter(g, "x", &[2, size]);
+            let x = g.linear(x, w).unwrap();
+            let (gamma, beta) = (parameter(g, "gamma", &[size]), parameter(g, "beta", &[size]));
+            let y = g.layer_norm(x, gamma, beta, 1e-5).unwrap();
+            g.linear(y, w).unwrap();
+        });
+    }
+    for loss in [ElementLoss::MeanSquared, ElementLoss::MeanAbsolute, ElementLoss::BinaryCrossEntropy] {
+        for width in [8, 9] {
+            let mut graph = Graph::new();
+            let x = parameter(&mut graph, "x", &[2, width]);
+            let target = graph.input("target", [2, width], Element::F32);
+            let mask = graph.input("mask", [2], Element::F32);
+            let loss = graph.loss(Loss::Elements(loss), x, target, mask).unwrap();
+            graph.differentiate(&[(loss, None)]).unwrap();
+            losses.push(graph);
+        }
+    }
+    for how in [Upsampling::Nearest, Upsampling::Bilinear] {
+        add(&|g| {
+            let x = parameter(g, "x", &[2, 3, 4, 4]);
+            g.upsample(x, how, [8, 8]).unwrap();
+        });
+    }
+    add(&|g| {
+        let table = parameter(g, "table", &[5, 3]);
+        let indices = g.input("indices", [70_000], Element::U32);
+        g.embedding(indices, table).unwrap();
+    });
     for width in [8, 9] {
         let mut graph = Graph::new();
         let x = graph.input("x", [2, 3, 5, width], Element::F32);
@@ -160,6 +259,7 @@ fn odd_cases() -> Vec<Graph> {
         graph.apply_one(BatchNormInference { epsilon: 1e-5 }, &state.inputs(x)).unwrap();
         graphs.push(graph);
     }
+    graphs.append(&mut losses);
     graphs
 }
 
@@ -179,6 +279,7 @@ fn variants() -> BTreeSet<Variant> {
     for graph in nets.iter().chain(&odd_cases()) {
         policies.iter().for_each(|policy| add(graph, policy));
     }
+    trainings().iter().for_each(|graph| add(graph, &Policy::raw()));
     // Shapes change nothing about these.
     add(&nets[0], &Policy::with(F16));
     for bits in [1, 2, 4, 8] {

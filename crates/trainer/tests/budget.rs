@@ -9,7 +9,7 @@ use frugal_trainer::run::{Plans, Request};
 
 fn request(net: &str, shape: StepShape, store: &str) -> Request {
     let store = Choice::parse(store).unwrap().into();
-    Request { net: Net::find(net).unwrap(), shape, optimizer: Optimizer::default().operator(), store }
+    Request { net: Net::find(net).unwrap(), shape, training: Optimizer::default().operator().into(), store }
 }
 
 fn plans(net: &str, shape: StepShape, store: &str) -> Result<Plans, Error> {

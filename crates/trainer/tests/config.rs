@@ -2,7 +2,7 @@
 
 use frugal_tensor::codec::Recompute;
 use frugal_trainer::config::{
-    Choice, Choices, Config, ConfigError, Course, Form, Optimizer, Override, StoreRule, Warmup,
+    Choice, Choices, Config, ConfigError, Course, Form, Loss, Optimizer, Override, StoreRule, Warmup,
 };
 use frugal_trainer::data::{Augment, Frame, Jitter, ResizedCrop, Share};
 use miette::Diagnostic;
@@ -104,6 +104,37 @@ fn wrong_types_and_ranges_are_refused_where_they_stand() {
     check(&text, &[], "`compare.stores[1]`: the store raw is there already", "", "\"raw\"");
     let text = GOOD.replace("lr = 0.1", "lr = 0.1\nnesterov = true");
     check(&text, &[], "`optimizer.momentum` is 0", "momentum = 0.9", "true");
+}
+
+#[test]
+fn losses_optimizers_and_what_goes_with_them() {
+    let config = parse(GOOD, &["loss.label_smoothing=0.1", "optimizer.kind=adamw"]).unwrap();
+    assert_eq!(config.loss, Loss::CrossEntropy { label_smoothing: 0.1 });
+    let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
+    assert_eq!(config.optimizer, Optimizer::AdamW { lr: 0.1, beta1, beta2, epsilon, weight_decay: 0.01 });
+    assert_eq!((config.train.accumulate, config.train.clip_norm, config.train.ema), (1, None, None));
+    let set = ["loss.kind=mse", "optimizer.kind=rmsprop", "optimizer.momentum=0.9", "schedule.kind=one-cycle"];
+    let config = parse(GOOD, &set).unwrap();
+    assert_eq!(config.loss, Loss::Mse);
+    let rms = Optimizer::RmsProp { lr: 0.1, alpha: 0.99, epsilon: 1e-8, momentum: 0.9, weight_decay: 0.0 };
+    assert_eq!(config.optimizer, rms);
+    let course = Course::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 };
+    assert_eq!(config.schedule.course, course);
+    let config = parse(GOOD, &["train.accumulate=4", "train.clip_norm=2", "train.ema=0.999"]).unwrap();
+    let recipe = config.training().recipe;
+    assert_eq!((recipe.accumulate, recipe.clip_norm, recipe.average), (true, Some(2.0), Some(0.999)));
+    // What was resolved says the same again.
+    assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
+
+    check(GOOD, &["loss.kind=msee"], "`loss.kind` cannot be", "did you mean `mse`?", "msee");
+    let mse = format!("{GOOD}\n[loss]\nkind = \"mse\"\nlabel_smoothing = 0.1");
+    check(&mse, &[], "there is no setting `loss.label_smoothing` with kind \"mse\"", "", "label_smoothing");
+    check(GOOD, &["loss.label_smoothing=1.5"], "must be a number from 0 to 1, not 1.5", "", "1.5");
+    check(GOOD, &["train.accumulate=0"], "`train.accumulate` must be a whole number from 1 to", "", "0");
+    check(GOOD, &["train.clip_norm=0"], "`train.clip_norm` must be a number above 0, not 0", "", "0");
+    check(GOOD, &["train.ema=1"], "`train.ema` must be a number above 0 and below 1, not 1", "", "1");
+    let warm = format!("{GOOD}\n[schedule]\nkind = \"one-cycle\"\nwarmup_steps = 3");
+    check(&warm, &[], "there is no setting `schedule.warmup_steps` with kind \"one-cycle\"", "", "warmup_steps");
 }
 
 #[test]

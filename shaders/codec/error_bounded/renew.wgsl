@@ -46,7 +46,7 @@ var<workgroup> totals: array<vec2<f32>, 64>;
 fn main(@builtin(local_invocation_index) lane: u32) {
     var total = vec2<f32>();
     // A probe does not count and is looked at all the same; but where something found no room, gradients say nothing.
-    let probe = (control[3] != 0u) & (((status[0] & OVERFLOW) == 0u) | (record[BOUND] == 0u));
+    let probe = ((control[3] & 1u) != 0u) & (((status[0] & OVERFLOW) == 0u) | (record[BOUND] == 0u));
     let wanted_now = due() & ((status[0] == 0u) | probe);
     if wanted_now {
         for (var i = lane; i < p.planes; i += 64u) {
@@ -106,7 +106,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         } else if candidate > 0.0 {
             // Half the way, on a logarithmic scale: one step's gradients say little, above all in the beginning.
             let before = bitcast<f32>(record[BOUND]);
-            record[BOUND] = bitcast<u32>(select(sqrt(before) * sqrt(candidate), candidate, control[3] != 0u));
+            record[BOUND] = bitcast<u32>(select(sqrt(before) * sqrt(candidate), candidate, (control[3] & 1u) != 0u));
         }
     }
 }

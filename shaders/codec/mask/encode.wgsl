@@ -1,7 +1,9 @@
-// Bit i % 32 of word i / 32 says whether element i is above zero.
-// Dispatch: one invocation of 64 for each word.
+// Bit i % 32 of word i / 32 says whether element i is above `low` and, if the interval is bounded, below `high`.
+// Variables: bounded. Dispatch: one invocation of 64 for each word.
 struct Params {
     elements: u32,
+    low: f32,
+    high: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -23,8 +25,10 @@ fn main(
     let vectors = (p.elements + 3u) / 4u;
     var bits = 0u;
     for (var j = 0u; j < min(8u, vectors - 8u * word); j++) {
-        let above = select(vec4<u32>(), vec4(1u, 2u, 4u, 8u), x[8u * word + j] > vec4<f32>());
-        bits |= (above.x | above.y | above.z | above.w) << (4u * j);
+        let v = x[8u * word + j];
+        let inside = (v > vec4(p.low)){% if bounded %} & (v < vec4(p.high)){% endif %};
+        let ones = select(vec4<u32>(), vec4(1u, 2u, 4u, 8u), inside);
+        bits |= (ones.x | ones.y | ones.z | ones.w) << (4u * j);
     }
     mask[word] = bits;
 }

@@ -1,8 +1,10 @@
-// d[n, k] = mask[n] / counted · (softmax(logits[n])[k] − [k = label[n]]).
-// Dispatch: one invocation of 8 for each sample.
+// d[n, k] = mask[n] / counted · (softmax(logits[n])[k] − t[k]), with t[k] = [k = label[n]]; smoothed
+// t[k] = (1 − smoothing)·[k = label[n]] + smoothing / classes.
+// Variables: smoothed. Dispatch: one invocation of 8 for each sample.
 struct Params {
     samples: u32,
     classes: u32,
+    smoothing: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -36,6 +38,11 @@ fn main(
     let weight = select(0.0, 1.0, mask[n] != 0.0) / max(loss[0].z, 1.0);
     for (var k = 0u; k < p.classes; k++) {
         let softmax = exp(logits[row + k] - largest) / sum;
+{% if smoothed %}
+        let goal = select(0.0, 1.0 - p.smoothing, k == labels[n]) + p.smoothing / f32(p.classes);
+        d[row + k] = weight * (softmax - goal);
+{% else %}
         d[row + k] = weight * (softmax - select(0.0, 1.0, k == labels[n]));
+{% endif %}
     }
 }

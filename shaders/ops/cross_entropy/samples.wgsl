@@ -1,9 +1,11 @@
 // For each sample: −log softmax(logits)[label] = log Σ exp(l − max) + max − l[label], and whether the label's logit is
 // the (first) largest. A label outside the classes gives a NaN, so that it cannot go unnoticed.
-// Dispatch: one invocation of 8 for each sample.
+// Smoothed: log Σ exp(l − max) + max − (1 − smoothing)·l[label] − smoothing·mean l.
+// Variables: smoothed. Dispatch: one invocation of 8 for each sample.
 struct Params {
     samples: u32,
     classes: u32,
+    smoothing: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -36,10 +38,22 @@ fn main(
     for (var k = 0u; k < p.classes; k++) {
         sum += exp(logits[row + k] - largest);
     }
+{% if smoothed %}
+    var total = 0.0;
+    for (var k = 0u; k < p.classes; k++) {
+        total += logits[row + k] - largest;
+    }
+{% endif %}
     let label = labels[n];
     if label >= p.classes {
         each[n] = vec2(bitcast<f32>(0x7fc00000u | (label & 1u)), 0.0);
         return;
     }
-    each[n] = vec2(log(sum) + largest - logits[row + label], select(0.0, 1.0, best == label));
+{% if smoothed %}
+    let goal = (1.0 - p.smoothing) * (logits[row + label] - largest) + p.smoothing * total / f32(p.classes);
+    let loss = log(sum) - goal;
+{% else %}
+    let loss = log(sum) + largest - logits[row + label];
+{% endif %}
+    each[n] = vec2(loss, select(0.0, 1.0, best == label));
 }

@@ -1,6 +1,8 @@
 // g ← g + decay·w;  m ← β₁·m + (1 − β₁)·g;  v ← β₂·v + (1 − β₂)·g²;
 // w ← w − rate · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε), t from 1. Nothing once status says stop.
+// `decoupled` (AdamW): g stays, and w ← w − rate · decay · w before.
 // Params bring rest = 1 − β and fading = −ln β, which singles cannot compute from β near 1.
+// Variables: decoupled, summed, scaled (g ← factor·g before all else).
 // Dispatch: one invocation of 64 for each vector of four.
 struct Params {
     vectors: u32,
@@ -21,8 +23,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> status: array<u32>;
 @group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
+{% if scaled %}
+@group(0) @binding(7) var<storage, read_write> factor: array<f32>;
+{% endif %}
 
 {% include "parts/grid.wgsl" %}
+
+{% include "parts/update.wgsl" %}
 
 // 1 − βᵗ = 1 − exp(−a), a = t·fading; by its series where the difference would cancel.
 fn share(a: f32) -> f32 {
@@ -39,12 +46,17 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = group_index(group, groups) * 64u + lane;
-    if i >= p.vectors || status[0] != 0u {
+    if i >= p.vectors || stays() {
         return;
     }
-    let t = f32(control[0]) + 1.0;
+    let t = f32(updates_before()) + 1.0;
     let rate = bitcast<f32>(control[2]);
-    let g = gradient[i] + p.decay * w[i];
+{% if decoupled %}
+    let g = {{ "factor[0] * gradient[i]" if scaled else "gradient[i]" }};
+    w[i] -= rate * p.decay * w[i];
+{% else %}
+    let g = {{ "factor[0] * gradient[i]" if scaled else "gradient[i]" }} + p.decay * w[i];
+{% endif %}
     let mean = p.beta1 * m[i] + p.rest1 * g;
     let square = p.beta2 * v[i] + p.rest2 * g * g;
     m[i] = mean;

@@ -1,5 +1,6 @@
 // g ← g + decay·w;  m ← momentum·m + g;  w ← w − rate·(nesterov ? g + momentum·m : m). Nothing once status says stop.
-// Variables: momentum (else w ← w − rate·g), nesterov. Dispatch: one invocation of 64 for each vector of four.
+// Variables: momentum (else w ← w − rate·g), nesterov, summed, scaled (g ← factor·g before all else).
+// Dispatch: one invocation of 64 for each vector of four.
 struct Params {
     vectors: u32,
     momentum: f32,
@@ -14,8 +15,13 @@ struct Params {
 {% if momentum %}
 @group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
 {% endif %}
+{% if scaled %}
+@group(0) @binding({{ 6 if momentum else 5 }}) var<storage, read_write> factor: array<f32>;
+{% endif %}
 
 {% include "parts/grid.wgsl" %}
+
+{% include "parts/update.wgsl" %}
 
 @compute @workgroup_size(64)
 fn main(
@@ -24,11 +30,11 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = group_index(group, groups) * 64u + lane;
-    if i >= p.vectors || status[0] != 0u {
+    if i >= p.vectors || stays() {
         return;
     }
     let rate = bitcast<f32>(control[2]);
-    let g = gradient[i] + p.decay * w[i];
+    let g = {{ "factor[0] * gradient[i]" if scaled else "gradient[i]" }} + p.decay * w[i];
 {% if momentum %}
     let direction = p.momentum * m[i] + g;
     m[i] = direction;

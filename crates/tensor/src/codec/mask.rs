@@ -1,9 +1,10 @@
-//! One bit per element: whether it is above zero. All that the gradient of a rectifier needs; exact.
+//! One bit per element: whether it lies in an open interval, for example above zero. All that the gradient of a rectifier
+//! needs; exact.
 //!
 //! Bit `i % 32` of word `i / 32` belongs to element `i` in row-major order. The reading kernel takes the bits as they
 //! are, so there is no decoder.
 
-use crate::graph::Value;
+use crate::graph::{Interval, Value};
 use crate::ops::{Kernel, KernelContext, Operator, Output};
 
 /// Words for this many bits.
@@ -13,7 +14,7 @@ pub fn words(elements: usize) -> usize {
 
 /// The mask of a value.
 #[derive(Debug)]
-pub struct EncodeMask;
+pub struct EncodeMask(pub Interval);
 
 impl Operator for EncodeMask {
     fn name(&self) -> &'static str {
@@ -27,7 +28,9 @@ impl Operator for EncodeMask {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let elements = context.inputs[0].shape.elements();
         let kernel = Kernel::new("codec/mask/encode")
+            .variable("bounded", self.0.high < f32::INFINITY)
             .parameter(elements)
+            .parameters([self.0.low, self.0.high])
             .inputs([0])
             .outputs([0])
             .invocations(words(elements), 64);

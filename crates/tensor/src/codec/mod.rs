@@ -19,7 +19,7 @@ pub use policy::{Policy, Rule};
 pub use recompute::Recompute;
 pub use uniform::Uniform;
 
-use crate::graph::{Element, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
+use crate::graph::{Element, Graph, GraphError, Interval, Keep, Kind, Need, Node, Phase, Value, ValueId};
 use crate::ops::{KernelContext, Operator};
 use error_bounded::Steering;
 use policy::{Choice, Origin};
@@ -130,7 +130,7 @@ impl Stored {
 /// and decodes right before the first backward reader. Before that, what the policy makes again ([`recompute`]) is taken
 /// out of what is kept.
 ///
-/// A sign is taken from the values themselves where they wait raw for another reader anyway, and from a bit mask
+/// A mask is taken from the values themselves where they wait raw for another reader anyway, and from packed bits
 /// otherwise.
 ///
 /// # Errors
@@ -166,13 +166,16 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
     };
     // Masks first: a codec of the same value may make use of one.
     let mut masks: HashMap<ValueId, ValueId> = HashMap::new();
-    for &Keep { source, view, .. } in keeps.iter().filter(|keep| keep.need == Need::Sign && !waits_raw(keep.source)) {
+    for &Keep { source, view, need } in keeps.iter().filter(|keep| !waits_raw(keep.source)) {
+        let Need::Within(interval) = need else { continue };
         graph.set_phase(Phase::Forward);
-        let node = graph.make_node(Rc::new(mask::EncodeMask), &[source], origins[&source].layer.clone())?;
+        let node = graph.make_node(Rc::new(mask::EncodeMask(interval)), &[source], origins[&source].layer.clone())?;
         let words = node.outputs[0];
         graph.value_mut(words).kind = Kind::Stored;
         replace.insert(view, words);
-        masks.insert(source, words);
+        if interval == Interval::POSITIVE {
+            masks.insert(source, words);
+        }
         after.entry(source).or_default().push(node);
         stored.push(Stored::new(source, words, "mask", None));
     }

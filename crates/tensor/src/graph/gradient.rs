@@ -3,15 +3,48 @@
 use super::{Graph, GraphError, Kind, Node, Phase, Value, ValueId};
 use crate::ops::{Operator, add::Add};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
+
+/// An open interval; without an upper end if that is infinite.
+#[derive(Clone, Copy, Debug)]
+pub struct Interval {
+    /// What all its elements are above.
+    pub low: f32,
+    /// What all its elements are below, unless it is infinite.
+    pub high: f32,
+}
+
+impl Interval {
+    /// Everything above zero.
+    pub const POSITIVE: Self = Self { low: 0.0, high: f32::INFINITY };
+
+    fn bits(self) -> [u32; 2] {
+        [self.low, self.high].map(f32::to_bits)
+    }
+}
+
+impl PartialEq for Interval {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Interval {}
+
+impl Hash for Interval {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
+}
 
 /// How much of a forward value a gradient rule needs. The less, the less is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Need {
     /// All elements; a policy may store them with an error.
     Values,
-    /// Only which elements are greater than zero.
-    Sign,
+    /// Only which elements lie in an interval.
+    Within(Interval),
     /// The elements as they are: window indices, batch statistics, logits.
     Exact,
 }
@@ -201,18 +234,21 @@ impl Graph {
     pub fn update_early(&mut self) {
         let (updates, mut nodes): (Vec<Node>, Vec<Node>) =
             self.take_nodes().into_iter().partition(|node| node.phase == Phase::Update);
-        let place = |update: &Node| {
-            let changed: Vec<ValueId> =
-                update.operator.mutates().iter().filter_map(|&index| update.inputs.get(index).copied()).collect();
-            let touches = |node: &Node| {
-                let makes = |v: &ValueId| {
-                    node.outputs.contains(v) || node.operator.mutates().iter().any(|&i| node.inputs.get(i) == Some(v))
-                };
-                changed.iter().any(|v| node.inputs.contains(v)) || update.inputs.iter().any(makes)
+        // Whether an update reads what a node makes or changes, or changes what it reads.
+        let follows = |update: &Node, node: &Node| {
+            let changes = |node: &Node, v: &ValueId| {
+                node.operator.mutates().iter().any(|&index| node.inputs.get(index) == Some(v))
             };
-            nodes.iter().rposition(touches).map_or(0, |last| last + 1)
+            node.inputs.iter().any(|v| changes(update, v))
+                || update.inputs.iter().any(|v| node.outputs.contains(v) || changes(node, v))
         };
-        let mut placed: Vec<(usize, Node)> = updates.into_iter().map(|u| (place(&u), u)).collect();
+        let mut placed: Vec<(usize, Node)> = Vec::new();
+        for update in updates {
+            let after_nodes = nodes.iter().rposition(|node| follows(&update, node)).map_or(0, |last| last + 1);
+            let updates_before = placed.iter().filter(|(_, other)| follows(&update, other)).map(|(place, _)| *place);
+            let position = updates_before.fold(after_nodes, usize::max);
+            placed.push((position, update));
+        }
         placed.sort_by_key(|(position, _)| *position);
         for (position, update) in placed.into_iter().rev() {
             nodes.insert(position, update);

@@ -11,7 +11,7 @@ mod shape;
 mod value;
 
 pub use error::GraphError;
-pub use gradient::{Backward, Keep, Need};
+pub use gradient::{Backward, Interval, Keep, Need};
 pub use shape::Shape;
 pub use value::{Element, Init, Kind, Value, ValueId};
 
@@ -217,7 +217,8 @@ impl Graph {
         self.ids().find(|(_, value)| value.name == name && value.kind.is_persistent()).map(|(id, _)| id)
     }
 
-    /// The words that the host writes before each step: steps done before, seed, learning rate (as bits), spare.
+    /// The words that the host writes before each step: steps done before, seed, learning rate (as bits), and
+    /// flags: bit 0 for a step that only looks (see [`crate::Session::learn`]), the others as [`crate::ops::optimizer::Recipe`] says.
     pub fn control(&mut self) -> ValueId {
         let known = self.ids().find(|(_, v)| v.kind == Kind::Input && v.name == CONTROL);
         match known {

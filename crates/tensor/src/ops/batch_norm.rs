@@ -1,8 +1,8 @@
 //! Batch normalisation (arXiv 1502.03167), per channel over samples and positions.
 
 use super::{
-    Binding, Correlation, Kernel, KernelContext, Operator, Output, Part, Rebuild, add::Add, kernel, relu::ReluAgain,
-    want,
+    Binding, Correlation, Kernel, KernelContext, Operator, Output, Part, Rebuild, activation::RELU_AGAIN, add::Add,
+    kernel, want,
 };
 use crate::graph::{Backward, Element, Graph, GraphError, Kind, Need, Node, Value, ValueId};
 use std::rc::Rc;
@@ -166,7 +166,7 @@ impl Operator for BatchNormAgain {
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
         match next.name() {
             name if name == Add.name() && !self.add && !self.rectify => Some(Rc::new(Self { add: true, ..*self })),
-            name if name == ReluAgain.name() && !self.rectify => Some(Rc::new(Self { rectify: true, ..*self })),
+            name if name == RELU_AGAIN && !self.rectify => Some(Rc::new(Self { rectify: true, ..*self })),
             _ => None,
         }
     }

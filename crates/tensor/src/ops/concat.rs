@@ -1,22 +1,13 @@
 //! Concatenation along the channels. It keeps nothing, and nobody keeps what it makes: the backward pass puts the inputs
 //! together again, one by one, so that in a densely connected net each layer's output waits once.
 
-use super::{Kernel, KernelContext, Operator, Output, Part, Rebuild, want};
+use super::{Kernel, KernelContext, Operator, Output, Part, Rebuild, slice::Slice, want};
 use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
 use std::rc::Rc;
 
 /// All channels of the first input, then all of the second, and so on; everything else must agree.
 #[derive(Debug)]
 pub struct Concat;
-
-/// Some channels of a value.
-#[derive(Debug)]
-struct Slice {
-    /// The first of them.
-    first: usize,
-    /// How many.
-    channels: usize,
-}
 
 /// A part in its place of a concatenation. Inputs: the part, and unless it is the first one the concatenation so far.
 #[derive(Debug)]
@@ -27,7 +18,7 @@ struct Put {
 }
 
 /// Copies one piece of each sample: `run` elements, `from` and `to` the (distance between samples, first element).
-fn copy(samples: usize, run: usize, from: [usize; 2], to: [usize; 2]) -> Kernel {
+pub(super) fn copy(samples: usize, run: usize, from: [usize; 2], to: [usize; 2]) -> Kernel {
     let vector = [run].iter().chain(&from).chain(&to).all(|n| n.is_multiple_of(4));
     let lanes = |n: usize| if vector { n / 4 } else { n };
     let chunks = lanes(run).div_ceil(CHUNK);
@@ -88,9 +79,11 @@ impl Operator for Concat {
         let arriving = backward.arriving()?;
         let mut first = 0;
         for index in 0..backward.inputs() {
-            let channels = backward.value(backward.input(index)).shape[1];
+            let part = backward.value(backward.input(index)).shape.clone();
+            let channels = part[1];
             if backward.wants(index) {
-                let gradient = backward.apply(Slice { first, channels }, &[arriving])?[0];
+                let slice = Slice::axis(&part, 1, first as isize, channels);
+                let gradient = backward.apply(slice, &[arriving])?[0];
                 backward.give(index, gradient);
             }
             first += channels;
@@ -127,25 +120,6 @@ impl Operator for Put {
         let so_far =
             context.inputs.get(1).map(|_| copy(samples, self.first * size, whole, whole).inputs([1]).outputs([0]));
         so_far.into_iter().chain([put.outputs([0])]).collect()
-    }
-}
-
-impl Operator for Slice {
-    fn name(&self) -> &'static str {
-        "slice"
-    }
-
-    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        let mut extents = inputs[0].shape.extents().to_vec();
-        want(extents.len() >= 2 && self.first + self.channels <= extents[1], "there are fewer channels")?;
-        extents[1] = self.channels;
-        Ok(vec![Output::new("slice", extents.as_slice())])
-    }
-
-    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let [samples, channels, size] = context.inputs[0].shape.planes().expect("checked by outputs");
-        let run = self.channels * size;
-        vec![copy(samples, run, [channels * size, self.first * size], [run, 0]).inputs([0]).outputs([0])]
     }
 }
 

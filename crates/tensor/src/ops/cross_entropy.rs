@@ -1,18 +1,24 @@
 //! The loss of classification: softmax and cross-entropy, averaged over the samples that count.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, want};
+use super::{Binding, Kernel, KernelContext, Operator, Output, loss::Loss, want};
 use crate::graph::{Backward, Element, Graph, GraphError, Init, Kind, Need, Value, ValueId};
 
-/// Mean of −log softmax(logits)\[label\] over samples with mask 1.
+/// Mean of −Σ t·log softmax(logits) over samples with mask 1; the target t is 1 − smoothing at the label, and smoothing / K
+/// besides at each of the K classes.
 ///
 /// Inputs: logits N×K, labels (words) N, mask N, status. Output: four metric words: mean loss, correct predictions,
 /// samples counted, spare. A loss that is not finite raises the first word of `status`, and optimisers then leave the
 /// parameters alone: the host learns of it some steps later and finds them as they were.
-#[derive(Debug)]
-pub struct CrossEntropy;
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CrossEntropy {
+    /// The share of a target that all classes have between them (arXiv 1512.00567), as PyTorch's `label_smoothing`.
+    pub smoothing: f32,
+}
 
 #[derive(Debug)]
-struct CrossEntropyGradient;
+struct CrossEntropyGradient {
+    smoothing: f32,
+}
 
 /// Name of the persistent value whose first word stops all updates.
 pub const STATUS: &str = "status";
@@ -38,10 +44,7 @@ impl Graph {
     /// # Errors
     /// [`GraphError::Shape`] unless there is one label and one mask element per row of logits.
     pub fn cross_entropy(&mut self, logits: ValueId, labels: ValueId, mask: ValueId) -> Result<ValueId, GraphError> {
-        let status = self.status()?;
-        let loss = self.apply_one(CrossEntropy, &[logits, labels, mask, status])?;
-        self.mark_metric(loss);
-        Ok(loss)
+        self.loss(Loss::default(), logits, labels, mask)
     }
 }
 
@@ -56,6 +59,7 @@ impl Operator for CrossEntropy {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let [samples, classes] = inputs[0].shape.matrix().ok_or("logits must be samples × classes")?;
+        want((0.0..=1.0).contains(&self.smoothing), "the smoothing must lie in [0, 1]")?;
         want(samples * classes > 0, "there must be samples and classes")?;
         want(inputs[1].shape.extents() == [samples], format!("there must be {samples} labels"))?;
         want(inputs[1].element == Element::U32, "labels must be words")?;
@@ -74,7 +78,9 @@ impl Operator for CrossEntropy {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, classes] = extents(context.inputs[0]);
         let each = Kernel::new("ops/cross_entropy/samples")
+            .variable("smoothed", self.smoothing > 0.0)
             .parameters([samples, classes])
+            .parameter(self.smoothing)
             .inputs([0, 1])
             .bind(Binding::Scratch(0))
             .invocations(samples, 8);
@@ -92,7 +98,8 @@ impl Operator for CrossEntropy {
         let labels = backward.keep(backward.input(1), Need::Exact);
         let mask = backward.keep(backward.input(2), Need::Exact);
         let loss = backward.output(0);
-        let gradient = backward.apply(CrossEntropyGradient, &[logits, labels, mask, loss])?[0];
+        let gradient =
+            backward.apply(CrossEntropyGradient { smoothing: self.smoothing }, &[logits, labels, mask, loss])?[0];
         backward.give(0, gradient);
         Ok(())
     }
@@ -110,7 +117,9 @@ impl Operator for CrossEntropyGradient {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, classes] = extents(context.inputs[0]);
         let kernel = Kernel::new("ops/cross_entropy/gradient")
+            .variable("smoothed", self.smoothing > 0.0)
             .parameters([samples, classes])
+            .parameter(self.smoothing)
             .inputs([0, 1, 2, 3])
             .outputs([0])
             .invocations(samples, 8);

@@ -222,8 +222,12 @@ pub fn reduce_planes(shader: &'static str, planes: usize, size: usize, set: Kern
 /// A kernel that maps each plane onto the first output by parameters of its channel, see `parts/map_plane.wgsl`: one
 /// workgroup for each. The number of channels follows in `Params`.
 pub fn map_planes(shader: &'static str, context: &KernelContext) -> Kernel {
-    let [samples, channels, size] =
-        context.outputs[0].shape.planes().expect("the operator checked that there are planes");
+    let planes = context.outputs[0].shape.planes().expect("the operator checked that there are planes");
+    map_planes_of(shader, context, planes)
+}
+
+/// As [`map_planes`], over the first output as samples × channels × elements that need not be those of its shape.
+pub fn map_planes_of(shader: &'static str, context: &KernelContext, [samples, channels, size]: [usize; 3]) -> Kernel {
     over_planes(shader, samples * channels, size, context.set)
         .variable("in_place", context.in_place)
         .parameter(channels)

@@ -3,21 +3,28 @@
 //! A kernel lies at the same path under `shaders/ops/`. Each operator says in one `kernels` function which kernel serves
 //! which shape on which class of adapter.
 
+pub mod activation;
 pub mod add;
 pub mod batch_norm;
-pub mod bias;
+pub mod broadcast;
 pub mod concat;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod embedding;
 pub mod gemm;
 pub mod kernel;
+pub mod loss;
 pub mod matmul;
+pub mod multiply;
 pub mod optimizer;
 pub mod pool;
 pub mod rebuild;
-pub mod relu;
 pub mod reshape;
+pub mod sample_norm;
+pub mod slice;
+pub mod transpose;
+pub mod upsample;
 
 pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Parameter, Variable};
 pub use rebuild::{Part, Rebuild};

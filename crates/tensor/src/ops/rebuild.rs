@@ -1,6 +1,7 @@
 //! How a value is made again in the backward pass, so that it need not wait for it.
 
 use super::Operator;
+use crate::graph::Interval;
 use std::rc::Rc;
 
 /// How the backward pass makes an operator's first output again, without convolutions and reductions.
@@ -20,8 +21,8 @@ pub enum Part {
     Input(usize),
     /// The operator's output as it was, for example a statistic.
     Output(usize),
-    /// Which elements of the first output are above zero.
-    Sign,
+    /// Which elements of the first output lie in an interval.
+    Within(Interval),
     /// What the step before made.
     SoFar,
 }

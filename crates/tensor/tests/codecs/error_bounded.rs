@@ -5,7 +5,7 @@ use super::hostile;
 use frugal_tensor::codec::error_bounded::{OVERFLOW, RECORD_WORDS, Record};
 use frugal_tensor::codec::mask::EncodeMask;
 use frugal_tensor::codec::{Attached, Codec, ErrorBounded, Site};
-use frugal_tensor::graph::{Element, Graph, Shape, ValueId};
+use frugal_tensor::graph::{Element, Graph, Interval, Shape, ValueId};
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Plan, Policy, Session};
@@ -23,7 +23,7 @@ impl Trip {
     fn new(gpu: &Rc<Gpu>, set: KernelSet, shape: &Shape, masked: bool, payload: usize) -> Self {
         let mut graph = Graph::new();
         let x = graph.input("x", shape.clone(), Element::F32);
-        let mask = masked.then(|| graph.apply_one(EncodeMask, &[x]).unwrap());
+        let mask = masked.then(|| graph.apply_one(EncodeMask(Interval::POSITIVE), &[x]).unwrap());
         let Attached { encode, encode_reads, decode, decode_reads, steering } =
             ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
         let words = graph.apply_shared(encode, &[&[x], &encode_reads[..]].concat()).unwrap()[0];

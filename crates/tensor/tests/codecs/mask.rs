@@ -1,8 +1,8 @@
-//! The mask of signs.
+//! The mask of what lies in an interval.
 
 use super::common::{SETS, gpu, options};
 use frugal_tensor::codec::mask::EncodeMask;
-use frugal_tensor::graph::{Element, Graph};
+use frugal_tensor::graph::{Element, Graph, Interval};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, Policy, Session};
 
@@ -17,10 +17,11 @@ fn mask_is_exact() {
             .enumerate()
             .map(|(i, u)| if i % 5 == 0 { specials[i / 5 % specials.len()] } else { u - 0.5 })
             .collect();
-        for set in SETS {
+        let inside = [Interval::POSITIVE, Interval { low: -0.25, high: 0.25 }, Interval { low: 0.0, high: 6.0 }];
+        for (set, interval) in SETS.into_iter().flat_map(|set| inside.map(|interval| (set, interval))) {
             let mut graph = Graph::new();
             let input = graph.input("x", [n], Element::F32);
-            let words = graph.apply_one(EncodeMask, &[input]).unwrap();
+            let words = graph.apply_one(EncodeMask(interval), &[input]).unwrap();
             graph.mark_metric(words);
             let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();
             let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
@@ -28,7 +29,8 @@ fn mask_is_exact() {
             let words = session.finished().unwrap().pop().unwrap().words;
             for (i, x) in x.iter().enumerate() {
                 let bit = words[i / 32] >> (i % 32) & 1;
-                assert_eq!(bit == 1, *x > 0.0, "element {i} of {n}: {x}");
+                let wanted = *x > interval.low && (*x < interval.high || interval == Interval::POSITIVE);
+                assert_eq!(bit == 1, wanted, "element {i} of {n}: {x} in {interval:?}");
             }
         }
     }

@@ -7,7 +7,7 @@
 use super::common::{SETS, gpu, options};
 use super::{Trip, hostile, shapes};
 use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform, mask, window_index};
-use frugal_tensor::graph::{Element, Graph, Shape};
+use frugal_tensor::graph::{Element, Graph, Interval, Shape};
 use frugal_tensor::ops::pool::MaxPool;
 use frugal_tensor::random::{Stream, hash, unit};
 use frugal_tensor::{Plan, Policy, Session};
@@ -251,7 +251,7 @@ fn masks_and_window_indices_are_as_documented_to_the_bit() {
         for set in SETS {
             let mut graph = Graph::new();
             let x = graph.input("x", shape, Element::F32);
-            let mask = graph.apply_one(mask::EncodeMask, &[x]).unwrap();
+            let mask = graph.apply_one(mask::EncodeMask(Interval::POSITIVE), &[x]).unwrap();
             let [pooled, index] = graph.apply(pool, &[x]).unwrap()[..] else { unreachable!() };
             [mask, pooled, index].iter().for_each(|&id| graph.mark_metric(id));
             let [_, _, out_h, out_w] = graph.shape(pooled).nchw().unwrap();

@@ -78,7 +78,10 @@ fn errors_of_a_convolutions_input_reach_its_weights_as_predicted() {
             }
             let found = (squares / (rounds as usize * wanted.len()) as f64).sqrt();
             println!("{convolution:?} on {set:?}: {:.3} of what the theory says", found / predicted);
-            assert!((0.96..1.04).contains(&(found / predicted)), "{convolution:?} on {set:?}: {found}, not {predicted}");
+            assert!(
+                (0.96..1.04).contains(&(found / predicted)),
+                "{convolution:?} on {set:?}: {found}, not {predicted}"
+            );
         }
     }
 }

@@ -92,7 +92,7 @@ fn request(options: &Options) -> Result<Request, Error> {
             Request {
                 net: Net::find(net)?,
                 shape: StepShape { batch: 64, image, classes: classes as usize },
-                optimizer: Optimizer::default().operator(),
+                training: Optimizer::default().operator().into(),
                 store: Choice::from(Form::Raw).into(),
             }
         }

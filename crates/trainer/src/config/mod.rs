@@ -26,6 +26,8 @@ pub use source::Override;
 pub use store::{Store, StoreRule};
 
 use crate::data::{Augment, DataError, Dataset, Frame, Share};
+use frugal_model::Training;
+use frugal_tensor::ops::loss::{self, ElementLoss};
 use frugal_tensor::ops::optimizer as ops;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -41,6 +43,8 @@ pub struct Config {
     pub data: Data,
     /// What learns.
     pub model: Model,
+    /// What is made small.
+    pub loss: Loss,
     /// How parameters move.
     pub optimizer: Optimizer,
     /// How the learning rate goes over the run.
@@ -108,6 +112,35 @@ pub struct Model {
     pub net: String,
 }
 
+/// What is made small.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Loss {
+    /// Softmax and cross-entropy.
+    CrossEntropy {
+        /// The share of a target that all classes have between them.
+        label_smoothing: f64,
+    },
+    /// Mean squared error of the outputs against 1 at the label and 0 elsewhere.
+    Mse,
+    /// Mean absolute error against the same.
+    Mae,
+    /// Binary cross-entropy against the same, for each class by itself.
+    Bce,
+}
+
+impl Loss {
+    /// The operator that does it.
+    pub fn operator(&self) -> loss::Loss {
+        match *self {
+            Loss::CrossEntropy { label_smoothing } => loss::Loss::CrossEntropy { smoothing: label_smoothing as f32 },
+            Loss::Mse => loss::Loss::Elements(ElementLoss::MeanSquared),
+            Loss::Mae => loss::Loss::Elements(ElementLoss::MeanAbsolute),
+            Loss::Bce => loss::Loss::Elements(ElementLoss::BinaryCrossEntropy),
+        }
+    }
+}
+
 /// How parameters move.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -136,13 +169,44 @@ pub enum Optimizer {
         /// Pull towards zero.
         weight_decay: f64,
     },
+    /// Adam, but the pull acts on parameters by itself.
+    #[serde(rename = "adamw")]
+    AdamW {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the mean gradient.
+        beta1: f64,
+        /// Decay of the mean squared gradient.
+        beta2: f64,
+        /// Keeps the divisor away from zero.
+        epsilon: f64,
+        /// Pull towards zero.
+        weight_decay: f64,
+    },
+    /// RMSprop.
+    #[serde(rename = "rmsprop")]
+    RmsProp {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the mean squared gradient.
+        alpha: f64,
+        /// Keeps the divisor away from zero.
+        epsilon: f64,
+        /// Share of the old direction in the new one.
+        momentum: f64,
+        /// Pull towards zero.
+        weight_decay: f64,
+    },
 }
 
 impl Optimizer {
     /// The learning rate that the schedule scales.
     pub fn learning_rate(&self) -> f64 {
         match *self {
-            Optimizer::Sgd { lr, .. } | Optimizer::Adam { lr, .. } => lr,
+            Optimizer::Sgd { lr, .. }
+            | Optimizer::Adam { lr, .. }
+            | Optimizer::AdamW { lr, .. }
+            | Optimizer::RmsProp { lr, .. } => lr,
         }
     }
 
@@ -152,12 +216,22 @@ impl Optimizer {
             Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
                 ops::Optimizer::Sgd(ops::Sgd { momentum: momentum as f32, nesterov, weight_decay: weight_decay as f32 })
             }
-            Optimizer::Adam { beta1, beta2, epsilon, weight_decay, .. } => ops::Optimizer::Adam(ops::Adam {
+            Optimizer::Adam { beta1, beta2, epsilon, weight_decay, .. }
+            | Optimizer::AdamW { beta1, beta2, epsilon, weight_decay, .. } => ops::Optimizer::Adam(ops::Adam {
                 beta1,
                 beta2,
                 epsilon: epsilon as f32,
                 weight_decay: weight_decay as f32,
+                decoupled: matches!(self, Optimizer::AdamW { .. }),
             }),
+            Optimizer::RmsProp { alpha, epsilon, momentum, weight_decay, .. } => {
+                ops::Optimizer::RmsProp(ops::RmsProp {
+                    alpha,
+                    epsilon: epsilon as f32,
+                    momentum: momentum as f32,
+                    weight_decay: weight_decay as f32,
+                })
+            }
         }
     }
 }
@@ -194,6 +268,15 @@ pub enum Course {
     },
     /// Half a cosine, to 0 at the end.
     Cosine,
+    /// Up and down again over the whole run (arXiv 1708.07120), as PyTorch's OneCycleLR with its default shape.
+    OneCycle {
+        /// The share of the run in which the rate rises.
+        pct_start: f64,
+        /// The full rate over the first.
+        div_factor: f64,
+        /// The first rate over the last.
+        final_div_factor: f64,
+    },
 }
 
 /// Linear warm-up.
@@ -212,6 +295,15 @@ pub enum Warmup {
 pub struct Train {
     /// How often every sample is seen.
     pub epochs: u64,
+    /// Batches whose gradients are summed before parameters move: as one batch of so many times the samples, in the memory of
+    /// one and a sum of gradients. At the end of an epoch there may be fewer.
+    pub accumulate: u64,
+    /// The largest norm of all gradients together; larger ones are scaled down to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Decay of an average of all parameters from update to update, which evaluations use in their place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
 }
 
 /// What `frugal compare` compares.
@@ -249,6 +341,18 @@ impl Config {
             root.set(change);
         }
         sections::config(&root, name, folder)
+    }
+
+    /// What a training step does.
+    pub fn training(&self) -> Training {
+        let Train { accumulate, clip_norm, ema, .. } = self.train;
+        let recipe = ops::Recipe {
+            optimizer: self.optimizer.operator(),
+            clip_norm: clip_norm.map(|norm| norm as f32),
+            accumulate: accumulate > 1,
+            average: ema,
+        };
+        Training { loss: self.loss.operator(), recipe }
     }
 
     /// The settings as a file that gives them again.

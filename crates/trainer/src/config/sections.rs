@@ -4,14 +4,14 @@ use super::data::data;
 use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
 use super::store::{choice, store};
-use super::{Choice, Compare, Config, ConfigError, Course, Form, Model, Optimizer, Schedule, Train, Warmup};
+use super::{Choice, Compare, Config, ConfigError, Course, Form, Loss, Model, Optimizer, Schedule, Train, Warmup};
 use frugal_model::Net;
 use std::path::Path;
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
 pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
-    let keys = ["name", "seed", "data", "model", "optimizer", "schedule", "train", "store", "compare"];
+    let keys = ["name", "seed", "data", "model", "loss", "optimizer", "schedule", "train", "store", "compare"];
     let root = Reader::open(root, "", &keys)?;
     let stem = Path::new(file).file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     Ok(Config {
@@ -19,6 +19,7 @@ pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
         seed: root.integer("seed", 0, u32::MAX.into())?.unwrap_or(1) as u32,
         data: data(&root, folder)?,
         model: model(&root)?,
+        loss: loss(&root)?,
         optimizer: optimizer(&root)?,
         schedule: schedule(&root)?,
         train: train(&root)?,
@@ -50,22 +51,52 @@ fn not_negative(value: f64) -> bool {
     value >= 0.0 && value.is_finite()
 }
 
+fn loss(root: &Reader<'_>) -> Result<Loss> {
+    let kind = root.kind("loss", &["cross-entropy", "mse", "mae", "bce"])?.unwrap_or("cross-entropy");
+    let keys: &[&str] = if kind == "cross-entropy" { &["kind", "label_smoothing"] } else { &["kind"] };
+    let section = root.section("loss", keys)?;
+    let smoothing = section.float("label_smoothing", "from 0 to 1", |share| (0.0..=1.0).contains(&share))?;
+    Ok(match kind {
+        "mse" => Loss::Mse,
+        "mae" => Loss::Mae,
+        "bce" => Loss::Bce,
+        _ => Loss::CrossEntropy { label_smoothing: smoothing.unwrap_or(0.0) },
+    })
+}
+
 fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
     const SGD: &[&str] = &["kind", "lr", "momentum", "nesterov", "weight_decay"];
     const ADAM: &[&str] = &["kind", "lr", "beta1", "beta2", "epsilon", "weight_decay"];
+    const RMSPROP: &[&str] = &["kind", "lr", "alpha", "epsilon", "momentum", "weight_decay"];
     const SHARE: &str = "of at least 0 and below 1";
     let share = |value: f64| (0.0..1.0).contains(&value);
-    let kind = root.kind("optimizer", &["sgd", "adam"])?.unwrap_or("sgd");
-    let section = root.section("optimizer", if kind == "sgd" { SGD } else { ADAM })?;
+    let kind = root.kind("optimizer", &["sgd", "adam", "adamw", "rmsprop"])?.unwrap_or("sgd");
+    let (keys, example, usual_decay) = match kind {
+        "adam" => (ADAM, "0.001", 0.0),
+        "adamw" => (ADAM, "0.001", 0.01),
+        "rmsprop" => (RMSPROP, "0.01", 0.0),
+        _ => (SGD, "0.05", 0.0),
+    };
+    let section = root.section("optimizer", keys)?;
     let lr = section.float("lr", "above 0", |value| value > 0.0 && (value as f32).is_finite())?;
-    let lr = section.required("lr", if kind == "sgd" { "0.05" } else { "0.001" }, lr)?;
-    let weight_decay = section.float("weight_decay", NOT_NEGATIVE, not_negative)?.unwrap_or(0.0);
-    if kind == "adam" {
-        return Ok(Optimizer::Adam {
+    let lr = section.required("lr", example, lr)?;
+    let weight_decay = section.float("weight_decay", NOT_NEGATIVE, not_negative)?.unwrap_or(usual_decay);
+    let epsilon = || section.float("epsilon", "above 0", |value| value > 0.0 && value.is_finite());
+    if kind == "adam" || kind == "adamw" {
+        let beta1 = section.float("beta1", SHARE, share)?.unwrap_or(0.9);
+        let beta2 = section.float("beta2", SHARE, share)?.unwrap_or(0.999);
+        let epsilon = epsilon()?.unwrap_or(1e-8);
+        return Ok(match kind {
+            "adam" => Optimizer::Adam { lr, beta1, beta2, epsilon, weight_decay },
+            _ => Optimizer::AdamW { lr, beta1, beta2, epsilon, weight_decay },
+        });
+    }
+    if kind == "rmsprop" {
+        return Ok(Optimizer::RmsProp {
             lr,
-            beta1: section.float("beta1", SHARE, share)?.unwrap_or(0.9),
-            beta2: section.float("beta2", SHARE, share)?.unwrap_or(0.999),
-            epsilon: section.float("epsilon", "above 0", |value| value > 0.0 && value.is_finite())?.unwrap_or(1e-8),
+            alpha: section.float("alpha", SHARE, share)?.unwrap_or(0.99),
+            epsilon: epsilon()?.unwrap_or(1e-8),
+            momentum: section.float("momentum", SHARE, share)?.unwrap_or(0.0),
             weight_decay,
         });
     }
@@ -83,10 +114,25 @@ fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
 fn schedule(root: &Reader<'_>) -> Result<Schedule> {
     const PLAIN: &[&str] = &["kind", "warmup_steps", "warmup_epochs"];
     const STEP: &[&str] = &["kind", "warmup_steps", "warmup_epochs", "milestones", "factor"];
-    let kind = root.kind("schedule", &["constant", "step", "cosine"])?.unwrap_or("constant");
-    let section = root.section("schedule", if kind == "step" { STEP } else { PLAIN })?;
+    const ONE_CYCLE: &[&str] = &["kind", "pct_start", "div_factor", "final_div_factor"];
+    let kind = root.kind("schedule", &["constant", "step", "cosine", "one-cycle"])?.unwrap_or("constant");
+    let keys = match kind {
+        "step" => STEP,
+        "one-cycle" => ONE_CYCLE,
+        _ => PLAIN,
+    };
+    let section = root.section("schedule", keys)?;
     let course = match kind {
         "cosine" => Course::Cosine,
+        "one-cycle" => {
+            let above_one = |key| section.float(key, "above 1", |value| value > 1.0 && value.is_finite());
+            let share = section.float("pct_start", "above 0 and below 1", |value| value > 0.0 && value < 1.0)?;
+            Course::OneCycle {
+                pct_start: share.unwrap_or(0.3),
+                div_factor: above_one("div_factor")?.unwrap_or(25.0),
+                final_div_factor: above_one("final_div_factor")?.unwrap_or(1e4),
+            }
+        }
         "step" => {
             let milestones = section.list("milestones")?;
             let items = section.required("milestones", "[100, 150]", milestones)?;
@@ -122,9 +168,14 @@ fn schedule(root: &Reader<'_>) -> Result<Schedule> {
 }
 
 fn train(root: &Reader<'_>) -> Result<Train> {
-    let section = root.section("train", &["epochs"])?;
+    let section = root.section("train", &["epochs", "accumulate", "clip_norm", "ema"])?;
     let epochs = section.integer("epochs", 1, 1_000_000)?;
-    Ok(Train { epochs: section.required("epochs", "5", epochs)? as u64 })
+    Ok(Train {
+        epochs: section.required("epochs", "5", epochs)? as u64,
+        accumulate: section.integer("accumulate", 1, 1 << 20)?.unwrap_or(1) as u64,
+        clip_norm: section.float("clip_norm", "above 0", |norm| norm > 0.0 && (norm as f32).is_finite())?,
+        ema: section.float("ema", "above 0 and below 1", |decay| decay > 0.0 && decay < 1.0)?,
+    })
 }
 
 fn compare(root: &Reader<'_>) -> Result<Compare> {

@@ -8,6 +8,7 @@ use super::{Progress, Schedule};
 use crate::Error;
 use crate::data::{Epoch, Loader};
 use crate::report::units;
+use frugal_tensor::ops::optimizer::Recipe;
 use frugal_tensor::plan::READBACKS_IN_FLIGHT;
 use std::time::Instant;
 
@@ -30,6 +31,8 @@ pub(super) struct Epochs<'a> {
     progress: Progress,
     /// What stores took whose sizes depend on the data.
     pub stores: StoreLog,
+    /// Batches from one update to the next.
+    pub accumulate: u64,
     /// Bytes that the run is not meant to exceed, until it was said that it does.
     pub budget: Option<u64>,
     training: Sums,
@@ -61,6 +64,7 @@ impl<'a> Epochs<'a> {
             schedule,
             progress,
             stores,
+            accumulate: 1,
             budget: None,
             training,
             evaluating,
@@ -118,14 +122,17 @@ impl<'a> Epochs<'a> {
     fn train_epoch(&mut self, epoch: u64) -> Result<Moment, Error> {
         let batches = self.train.batches();
         let mut step = (epoch - 1) * batches as u64;
-        let mut moment = Moment { step, epoch, learning_rate: 0.0, data_wait_ms: 0.0 };
+        let updates_before = (epoch - 1) * (batches as u64).div_ceil(self.accumulate);
+        let mut moment = Moment { step, epoch, learning_rate: 0.0, flags: 0, data_wait_ms: 0.0 };
         let mut since = Instant::now();
         for index in 0..batches {
             let asked = Instant::now();
             let batch = self.upcoming.next().expect("an epoch has as many batches as its loader says")?;
             moment.data_wait_ms = 1e3 * asked.elapsed().as_secs_f64();
             self.waiting.add(moment.data_wait_ms);
-            moment.learning_rate = self.schedule.at(step);
+            let updates = updates_before + index as u64 / self.accumulate;
+            moment.learning_rate = self.schedule.at(updates);
+            moment.flags = accumulation(index as u64, batches as u64, self.accumulate, updates);
             step += 1;
             moment.step = step;
             let finished = self.stepper.step(TRAIN, moment, batch)?;
@@ -180,5 +187,30 @@ impl<'a> Epochs<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// The flags of a batch of an epoch, if there is an update after so many: sums never go on from one epoch to the next.
+fn accumulation(index: u64, batches: u64, accumulate: u64, updates: u64) -> u32 {
+    if accumulate == 1 {
+        return 0;
+    }
+    let first = index.is_multiple_of(accumulate);
+    let last = (index + 1).is_multiple_of(accumulate) || index + 1 == batches;
+    let flag = |flag: u32, set: bool| if set { flag } else { 0 };
+    flag(Recipe::FIRST, first) | flag(Recipe::HOLD, !last) | Recipe::updates(updates as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_begin_and_end_within_an_epoch() {
+        let of = |index, updates| accumulation(index, 5, 2, updates);
+        let (first, hold) = (Recipe::FIRST, Recipe::HOLD);
+        assert_eq!([of(0, 3), of(1, 3), of(2, 4)], [first | hold | 3 << 8, 3 << 8, first | hold | 4 << 8]);
+        assert_eq!([of(3, 4), of(4, 5)], [4 << 8, first | 5 << 8]);
+        assert_eq!(accumulation(1, 5, 1, 7), 0);
     }
 }

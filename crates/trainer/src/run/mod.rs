@@ -69,7 +69,7 @@ pub fn request(config: &Config, image: [usize; 3], classes: usize) -> Result<Req
     Ok(Request {
         net: Net::find(&config.model.net)?,
         shape: StepShape { batch: config.data.batch, image, classes },
-        optimizer: config.optimizer.operator(),
+        training: config.training(),
         store: config.store.clone(),
     })
 }
@@ -105,8 +105,9 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     if session.bytes() != planned.peak {
         return Err(Error::BytesDiffer { planned: planned.peak, allocated: session.bytes() });
     }
-    let schedule =
-        Schedule::new(&config.schedule, config.optimizer.learning_rate(), train.batches() as u64, config.train.epochs);
+    let accumulate = config.train.accumulate;
+    let updates = (train.batches() as u64).div_ceil(accumulate);
+    let schedule = Schedule::new(&config.schedule, config.optimizer.learning_rate(), updates, config.train.epochs);
     let mut epochs = Epochs::new(
         Stepper::new(session, config.seed),
         &train,
@@ -116,6 +117,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         folder.log("metrics.jsonl")?,
         progress,
     );
+    epochs.accumulate = accumulate;
     epochs.budget = plans.chosen.map(|chosen| chosen.budget);
     let outcome = epochs.run(config.train.epochs);
     if let Err(error) = &outcome {

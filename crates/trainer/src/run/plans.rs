@@ -3,9 +3,8 @@
 use super::budget::{self, Chosen};
 use crate::Error;
 use crate::config::{Store, StoreRule};
-use frugal_model::{Net, StepShape, evaluation_step, training_step};
+use frugal_model::{Net, StepShape, Training, evaluation_step, training_step};
 use frugal_tensor::codec::Policy;
-use frugal_tensor::ops::optimizer::Optimizer;
 use frugal_tensor::plan::Bytes;
 use frugal_tensor::{Plan, PlanOptions};
 use std::rc::Rc;
@@ -17,8 +16,8 @@ pub struct Request {
     pub net: Net,
     /// Batch, image and classes.
     pub shape: StepShape,
-    /// How parameters move.
-    pub optimizer: Optimizer,
+    /// What is made small, and how parameters move.
+    pub training: Training,
     /// In which form values wait.
     pub store: Store,
 }
@@ -47,8 +46,8 @@ impl Plans {
     /// [`Error::Model`] if the net does not fit the images, [`Error::Plan`] if the step does not fit the adapter,
     /// [`Error::OverBudget`] if it does not fit the store's budget.
     pub fn new(request: &Request, options: PlanOptions) -> Result<Self, Error> {
-        let Request { net, shape, optimizer, .. } = *request;
-        let raw = Plan::new(training_step(net, shape, optimizer)?, &Policy::raw(), options)?;
+        let Request { net, shape, training, .. } = *request;
+        let raw = Plan::new(training_step(net, shape, training)?, &Policy::raw(), options)?;
         Self::against(&Rc::new(raw), request)
     }
 
@@ -70,9 +69,9 @@ impl Plans {
     /// # Errors
     /// As [`Plans::new`].
     pub fn without_raw(request: &Request, options: PlanOptions) -> Result<(Plan, Plan), Error> {
-        let Request { net, shape, optimizer, .. } = *request;
-        let train = Plan::new(training_step(net, shape, optimizer)?, &request.store.policy(), options)?;
-        let evaluation = train.beside(evaluation_step(net, shape)?)?;
+        let Request { net, shape, training, .. } = *request;
+        let train = Plan::new(training_step(net, shape, training)?, &request.store.policy(), options)?;
+        let evaluation = train.beside(evaluation_step(net, shape, training)?)?;
         Ok((train, evaluation))
     }
 

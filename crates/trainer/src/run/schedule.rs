@@ -26,6 +26,8 @@ impl Schedule {
     ///
     /// * warm-up: times (step + 1) / warm-up, until that is 1; the course goes on underneath, except for
     /// * cosine: (1 + cos π·t) / 2, with t from 0 at the end of the warm-up to 1 at the end of the run;
+    /// * one cycle: from 1 / `div_factor` up to 1 over the share `pct_start` of the steps and down to 1 / (`div_factor` ·
+    ///   `final_div_factor`), both along half a cosine;
     /// * step: times the factor for each milestone reached.
     pub fn at(&self, step: u64) -> f32 {
         let rise = if step < self.warmup { (step + 1) as f64 / self.warmup as f64 } else { 1.0 };
@@ -34,6 +36,17 @@ impl Schedule {
             Course::Step { milestones, factor } => {
                 let epochs = step as f64 / self.steps_per_epoch.max(1) as f64;
                 factor.powi(milestones.iter().filter(|&&milestone| epochs >= milestone).count() as i32)
+            }
+            Course::OneCycle { pct_start, div_factor, final_div_factor } => {
+                // Between steps, as PyTorch has it.
+                let last = self.steps.saturating_sub(1) as f64;
+                let top = (pct_start * self.steps as f64 - 1.0).clamp(0.0, last);
+                let (step, low) = (step.min(self.steps.saturating_sub(1)) as f64, 1.0 / div_factor);
+                let (from, to, t) = match step <= top {
+                    true => (low, 1.0, step / top.max(1e-9)),
+                    false => (1.0, low / final_div_factor, (step - top) / (last - top)),
+                };
+                to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
             }
             Course::Cosine => {
                 let left = self.steps.saturating_sub(self.warmup).max(1);
@@ -55,6 +68,28 @@ mod tests {
 
     fn close(a: f32, b: f64) -> bool {
         (f64::from(a) - b).abs() < 1e-7
+    }
+
+    /// What PyTorch 2.15's OneCycleLR gives for 50 steps, at its defaults.
+    const ONE_CYCLE: [(u64, f64); 9] = [
+        (0, 0.008),
+        (1, 0.010406920430544947),
+        (7, 0.104),
+        (13, 0.19759307956945507),
+        (14, 0.2),
+        (15, 0.19959743100980634),
+        (30, 0.11342367288845923),
+        (48, 0.0004033689901936913),
+        (49, 8e-07),
+    ];
+
+    #[test]
+    fn one_cycle_rises_and_falls() {
+        let course = Course::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 };
+        let rates = schedule(course, Warmup::Steps(0));
+        for (step, expected) in ONE_CYCLE {
+            assert!(close(rates.at(step), expected), "step {step}: {}", rates.at(step));
+        }
     }
 
     #[test]

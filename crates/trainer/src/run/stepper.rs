@@ -34,6 +34,8 @@ pub(super) struct Moment {
     pub learning_rate: f32,
     /// How long the loop waited for the batch.
     pub data_wait_ms: f64,
+    /// Where it stands among the batches of an update, as bits of the last control word.
+    pub flags: u32,
 }
 
 /// A step that was submitted.
@@ -109,7 +111,7 @@ impl Stepper {
     /// Submits a step; returns those that have finished meanwhile.
     pub fn step(&mut self, plan: usize, moment: Moment, batch: Batch) -> Result<Vec<Finished>, Error> {
         let done_before = moment.step.saturating_sub(1) as u32;
-        let control = [done_before, self.seed, moment.learning_rate.to_bits(), 0];
+        let control = [done_before, self.seed, moment.learning_rate.to_bits(), moment.flags];
         let flight = Flight { plan, moment, batch, control };
         let mut finished = Vec::new();
         match std::mem::replace(&mut self.learning, Learning::Settled) {
@@ -127,8 +129,8 @@ impl Stepper {
 
     /// Learns bounds and sizes from a step that changes nothing else.
     fn probe(&mut self, flight: &Flight) -> Result<(), Error> {
-        let [done, seed, rate, _] = flight.control;
-        let control = [done, seed, rate, 1];
+        let [done, seed, rate, flags] = flight.control;
+        let control = [done, seed, rate, flags | 1];
         let uploads = uploads(&self.slots[TRAIN], &flight.batch, &control);
         Ok(self.session.learn(TRAIN, &uploads, margin(flight.moment.step))?)
     }

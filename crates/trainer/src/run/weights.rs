@@ -1,8 +1,10 @@
-//! The trained net as safetensors, under PyTorch's names: parameters and running statistics.
+//! The trained net as safetensors, under PyTorch's names: parameters, or their averages where a run keeps those, and running
+//! statistics.
 
 use super::folder::Folder;
 use crate::Error;
 use frugal_tensor::graph::{Element, Kind};
+use frugal_tensor::ops::optimizer::Recipe;
 use frugal_tensor::{GpuError, Session};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
@@ -17,7 +19,10 @@ pub(super) fn write(session: &Session, folder: &Folder, metadata: &[(&str, Strin
     for (_, value) in graph.ids() {
         let trained = matches!(value.kind, Kind::Parameter | Kind::Statistic) && value.element == Element::F32;
         if trained {
-            tensors.push((value.name.clone(), value.shape.extents().to_vec(), session.read(&value.name)?));
+            // What was evaluated.
+            let average = format!("{}{}", value.name, Recipe::AVERAGE);
+            let source = if graph.find(&average).is_some() { &average } else { &value.name };
+            tensors.push((value.name.clone(), value.shape.extents().to_vec(), session.read(source)?));
         }
     }
     let refused = |error: safetensors::SafeTensorError| Error::from(GpuError::Refused(error.to_string()));

@@ -250,7 +250,7 @@ pub fn plan(store: Form) -> PlanReport {
 
 pub fn plan_of(store: &str) -> PlanReport {
     let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
-    let (net, optimizer) = (Net::find("resnet8").unwrap(), Optimizer::default().operator());
-    let request = Request { net, shape, optimizer, store: Choice::parse(store).unwrap().into() };
+    let (net, training) = (Net::find("resnet8").unwrap(), Optimizer::default().operator().into());
+    let request = Request { net, shape, training, store: Choice::parse(store).unwrap().into() };
     PlanReport::new(&request, &Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).unwrap())
 }

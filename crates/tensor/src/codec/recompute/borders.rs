@@ -75,7 +75,7 @@ impl Forward {
         for keep in graph.keeps().iter().filter(|keep| self.made_at.contains_key(&keep.source)) {
             let bytes = graph.value(keep.source).bytes();
             let (raw, waits) = match keep.need {
-                Need::Sign => (bytes / 32, bytes / 32),
+                Need::Within(_) => (bytes / 32, bytes / 32),
                 Need::Values => (bytes, waiting(keep.source)),
                 Need::Exact => (bytes, bytes),
             };

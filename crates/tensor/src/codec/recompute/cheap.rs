@@ -43,7 +43,7 @@ pub(super) fn rewrite(graph: &mut Graph, wide: Option<u64>) -> Result<Vec<ValueI
     let keeps = this.graph.take_keeps();
     let (again, kept): (Vec<Keep>, Vec<Keep>) = keeps
         .into_iter()
-        .partition(|keep| keep.need != Need::Sign && this.rebuild_of(keep.source, keep.need).is_some());
+        .partition(|keep| !matches!(keep.need, Need::Within(_)) && this.rebuild_of(keep.source, keep.need).is_some());
     this.graph.set_keeps(kept);
     let of_view: HashMap<ValueId, Keep> = again.into_iter().map(|keep| (keep.view, keep)).collect();
     let mut rewritten = Vec::with_capacity(nodes.len());
@@ -208,7 +208,7 @@ impl<'g> Rebuilder<'g> {
                 inputs[index] = match parts[index] {
                     Part::Input(input) => self.make(maker.inputs[input], need, nodes)?,
                     Part::Output(output) => self.shared(maker.outputs[output], Need::Exact),
-                    Part::Sign => self.shared(value, Need::Sign),
+                    Part::Within(interval) => self.shared(value, Need::Within(interval)),
                     Part::SoFar => so_far.expect("the first step has none before it"),
                 };
             }

@@ -86,7 +86,9 @@ impl Run<'_> {
             for keep in keeps.iter().filter(|keep| forward.nodes[position].outputs.contains(&keep.source)) {
                 let value = self.made[&keep.source];
                 let view = match keep.need {
-                    Need::Sign => self.push(Rc::new(EncodeMask), &[value], &forward.nodes[position].layer)?[0],
+                    Need::Within(interval) => {
+                        self.push(Rc::new(EncodeMask(interval)), &[value], &forward.nodes[position].layer)?[0]
+                    }
                     _ => value,
                 };
                 views.insert(keep.view, view);
@@ -110,7 +112,7 @@ impl Run<'_> {
             let part = |part: &Part| match *part {
                 Part::Input(index) => self.value(node.inputs[index], Need::Values),
                 Part::Output(index) => self.value(node.outputs[index], Need::Exact),
-                Part::Sign => self.value(node.outputs[0], Need::Sign),
+                Part::Within(interval) => self.value(node.outputs[0], Need::Within(interval)),
                 Part::SoFar => so_far,
             };
             let inputs: Vec<ValueId> = parts.iter().map(part).collect();

@@ -13,7 +13,8 @@ const SETTLED: f32 = 0.2;
 
 impl Session {
     /// Learns the bounds and sizes of a plan's stored values from steps over one batch that change nothing else, and gives
-    /// them `margin` times as much room as they took. The last word of the control upload ([`crate::Graph::control`]) has to be 1.
+    /// them `margin` times as much room as they took. Bit 0 of the last word of the control upload
+    /// ([`crate::Graph::control`]) has to be set.
     ///
     /// # Errors
     /// As [`Session::step`] and [`Session::make_room`].

@@ -1,5 +1,5 @@
-// y[n, c] = x[n, c] + b[c] for matrices; in place where x has no later reader.
-// Variables: in_place. Dispatch: one invocation of 64 for each vector of four.
+// y[n, c] = x[n, c] + b[c], or times b[c], for matrices; in place where x has no later reader.
+// Variables: in_place, multiply. Dispatch: one invocation of 64 for each vector of four.
 struct Params {
     vectors: u32,
     channels: u32,
@@ -23,6 +23,6 @@ fn main(
     let i = group_index(group, groups) * 64u + lane;
     if i < p.vectors {
         let c = (vec4(4u * i) + vec4(0u, 1u, 2u, 3u)) % p.channels;
-        {{ "x" if in_place else "y" }}[i] = x[i] + vec4(b[c.x], b[c.y], b[c.z], b[c.w]);
+        {{ "x" if in_place else "y" }}[i] = x[i] {{ "*" if multiply else "+" }} vec4(b[c.x], b[c.y], b[c.z], b[c.w]);
     }
 }

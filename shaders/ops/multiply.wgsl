@@ -1,13 +1,14 @@
-// y = x where x ≥ 0 or x is a NaN, else 0; in place where x has no later reader.
+// y = a · b, element by element; in place: a ·= b.
 // Variables: in_place. Dispatch: one invocation of 64 for each vector of four.
 struct Params {
     vectors: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> b: array<vec4<f32>>;
 {% if not in_place %}
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 {% endif %}
 
 {% include "parts/grid.wgsl" %}
@@ -20,7 +21,6 @@ fn main(
 ) {
     let i = group_index(group, groups) * 64u + lane;
     if i < p.vectors {
-        let v = x[i];
-        {{ "x" if in_place else "y" }}[i] = select(v, vec4<f32>(), v < vec4<f32>());
+        {{ "a" if in_place else "y" }}[i] = a[i] * b[i];
     }
 }

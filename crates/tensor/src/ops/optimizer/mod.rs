@@ -1,9 +1,15 @@
-//! Optimisers. The learning rate comes from the control words of each step ([`Graph::control`]); nothing is changed
-//! once the step's status says stop ([`Graph::status`]).
+//! Optimisers, and what comes before and after them: gradients that are summed over micro-batches, their clipping, averages
+//! of parameters. The learning rate comes from the control words of each step ([`Graph::control`]); nothing is changed once
+//! the step's status says stop ([`Graph::status`]).
+
+mod average;
+mod gradients;
+mod recipe;
+
+pub use recipe::Recipe;
 
 use super::{Kernel, KernelContext, Operator, Output, want};
-use crate::graph::{Element, Graph, GraphError, Init, Kind, Trained, Value, ValueId};
-use std::collections::HashMap;
+use crate::graph::Value;
 
 /// Stochastic gradient descent as PyTorch does it: g ← g + decay·p; m ← momentum·m + g (m ← g at the first step, which
 /// is the same as m starts at 0); p ← p − rate·(nesterov ? g + momentum·m : m).
@@ -17,7 +23,7 @@ pub struct Sgd {
     pub weight_decay: f32,
 }
 
-/// Adam (arXiv 1412.6980) with bias correction, as PyTorch does it; `weight_decay` is added to the gradient.
+/// Adam (arXiv 1412.6980) with bias correction, or AdamW (arXiv 1711.05101), as PyTorch does them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
     /// Decay of the mean gradient. Double, because what counts is its small distance from 1.
@@ -28,6 +34,21 @@ pub struct Adam {
     pub epsilon: f32,
     /// Pull towards zero.
     pub weight_decay: f32,
+    /// Whether the pull acts on the parameter by itself, p ← p − rate·decay·p (AdamW), and not through the gradient.
+    pub decoupled: bool,
+}
+
+/// RMSprop as PyTorch does it: g ← g + decay·p; v ← α·v + (1 − α)·g²; m ← momentum·m + g / (√v + ε); p ← p − rate·m.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RmsProp {
+    /// Decay α of the mean squared gradient. Double, because what counts is its small distance from 1.
+    pub alpha: f64,
+    /// Keeps the divisor away from zero.
+    pub epsilon: f32,
+    /// Share of the old direction in the new one.
+    pub momentum: f32,
+    /// Pull towards zero.
+    pub weight_decay: f32,
 }
 
 /// An optimiser: which state each parameter has, and what one update does.
@@ -35,8 +56,10 @@ pub struct Adam {
 pub enum Optimizer {
     /// Stochastic gradient descent.
     Sgd(Sgd),
-    /// Adam.
+    /// Adam and AdamW.
     Adam(Adam),
+    /// RMSprop.
+    RmsProp(RmsProp),
 }
 
 impl Optimizer {
@@ -45,6 +68,7 @@ impl Optimizer {
         match self {
             Optimizer::Sgd(sgd) => (sgd.momentum > 0.0).then_some((sgd.momentum, 1.0)),
             Optimizer::Adam(adam) => Some((adam.beta1 as f32, (1.0 - adam.beta1) as f32)),
+            Optimizer::RmsProp(_) => None,
         }
     }
 
@@ -53,19 +77,30 @@ impl Optimizer {
             Optimizer::Sgd(sgd) if sgd.momentum == 0.0 => &[],
             Optimizer::Sgd(_) => &["momentum"],
             Optimizer::Adam(_) => &["mean", "square"],
+            Optimizer::RmsProp(rms) if rms.momentum == 0.0 => &["square"],
+            Optimizer::RmsProp(_) => &["square", "momentum"],
         }
     }
 }
 
-/// The update of one parameter. Inputs: parameter, gradient, control, status, states.
+/// The update of one parameter. Inputs: parameter, gradient, control, status, states, perhaps what the gradient is multiplied
+/// by.
 #[derive(Debug)]
-struct Update(Optimizer);
+struct Update {
+    optimizer: Optimizer,
+    /// Whether the gradient is a sum over micro-batches.
+    summed: bool,
+    /// Whether there is a factor.
+    scaled: bool,
+}
 
 impl Operator for Update {
     fn name(&self) -> &'static str {
-        match self.0 {
+        match self.optimizer {
             Optimizer::Sgd(_) => "SGD",
+            Optimizer::Adam(adam) if adam.decoupled => "AdamW",
             Optimizer::Adam(_) => "Adam",
+            Optimizer::RmsProp(_) => "RMSprop",
         }
     }
 
@@ -75,12 +110,16 @@ impl Operator for Update {
     }
 
     fn mutates(&self) -> &'static [usize] {
-        &[0, 4, 5]
+        match self.optimizer.states().len() {
+            0 => &[0],
+            1 => &[0, 4],
+            _ => &[0, 4, 5],
+        }
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let vectors = context.inputs[0].shape.elements().div_ceil(4);
-        let kernel = match self.0 {
+        let kernel = match self.optimizer {
             Optimizer::Sgd(sgd) => Kernel::new("ops/optimizer/sgd")
                 .variable("momentum", sgd.momentum != 0.0)
                 .variable("nesterov", sgd.nesterov)
@@ -89,45 +128,20 @@ impl Operator for Update {
             Optimizer::Adam(adam) => {
                 let betas = [adam.beta1, adam.beta2];
                 Kernel::new("ops/optimizer/adam")
+                    .variable("decoupled", adam.decoupled)
                     .parameter(vectors)
                     .parameters(betas.map(|beta| beta as f32))
                     .parameters(betas.map(|beta| (1.0 - beta) as f32))
                     .parameters(betas.map(|beta| -beta.ln() as f32))
                     .parameters([adam.epsilon, adam.weight_decay])
             }
+            Optimizer::RmsProp(rms) => Kernel::new("ops/optimizer/rmsprop")
+                .variable("momentum", rms.momentum != 0.0)
+                .parameter(vectors)
+                .parameters([rms.alpha as f32, (1.0 - rms.alpha) as f32])
+                .parameters([rms.epsilon, rms.momentum, rms.weight_decay]),
         };
+        let kernel = kernel.variable("summed", self.summed).variable("scaled", self.scaled);
         vec![kernel.inputs(0..context.inputs.len()).invocations(vectors, 64)]
-    }
-}
-
-impl Graph {
-    /// Appends the update of every parameter that has a gradient, and [`Graph::settle`]s.
-    ///
-    /// # Errors
-    /// [`GraphError::NameTaken`] if a parameter's state exists already.
-    pub fn update(&mut self, optimizer: Optimizer, gradients: &HashMap<ValueId, ValueId>) -> Result<(), GraphError> {
-        let (control, status) = (self.control(), self.status()?);
-        let parameters: Vec<(ValueId, Value)> = self.parameters().map(|(id, value)| (id, value.clone())).collect();
-        for (parameter, value) in parameters {
-            let Some(&gradient) = gradients.get(&parameter) else {
-                continue;
-            };
-            let mut inputs = vec![parameter, gradient, control, status];
-            for state in optimizer.states() {
-                let name = format!("{}.{state}", value.name);
-                inputs.push(self.persistent(
-                    &name,
-                    Kind::OptimizerState,
-                    value.shape.clone(),
-                    Element::F32,
-                    Init::Constant(0.0),
-                )?);
-            }
-            let average = optimizer.average().and_then(|(decay, scale)| Some((*inputs.get(4)?, decay, scale)));
-            self.note_trained(Trained { gradient, average });
-            let layer = value.name.rsplit_once('.').map_or("", |(layer, _)| layer);
-            self.within(layer.to_string(), |graph| graph.apply(Update(optimizer), &inputs))?;
-        }
-        self.settle()
     }
 }

@@ -1,5 +1,5 @@
-// y[n, c, i] = x[n, c, i] + b[c]; in place where x has no later reader.
-// Variables: in_place, and those of parts/map_plane.wgsl, where the dispatch is.
+// y[n, c, i] = x[n, c, i] + b[c], or times b[c]; in place where x has no later reader.
+// Variables: in_place, multiply, and those of parts/map_plane.wgsl, where the dispatch is.
 struct Params {
     planes: u32,
     size: u32,
@@ -18,7 +18,7 @@ struct Params {
 {% include "parts/grid.wgsl" %}
 
 struct Channel {
-    shift: f32,
+    value: f32,
 }
 
 fn channel_of(c: u32) -> Channel {
@@ -26,7 +26,7 @@ fn channel_of(c: u32) -> Channel {
 }
 
 fn visit(c: Channel, index: u32) {
-    {{ "x" if in_place else "y" }}[index] = x[index] + c.shift;
+    {{ "x" if in_place else "y" }}[index] = x[index] {{ "*" if multiply else "+" }} c.value;
 }
 
 {% include "parts/map_plane.wgsl" %}

@@ -1,0 +1,218 @@
+//! Activations: functions of one element. Each keeps as little for its gradient as it can: one bit where the slope has two
+//! values, its output where the slope follows from that, its input otherwise.
+
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
+use crate::graph::{Backward, Element, Graph, GraphError, Interval, Need, Value, ValueId};
+
+/// y = f(x), element by element; a NaN stays a NaN.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// max(x, 0). Keeps whether y > 0.
+    Relu,
+    /// x above zero, `slope` · x below. Keeps whether y > 0.
+    LeakyRelu {
+        /// From 0 to 1, so that the sign of y is that of x and errors do not grow.
+        slope: f32,
+    },
+    /// min(max(x, low), high): ReLU6 from 0 to 6 (arXiv 1704.04861), Hardtanh from −1 to 1. Keeps whether low < y < high.
+    Clamp {
+        /// The least y.
+        low: f32,
+        /// The largest y.
+        high: f32,
+    },
+    /// σ(x) = 1 / (1 + e⁻ˣ). Keeps y.
+    Sigmoid,
+    /// The hyperbolic tangent. Keeps y.
+    Tanh,
+    /// x · Φ(x), with the normal distribution by erf, not by its approximation with tanh (arXiv 1606.08415); PyTorch's default.
+    /// Keeps x.
+    Gelu,
+    /// x · σ(x), also known as swish (arXiv 1710.05941). Keeps x.
+    Silu,
+}
+
+/// ReLU6.
+pub const RELU6: Activation = Activation::Clamp { low: 0.0, high: 6.0 };
+
+/// dx from dy and what was kept: its values or its mask ([`crate::codec::mask`]).
+#[derive(Debug)]
+struct ActivationGradient(Activation);
+
+/// y again from an x that may have waited with an error: on the side of each bound on which y was, by y's exact mask.
+///
+/// Nothing is cut off at a bound anew. If x is right on average over the chance in its rounding, so is y, and so are the
+/// gradients of weights that come of it; max(x, 0) would be too large on average where x is small. Of two bounds the nearer
+/// one is taken.
+#[derive(Debug)]
+struct ActivationAgain(Activation);
+
+/// What the operators are called: forward, gradient, made again; the forward output; the variable of the shaders.
+struct Names {
+    forward: &'static str,
+    gradient: &'static str,
+    again: &'static str,
+    output: &'static str,
+    kind: &'static str,
+}
+
+/// The name of a rectifier that is made again.
+pub(super) const RELU_AGAIN: &str = "relu again";
+
+impl Activation {
+    fn names(self) -> Names {
+        let names = |forward, gradient, again, output, kind| Names { forward, gradient, again, output, kind };
+        match self {
+            Self::Relu => names("relu", "relu gradient", RELU_AGAIN, "relu", "relu"),
+            Self::LeakyRelu { .. } => {
+                names("leaky relu", "leaky relu gradient", "leaky relu again", "leaky_relu", "leaky")
+            }
+            RELU6 => names("relu6", "relu6 gradient", "relu6 again", "relu6", "clamp"),
+            Self::Clamp { .. } => names("hardtanh", "hardtanh gradient", "hardtanh again", "hardtanh", "clamp"),
+            Self::Sigmoid => names("sigmoid", "sigmoid gradient", "sigmoid again", "sigmoid", "sigmoid"),
+            Self::Tanh => names("tanh", "tanh gradient", "tanh again", "tanh", "tanh"),
+            Self::Gelu => names("gelu", "gelu gradient", "gelu again", "gelu", "gelu"),
+            Self::Silu => names("silu", "silu gradient", "silu again", "silu", "silu"),
+        }
+    }
+
+    /// The outputs between which the function has the slope 1, if its slope has two values.
+    fn open(self) -> Option<Interval> {
+        match self {
+            Self::Relu | Self::LeakyRelu { .. } => Some(Interval::POSITIVE),
+            Self::Clamp { low, high } => Some(Interval { low, high }),
+            Self::Sigmoid | Self::Tanh | Self::Gelu | Self::Silu => None,
+        }
+    }
+
+    /// A kernel of the family; its `Params` end with the bounds, or the slope.
+    fn kernel(self, shader: &'static str, context: &KernelContext) -> Kernel {
+        let settings = match self {
+            Self::LeakyRelu { slope } => [slope, 0.0],
+            Self::Clamp { low, high } => [low, high],
+            _ => [0.0; 2],
+        };
+        kernel::elementwise(shader, context).variable("kind", self.names().kind).parameters(settings)
+    }
+
+    /// The kernel over something and what was kept.
+    fn kernel_with_kept(self, context: &KernelContext, again: bool) -> Vec<Kernel> {
+        let masked = context.inputs[1].element == Element::U32;
+        let kernel = self
+            .kernel("ops/activation/gradient", context)
+            .variable("masked", masked)
+            .variable("again", again)
+            .inputs([0, 1]);
+        vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
+    }
+}
+
+impl Operator for Activation {
+    fn name(&self) -> &'static str {
+        self.names().forward
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        match *self {
+            Self::LeakyRelu { slope } => want((0.0..=1.0).contains(&slope), "the slope must lie in [0, 1]")?,
+            Self::Clamp { low, high } => want(low < high, "the bounds must be two, the lower one first")?,
+            _ => {}
+        }
+        Ok(vec![Output::new(self.names().output, inputs[0].shape.clone())])
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        Some(match self.open() {
+            Some(open) => Rebuild::pass(ActivationAgain(*self), [Part::Input(0), Part::Within(open)]),
+            None => Rebuild::pass(*self, [Part::Input(0)]),
+        })
+    }
+
+    /// Of those that are applied again as they are. Their slopes are at most 1.13.
+    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+        (input == 0 && self.open().is_none()).then_some(&[])
+    }
+
+    fn never_decreases(&self) -> bool {
+        !matches!(self, Self::Gelu | Self::Silu)
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let kernel = self.kernel("ops/activation/forward", context).inputs([0]);
+        vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let kept = match (self, self.open()) {
+            (_, Some(open)) => backward.keep(backward.output(0), Need::Within(open)),
+            (Self::Gelu | Self::Silu, _) => backward.keep(backward.input(0), Need::Values),
+            _ => backward.keep(backward.output(0), Need::Values),
+        };
+        let gradient = backward.apply(ActivationGradient(*self), &[arriving, kept])?[0];
+        backward.give(0, gradient);
+        Ok(())
+    }
+}
+
+impl Operator for ActivationGradient {
+    fn name(&self) -> &'static str {
+        self.0.names().gradient
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("activation_gradient", inputs[0].shape.clone())])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        self.0.kernel_with_kept(context, false)
+    }
+}
+
+impl Operator for ActivationAgain {
+    fn name(&self) -> &'static str {
+        self.0.names().again
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
+    }
+
+    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+        (input == 0).then_some(&[])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        self.0.kernel_with_kept(context, true)
+    }
+}
+
+impl Graph {
+    /// f(x), element by element.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] if the function has settings that it does not take.
+    pub fn activate(&mut self, x: ValueId, activation: Activation) -> Result<ValueId, GraphError> {
+        self.apply_one(activation, &[x])
+    }
+
+    /// max(x, 0).
+    ///
+    /// # Errors
+    /// None of its own.
+    pub fn relu(&mut self, x: ValueId) -> Result<ValueId, GraphError> {
+        self.activate(x, Activation::Relu)
+    }
+}

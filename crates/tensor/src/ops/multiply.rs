@@ -1,0 +1,54 @@
+//! Multiplication of two values of one shape, element by element.
+
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
+use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
+
+/// y = a · b, in place of a where a has no later reader. Keeps each factor whose other one wants a gradient.
+#[derive(Debug)]
+pub struct Multiply;
+
+impl Operator for Multiply {
+    fn name(&self) -> &'static str {
+        "multiply"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        want(inputs[0].shape == inputs[1].shape, "the shapes must be equal")?;
+        Ok(vec![Output::new("product", inputs[0].shape.clone())])
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        Some(Rebuild::pass(Multiply, [Part::Input(0), Part::Input(1)]))
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let kernel = kernel::elementwise("ops/multiply", context).inputs([0, 1]);
+        vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        for (index, other) in [(0, 1), (1, 0)] {
+            if backward.wants(index) {
+                let other = backward.keep(backward.input(other), Need::Values);
+                let gradient = backward.apply(Multiply, &[arriving, other])?[0];
+                backward.give(index, gradient);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Graph {
+    /// a · b, element by element.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] unless both have one shape.
+    pub fn multiply(&mut self, a: ValueId, b: ValueId) -> Result<ValueId, GraphError> {
+        self.apply_one(Multiply, &[a, b])
+    }
+}

@@ -1,0 +1,141 @@
+//! What an update of all parameters consists of.
+
+use super::average::Average;
+use super::gradients::{Accumulate, Factor, SquareSum};
+use super::{Optimizer, Update};
+use crate::graph::{Element, Graph, GraphError, Init, Kind, Trained, Value, ValueId};
+use std::collections::HashMap;
+
+/// How parameters move.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recipe {
+    /// By which rule.
+    pub optimizer: Optimizer,
+    /// The largest norm of all gradients together; larger ones are scaled down to it.
+    pub clip_norm: Option<f32>,
+    /// Whether gradients are summed over several batches before parameters move. The control words then say which batch of a
+    /// step this is ([`Recipe::FIRST`], [`Recipe::HOLD`], [`Recipe::updates`]). A step gives the gradients that one batch of all
+    /// their samples would have given, up to rounding, unless the net normalises batches.
+    pub accumulate: bool,
+    /// The decay of an average of each parameter, kept under the parameter's name and [`Recipe::AVERAGE`].
+    pub average: Option<f64>,
+}
+
+impl From<Optimizer> for Recipe {
+    fn from(optimizer: Optimizer) -> Self {
+        Self { optimizer, clip_norm: None, accumulate: false, average: None }
+    }
+}
+
+impl Recipe {
+    /// Bit of the last control word: this is the first batch of a step, so that sums begin with it.
+    pub const FIRST: u32 = 2;
+    /// Bit of the last control word: more batches follow, so that parameters stay.
+    pub const HOLD: u32 = 4;
+    /// What the name of a parameter's average ends in.
+    pub const AVERAGE: &'static str = ".average";
+
+    /// How often parameters have moved before, as bits of the last control word; only needed if gradients accumulate.
+    pub fn updates(before: u32) -> u32 {
+        before << 8
+    }
+}
+
+impl Graph {
+    /// Appends the update of every parameter that has a gradient, and [`Graph::settle`]s. `loss` is whose mean the gradients are
+    /// of, and has counted the samples.
+    ///
+    /// # Errors
+    /// [`GraphError::NameTaken`] if a parameter's state exists already, [`GraphError::Shape`] if a setting makes no sense.
+    pub fn train(
+        &mut self,
+        recipe: impl Into<Recipe>,
+        loss: ValueId,
+        gradients: &HashMap<ValueId, ValueId>,
+    ) -> Result<(), GraphError> {
+        self.move_parameters(recipe.into(), Some(loss), gradients)
+    }
+
+    /// [`Graph::train`] by an optimiser alone, which needs no loss.
+    ///
+    /// # Errors
+    /// As [`Graph::train`].
+    pub fn update(&mut self, optimizer: Optimizer, gradients: &HashMap<ValueId, ValueId>) -> Result<(), GraphError> {
+        self.move_parameters(optimizer.into(), None, gradients)
+    }
+
+    fn move_parameters(
+        &mut self,
+        recipe: Recipe,
+        loss: Option<ValueId>,
+        gradients: &HashMap<ValueId, ValueId>,
+    ) -> Result<(), GraphError> {
+        let Recipe { optimizer, clip_norm, accumulate, average } = recipe;
+        let summed_by = loss.filter(|_| accumulate);
+        let summed = summed_by.is_some();
+        let (control, status) = (self.control(), self.status()?);
+        let parameters = self.parameters().map(|(id, value)| (id, value.clone()));
+        let trained: Vec<(ValueId, Value, ValueId)> =
+            parameters.filter_map(|(id, value)| Some((id, value, *gradients.get(&id)?))).collect();
+        let state = |graph: &mut Graph, name: &str, shape: &Value| {
+            let (kind, start) = (Kind::OptimizerState, Init::Constant(0.0));
+            graph.persistent(name, kind, shape.shape.clone(), Element::F32, start)
+        };
+
+        let mut used: Vec<ValueId> = trained.iter().map(|(.., gradient)| *gradient).collect();
+        let mut factor_of = Vec::new();
+        if let Some(loss) = summed_by {
+            for ((_, value, gradient), used) in trained.iter().zip(&mut used) {
+                let sum = state(self, &format!("{}.sum", value.name), value)?;
+                let inputs = [sum, loss, control, status, *gradient];
+                self.within(layer(value), |graph| graph.apply(Accumulate, &inputs))?;
+                *used = sum;
+            }
+            let start = Init::Constant(0.0);
+            let samples = self.persistent("samples.sum", Kind::OptimizerState, [1], Element::F32, start)?;
+            self.apply(Accumulate, &[samples, loss, control, status])?;
+            factor_of.push(samples);
+        }
+        if clip_norm.is_some() {
+            let mut so_far: Option<ValueId> = None;
+            for ((_, value, _), used) in trained.iter().zip(&used) {
+                let inputs: Vec<ValueId> = [*used].into_iter().chain(so_far).collect();
+                so_far = Some(self.within(layer(value), |graph| graph.apply_one(SquareSum, &inputs))?);
+            }
+            factor_of.splice(..0, so_far);
+        }
+        let factor = match factor_of.is_empty() {
+            true => None,
+            false => Some(self.apply_one(Factor { limit: clip_norm }, &factor_of)?),
+        };
+
+        for ((parameter, value, gradient), used) in trained.iter().zip(used) {
+            let mut inputs = vec![*parameter, used, control, status];
+            for name in optimizer.states() {
+                inputs.push(state(self, &format!("{}.{name}", value.name), value)?);
+            }
+            let averaged = optimizer.average().and_then(|(decay, scale)| Some((*inputs.get(4)?, decay, scale)));
+            self.note_trained(Trained { gradient: *gradient, average: averaged });
+            inputs.extend(factor);
+            let update = Update { optimizer, summed, scaled: factor.is_some() };
+            self.within(layer(value), |graph| graph.apply(update, &inputs))?;
+            if let Some(decay) = average {
+                let inputs =
+                    [state(self, &format!("{}{}", value.name, Recipe::AVERAGE), value)?, *parameter, control, status];
+                self.within(layer(value), |graph| graph.apply(Average { decay, summed }, &inputs))?;
+            }
+        }
+        self.settle()
+    }
+
+    /// Lets every parameter be what its average is: for an evaluation beside a training step that keeps averages.
+    pub fn use_averages(&mut self) {
+        for id in self.parameters().map(|(id, _)| id).collect::<Vec<_>>() {
+            self.value_mut(id).name += Recipe::AVERAGE;
+        }
+    }
+}
+
+fn layer(parameter: &Value) -> String {
+    parameter.name.rsplit_once('.').map_or("", |(layer, _)| layer).to_string()
+}

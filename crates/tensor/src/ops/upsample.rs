@@ -1,0 +1,96 @@
+//! Planes at other extents, usually larger ones: nearest element, or linear in both directions. Keeps nothing.
+
+use super::{Kernel, KernelContext, Operator, Output, want};
+use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
+
+/// How an element of the output is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upsampling {
+    /// The element of the input at ⌊o · inputs / outputs⌋ on each axis.
+    Nearest,
+    /// Between the two elements around (o + ½) · inputs / outputs − ½ on each axis, at least 0: PyTorch's
+    /// `align_corners=False`.
+    Bilinear,
+}
+
+/// N×C×H×W to N×C and these extents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upsample {
+    /// How.
+    pub how: Upsampling,
+    /// Height and width of the output.
+    pub extents: [usize; 2],
+}
+
+/// dx gathers what arrives from all outputs that read an element, in order.
+#[derive(Debug)]
+struct UpsampleGradient {
+    how: Upsampling,
+    input: Shape,
+}
+
+/// A kernel of either direction that makes `made`.
+fn kernel(shader: &'static str, how: Upsampling, input: &Shape, output: &Shape, made: &Shape) -> Kernel {
+    let count = made.elements();
+    Kernel::new(shader)
+        .variable("bilinear", how == Upsampling::Bilinear)
+        .parameters([count, input[2], input[3], output[2], output[3]])
+        .inputs([0])
+        .outputs([0])
+        .invocations(count, 64)
+}
+
+impl Operator for Upsample {
+    fn name(&self) -> &'static str {
+        match self.how {
+            Upsampling::Nearest => "nearest up-sampling",
+            Upsampling::Bilinear => "bilinear up-sampling",
+        }
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let [n, c, h, w] = inputs[0].shape.nchw().ok_or("the input must be N×C×H×W")?;
+        let [oh, ow] = self.extents;
+        want(h * w * oh * ow > 0, "planes must not be empty")?;
+        // Indices are multiplied with extents in words.
+        want([h, w, oh, ow].iter().all(|&extent| extent < 1 << 15), "planes may have at most 32767 rows and columns")?;
+        Ok(vec![Output::new("upsampled", [n, c, oh, ow])])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let (input, output) = (&context.inputs[0].shape, &context.outputs[0].shape);
+        vec![kernel("ops/upsample/forward", self.how, input, output, output)]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let input = backward.value(backward.input(0)).shape.clone();
+        let gradient = backward.apply(UpsampleGradient { how: self.how, input }, &[arriving])?[0];
+        backward.give(0, gradient);
+        Ok(())
+    }
+}
+
+impl Operator for UpsampleGradient {
+    fn name(&self) -> &'static str {
+        "up-sampling gradient"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("upsampling_gradient", self.input.clone())])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        vec![kernel("ops/upsample/gradient", self.how, &self.input, &context.inputs[0].shape, &self.input)]
+    }
+}
+
+impl Graph {
+    /// x with planes of these extents.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] unless x is N×C×H×W.
+    pub fn upsample(&mut self, x: ValueId, how: Upsampling, extents: [usize; 2]) -> Result<ValueId, GraphError> {
+        self.apply_one(Upsample { how, extents }, &[x])
+    }
+}

@@ -1,0 +1,237 @@
+//! Optimisers, clipping, averages and summed gradients against f64 references, and that a step that does not count changes
+//! nothing.
+
+mod common;
+
+use common::{compare, gpu};
+use frugal_tensor::graph::{CONTROL, Element, Graph, Init, Kind};
+use frugal_tensor::ops::cross_entropy::STATUS;
+use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};
+use frugal_tensor::random::Stream;
+use frugal_tensor::{Plan, Policy, Session};
+use std::collections::HashMap;
+
+const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled: false };
+const RMS: RmsProp = RmsProp { alpha: 0.99, epsilon: 1e-8, momentum: 0.0, weight_decay: 0.01 };
+const SGD: Sgd = Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.01 };
+
+const ALL: [Optimizer; 7] = [
+    Optimizer::Sgd(SGD),
+    Optimizer::Sgd(Sgd { momentum: 0.9, ..SGD }),
+    Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..SGD }),
+    Optimizer::Adam(ADAM),
+    Optimizer::Adam(Adam { decoupled: true, ..ADAM }),
+    Optimizer::RmsProp(RMS),
+    Optimizer::RmsProp(RmsProp { momentum: 0.9, ..RMS }),
+];
+
+/// One element of a parameter, as PyTorch's documentation has the rules.
+#[derive(Clone, Copy)]
+struct Reference {
+    p: f64,
+    m: f64,
+    v: f64,
+    average: f64,
+    steps: i32,
+}
+
+impl Reference {
+    fn new(p: f64) -> Self {
+        Self { p, m: 0.0, v: 0.0, average: 0.0, steps: 0 }
+    }
+
+    fn step(&mut self, optimizer: Optimizer, rate: f64, gradient: f64, ema: f64) {
+        self.steps += 1;
+        match optimizer {
+            Optimizer::Sgd(Sgd { momentum, nesterov, weight_decay }) => {
+                let (momentum, g) = (f64::from(momentum), gradient + f64::from(weight_decay) * self.p);
+                self.m = momentum * self.m + g;
+                self.p -= rate * if nesterov { g + momentum * self.m } else { self.m };
+            }
+            Optimizer::Adam(Adam { beta1, beta2, epsilon, weight_decay, decoupled }) => {
+                let decay = f64::from(weight_decay);
+                let g = gradient + if decoupled { 0.0 } else { decay * self.p };
+                if decoupled {
+                    self.p *= 1.0 - rate * decay;
+                }
+                self.m = beta1 * self.m + (1.0 - beta1) * g;
+                self.v = beta2 * self.v + (1.0 - beta2) * g * g;
+                let (m, v) = (self.m / (1.0 - beta1.powi(self.steps)), self.v / (1.0 - beta2.powi(self.steps)));
+                self.p -= rate * m / (v.sqrt() + f64::from(epsilon));
+            }
+            Optimizer::RmsProp(RmsProp { alpha, epsilon, momentum, weight_decay }) => {
+                let g = gradient + f64::from(weight_decay) * self.p;
+                self.v = alpha * self.v + (1.0 - alpha) * g * g;
+                self.m = f64::from(momentum) * self.m + g / (self.v.sqrt() + f64::from(epsilon));
+                self.p -= rate * self.m;
+            }
+        }
+        self.average = if self.steps == 1 { self.p } else { ema * self.average + (1.0 - ema) * self.p };
+    }
+}
+
+/// The extents of the parameters: less than a vector, a few, more than one sum of squares.
+const SIZES: [usize; 3] = [3, 130, 1000];
+const START: [f32; 3] = [0.5, -0.25, 1.0];
+
+/// A session over parameters whose gradients are uploaded.
+fn session(recipe: Recipe) -> Session {
+    let gpu = gpu();
+    let mut g = Graph::new();
+    let mut gradients = HashMap::new();
+    for (index, size) in SIZES.into_iter().enumerate() {
+        let p = g.parameter(&format!("p{index}"), [size], Init::Constant(START[index])).unwrap();
+        let d = g.input(&format!("g{index}"), [size], Element::F32);
+        gradients.insert(p, d);
+    }
+    let loss = g.input("loss", [4], Element::F32);
+    g.train(recipe, loss, &gradients).unwrap();
+    let plan = Plan::new(g, &Policy::raw(), gpu.plan_options()).unwrap();
+    Session::new(gpu, vec![plan], 0).unwrap()
+}
+
+fn step(session: &mut Session, gradients: &[Vec<f32>], control: [u32; 4], samples: f32) {
+    let plan = &session.plans()[0];
+    let loss = [0.0, 0.0, samples, 0.0];
+    let bytes = |name: &str| -> Vec<u8> {
+        match name {
+            CONTROL => bytemuck::cast_slice(&control).to_vec(),
+            "loss" => bytemuck::cast_slice(&loss).to_vec(),
+            name => bytemuck::cast_slice(&gradients[name[1..].parse::<usize>().unwrap()]).to_vec(),
+        }
+    };
+    let uploads: Vec<Vec<u8>> = plan.uploads().iter().map(|&id| bytes(&plan.graph.value(id).name)).collect();
+    session.step(0, &uploads.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    session.finished().unwrap();
+}
+
+/// Gradients of a step; each has a mean of its own, so that directions build up.
+fn gradients(number: u64, scale: f32) -> Vec<Vec<f32>> {
+    let of = |(index, size): (usize, usize)| {
+        let numbers = Stream::new(number, index as u64).uniform().take(size);
+        numbers.enumerate().map(|(i, u)| scale * (u - 0.5 + 0.1 * (i % 7) as f32)).collect()
+    };
+    SIZES.into_iter().enumerate().map(of).collect()
+}
+
+fn references() -> Vec<Vec<Reference>> {
+    SIZES.iter().zip(START).map(|(&size, start)| vec![Reference::new(start.into()); size]).collect()
+}
+
+fn assert_near(what: &str, session: &Session, references: &[Vec<Reference>], averages: bool) {
+    for (index, wanted) in references.iter().enumerate() {
+        let read = |name: &str| session.read(name).unwrap().into_iter().map(f64::from).collect::<Vec<_>>();
+        let p: Vec<f64> = wanted.iter().map(|r| r.p).collect();
+        compare(&format!("{what}: p{index}"), &read(&format!("p{index}")), &p, 1e-5);
+        if averages {
+            let a: Vec<f64> = wanted.iter().map(|r| r.average).collect();
+            compare(&format!("{what}: average of p{index}"), &read(&format!("p{index}{}", Recipe::AVERAGE)), &a, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn optimizers_and_averages() {
+    for optimizer in ALL {
+        let mut session = session(Recipe { average: Some(0.9), ..optimizer.into() });
+        let mut wanted = references();
+        for number in 0..12 {
+            let gradients = gradients(number.into(), 1.0);
+            let rate = 0.01 + 0.001 * number as f32;
+            step(&mut session, &gradients, [number, 1, rate.to_bits(), 0], 1.0);
+            for (wanted, gradients) in wanted.iter_mut().zip(&gradients) {
+                let pairs = wanted.iter_mut().zip(gradients);
+                pairs.for_each(|(w, &g)| w.step(optimizer, rate.into(), g.into(), 0.9));
+            }
+        }
+        assert_near(&format!("{optimizer:?}"), &session, &wanted, true);
+    }
+}
+
+fn norm(gradients: &[Vec<f32>]) -> f64 {
+    gradients.iter().flatten().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The norm is that of all gradients together; below the limit they stay what they are.
+#[test]
+fn clipping() {
+    let limit = 2.0;
+    for optimizer in [ALL[1], ALL[3]] {
+        let mut session = session(Recipe { clip_norm: Some(limit), ..optimizer.into() });
+        let mut wanted = references();
+        for number in 0..6 {
+            let gradients = gradients(number.into(), if number % 2 == 0 { 1.0 } else { 0.01 });
+            let factor = (f64::from(limit) / (norm(&gradients) + 1e-6)).min(1.0);
+            assert_eq!(factor < 1.0, number % 2 == 0);
+            step(&mut session, &gradients, [number, 1, 0.1f32.to_bits(), 0], 1.0);
+            for (wanted, gradients) in wanted.iter_mut().zip(&gradients) {
+                let pairs = wanted.iter_mut().zip(gradients);
+                pairs.for_each(|(w, &g)| w.step(optimizer, 0.1f32.into(), factor * f64::from(g), 0.0));
+            }
+        }
+        assert_near(&format!("{optimizer:?}"), &session, &wanted, false);
+    }
+}
+
+/// Three batches to a step, of different sizes; the mean counts samples, and all else happens once a step.
+#[test]
+fn summed_gradients() {
+    let counts = [8.0f32, 8.0, 3.0];
+    for optimizer in ALL {
+        for clip_norm in [None, Some(1.0)] {
+            let recipe = Recipe { accumulate: true, clip_norm, average: Some(0.5), ..optimizer.into() };
+            let mut session = session(recipe);
+            let mut wanted = references();
+            for number in 0..4u32 {
+                let batches: Vec<Vec<Vec<f32>>> =
+                    (0..3u64).map(|batch| gradients(100 * u64::from(number) + batch, 1.0)).collect();
+                for (batch, gradients) in batches.iter().enumerate() {
+                    let first = if batch == 0 { Recipe::FIRST } else { 0 };
+                    let hold = if batch < 2 { Recipe::HOLD } else { 0 };
+                    let flags = first | hold | Recipe::updates(number);
+                    let done = 3 * number + batch as u32;
+                    step(&mut session, gradients, [done, 1, 0.02f32.to_bits(), flags], counts[batch]);
+                }
+                let mean = |p: usize, i: usize| {
+                    let sum: f64 = (0..3).map(|b| f64::from(counts[b]) * f64::from(batches[b][p][i])).sum();
+                    sum / f64::from(counts.iter().sum::<f32>())
+                };
+                let squares = |p: usize| (0..SIZES[p]).map(move |i| mean(p, i).powi(2)).sum::<f64>();
+                let norm = (0..3).map(squares).sum::<f64>().sqrt();
+                let factor = clip_norm.map_or(1.0, |limit| (f64::from(limit) / (norm + 1e-6)).min(1.0));
+                for (p, wanted) in wanted.iter_mut().enumerate() {
+                    for (i, wanted) in wanted.iter_mut().enumerate() {
+                        wanted.step(optimizer, 0.02f32.into(), factor * mean(p, i), 0.5);
+                    }
+                }
+            }
+            assert_near(&format!("{optimizer:?} clipped at {clip_norm:?}"), &session, &wanted, true);
+        }
+    }
+}
+
+/// Everything that lives across steps stays to the bit, sums and averages included.
+#[test]
+fn a_step_that_does_not_count_changes_nothing() {
+    for optimizer in ALL {
+        let recipe = Recipe { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9) };
+        let mut session = session(recipe);
+        let control = |done: u32, flags: u32| [done, 1, 0.1f32.to_bits(), flags];
+        step(&mut session, &gradients(1, 1.0), control(0, Recipe::FIRST), 4.0);
+        step(&mut session, &gradients(2, 1.0), control(1, Recipe::FIRST | Recipe::HOLD | Recipe::updates(1)), 4.0);
+        let state = |session: &Session| -> Vec<Vec<u32>> {
+            let graph = &session.plans()[0].graph;
+            let lasting = graph.values().iter().filter(|v| matches!(v.kind, Kind::Parameter | Kind::OptimizerState));
+            lasting.map(|v| session.read(&v.name).unwrap().iter().map(|x| x.to_bits()).collect()).collect()
+        };
+        let before = state(&session);
+        session.write_words(STATUS, &[1, 0, 0, 0]).unwrap();
+        for flags in [0, Recipe::FIRST, Recipe::HOLD] {
+            step(&mut session, &gradients(3, 1.0), control(2, flags | Recipe::updates(1)), 4.0);
+        }
+        assert!(before == state(&session), "{optimizer:?}");
+        session.write_words(STATUS, &[0; 4]).unwrap();
+        step(&mut session, &gradients(3, 1.0), control(2, Recipe::updates(1)), 4.0);
+        assert!(before != state(&session), "{optimizer:?}");
+    }
+}

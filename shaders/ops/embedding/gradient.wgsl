@@ -1,0 +1,39 @@
+// dtable[v, d] = Σ dy[i, d] over the positions i from start to before stop with indices[i] = v, in order; added to what is
+// there, except where the sum begins.
+// Variables: width, begins. Dispatch: one workgroup of `width` for each row and `width` columns.
+struct Params {
+    rows: u32,
+    columns: u32,
+    chunks: u32,
+    start: u32,
+    stop: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> indices: array<u32>;
+@group(0) @binding(3) var<storage, read_write> dtable: array<f32>;
+
+{% include "parts/grid.wgsl" %}
+
+@compute @workgroup_size({{ width }})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = group_index(group, groups);
+    let row = index / p.chunks;
+    let column = (index % p.chunks) * {{ width }}u + lane;
+    if row >= p.rows || column >= p.columns {
+        return;
+    }
+    let at = row * p.columns + column;
+    var sum = {{ "0.0" if begins else "dtable[at]" }};
+    for (var i = p.start; i < p.stop; i++) {
+        if indices[i] == row {
+            sum += dy[i * p.columns + column];
+        }
+    }
+    dtable[at] = sum;
+}

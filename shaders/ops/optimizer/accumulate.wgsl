@@ -1,0 +1,31 @@
+// sum ← sum + samples · gradient, with the samples that the loss counted; in the first batch of a step from 0. With `counts` the
+// samples themselves are summed. Nothing once status says stop.
+// Variables: counts. Dispatch: one invocation of 64 for each vector of four.
+struct Params {
+    vectors: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> sum: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> loss: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> control: array<u32>;
+@group(0) @binding(4) var<storage, read_write> status: array<u32>;
+{% if not counts %}
+@group(0) @binding(5) var<storage, read_write> gradient: array<vec4<f32>>;
+{% endif %}
+
+{% include "parts/grid.wgsl" %}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_index(group, groups) * 64u + lane;
+    if i >= p.vectors || status[0] != 0u {
+        return;
+    }
+    let first = (control[3] & 2u) != 0u;
+    sum[i] = select(sum[i], vec4<f32>(), first) + loss[0].z * {{ "vec4(1.0)" if counts else "gradient[i]" }};
+}

@@ -1,0 +1,35 @@
+// Mean and 1 / √(variance + ε) of each row, from sums of x − x₀ and (x − x₀)², where x₀ is the row's first element: the shift
+// keeps the difference of the two sums exact where the mean is large.
+// Variables and dispatch: see parts/sum_plane.wgsl; a plane is a row.
+struct Params {
+    planes: u32,
+    size: u32,
+    epsilon: f32,
+}
+
+{% include "parts/lane.wgsl" %}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(2) var<storage, read_write> statistics: array<vec2<f32>>;
+
+{% include "parts/grid.wgsl" %}
+
+var<private> origin: f32;
+
+fn begin(row: u32) {
+    origin = first(x[row * p.size]);
+}
+
+fn term(index: u32) -> Terms {
+    let shifted = x[index] - origin;
+    return Terms(shifted, shifted * shifted);
+}
+
+fn finish(row: u32, a: f32, b: f32) {
+    let count = f32(p.size) * {{ "4.0" if vector else "1.0" }};
+    let variance = max(b - a * a / count, 0.0) / count;
+    statistics[row] = vec2(origin + a / count, 1.0 / sqrt(variance + p.epsilon));
+}
+
+{% include "parts/sum_plane.wgsl" %}

@@ -1,0 +1,36 @@
+// y[i] = x[Σ i_a · stride_a] for indices i of four axes.
+// Dispatch: one invocation of 64 for each element of y.
+struct Params {
+    count: u32,
+    // Of y; the extent of its first axis is never needed.
+    made_1: u32,
+    made_2: u32,
+    made_3: u32,
+    // The distance in x between neighbours along each axis of y.
+    stride_0: u32,
+    stride_1: u32,
+    stride_2: u32,
+    stride_3: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+{% include "parts/grid.wgsl" %}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = group_index(group, groups) * 64u + lane;
+    if index >= p.count {
+        return;
+    }
+    let outer_2 = index / p.made_3;
+    let outer_1 = outer_2 / p.made_2;
+    let row = (outer_1 / p.made_1) * p.stride_0 + (outer_1 % p.made_1) * p.stride_1;
+    y[index] = x[row + (outer_2 % p.made_2) * p.stride_2 + (index % p.made_3) * p.stride_3];
+}
