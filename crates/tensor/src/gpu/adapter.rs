@@ -2,7 +2,7 @@
 
 use super::GpuError;
 use crate::ops::KernelSet;
-use crate::plan::PlanOptions;
+use crate::plan::{PlanOptions, ROUNDS};
 
 /// The backends that Frugal runs on. GL is not among them: its compute support is partial, and software GL adapters
 /// would be taken by accident.
@@ -98,6 +98,7 @@ impl Adapter {
             subgroup: self.subgroup(),
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
+            rounds: ROUNDS,
         }
     }
 

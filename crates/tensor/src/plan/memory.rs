@@ -154,10 +154,11 @@ impl Lifetimes {
 /// Pages and offsets of blocks, and the bytes of each page.
 type Placed = (Vec<(usize, u64)>, Vec<u64>);
 
-/// How often blocks that stick out are placed anew: as often as this many blocks can be placed, but not more than `ROUNDS`
-/// times.
+/// How often at most ordinary plans place anew what sticks out.
+pub const ROUNDS: usize = 64;
+
+/// How many blocks are placed anew at most: large plans have fewer rounds.
 const PLACEMENTS: usize = 50_000;
-const ROUNDS: usize = 64;
 
 /// Gives blocks places: `(page, offset)` for each, and the bytes of each page. No page exceeds `page_limit`, unless a
 /// single block does.
@@ -165,7 +166,7 @@ const ROUNDS: usize = 64;
 /// Largest first leaves few gaps where sizes differ, longest-lived first where what waits piles up and is taken down in
 /// the opposite order, and their product stands between. The order with the fewest bytes wins. Then, again and again, what
 /// sticks out is placed first: that mostly comes within a thousandth of the bytes that are in use at once.
-pub fn place(blocks: &[&Block], page_limit: u64) -> Placed {
+pub fn place(blocks: &[&Block], page_limit: u64, rounds: usize) -> Placed {
     let moments = |block: &Block| (block.end - block.start + 1) as u64;
     let size: &dyn Fn(&Block) -> u64 = &|block| block.size;
     let keys = [size, &|block| moments(block), &|block| block.size.saturating_mul(moments(block))];
@@ -179,7 +180,7 @@ pub fn place(blocks: &[&Block], page_limit: u64) -> Placed {
     let Some((mut order, mut best)) = orders.min_by_key(|(_, placed)| bytes(placed)) else { return Default::default() };
     let least = most_at_once(blocks);
     let mut current = best.clone();
-    for _ in 0..(PLACEMENTS / blocks.len().max(1)).min(ROUNDS) {
+    for _ in 0..(PLACEMENTS / blocks.len().max(1)).min(rounds) {
         // A thousandth more is not worth the time.
         if bytes(&best) <= least + least / 1000 {
             break;

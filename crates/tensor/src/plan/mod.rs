@@ -12,7 +12,7 @@ mod moments;
 pub use capacity::{MARGIN, Room};
 pub use error::PlanError;
 pub use ledger::{Bytes, KeptValue, LayerBytes};
-pub use memory::{ALIGNMENT, Block, Lifetimes, Place, place};
+pub use memory::{ALIGNMENT, Block, Lifetimes, Place, ROUNDS, place};
 pub use moments::{Alive, Moment};
 
 use crate::codec::{Policy, Stored, recompute::store_within};
@@ -41,18 +41,20 @@ pub struct PlanOptions {
     pub max_binding: u64,
     /// Most bytes that one buffer may hold.
     pub max_buffer: u64,
+    /// How often at most blocks that stick out of the memory are placed anew ([`ROUNDS`]); fewer plan faster.
+    pub rounds: usize,
 }
 
 impl PlanOptions {
     /// A GPU that binds whatever a kernel can count: for planning where there is no adapter.
     pub fn unlimited(set: KernelSet) -> Self {
-        Self { set, subgroup: None, max_binding: LARGEST_VALUE, max_buffer: u64::MAX }
+        Self { set, subgroup: None, max_binding: LARGEST_VALUE, max_buffer: u64::MAX, rounds: ROUNDS }
     }
 
-    /// One for each family of kernels, with and without subgroups: for tests.
+    /// One for each family of kernels, with and without subgroups, planned fast: for tests.
     pub fn all_kernels() -> Vec<Self> {
         let sets = [KernelSet::Naive, KernelSet::Tiles, KernelSet::Registers];
-        let with = |set, subgroup| Self { subgroup, ..Self::unlimited(set) };
+        let with = |set, subgroup| Self { subgroup, rounds: 0, ..Self::unlimited(set) };
         sets.into_iter().flat_map(|set| [with(set, None), with(set, Some(8))]).collect()
     }
 }
@@ -166,7 +168,7 @@ impl Plan {
             let indices: Vec<usize> =
                 (0..lifetimes.blocks.len()).filter(|&i| lifetimes.blocks[i].persistent == persistent).collect();
             let blocks: Vec<&Block> = indices.iter().map(|&i| &lifetimes.blocks[i]).collect();
-            let (places, pages) = place(&blocks, options.max_buffer);
+            let (places, pages) = place(&blocks, options.max_buffer, options.rounds);
             for (index, (page, offset)) in indices.into_iter().zip(places) {
                 block_places[index] = (region, page, offset);
             }

@@ -58,7 +58,8 @@ fn readers(graph: &Graph, view: ValueId) -> Vec<Reader> {
     let mut found = Vec::new();
     let mut views = vec![(view, Vec::new())];
     while let Some((view, factors)) = views.pop() {
-        for (index, node) in graph.nodes().iter().enumerate().filter(|(_, node)| node.phase == Phase::Backward) {
+        let reads = |node: &Node| node.phase == Phase::Backward && node.inputs.contains(&view);
+        for (index, node) in graph.nodes().iter().enumerate().filter(|(_, node)| reads(node)) {
             let values: Vec<&Value> = node.inputs.iter().map(|&input| graph.value(input)).collect();
             let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == view);
             for (input, _) in places {

@@ -148,7 +148,8 @@ impl Forward {
         };
         let (mut low, mut high) = (0, waits[n] + FLIGHT * largest.iter().max().unwrap_or(&0));
         let mut best = search(high).unwrap_or_default();
-        while high - low > high / 256 {
+        // Between neighbours there is no middle.
+        while high - low > (high / 256).max(1) {
             let middle = low + (high - low) / 2;
             match search(middle) {
                 Some(cuts) => (best, high) = (cuts, middle),
