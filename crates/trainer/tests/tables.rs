@@ -18,6 +18,8 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
         test_loss: 0.5,
         train_loss: 0.25 + f64::from(seed) / 100.0,
         steps: 100,
+        stopped_early: false,
+        best: (100, test_accuracy),
         seconds_per_step,
         seconds: 10.0,
         bytes: RunBytes {

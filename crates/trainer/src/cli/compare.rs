@@ -209,7 +209,7 @@ impl Desk<'_> {
         let Self { data, gpu, .. } = *self;
         folder.write("config.toml", self.text.as_bytes())?;
         let plans = run::plans(config, data, gpu)?;
-        match run::train(Job { plans, config, data, gpu, folder, label, quiet: false }) {
+        match run::train(Job { plans, config, data, gpu, folder, label, quiet: false, from: None }) {
             Ok(summary) => Ok(Ok(summary)),
             Err(Error::Diverged { step, finding, .. }) => Ok(Err(Divergence { seed: config.seed, step, finding })),
             Err(error) => Err(error),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Config, Dataset ─▶ Plans ─▶ Session ─▶ epochs: batches ─▶ stepper ─▶ metrics.jsonl
-//!                                                                    └▶ summary.json, weights.safetensors
+//!                                                     │              └▶ summary.json, weights.safetensors
+//!                                                     └▶ checkpoints ─▶ resume
 //! ```
 
 pub mod budget;
@@ -12,10 +13,14 @@ mod epochs;
 pub mod examine;
 mod fit;
 pub mod folder;
+pub mod interrupt;
+pub mod metrics;
 mod plans;
 mod progress;
 pub mod record;
+mod resume;
 mod schedule;
+mod standing;
 mod stepper;
 mod stores;
 pub mod weights;
@@ -25,18 +30,24 @@ pub use fit::{Fit, MOST_SAMPLES, largest_batch};
 pub use plans::{Plans, Request};
 pub use progress::Progress;
 pub use record::Summary;
+pub use resume::{Left, resolved};
 pub use schedule::Schedule;
+pub use standing::Standing;
 
 use crate::Error;
+use crate::checkpoint::{About, Checkpoint, Position, Shelf};
 use crate::config::Config;
-use crate::data::{Dataset, Loader, LoaderOptions};
+use crate::data::{Dataset, Loader, LoaderOptions, Split};
 use environment::{AdapterFacts, Environment};
-use epochs::Epochs;
+use epochs::{Epochs, Paces};
 use folder::Folder;
 use frugal_model::{Net, StepShape};
-use frugal_tensor::{Gpu, Session};
+use frugal_tensor::{Gpu, Plan, Session};
+use metrics::Metrics;
 use record::{Record, RunBytes};
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 use stepper::Stepper;
 
@@ -56,6 +67,13 @@ pub struct Job<'a> {
     pub label: &'a str,
     /// Whether to show how far it is.
     pub quiet: bool,
+    /// Where to go on from, if the folder is that of a run that was stopped.
+    pub from: Option<Checkpoint>,
+}
+
+/// What nets are judged by while they learn and after.
+pub fn judged_by(data: &Dataset) -> &Arc<Split> {
+    &data.test
 }
 
 /// What a config asks to be planned, for images of this shape.
@@ -79,58 +97,75 @@ pub fn plans(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Plans, Error>
     Plans::new(&request(config, data.shape, data.classes)?, gpu.plan_options())
 }
 
-/// Trains and leaves everything in the job's folder.
+/// Trains, or goes on training, and leaves everything in the job's folder.
 ///
 /// # Errors
-/// [`Error::Diverged`] if the loss is not finite, [`Error::Plan`], [`Error::Gpu`], [`Error::Io`].
+/// [`Error::Diverged`] if the loss is not finite, [`Error::Interrupted`] if the user stops it, [`Error::Checkpoint`] if the
+/// checkpoint to go on from does not fit, [`Error::Plan`], [`Error::Gpu`], [`Error::Io`].
 pub fn train(job: Job<'_>) -> Result<Summary, Error> {
-    let Job { plans, config, data, gpu, folder, label, quiet } = job;
+    let Job { plans, config, data, gpu, folder, label, quiet, from } = job;
     let begin = Instant::now();
     let batch = config.data.batch;
     let train = Loader::new(data.train.clone(), LoaderOptions::train(data, batch, config.seed.into()))?;
-    let test = Loader::new(data.test.clone(), LoaderOptions::evaluate(data, batch))?;
+    let test = Loader::new(judged_by(data).clone(), LoaderOptions::evaluate(data, batch))?;
 
-    folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
-    folder.write_json("environment.json", &Environment::of(gpu))?;
-    let steps = train.batches() as u64 * config.train.epochs;
+    if from.is_none() {
+        folder.write_json("environment.json", &Environment::of(gpu))?;
+        if plans.chosen.is_some() {
+            folder.write("store.toml", plans.store.to_toml().as_bytes())?;
+        }
+        // Last of them: with it the folder is that of a run, which can be resumed.
+        folder.write(resume::CONFIG, config.to_toml().as_bytes())?;
+    }
+    let steps_per_epoch = train.batches() as u64;
+    let steps = steps_per_epoch * config.train.epochs;
     let progress = if quiet { Progress::silent() } else { Progress::new(label, config.train.epochs, steps) };
     progress.say("compiling kernels");
 
-    if plans.chosen.is_some() {
-        folder.write("store.toml", plans.store.to_toml().as_bytes())?;
-    }
-    let (planned, raw) = (plans.bytes, plans.raw);
-    let session = Session::new(gpu.clone(), vec![plans.train, plans.evaluation], config.seed.into())?;
-    if session.bytes() != planned.peak {
-        return Err(Error::BytesDiffer { planned: planned.peak, allocated: session.bytes() });
-    }
-    let schedule =
-        Schedule::new(&config.schedule, config.optimizer.learning_rate(), train.batches() as u64, config.train.epochs);
-    let mut epochs = Epochs::new(
-        Stepper::new(session, config.seed),
-        &train,
-        &test,
-        schedule,
-        folder.log("metrics.jsonl")?,
+    let (standing, logs) = from.as_ref().map(|from| (from.about.standing.clone(), from.about.logs.clone())).unzip();
+    let (standing, logs) = (standing.unwrap_or_default(), logs.unwrap_or_default());
+    let session = session(&plans, from, gpu, config.seed)?;
+    let mut epochs = Epochs {
+        stepper: Stepper::new(session, config.seed, standing.step),
+        metrics: Metrics::open(folder, &logs)?,
+        standing,
+        shelf: Shelf::open(folder.path(), &config.checkpoint, steps_per_epoch)?,
+        about: about(config, data, gpu),
+        settings: config.train.clone(),
+        train: &train,
+        test: &test,
+        schedule: Schedule::new(
+            &config.schedule,
+            config.optimizer.learning_rate(),
+            steps_per_epoch,
+            config.train.epochs,
+        ),
         progress,
-    );
-    epochs.budget = plans.chosen.map(|chosen| chosen.budget);
-    let outcome = epochs.run(config.train.epochs);
+        budget: plans.chosen.map(|chosen| chosen.budget),
+        paces: Paces::default(),
+        begin,
+    };
+    let outcome = epochs.run();
     if let Err(error) = &outcome {
-        epochs.log.add(&Record::Stopped { reason: error.to_string() })?;
+        // The error is what matters; where the disk is full, it cannot be written down.
+        let _ = epochs.metrics.add(&Record::Stopped { reason: error.to_string() });
+        let _ = epochs.metrics.flush();
     }
-    epochs.log.flush()?;
-    let last = outcome?;
+    outcome?;
+    epochs.metrics.flush()?;
 
-    let seconds_per_step = record::median(&mut epochs.seconds);
-    let Stepper { session, discarded, .. } = epochs.stepper;
+    let standing = epochs.standing();
+    let (Some(last), Some(best)) = (standing.last, standing.best) else { unreachable!("an epoch ends with one") };
+    let stopped_early = epochs.stopped_early();
+    let seconds_per_step = epochs.paces.seconds_per_step();
+    let session = epochs.stepper.session;
     let [train_plan, evaluation] = session.plans() else { unreachable!("a run has two plans") };
-    let coded = epochs.stores.summary(train_plan, discarded);
+    let coded = standing.stores.summary(train_plan, standing.discarded);
     // Where sizes follow the data, the plan is no longer that of the beginning.
-    let planned = train_plan.bytes(&[evaluation], &raw);
+    let planned = train_plan.bytes(&[evaluation], &plans.raw);
     let metadata = [("net", config.model.net.clone()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
     weights::write(&session, folder, &metadata)?;
-    let (allocated, most_allocated) = (session.bytes(), session.most_bytes());
+    let allocated = session.bytes();
     let with_session = gpu.buffer_bytes();
     drop(session);
     let counted_by_wgpu = with_session.saturating_sub(gpu.buffer_bytes());
@@ -141,13 +176,52 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         test_accuracy: last.test_accuracy,
         test_loss: last.test_loss,
         train_loss: last.train_loss,
-        steps,
+        steps: standing.step,
+        stopped_early,
+        best: (best.step, best.test_accuracy),
         seconds_per_step,
-        seconds: begin.elapsed().as_secs_f64(),
-        bytes: RunBytes { planned, allocated, most_allocated, counted_by_wgpu },
+        seconds: standing.seconds,
+        bytes: RunBytes { planned, allocated, most_allocated: standing.most_bytes, counted_by_wgpu },
         coded,
         adapter: AdapterFacts::of(gpu.adapter()),
     };
-    folder.write_json("summary.json", &summary)?;
+    folder.write_json(resume::SUMMARY, &summary)?;
     Ok(summary)
+}
+
+/// The memory of a run, as it begins or as a checkpoint left it.
+fn session(plans: &Plans, from: Option<Checkpoint>, gpu: &Rc<Gpu>, seed: u32) -> Result<Session, Error> {
+    let train = match &from {
+        Some(checkpoint) => checkpoint.sized(&plans.train)?,
+        None => plans.train.clone(),
+    };
+    let planned = Plan::allocated(&[&train, &plans.evaluation]);
+    let session = Session::new(gpu.clone(), vec![train, plans.evaluation.clone()], seed.into())?;
+    if session.bytes() != planned {
+        return Err(Error::BytesDiffer { planned, allocated: session.bytes() });
+    }
+    if let Some(checkpoint) = from {
+        checkpoint.restore(&session)?;
+    }
+    Ok(session)
+}
+
+/// What every checkpoint of a run says of it.
+fn about(config: &Config, data: &Dataset, gpu: &Gpu) -> About {
+    About {
+        frugal: env!("CARGO_PKG_VERSION").to_owned(),
+        adapter: gpu.adapter().info.name.clone(),
+        name: config.name.clone(),
+        net: config.model.net.clone(),
+        set: data.name.clone(),
+        image: data.shape,
+        classes: data.classes,
+        store: config.store.to_string(),
+        seed: config.seed,
+        config: config.to_toml(),
+        position: Position { epoch: 1, batch: 0, steps: 0, learning_rate: 0.0 },
+        standing: Standing::default(),
+        capacities: BTreeMap::new(),
+        logs: BTreeMap::new(),
+    }
 }

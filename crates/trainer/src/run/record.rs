@@ -13,6 +13,8 @@ pub enum Record {
     Step(StepRecord),
     /// After each epoch.
     Epoch(EpochRecord),
+    /// After an evaluation within an epoch; means are over the epoch so far.
+    Evaluation(EpochRecord),
     /// Now and then, for stores whose sizes change with the values.
     Stores {
         /// Counts from 1.
@@ -95,8 +97,12 @@ pub struct Summary {
     pub test_loss: f64,
     /// Mean over the last epoch.
     pub train_loss: f64,
-    /// Training steps.
+    /// Training steps done.
     pub steps: u64,
+    /// Whether the run ended before its time, because the accuracy no longer rose.
+    pub stopped_early: bool,
+    /// The step with the best evaluation, and its share of right answers.
+    pub best: (u64, f64),
     /// Median, without the first steps of each epoch.
     pub seconds_per_step: f64,
     /// All of the run.
@@ -148,24 +154,27 @@ pub struct RunBytes {
 }
 
 /// Means over an epoch.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sums {
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Sums {
     loss: f64,
     correct: f64,
     counted: f64,
 }
 
 impl Sums {
+    /// Adds a batch: its mean loss, and how many of the samples that count were right.
     pub fn add(&mut self, mean_loss: f32, correct: f32, counted: f32) {
         self.loss += f64::from(mean_loss) * f64::from(counted);
         self.correct += f64::from(correct);
         self.counted += f64::from(counted);
     }
 
+    /// Mean over all samples.
     pub fn loss(&self) -> f64 {
         self.loss / self.counted.max(1.0)
     }
 
+    /// Share that was right.
     pub fn accuracy(&self) -> f64 {
         self.correct / self.counted.max(1.0)
     }

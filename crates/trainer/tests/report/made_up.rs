@@ -39,6 +39,8 @@ pub fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
         test_loss: 0.5,
         train_loss: 0.4,
         steps: 900,
+        stopped_early: false,
+        best: (100, test_accuracy),
         seconds_per_step: if store == "raw" { 0.1 } else { 0.125 },
         seconds: 90.0,
         bytes: RunBytes { planned: Default::default(), allocated: 0, most_allocated: 0, counted_by_wgpu: 0 },

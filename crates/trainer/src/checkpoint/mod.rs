@@ -1,0 +1,173 @@
+//! The checkpoint room: all that a run needs to go on as if it had never stopped.
+//!
+//! ```text
+//! session: parameters, optimiser state,   ─┐
+//!          running statistics, records     ├─▶ Checkpoint ─▶ file: safetensors, ─▶ Shelf: the newest,
+//! run:     position, sums, best, capacities ┘                one JSON inside        the best, every N
+//! ```
+//!
+//! What random numbers there are depend on seed, epoch and step alone, so the position is all their state. The sizes of
+//! forms that follow the data are kept, too; they change no result, only how often a step is done again.
+//! `docs/runs.md` describes the file.
+
+mod error;
+mod file;
+mod shelf;
+
+pub use error::CheckpointError;
+pub use file::{FORMAT, decode, encode, tensors};
+pub use shelf::{Shelf, Step, best, newest, read};
+
+use crate::Error;
+use crate::run::Standing;
+use frugal_tensor::graph::{Element, Value};
+use frugal_tensor::{Plan, Session};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The state of a run between two steps.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Everything but the tensors.
+    pub about: About,
+    /// Every value that lives across steps, by its name.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// A value that lives across steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// What a word is.
+    pub element: Element,
+    /// The elements, as bits.
+    pub words: Vec<u32>,
+}
+
+/// What a checkpoint is of, and where its run stood: the JSON in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct About {
+    /// The version of the program that wrote it.
+    pub frugal: String,
+    /// The adapter that it ran on. Another one may round differently.
+    pub adapter: String,
+    /// Name of the run.
+    pub name: String,
+    /// The net.
+    pub net: String,
+    /// The data set.
+    pub set: String,
+    /// Channels, height, width of an image.
+    pub image: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// The store, by its label.
+    pub store: String,
+    /// The seed.
+    pub seed: u32,
+    /// All settings, as TOML.
+    pub config: String,
+    /// Where it stood among batches and in the schedule.
+    pub position: Position,
+    /// What the host knows of the run so far.
+    pub standing: Standing,
+    /// For each record of a codec, the words that were planned for its value.
+    pub capacities: BTreeMap<String, u64>,
+    /// Bytes of each growing file of the run folder at this moment.
+    pub logs: BTreeMap<String, u64>,
+}
+
+/// Where a run stands. It follows from the number of steps, and is there for readers of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// The epoch of the next step, counted from 1.
+    pub epoch: u64,
+    /// The batch of the next step within its epoch, counted from 0.
+    pub batch: u64,
+    /// Steps of the whole run.
+    pub steps: u64,
+    /// The learning rate of the next step.
+    pub learning_rate: f32,
+}
+
+impl Checkpoint {
+    /// Reads what lives across steps from a session in which no step is on its way.
+    ///
+    /// # Errors
+    /// What befell the device.
+    pub fn of(session: &Session, about: About) -> Result<Self, Error> {
+        let plan = &session.plans()[0];
+        let mut tensors = BTreeMap::new();
+        for (id, value) in plan.graph.ids().filter(|(id, value)| is_kept(plan, *id, value)) {
+            let (shape, words) = (value.shape.extents().to_vec(), session.read_value(0, id)?);
+            tensors.insert(value.name.clone(), Tensor { shape, element: value.element, words });
+        }
+        Ok(Self { about, tensors })
+    }
+
+    /// Puts everything back into a session of the same net.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Misfit`] names the first value that differs, before anything is changed.
+    pub fn restore(&self, session: &Session) -> Result<(), Error> {
+        let plan = &session.plans()[0];
+        let values: Vec<&Value> =
+            plan.graph.ids().filter(|(id, value)| is_kept(plan, *id, value)).map(|(_, value)| value).collect();
+        for value in &values {
+            self.check(value)?;
+        }
+        if let Some((name, tensor)) = self.tensors.iter().find(|(name, _)| values.iter().all(|v| v.name != **name)) {
+            return Err(self.misfit(name, None, Some(&tensor.shape)).into());
+        }
+        for value in values {
+            session.write_words(&value.name, &self.tensors[&value.name].words)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the checkpoint has this value, in this shape.
+    fn check(&self, value: &Value) -> Result<(), CheckpointError> {
+        match self.tensors.get(&value.name) {
+            Some(tensor) if tensor.shape == value.shape.extents() && tensor.element == value.element => Ok(()),
+            found => Err(self.misfit(&value.name, Some(value.shape.extents()), found.map(|t| t.shape.as_slice()))),
+        }
+    }
+
+    fn misfit(&self, name: &str, here: Option<&[usize]>, there: Option<&[usize]>) -> CheckpointError {
+        CheckpointError::Misfit {
+            net: self.about.net.clone(),
+            name: name.to_owned(),
+            here: here.map(<[usize]>::to_vec),
+            there: there.map(<[usize]>::to_vec),
+        }
+    }
+
+    /// The plan with the room for coded values that the run had come to.
+    ///
+    /// # Errors
+    /// [`Error::Plan`].
+    pub fn sized(&self, plan: &Plan) -> Result<Plan, Error> {
+        let size = |(name, waiting)| Some((waiting, *self.about.capacities.get(&name)? as usize));
+        let sizes: Vec<_> = records(plan).filter_map(size).collect();
+        Ok(plan.resized(&sizes)?)
+    }
+}
+
+/// For each value whose size follows the data: the name of its record, and its words.
+pub fn capacities(plan: &Plan) -> BTreeMap<String, u64> {
+    records(plan).map(|(name, waiting)| (name, plan.graph.shape(waiting).elements() as u64)).collect()
+}
+
+/// Records have names of their own; the values that they steer need not.
+fn records(plan: &Plan) -> impl Iterator<Item = (String, frugal_tensor::ValueId)> {
+    plan.steered().filter_map(|stored| {
+        let record = stored.steering.as_ref()?.record;
+        Some((plan.graph.value(record).name.clone(), stored.waiting))
+    })
+}
+
+/// Whether a value has to be kept: it lives across steps, and something uses it.
+fn is_kept(plan: &Plan, id: frugal_tensor::ValueId, value: &Value) -> bool {
+    value.kind.is_persistent() && plan.place(id).is_some()
+}
