@@ -10,4 +10,4 @@ mod step;
 
 pub use error::ModelError;
 pub use nets::Net;
-pub use step::{IMAGES, LABELS, MASK, StepShape, evaluation_step, gradient_step, training_step};
+pub use step::{IMAGES, LABELS, MASK, StepShape, evaluation_step, gradient_step, inference_step, training_step};

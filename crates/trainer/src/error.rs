@@ -197,7 +197,7 @@ fn checkpoint_advice(error: &CheckpointError) -> Option<String> {
         CheckpointError::AllDamaged { folder, .. } => {
             format!("move {} away to begin the run anew", folder.display())
         }
-        CheckpointError::Damaged { .. } => return None,
+        CheckpointError::Damaged { .. } | CheckpointError::Foreign(_) => return None,
     })
 }
 

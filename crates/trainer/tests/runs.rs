@@ -145,7 +145,7 @@ fn twenty_kills_per_store() {
 fn cut(desk: &Desk, from: &str, to: &str, step: u64) -> PathBuf {
     let (from, to) = (desk.path(from), desk.path(to));
     fs::create_dir_all(to.join("checkpoints")).unwrap();
-    for file in ["config.toml", "config.resolved.toml", "metrics.jsonl", "metrics.csv"] {
+    for file in ["config.toml", "config.resolved.toml", "data.json", "metrics.jsonl", "metrics.csv"] {
         fs::copy(from.join(file), to.join(file)).unwrap();
     }
     for path in checkpoints(&from) {
@@ -229,7 +229,7 @@ fn checkpoints_of_others_are_refused_and_nothing_changes() {
     let before = snapshot(&run);
     let text = desk.fails(2, &["resume", "run"]);
     assert!(
-        text.contains("of resnet8") && text.contains("`conv1.weight` is 16×1×3×3 there and is 8×1×5×5 here"),
+        text.contains("values of resnet8") && text.contains("`conv1.weight` is 16×1×3×3 there and is 8×1×5×5 here"),
         "{text}"
     );
     assert!(before == snapshot(&run));
@@ -290,6 +290,28 @@ fn what_cannot_be_resumed_says_why() {
     let text = desk.fails(1, &["resume", "orphan"]);
     assert!(text.contains("mnist") && text.contains("frugal data get mnist"), "{text}");
     assert!(before == fs::read(run.join("metrics.jsonl")).unwrap());
+}
+
+#[test]
+fn a_run_ends_when_accuracy_no_longer_rises() {
+    let desk = Desk::new();
+    // It learns nothing, so no evaluation is better than the first.
+    let slow = ["optimizer.lr=1e-12", "train.epochs=9", "train.patience=3"].map(|set| ["--set", set]).concat();
+    let run = whole(&desk, &slow);
+    let summary = json(&run.join("summary.json"));
+    // Evaluations after steps 11, 22, 29 (the first epoch) and 33: three after the first.
+    assert_eq!((&summary["stopped_early"], &summary["steps"]), (&Value::from(true), &Value::from(33)));
+    assert_eq!(summary["best"][0], 11);
+    let kinds = |kind: &str| records(&run).iter().filter(|record| record["kind"] == kind).count();
+    assert_eq!((kinds("step"), kinds("evaluation"), kinds("epoch")), (33, 3, 1));
+    let best = checkpoint::read(&checkpoint::best(&run)).unwrap();
+    assert_eq!(best.about.standing.step, 11);
+    // From before the last evaluation, and from a checkpoint after which nothing is left to do.
+    for (name, step) in [("before", 28), ("after", 29)] {
+        let run = cut(&desk, "whole", name, step);
+        desk.ok(&["resume", name]);
+        assert_same(&desk.path("whole"), &run);
+    }
 }
 
 #[test]

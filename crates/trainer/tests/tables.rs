@@ -36,6 +36,7 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
             backend: "vulkan".into(),
             r#type: "Other".into(),
         },
+        judgement: None,
     }
 }
 

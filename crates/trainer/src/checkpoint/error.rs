@@ -15,6 +15,9 @@ pub enum CheckpointError {
         /// What was seen.
         reason: String,
     },
+    /// It is a safetensors file, but no checkpoint.
+    #[error("{} is no checkpoint of Frugal", .0.display())]
+    Foreign(PathBuf),
     /// A later version of Frugal wrote it.
     #[error(
         "the checkpoint {} has format {format}, but this version of Frugal reads formats up to {}",
@@ -27,10 +30,10 @@ pub enum CheckpointError {
         format: u64,
     },
     /// It belongs to another net, optimiser or store.
-    #[error("the checkpoint, of {net}, does not fit: `{name}` {} there and {} here", Extents(there), Extents(here))]
+    #[error("the values of {made_by} do not fit: `{name}` {} there and {} here", Extents(there), Extents(here))]
     Misfit {
-        /// The net that it was made by.
-        net: String,
+        /// The net or the file that they are of.
+        made_by: String,
         /// The first value that differs.
         name: String,
         /// Its extents in this run; none if it has no such value.

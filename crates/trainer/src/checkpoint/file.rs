@@ -52,18 +52,19 @@ pub fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, Error> {
 /// From the bytes of a file; `path` is for messages.
 ///
 /// # Errors
-/// [`CheckpointError::Damaged`], [`CheckpointError::Newer`].
+/// [`CheckpointError::Damaged`], [`CheckpointError::Newer`], [`CheckpointError::Foreign`].
 pub fn decode(path: &Path, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     let damaged = |reason: String| CheckpointError::Damaged { path: path.to_path_buf(), reason };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
     let text = header.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
-    let text = text.ok_or_else(|| damaged("it is a safetensors file, but Frugal did not write it".to_owned()))?;
+    let foreign = || CheckpointError::Foreign(path.to_path_buf());
+    let text = text.ok_or_else(foreign)?;
     // The number first: a later format may have other fields.
     let format = serde_json::from_str::<serde_json::Value>(text).ok().and_then(|value| value["format"].as_u64());
     match format {
         Some(format) if format > FORMAT => return Err(CheckpointError::Newer { path: path.to_path_buf(), format }),
         Some(_) => {}
-        None => return Err(damaged("its description is not that of a checkpoint".to_owned())),
+        None => return Err(foreign()),
     }
     let unreadable = |error: serde_json::Error| damaged(format!("its description cannot be read: {error}"));
     let envelope: Envelope = serde_json::from_str(text).map_err(unreadable)?;
@@ -74,6 +75,14 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> 
     }
     let about: About = serde_json::from_str(envelope.about.get()).map_err(unreadable)?;
     Ok(Checkpoint { about, tensors })
+}
+
+/// The tensors of any safetensors file that have words of 32 bits.
+///
+/// # Errors
+/// [`Error::Io`], [`CheckpointError::Damaged`].
+pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
+    Ok(tensors(path, &std::fs::read(path).map_err(Error::io("read", path))?)?)
 }
 
 /// The tensors of any safetensors file that have words of 32 bits.

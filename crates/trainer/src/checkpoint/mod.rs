@@ -15,12 +15,12 @@ mod file;
 mod shelf;
 
 pub use error::CheckpointError;
-pub use file::{FORMAT, decode, encode, tensors};
+pub use file::{FORMAT, decode, encode, read_tensors, tensors};
 pub use shelf::{Shelf, Step, best, newest, read};
 
 use crate::Error;
 use crate::run::Standing;
-use frugal_tensor::graph::{Element, Value};
+use frugal_tensor::graph::{Element, Kind, Value};
 use frugal_tensor::{Plan, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -72,6 +72,8 @@ pub struct About {
     pub position: Position,
     /// What the host knows of the run so far.
     pub standing: Standing,
+    /// What each tensor is for.
+    pub kinds: BTreeMap<String, String>,
     /// For each record of a codec, the words that were planned for its value.
     pub capacities: BTreeMap<String, u64>,
     /// Bytes of each growing file of the run folder at this moment.
@@ -96,12 +98,13 @@ impl Checkpoint {
     ///
     /// # Errors
     /// What befell the device.
-    pub fn of(session: &Session, about: About) -> Result<Self, Error> {
+    pub fn of(session: &Session, mut about: About) -> Result<Self, Error> {
         let plan = &session.plans()[0];
         let mut tensors = BTreeMap::new();
         for (id, value) in plan.graph.ids().filter(|(id, value)| is_kept(plan, *id, value)) {
             let (shape, words) = (value.shape.extents().to_vec(), session.read_value(0, id)?);
             tensors.insert(value.name.clone(), Tensor { shape, element: value.element, words });
+            about.kinds.insert(value.name.clone(), kind_name(value.kind).to_owned());
         }
         Ok(Self { about, tensors })
     }
@@ -111,36 +114,13 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError::Misfit`] names the first value that differs, before anything is changed.
     pub fn restore(&self, session: &Session) -> Result<(), Error> {
-        let plan = &session.plans()[0];
-        let values: Vec<&Value> =
-            plan.graph.ids().filter(|(id, value)| is_kept(plan, *id, value)).map(|(_, value)| value).collect();
-        for value in &values {
-            self.check(value)?;
+        let has = |name: &String| kept(session).any(|value| value.name == *name);
+        if let Some((name, tensor)) = self.tensors.iter().find(|(name, _)| !has(name)) {
+            // What the session has and the checkpoint lacks says more.
+            check(session, &self.about.net, &self.tensors)?;
+            return Err(misfit(&self.about.net, name, None, Some(&tensor.shape)).into());
         }
-        if let Some((name, tensor)) = self.tensors.iter().find(|(name, _)| values.iter().all(|v| v.name != **name)) {
-            return Err(self.misfit(name, None, Some(&tensor.shape)).into());
-        }
-        for value in values {
-            session.write_words(&value.name, &self.tensors[&value.name].words)?;
-        }
-        Ok(())
-    }
-
-    /// Whether the checkpoint has this value, in this shape.
-    fn check(&self, value: &Value) -> Result<(), CheckpointError> {
-        match self.tensors.get(&value.name) {
-            Some(tensor) if tensor.shape == value.shape.extents() && tensor.element == value.element => Ok(()),
-            found => Err(self.misfit(&value.name, Some(value.shape.extents()), found.map(|t| t.shape.as_slice()))),
-        }
-    }
-
-    fn misfit(&self, name: &str, here: Option<&[usize]>, there: Option<&[usize]>) -> CheckpointError {
-        CheckpointError::Misfit {
-            net: self.about.net.clone(),
-            name: name.to_owned(),
-            here: here.map(<[usize]>::to_vec),
-            there: there.map(<[usize]>::to_vec),
-        }
+        restore(session, &self.about.net, &self.tensors)
     }
 
     /// The plan with the room for coded values that the run had come to.
@@ -153,6 +133,59 @@ impl Checkpoint {
         Ok(plan.resized(&sizes)?)
     }
 }
+
+/// Puts tensors into a session that needs no others; it may need fewer. `made_by` is for messages.
+///
+/// # Errors
+/// [`CheckpointError::Misfit`] names the first value that is absent or differs, before anything is changed.
+pub fn restore(session: &Session, made_by: &str, tensors: &BTreeMap<String, Tensor>) -> Result<(), Error> {
+    check(session, made_by, tensors)?;
+    for value in kept(session) {
+        session.write_words(&value.name, &tensors[&value.name].words)?;
+    }
+    Ok(())
+}
+
+/// Whether the tensors have all values of a session, in their shapes.
+fn check(session: &Session, made_by: &str, tensors: &BTreeMap<String, Tensor>) -> Result<(), CheckpointError> {
+    for value in kept(session) {
+        let here = value.shape.extents();
+        match tensors.get(&value.name) {
+            Some(tensor) if tensor.shape == here && tensor.element == value.element => {}
+            found => return Err(misfit(made_by, &value.name, Some(here), found.map(|tensor| tensor.shape.as_slice()))),
+        }
+    }
+    Ok(())
+}
+
+fn misfit(made_by: &str, name: &str, here: Option<&[usize]>, there: Option<&[usize]>) -> CheckpointError {
+    CheckpointError::Misfit {
+        made_by: made_by.to_owned(),
+        name: name.to_owned(),
+        here: here.map(<[usize]>::to_vec),
+        there: there.map(<[usize]>::to_vec),
+    }
+}
+
+/// The values of a session that live across steps, in the order of its graph.
+fn kept(session: &Session) -> impl Iterator<Item = &Value> {
+    let plan = &session.plans()[0];
+    plan.graph.ids().filter(|(id, value)| is_kept(plan, *id, value)).map(|(_, value)| value)
+}
+
+/// What a kind is called in the file.
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Parameter => PARAMETER,
+        Kind::Statistic => "statistic",
+        Kind::OptimizerState => "optimiser state",
+        Kind::Record => "record",
+        _ => "other",
+    }
+}
+
+/// What parameters are called in the file.
+pub const PARAMETER: &str = "parameter";
 
 /// For each value whose size follows the data: the name of its record, and its words.
 pub fn capacities(plan: &Plan) -> BTreeMap<String, u64> {

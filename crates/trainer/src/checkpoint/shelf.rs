@@ -110,7 +110,7 @@ pub fn newest(run: &Path, mut damaged: impl FnMut(&Step, &str)) -> Result<Option
     for step in steps(&folder)?.into_iter().rev() {
         match read(&step.path) {
             Ok(checkpoint) => return Ok(Some((step, checkpoint))),
-            Err(error @ Error::Checkpoint(CheckpointError::Damaged { .. })) => {
+            Err(error @ Error::Checkpoint(CheckpointError::Damaged { .. } | CheckpointError::Foreign(_))) => {
                 reasons.push(error.to_string());
                 damaged(&step, &error.to_string());
             }

@@ -1,7 +1,9 @@
 //! The command line: verbs and options, and how errors are shown.
 
+mod answer;
 mod compare;
 mod data;
+mod inspect;
 mod plan;
 mod resume;
 mod train;
@@ -39,6 +41,12 @@ enum Verb {
     Train(train::Options),
     /// Go on with a run that was stopped, to the same bits
     Resume(resume::Options),
+    /// Judge a run's net by a test set, class by class
+    Eval(answer::Evaluate),
+    /// Say what a run's net sees in pictures
+    Predict(answer::Predict),
+    /// Show what is in a checkpoint
+    Inspect(inspect::Options),
     /// Show every byte of a training step before it runs; needs no GPU
     Plan(plan::Options),
     /// Train once per store and seed, and put the stores side by side in a table
@@ -137,6 +145,9 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Train(options) => train::run(&options),
         Verb::Resume(options) => resume::run(&options),
+        Verb::Eval(options) => answer::evaluate(&options),
+        Verb::Predict(options) => answer::predict(&options),
+        Verb::Inspect(options) => inspect::run(&options),
         Verb::Plan(options) => plan::run(&options),
         Verb::Compare(options) => compare::run(&options),
         Verb::Devices { json } => devices(json),

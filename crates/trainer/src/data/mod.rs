@@ -21,6 +21,7 @@ pub mod idx;
 mod loader;
 mod noise;
 pub mod order;
+mod picture;
 mod sets;
 mod source;
 
@@ -37,6 +38,7 @@ pub use dataset::{Dataset, Split};
 pub use error::DataError;
 pub use get::{Got, Progress, get};
 pub use loader::{Epoch, Loader, LoaderOptions};
+pub use picture::picture;
 
 use catalogue::{FileSpec, Home, Layout, Spec};
 

@@ -13,7 +13,9 @@ mod epochs;
 pub mod examine;
 mod fit;
 pub mod folder;
+mod inference;
 pub mod interrupt;
+mod judgement;
 pub mod metrics;
 mod plans;
 mod progress;
@@ -27,6 +29,8 @@ pub mod weights;
 
 pub use budget::Chosen;
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
+pub use inference::{DataFacts, Inference, Trained, Which};
+pub use judgement::Judgement;
 pub use plans::{Plans, Request};
 pub use progress::Progress;
 pub use record::Summary;
@@ -111,6 +115,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
 
     if from.is_none() {
         folder.write_json("environment.json", &Environment::of(gpu))?;
+        folder.write_json(inference::DATA, &DataFacts::of(data))?;
         if plans.chosen.is_some() {
             folder.write("store.toml", plans.store.to_toml().as_bytes())?;
         }
@@ -169,6 +174,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let with_session = gpu.buffer_bytes();
     drop(session);
     let counted_by_wgpu = with_session.saturating_sub(gpu.buffer_bytes());
+    let judgement = Trained::read(folder.path(), &Which::Last)?.judge(data, config.data.batch, gpu)?;
     let summary = Summary {
         name: config.name.clone(),
         seed: config.seed,
@@ -184,6 +190,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         bytes: RunBytes { planned, allocated, most_allocated: standing.most_bytes, counted_by_wgpu },
         coded,
         adapter: AdapterFacts::of(gpu.adapter()),
+        judgement: Some(judgement),
     };
     folder.write_json(resume::SUMMARY, &summary)?;
     Ok(summary)
@@ -221,6 +228,7 @@ fn about(config: &Config, data: &Dataset, gpu: &Gpu) -> About {
         config: config.to_toml(),
         position: Position { epoch: 1, batch: 0, steps: 0, learning_rate: 0.0 },
         standing: Standing::default(),
+        kinds: BTreeMap::new(),
         capacities: BTreeMap::new(),
         logs: BTreeMap::new(),
     }

@@ -1,6 +1,7 @@
 //! What a run writes down: a line per step and epoch, and the summary.
 
 use super::environment::AdapterFacts;
+use super::judgement::Judgement;
 pub use super::stepper::Discarded;
 use frugal_tensor::plan::Bytes;
 use serde::{Deserialize, Serialize};
@@ -113,6 +114,8 @@ pub struct Summary {
     pub coded: Option<Coded>,
     /// The adapter.
     pub adapter: AdapterFacts,
+    /// What the net answers to the test set, class by class.
+    pub judgement: Option<Judgement>,
 }
 
 /// What forms took whose sizes depend on the data.

@@ -46,6 +46,7 @@ pub fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
         bytes: RunBytes { planned: Default::default(), allocated: 0, most_allocated: 0, counted_by_wgpu: 0 },
         coded: None,
         adapter: adapter("Test GPU"),
+        judgement: None,
     }
 }
 
