@@ -51,6 +51,20 @@ fn records(run: &Path) -> Vec<Value> {
     text.lines().map(timeless).collect()
 }
 
+const EVENTS: &str = "events.out.tfevents.1.frugal";
+
+/// The lengths of the records of TensorBoard's file: times and paces have a fixed width, so they are those of equal runs.
+fn event_lengths(run: &Path) -> Vec<u64> {
+    let bytes = fs::read(run.join(EVENTS)).unwrap();
+    let (mut at, mut lengths) = (0, Vec::new());
+    while at < bytes.len() {
+        lengths.push(u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()));
+        at += 16 + *lengths.last().unwrap() as usize;
+    }
+    assert!(at == bytes.len() && lengths.len() > 10, "the file ends within a record");
+    lengths
+}
+
 fn checkpoints(run: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -71,6 +85,7 @@ fn assert_same(one: &Path, other: &Path) {
     assert!(records(one) == records(other), "the metrics differ");
     let rows = |run: &Path| fs::read_to_string(run.join("metrics.csv")).unwrap().lines().count();
     assert_eq!(rows(one), rows(other));
+    assert!(event_lengths(one) == event_lengths(other), "the event files differ");
     let outcome = |run: &Path| {
         let summary = json(&run.join("summary.json"));
         ["test_accuracy", "test_loss", "train_loss", "steps", "best"].map(|key| summary[key].clone())
@@ -145,7 +160,7 @@ fn twenty_kills_per_store() {
 fn cut(desk: &Desk, from: &str, to: &str, step: u64) -> PathBuf {
     let (from, to) = (desk.path(from), desk.path(to));
     fs::create_dir_all(to.join("checkpoints")).unwrap();
-    for file in ["config.toml", "config.resolved.toml", "data.json", "metrics.jsonl", "metrics.csv"] {
+    for file in ["config.toml", "config.resolved.toml", "data.json", "metrics.jsonl", "metrics.csv", EVENTS] {
         fs::copy(from.join(file), to.join(file)).unwrap();
     }
     for path in checkpoints(&from) {

@@ -1,7 +1,7 @@
 //! `frugal train`.
 
 use super::{Changes, Where, print};
-use crate::config::Config;
+use crate::config::{Config, Override};
 use crate::report::bytes;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Summary, interrupt};
@@ -20,12 +20,19 @@ pub(super) struct Options {
     config: PathBuf,
     #[command(flatten)]
     changes: Changes,
+    /// Write event files for TensorBoard, too
+    #[arg(long)]
+    tensorboard: bool,
     #[command(flatten)]
     place: Where,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let (config, text) = Config::load(&options.config, &options.changes.overrides())?;
+    let mut overrides = options.changes.overrides();
+    if options.tensorboard {
+        overrides.push(Override::option("tensorboard", "train.tensorboard", true));
+    }
+    let (config, text) = Config::load(&options.config, &overrides)?;
     let data = data::open(&config.data.set, &config.data.root)?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;

@@ -4,6 +4,7 @@
 //! evaluation that is due, writes the checkpoint that is due, and ends if it is told to. A run that is resumed begins by
 //! settling.
 
+use super::inference::DataFacts;
 use super::metrics::Metrics;
 use super::record::{EpochRecord, Record, StepRecord, Sums};
 use super::standing::Standing;
@@ -28,6 +29,8 @@ pub(super) struct Epochs<'a> {
     pub shelf: Shelf,
     /// What every checkpoint of the run says of it; the rest is filled in for each.
     pub about: About,
+    /// How images were normalised.
+    pub facts: DataFacts,
     pub settings: config::Train,
     pub train: &'a Loader,
     pub test: &'a Loader,
@@ -152,6 +155,9 @@ impl Epochs<'_> {
     fn train_on(&mut self, batch: Batch) -> Result<(), Error> {
         self.standing.step += 1;
         self.standing.pending = true;
+        if self.standing.step == 1 {
+            self.metrics.images(1, &batch.images, &self.facts)?;
+        }
         let finished = self.stepper.step(TRAIN, self.moment(), batch)?;
         self.paces.tick();
         self.take(&finished)?;
@@ -175,6 +181,9 @@ impl Epochs<'_> {
             if let Some(record) = evaluation {
                 best = self.standing.judge(record);
                 self.metrics.add(&if due.epoch { Record::Epoch(record) } else { Record::Evaluation(record) })?;
+                if due.epoch {
+                    self.metrics.parameters(record.step, &self.stepper.session)?;
+                }
                 self.metrics.flush()?;
                 self.progress.epoch(&record);
             }

@@ -1,8 +1,12 @@
-//! The growing files of a run: the same records as JSON lines and as a table.
+//! The growing files of a run: the same records as JSON lines, as a table, and for TensorBoard.
 
+use super::board::{Board, EVENTS};
 use super::folder::{Folder, Log};
+use super::inference::DataFacts;
 use super::record::Record;
+use super::stepper::TRAIN;
 use crate::Error;
+use frugal_tensor::Session;
 use std::collections::BTreeMap;
 
 /// A JSON line per record.
@@ -17,20 +21,24 @@ const COLUMNS: &str = "kind,step,epoch,loss,accuracy,test_loss,test_accuracy,lea
 pub(super) struct Metrics {
     lines: Log,
     table: Log,
+    board: Option<Board>,
 }
 
 impl Metrics {
-    /// Opens the files and goes on after the lengths that they had at a checkpoint; after none, they begin anew.
+    /// Opens the files, TensorBoard's only if it is wanted, and goes on after the lengths that they had at a checkpoint;
+    /// after none, they begin anew.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn open(folder: &Folder, lengths: &BTreeMap<String, u64>) -> Result<Self, Error> {
-        let log = |name: &str| folder.log(name, lengths.get(name).copied().unwrap_or(0));
+    pub fn open(folder: &Folder, lengths: &BTreeMap<String, u64>, tensorboard: bool) -> Result<Self, Error> {
+        let length = |name: &str| lengths.get(name).copied().unwrap_or(0);
+        let log = |name: &str| folder.log(name, length(name));
         let (lines, mut table) = (log(LINES)?, log(TABLE)?);
+        let board = tensorboard.then(|| Board::open(folder, length(EVENTS))).transpose()?;
         if table.is_empty() {
             table.add(COLUMNS.as_bytes())?;
         }
-        Ok(Self { lines, table })
+        Ok(Self { lines, table, board })
     }
 
     /// Adds a record.
@@ -44,6 +52,26 @@ impl Metrics {
         if let Some(row) = row(record) {
             self.table.add(row.as_bytes())?;
         }
+        self.board.as_mut().map_or(Ok(()), |board| board.add(record))
+    }
+
+    /// Shows some images of a batch, where TensorBoard is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn images(&mut self, step: u64, images: &[f32], facts: &DataFacts) -> Result<(), Error> {
+        self.board.as_mut().map_or(Ok(()), |board| board.images(step, images, facts))
+    }
+
+    /// Shows how the parameters are distributed, where TensorBoard is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or what befell the device.
+    pub fn parameters(&mut self, step: u64, session: &Session) -> Result<(), Error> {
+        let Some(board) = &mut self.board else { return Ok(()) };
+        for (_, value) in session.plans()[TRAIN].graph.parameters() {
+            board.parameter(step, &value.name, &session.read(&value.name)?)?;
+        }
         Ok(())
     }
 
@@ -53,7 +81,8 @@ impl Metrics {
     /// [`Error::Io`].
     pub fn flush(&mut self) -> Result<(), Error> {
         self.lines.flush()?;
-        self.table.flush()
+        self.table.flush()?;
+        self.board.as_mut().map_or(Ok(()), Board::flush)
     }
 
     /// Brings everything to the disk and returns the length of each file.
@@ -61,7 +90,12 @@ impl Metrics {
     /// # Errors
     /// [`Error::Io`].
     pub fn sync(&mut self) -> Result<BTreeMap<String, u64>, Error> {
-        Ok(BTreeMap::from([(LINES.to_owned(), self.lines.sync()?), (TABLE.to_owned(), self.table.sync()?)]))
+        let mut lengths =
+            BTreeMap::from([(LINES.to_owned(), self.lines.sync()?), (TABLE.to_owned(), self.table.sync()?)]);
+        if let Some(board) = &mut self.board {
+            lengths.insert(EVENTS.to_owned(), board.sync()?);
+        }
+        Ok(lengths)
     }
 }
 

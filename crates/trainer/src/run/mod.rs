@@ -6,6 +6,7 @@
 //!                                                     └▶ checkpoints ─▶ resume
 //! ```
 
+mod board;
 pub mod budget;
 mod divergence;
 pub mod environment;
@@ -132,10 +133,11 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let session = session(&plans, from, gpu, config.seed)?;
     let mut epochs = Epochs {
         stepper: Stepper::new(session, config.seed, standing.step),
-        metrics: Metrics::open(folder, &logs)?,
+        metrics: Metrics::open(folder, &logs, config.train.tensorboard)?,
         standing,
         shelf: Shelf::open(folder.path(), &config.checkpoint, steps_per_epoch)?,
         about: about(config, data, gpu),
+        facts: DataFacts::of(data),
         settings: config.train.clone(),
         train: &train,
         test: &test,
