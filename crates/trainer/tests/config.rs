@@ -2,7 +2,7 @@
 
 use frugal_tensor::codec::Recompute;
 use frugal_trainer::config::{
-    Choice, Choices, Config, ConfigError, Course, Form, Optimizer, Override, StoreRule, Warmup,
+    Checkpoint, Choice, Choices, Config, ConfigError, Course, Form, Optimizer, Override, StoreRule, Warmup,
 };
 use miette::Diagnostic;
 use std::path::Path;
@@ -151,6 +151,23 @@ fn a_budget_is_a_size() {
         let text = format!("{GOOD}\n[compare]\nbudget = {budget}");
         check(&text, &[], "`compare.budget` must be a size such as \"8GiB\"", "", budget);
     }
+}
+
+#[test]
+fn checkpoints_are_kept_as_asked() {
+    let usual = parse(GOOD, &[]).unwrap();
+    assert_eq!(usual.checkpoint, Checkpoint::default());
+    assert_eq!((usual.train.patience, usual.train.eval_every_steps, usual.train.tensorboard), (0, 0, false));
+    let set =
+        ["checkpoint.every_steps=500", "checkpoint.keep_last=7", "checkpoint.keep_best=false", "train.patience=3"];
+    let config = parse(GOOD, &set).unwrap();
+    let wanted = Checkpoint { every_steps: 500, keep_last: 7, keep_best: false, ..Checkpoint::default() };
+    assert_eq!((config.checkpoint.clone(), config.train.patience), (wanted, 3));
+    assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
+    check(GOOD, &["checkpoint.keep_last=0"], "`checkpoint.keep_last` must be a whole number from 1", "", "0");
+    check(GOOD, &["checkpoint.every_steps=-1"], "`checkpoint.every_steps` must be a whole number from 0", "", "-1");
+    let every = "--set checkpoint.every=3";
+    check(GOOD, &["checkpoint.every=3"], "there is no setting `checkpoint.every`", "every_", every);
 }
 
 #[test]

@@ -180,12 +180,15 @@ impl Epochs<'_> {
             let evaluation = if due.evaluation { self.evaluate()? } else { None };
             if let Some(record) = evaluation {
                 best = self.standing.judge(record);
-                self.metrics.add(&if due.epoch { Record::Epoch(record) } else { Record::Evaluation(record) })?;
                 if due.epoch {
+                    self.metrics.add(&Record::Epoch(record))?;
                     self.metrics.parameters(record.step, &self.stepper.session)?;
+                    self.progress.epoch(&record);
+                } else {
+                    self.metrics.add(&Record::Evaluation(record))?;
+                    self.progress.evaluation(&record);
                 }
                 self.metrics.flush()?;
-                self.progress.epoch(&record);
             }
             self.standing.pending = due.evaluation && evaluation.is_none();
         }

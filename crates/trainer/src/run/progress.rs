@@ -84,15 +84,18 @@ impl Progress {
 
     /// After each epoch.
     pub fn epoch(&mut self, record: &EpochRecord) {
-        let line = format!(
-            "{}  epoch {}/{}  loss {:.4}  test accuracy {:.2} %  {:.1} s",
-            self.label,
-            record.epoch,
-            self.epochs,
-            record.train_loss,
-            100.0 * record.test_accuracy,
-            record.seconds,
-        );
+        self.line(&format!("epoch {}/{}", record.epoch, self.epochs), record);
+    }
+
+    /// After each evaluation within an epoch.
+    pub fn evaluation(&mut self, record: &EpochRecord) {
+        self.line(&format!("step {}/{}", record.step, self.steps), record);
+    }
+
+    fn line(&mut self, place: &str, record: &EpochRecord) {
+        let EpochRecord { train_loss, test_accuracy, seconds, .. } = record;
+        let (label, accuracy) = (&self.label, 100.0 * test_accuracy);
+        let line = format!("{label}  {place}  loss {train_loss:.4}  test accuracy {accuracy:.2} %  {seconds:.1} s");
         match &mut self.show {
             Show::Nothing => {}
             Show::Bar(bar) => bar.println(line),
