@@ -72,7 +72,7 @@ fn sizes_that_follow_the_data_are_those_of_the_runs() {
     // Images and what the second convolution reads.
     let used = |run: &Value| -> f64 {
         let values = run["coded"]["values"].as_array().unwrap().iter();
-        let read = values.filter(|value| ["images", "conv1.pooled"].contains(&value["name"].as_str().unwrap()));
+        let read = values.filter(|value| ["images", "conv1.relu"].contains(&value["name"].as_str().unwrap()));
         read.map(|value| value["mean_bytes"].as_f64().unwrap()).sum()
     };
     let stored = row["convolutions"]["stored_bytes"].as_f64().unwrap();
