@@ -10,4 +10,6 @@ mod step;
 
 pub use error::ModelError;
 pub use nets::{Net, Task};
-pub use step::{IMAGES, LABELS, MASK, StepShape, Training, evaluation_step, gradient_step, training_step};
+pub use step::{
+    IMAGES, LABELS, MASK, StepShape, Training, evaluation_step, gradient_step, inference_step, training_step,
+};

@@ -86,6 +86,19 @@ pub fn gradient_step(net: Net, shape: StepShape, loss: Loss) -> Result<(Graph, V
     Ok((graph, named))
 }
 
+/// Forward to the outputs, for answers rather than for a loss. Upload: images; metric: N×classes logits.
+///
+/// # Errors
+/// [`ModelError::Graph`] if the net does not fit the images.
+pub fn inference_step(net: Net, shape: StepShape) -> Result<Graph, ModelError> {
+    let mut graph = Graph::new();
+    let [channels, height, width] = shape.image;
+    let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
+    let logits = net.forward(&mut graph, images, shape.classes, Mode::Evaluation)?;
+    graph.mark_metric(logits);
+    Ok(graph)
+}
+
 /// Forward alone, over the running statistics of the training step and its parameters, or their averages if it keeps
 /// those. Uploads: images, labels, mask;
 /// metrics as in [`training_step`].

@@ -44,7 +44,9 @@ impl Layer {
             "Clip" => g.activate(v[0], Activation::Clamp { low: self.number("min"), high: self.number("max") }),
             "Concat" => g.concat(v),
             "Conv" => {
-                let operator = Conv2d { stride: self.pair("strides"), padding: self.pair("pads") };
+                let (stride, padding, dilation) = (self.pair("strides"), self.pair("pads"), self.pair("dilations"));
+                let groups = self.number("group") as usize;
+                let operator = Conv2d { stride, padding, dilation, groups, ..Conv2d::default() };
                 let y = g.apply_one(operator, &v[..2]).unwrap();
                 v.get(2).map_or(Ok(y), |&b| g.bias(y, b))
             }

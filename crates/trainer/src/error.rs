@@ -1,5 +1,6 @@
 //! Everything that can keep the program from doing what it was asked, and what to do about it.
 
+use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, suggest};
 use crate::data::{self, DataError};
 use crate::report::units;
@@ -34,6 +35,28 @@ pub enum Error {
     /// The folder for the results holds something already.
     #[error("the folder {} exists and is not empty; results are never overwritten", .0.display())]
     FolderTaken(PathBuf),
+    /// A checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The folder is not one that `frugal train` made.
+    #[error("{} is not the folder of a run: it has no {missing}", folder.display())]
+    NotARun {
+        /// The folder.
+        folder: PathBuf,
+        /// What every run has.
+        missing: &'static str,
+    },
+    /// There is nothing to go on with.
+    #[error("the run in {} is finished", .0.display())]
+    RunFinished(PathBuf),
+    /// The user stopped the run.
+    #[error("stopped after step {step}; a checkpoint of it is in {}", folder.display())]
+    Interrupted {
+        /// The folder of the run.
+        folder: PathBuf,
+        /// Training steps done.
+        step: u64,
+    },
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -99,9 +122,11 @@ impl Error {
         move |source| Error::Io { action, path, source }
     }
 
-    /// 2 if the user asked for something that cannot be, 1 if a run failed.
+    /// 2 if the user asked for something that cannot be, 130 if the user stopped a run, 1 if a run failed.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::Interrupted { .. } => 130,
+            Error::NotARun { .. } | Error::RunFinished(_) | Error::Checkpoint(_) => 2,
             Error::Config(_) | Error::Usage(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => 2,
             Error::Gpu(GpuError::NoSuchAdapter { .. }) | Error::Data(DataError::Unknown { .. }) => 2,
             Error::Model(ModelError::NoSuchNet { .. }) => 2,
@@ -111,6 +136,13 @@ impl Error {
 
     fn advice(&self) -> Option<String> {
         Some(match self {
+            Error::Interrupted { folder, .. } => format!("go on with `frugal resume {}`", folder.display()),
+            Error::NotARun { .. } => "give the folder that `frugal train` printed as its results".to_owned(),
+            Error::RunFinished(folder) => {
+                format!("`frugal eval {0}` judges its net; a longer run is a new one", folder.display())
+            }
+            Error::Checkpoint(error) => return checkpoint_advice(error),
+            Error::Io { source, .. } => return io_advice(source),
             Error::FolderTaken(_) => "choose another --out, or move the folder away".to_owned(),
             Error::Diverged { learning_rate, .. } => format!(
                 "lower the learning rate (it was {learning_rate:.3e}): for example `--set optimizer.lr=…`, or a longer \
@@ -148,6 +180,38 @@ impl Error {
             Error::Gpu(GpuError::Plan(plan)) | Error::Plan(plan) => return plan_advice(plan),
             _ => return None,
         })
+    }
+}
+
+fn checkpoint_advice(error: &CheckpointError) -> Option<String> {
+    Some(match error {
+        CheckpointError::Newer { .. } => "use the version of Frugal that wrote it, or a later one".to_owned(),
+        CheckpointError::Misfit { .. } => {
+            "it belongs to another run: `frugal inspect` shows what it was made by".to_owned()
+        }
+        CheckpointError::OtherSettings { .. } => {
+            "put the settings in config.resolved.toml back as they were, or begin a new run; [train], [checkpoint] and \
+             data.root may change"
+                .to_owned()
+        }
+        CheckpointError::AllDamaged { folder, .. } => {
+            format!("move {} away to begin the run anew", folder.display())
+        }
+        CheckpointError::Damaged { .. } | CheckpointError::Foreign(_) => return None,
+    })
+}
+
+fn io_advice(error: &std::io::Error) -> Option<String> {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => Some(
+            "free some space; what was written before is whole, and `frugal resume RUN` goes on from the newest checkpoint"
+                .to_owned(),
+        ),
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+            Some("the folder cannot be written to: allow it, or choose another (--out)".to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -8,10 +8,12 @@
 //!
 //! * [`config`]: from a file and its overrides to checked settings.
 //! * [`data`]: from published files to batches.
+//! * [`checkpoint`]: what a run leaves to go on from.
 //! * [`run`]: one training run, its folder and what it leaves there.
 //! * [`report`]: plans, tables and adapters as people and programs read them.
 //! * [`cli`]: the verbs.
 
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod data;

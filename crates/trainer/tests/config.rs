@@ -2,7 +2,7 @@
 
 use frugal_tensor::codec::Recompute;
 use frugal_trainer::config::{
-    Choice, Choices, Config, ConfigError, Course, Form, Loss, Optimizer, Override, StoreRule, Warmup,
+    Checkpoint, Choice, Choices, Config, ConfigError, Course, Form, Loss, Optimizer, Override, StoreRule, Warmup,
 };
 use frugal_trainer::data::{Augment, Frame, Jitter, ResizedCrop, Share};
 use miette::Diagnostic;
@@ -186,6 +186,23 @@ fn a_budget_is_a_size() {
 }
 
 #[test]
+fn checkpoints_are_kept_as_asked() {
+    let usual = parse(GOOD, &[]).unwrap();
+    assert_eq!(usual.checkpoint, Checkpoint::default());
+    assert_eq!((usual.train.patience, usual.train.eval_every_steps, usual.train.tensorboard), (0, 0, false));
+    let set =
+        ["checkpoint.every_steps=500", "checkpoint.keep_last=7", "checkpoint.keep_best=false", "train.patience=3"];
+    let config = parse(GOOD, &set).unwrap();
+    let wanted = Checkpoint { every_steps: 500, keep_last: 7, keep_best: false, ..Checkpoint::default() };
+    assert_eq!((config.checkpoint.clone(), config.train.patience), (wanted, 3));
+    assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
+    check(GOOD, &["checkpoint.keep_last=0"], "`checkpoint.keep_last` must be a whole number from 1", "", "0");
+    check(GOOD, &["checkpoint.every_steps=-1"], "`checkpoint.every_steps` must be a whole number from 0", "", "-1");
+    let every = "--set checkpoint.every=3";
+    check(GOOD, &["checkpoint.every=3"], "there is no setting `checkpoint.every`", "every_", every);
+}
+
+#[test]
 fn a_missing_file_says_what_is_expected() {
     let error = Config::load(Path::new("/nowhere/at/all.toml"), &[]).unwrap_err();
     assert!(error.to_string().contains("/nowhere/at/all.toml"), "{error}");
@@ -207,7 +224,16 @@ fn a_resolved_config_gives_itself_again() {
         "compare={stores=['raw', {kind='frequency-split', bits=8}, 'uniform:4'], seeds=4, budget='1.5GiB'}",
         "store.rule=[{layer='fc*', store='raw'}, {min_elements=9, read_by='convolution', store={kind='uniform', bits=1}}]",
     ];
-    for set in [&[][..], &rich[..]] {
+    let kinds = [
+        ("loss", &["cross-entropy", "mse", "mae", "bce"][..]),
+        ("optimizer", &["sgd", "adam", "adamw", "rmsprop"]),
+        ("schedule", &["constant", "cosine", "one-cycle"]),
+    ];
+    let kinds =
+        kinds.iter().flat_map(|(section, kinds)| kinds.iter().map(move |kind| format!("{section}.kind={kind}")));
+    let kinds: Vec<String> = kinds.collect();
+    let kinds: Vec<[&str; 1]> = kinds.iter().map(|kind| [kind.as_str()]).collect();
+    for set in [&[][..], &rich[..]].into_iter().chain(kinds.iter().map(|kind| &kind[..])) {
         let config = parse(GOOD, set).unwrap();
         assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config, "{}", config.to_toml());
     }

@@ -343,3 +343,10 @@ fn a_validation_set_is_held_out_by_the_seed() {
         assert!(text.contains("`data.validation` takes") && text.contains("1437"), "{text}");
     }
 }
+
+#[test]
+fn pictures_have_one_or_three_channels() {
+    let files = ["a.png".into()];
+    assert_eq!(Split::pictures([3, 8, 8], &files).unwrap().len(), 1);
+    assert!(matches!(Split::pictures([2, 8, 8], &files), Err(DataError::Invalid(_))));
+}

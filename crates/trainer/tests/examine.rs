@@ -38,7 +38,8 @@ fn stores_cost_what_they_should() {
     let root = tempfile::tempdir().unwrap();
     let folder = Folder::at(&root.path().join("raw")).unwrap();
     let plans = run::plans(&config, &data, &gpu).unwrap();
-    let job = Job { plans, config: &config, data: &data, gpu: &gpu, folder: &folder, label: "test", quiet: true };
+    let job =
+        Job { plans, config: &config, data: &data, gpu: &gpu, folder: &folder, label: "test", quiet: true, from: None };
     run::train(job).unwrap();
     let weights = weights::read(folder.path()).unwrap();
     let state = Named::new();

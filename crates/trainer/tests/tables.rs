@@ -19,6 +19,8 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
         validation_accuracy: None,
         train_loss: 0.25 + f64::from(seed) / 100.0,
         steps: 100,
+        stopped_early: false,
+        best: (100, test_accuracy),
         seconds_per_step,
         data_wait_ms: 0.0,
         seconds: 10.0,
@@ -36,6 +38,7 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
             backend: "vulkan".into(),
             r#type: "Other".into(),
         },
+        judgement: None,
     }
 }
 

@@ -214,7 +214,7 @@ impl Desk<'_> {
     fn one(&self, plans: Plans, config: &Config, folder: &Folder, label: &str) -> Result<Outcome, Error> {
         let Self { data, gpu, .. } = *self;
         folder.write("config.toml", self.text.as_bytes())?;
-        match run::train(Job { plans, config, data, gpu, folder, label, quiet: false }) {
+        match run::train(Job { plans, config, data, gpu, folder, label, quiet: false, from: None }) {
             Ok(summary) => Ok(Ok(summary)),
             Err(Error::Diverged { step, finding, .. }) => Ok(Err(Divergence { seed: config.seed, step, finding })),
             Err(error) => Err(error),

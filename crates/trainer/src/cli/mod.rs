@@ -1,8 +1,11 @@
 //! The command line: verbs and options, and how errors are shown.
 
+mod answer;
 mod compare;
 mod data;
+mod inspect;
 mod plan;
+mod resume;
 mod train;
 
 use crate::Error;
@@ -26,7 +29,7 @@ First steps:
   frugal plan configs/quickstart.toml       every byte of that run, without a GPU
   frugal devices                            what this machine has to train on
 
-Exit status: 0 done, 1 the run failed, 2 the command or the config is wrong.")]
+Exit status: 0 done, 1 the run failed, 2 the command or the config is wrong, 130 stopped by Ctrl-C.")]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -36,6 +39,14 @@ struct Cli {
 enum Verb {
     /// Train a net as a config says, into a run folder
     Train(train::Options),
+    /// Go on with a run that was stopped, to the same bits
+    Resume(resume::Options),
+    /// Judge a run's net by a test set, class by class
+    Eval(answer::Evaluate),
+    /// Say what a run's net sees in pictures
+    Predict(answer::Predict),
+    /// Show what is in a checkpoint
+    Inspect(inspect::Options),
     /// Show every byte of a training step before it runs; needs no GPU
     Plan(plan::Options),
     /// Train once per store and seed, and put the stores side by side in a table
@@ -133,6 +144,10 @@ pub fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     let outcome = match Cli::parse().verb {
         Verb::Train(options) => train::run(&options),
+        Verb::Resume(options) => resume::run(&options),
+        Verb::Eval(options) => answer::evaluate(&options),
+        Verb::Predict(options) => answer::predict(&options),
+        Verb::Inspect(options) => inspect::run(&options),
         Verb::Plan(options) => plan::run(&options),
         Verb::Compare(options) => compare::run(&options),
         Verb::Devices { json } => devices(json),

@@ -2,30 +2,37 @@
 
 use super::{Changes, Where, print};
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, Override};
 use crate::report::bytes;
 use crate::run::folder::Folder;
-use crate::run::{self, Job, Summary};
+use crate::run::{self, Job, Summary, interrupt};
 use clap::Args;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
 
 /// Train a net as a config says, into a run folder.
 ///
-/// The folder gets the config as given and as resolved, the environment, a line of metrics per step and epoch, a summary
-/// and the weights as safetensors.
+/// The folder gets the config as given and as resolved, the environment, metrics per step and epoch, checkpoints, a summary
+/// and the weights as safetensors. Ctrl-C writes a checkpoint and stops; `frugal resume` goes on.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The config, a TOML file
     config: PathBuf,
     #[command(flatten)]
     changes: Changes,
+    /// Write event files for TensorBoard, too
+    #[arg(long)]
+    tensorboard: bool,
     #[command(flatten)]
     place: Where,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let (config, text) = Config::load(&options.config, &options.changes.overrides())?;
+    let mut overrides = options.changes.overrides();
+    if options.tensorboard {
+        overrides.push(Override::option("tensorboard", "train.tensorboard", true));
+    }
+    let (config, text) = Config::load(&options.config, &overrides)?;
     let data = config.data.open()?;
     let gpu = Gpu::open(options.place.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;
@@ -38,8 +45,14 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
     folder.write("config.toml", text.as_bytes())?;
     eprintln!("{} on {}, into {}", config.name, gpu.adapter().info.name, folder.path().display());
-    let job =
-        Job { plans, config: &config, data: &data, gpu: &gpu, folder: &folder, label: &config.name, quiet: false };
+    let (config, data, gpu) = (&config, &data, &gpu);
+    train(Job { plans, config, data, gpu, folder: &folder, label: &config.name, quiet: false, from: None })
+}
+
+/// Trains and prints what came out.
+pub(super) fn train(job: Job<'_>) -> Result<(), Error> {
+    interrupt::watch();
+    let folder = job.folder;
     let summary = run::train(job)?;
     print(describe(&summary));
     print(format_args!("results         {}", folder.path().display()));

@@ -51,6 +51,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// How long.
     pub train: Train,
+    /// What is kept to go on from.
+    pub checkpoint: Checkpoint,
     /// In which form values wait for the backward pass.
     pub store: Store,
     /// What `frugal compare` compares.
@@ -248,8 +250,8 @@ pub struct Schedule {
     /// Its course.
     #[serde(flatten)]
     pub course: Course,
-    /// How long it rises to its full height in the beginning.
-    #[serde(flatten)]
+    /// How long it rises to its full height in the beginning. Where none is set, none is written: not all courses take one.
+    #[serde(flatten, skip_serializing_if = "Warmup::is_unset")]
     pub warmup: Warmup,
 }
 
@@ -290,6 +292,12 @@ pub enum Warmup {
     Epochs(f64),
 }
 
+impl Warmup {
+    fn is_unset(&self) -> bool {
+        *self == Warmup::Steps(0)
+    }
+}
+
 /// How long.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Train {
@@ -304,6 +312,43 @@ pub struct Train {
     /// Decay of an average of all parameters from update to update, which evaluations use in their place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
+    /// Steps between two evaluations, besides those at the ends of epochs; 0 for none.
+    pub eval_every_steps: u64,
+    /// After how many evaluations in a row without a better accuracy a run ends before its time; 0 for never.
+    pub patience: u64,
+    /// Whether to write TensorBoard event files.
+    pub tensorboard: bool,
+}
+
+/// What is kept to go on from. A checkpoint is written whenever one of the intervals is over; 0 stands for never.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Checkpoint {
+    /// Steps between two checkpoints.
+    pub every_steps: u64,
+    /// Epochs between two checkpoints.
+    pub every_epochs: u64,
+    /// How many of the newest stay.
+    pub keep_last: u64,
+    /// Whether the one after the best evaluation stays.
+    pub keep_best: bool,
+    /// Steps between two checkpoints that stay for good.
+    pub keep_every_steps: u64,
+    /// Epochs between two checkpoints that stay for good.
+    pub keep_every_epochs: u64,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        // Two, so that a damaged one has one before it.
+        Self {
+            every_steps: 0,
+            every_epochs: 1,
+            keep_last: 2,
+            keep_best: true,
+            keep_every_steps: 0,
+            keep_every_epochs: 0,
+        }
+    }
 }
 
 /// What `frugal compare` compares.

@@ -4,14 +4,17 @@ use super::data::data;
 use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
 use super::store::{choice, store};
-use super::{Choice, Compare, Config, ConfigError, Course, Form, Loss, Model, Optimizer, Schedule, Train, Warmup};
+use super::{
+    Checkpoint, Choice, Compare, Config, ConfigError, Course, Form, Loss, Model, Optimizer, Schedule, Train, Warmup,
+};
 use frugal_model::Net;
 use std::path::Path;
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
 pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
-    let keys = ["name", "seed", "data", "model", "loss", "optimizer", "schedule", "train", "store", "compare"];
+    let keys =
+        ["name", "seed", "data", "model", "loss", "optimizer", "schedule", "train", "checkpoint", "store", "compare"];
     let root = Reader::open(root, "", &keys)?;
     let stem = Path::new(file).file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     Ok(Config {
@@ -23,6 +26,7 @@ pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
         optimizer: optimizer(&root)?,
         schedule: schedule(&root)?,
         train: train(&root)?,
+        checkpoint: checkpoint(&root)?,
         store: store(&root)?,
         compare: compare(&root)?,
     })
@@ -168,13 +172,34 @@ fn schedule(root: &Reader<'_>) -> Result<Schedule> {
 }
 
 fn train(root: &Reader<'_>) -> Result<Train> {
-    let section = root.section("train", &["epochs", "accumulate", "clip_norm", "ema"])?;
+    let keys = ["epochs", "accumulate", "clip_norm", "ema", "eval_every_steps", "patience", "tensorboard"];
+    let section = root.section("train", &keys)?;
     let epochs = section.integer("epochs", 1, 1_000_000)?;
+    let count = |key| Ok(section.integer(key, 0, u32::MAX.into())?.unwrap_or(0) as u64);
     Ok(Train {
         epochs: section.required("epochs", "5", epochs)? as u64,
         accumulate: section.integer("accumulate", 1, 1 << 20)?.unwrap_or(1) as u64,
         clip_norm: section.float("clip_norm", "above 0", |norm| norm > 0.0 && (norm as f32).is_finite())?,
         ema: section.float("ema", "above 0 and below 1", |decay| decay > 0.0 && decay < 1.0)?,
+        eval_every_steps: count("eval_every_steps")?,
+        patience: count("patience")?,
+        tensorboard: section.flag("tensorboard")?.unwrap_or(false),
+    })
+}
+
+fn checkpoint(root: &Reader<'_>) -> Result<Checkpoint> {
+    let keys = ["every_steps", "every_epochs", "keep_last", "keep_best", "keep_every_steps", "keep_every_epochs"];
+    let section = root.section("checkpoint", &keys)?;
+    let usual = Checkpoint::default();
+    let interval =
+        |key, usual: u64| Ok(section.integer(key, 0, u32::MAX.into())?.map_or(usual, |interval| interval as u64));
+    Ok(Checkpoint {
+        every_steps: interval("every_steps", usual.every_steps)?,
+        every_epochs: interval("every_epochs", usual.every_epochs)?,
+        keep_last: section.integer("keep_last", 1, 1_000_000)?.map_or(usual.keep_last, |count| count as u64),
+        keep_best: section.flag("keep_best")?.unwrap_or(usual.keep_best),
+        keep_every_steps: interval("keep_every_steps", usual.keep_every_steps)?,
+        keep_every_epochs: interval("keep_every_epochs", usual.keep_every_epochs)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What a data set is once it is open: images and labels, nothing decoded ahead of time.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -119,6 +120,19 @@ impl Split {
         assert_eq!(images.len(), labels.len());
         check_labels(classes, &labels)?;
         Ok(Split { shape, images: Images::Encoded(images), labels })
+    }
+
+    /// Of picture files (PNG, JPEG) without labels: grey if `shape` has one channel, colours if it has three.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if it has another number.
+    pub fn pictures(shape: [usize; 3], files: &[PathBuf]) -> Result<Split, DataError> {
+        if ![1, 3].contains(&shape[0]) {
+            let channels = shape[0];
+            return Err(DataError::Invalid(format!("a picture has one or three channels, not {channels}")));
+        }
+        let images = files.iter().cloned().map(Encoded::File).collect();
+        Split::encoded(shape, 1, images, vec![0; files.len()])
     }
 
     /// How many samples there are.

@@ -1,9 +1,11 @@
-//! What people and programs read: plans, comparisons, adapters.
+//! What people and programs read: plans, comparisons, adapters, answers, checkpoints.
 
+pub mod checkpoint;
 pub mod comparison;
 pub mod convolutions;
 pub mod devices;
 pub mod fit;
+pub mod judgement;
 mod measured;
 pub mod page;
 pub mod pictures;

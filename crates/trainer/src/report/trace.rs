@@ -26,7 +26,7 @@ impl Trace {
                 Record::Step(step) => trace.losses.push((step.step, step.loss.into())),
                 Record::Epoch(epoch) => trace.epochs.push(epoch),
                 Record::Stores { step, values } => trace.stores.push((step, values)),
-                Record::Stopped { .. } => {}
+                Record::Evaluation(_) | Record::Stopped { .. } => {}
             }
         }
         trace

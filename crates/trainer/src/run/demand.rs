@@ -26,13 +26,16 @@ pub(super) struct Demand {
     next_mark: u64,
 }
 
-impl Default for Demand {
-    fn default() -> Self {
-        Self { before: Vec::new(), since: Vec::new(), next_mark: EARLY / 2 }
-    }
-}
-
 impl Demand {
+    /// For a run of which so many steps have been done; what values took in them is not known.
+    pub fn after(steps: u64) -> Self {
+        let mut next_mark = EARLY / 2;
+        while next_mark <= steps {
+            next_mark *= 2;
+        }
+        Self { before: Vec::new(), since: Vec::new(), next_mark }
+    }
+
     /// Books what a step's coding took, or would have taken. Whether it is time to plan anew, because less may do.
     pub fn add(&mut self, step: u64, records: &[Record]) -> bool {
         self.since = larger(&self.since, records);
@@ -72,7 +75,7 @@ mod tests {
 
     #[test]
     fn each_value_is_planned_for_the_most_that_it_took() {
-        let mut demand = Demand::default();
+        let mut demand = Demand::after(0);
         assert!(demand.most().is_empty());
         assert!(!demand.add(1, &records([100, 900])) && !demand.add(2, &records([300, 200])));
         assert_eq!(used(&demand), [300, 900]);
@@ -80,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_was_long_ago_is_forgotten_at_marks() {
-        let mut demand = Demand::default();
+        let mut demand = Demand::after(0);
         let mut marks = Vec::new();
         for step in 1..=200 {
             if demand.add(step, &records([1000 / step as u32, step as u32])) {
@@ -91,5 +94,16 @@ mod tests {
             assert_eq!(used(&demand), [1000 / oldest as u32, step as u32], "step {step}");
         }
         assert_eq!(marks, [20, 40, 80, 160]);
+    }
+
+    #[test]
+    fn a_run_that_goes_on_keeps_to_its_marks() {
+        for steps in [0, 19, 20, 39, 40, 100] {
+            let mut demand = Demand::after(steps);
+            let marks: Vec<u32> =
+                (steps as u32 + 1..=200).filter(|&step| demand.add(step.into(), &records([1, 1]))).collect();
+            let later: Vec<u32> = [20, 40, 80, 160].into_iter().filter(|&mark| u64::from(mark) > steps).collect();
+            assert_eq!(marks, later, "from step {steps}");
+        }
     }
 }

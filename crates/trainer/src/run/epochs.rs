@@ -1,151 +1,322 @@
-//! The loop: epochs of training steps, each followed by an evaluation.
+//! The loop: epochs of training steps, with evaluations and checkpoints between them.
+//!
+//! After each step the run either goes on at once, with steps on their way, or it settles: it waits for them, does the
+//! evaluation that is due, writes the checkpoint that is due, and ends if it is told to. A run that is resumed begins by
+//! settling.
 
-use super::folder::Log;
-use super::record::{EpochRecord, Mean, Record, StepRecord, Sums};
+use super::inference::DataFacts;
+use super::loaders::Loaders;
+use super::metrics::Metrics;
+use super::record::{EpochRecord, Record, StepRecord, Sums};
+use super::standing::Standing;
 use super::stepper::{EVALUATE, Finished, Moment, Stepper, TRAIN};
 use super::stores::StoreLog;
-use super::{Progress, Schedule};
+use super::{Progress, Schedule, interrupt};
 use crate::Error;
+use crate::checkpoint::{self, About, Checkpoint, Position, Shelf};
+use crate::config;
 use crate::data::{Epoch, Loader};
 use crate::report::units;
 use frugal_tensor::ops::optimizer::Recipe;
 use frugal_tensor::plan::READBACKS_IN_FLIGHT;
 use std::time::Instant;
 
-/// Steps at the begin of an epoch that do not count for the pace: the queue of steps in flight has to fill first.
-const FILLING: usize = READBACKS_IN_FLIGHT + 1;
+/// Steps after a wait that do not count for the pace: the queue of steps in flight has to fill first.
+const FILLING: u64 = READBACKS_IN_FLIGHT as u64 + 1;
 
 pub(super) struct Epochs<'a> {
     pub stepper: Stepper,
-    pub log: Log,
-    /// Seconds of each step that counts for the pace.
-    pub seconds: Vec<f64>,
-    /// How long the loop waited for batches, in milliseconds a step.
-    pub waiting: Mean,
-    train: &'a Loader,
-    validation: Option<&'a Loader>,
-    test: &'a Loader,
+    pub metrics: Metrics,
+    pub standing: Standing,
+    pub shelf: Shelf,
+    /// What every checkpoint of the run says of it; the rest is filled in for each.
+    pub about: About,
+    /// How images were normalised.
+    pub facts: DataFacts,
+    pub settings: config::Train,
+    pub loaders: &'a Loaders,
     /// The training batches that come next: they are being made while kernels compile and evaluations run.
-    upcoming: Epoch,
-    schedule: Schedule,
-    progress: Progress,
-    /// What stores took whose sizes depend on the data.
-    pub stores: StoreLog,
-    /// Batches from one update to the next.
-    pub accumulate: u64,
+    pub upcoming: Epoch,
+    pub schedule: Schedule,
+    pub progress: Progress,
     /// Bytes that the run is not meant to exceed, until it was said that it does.
     pub budget: Option<u64>,
-    training: Sums,
-    evaluating: Sums,
-    pace: f64,
+    pub paces: Paces,
+    /// When this process began the run, or its part of it.
+    pub begin: Instant,
 }
 
-impl<'a> Epochs<'a> {
-    pub fn new(
-        stepper: Stepper,
-        train: &'a Loader,
-        validation: Option<&'a Loader>,
-        test: &'a Loader,
-        schedule: Schedule,
-        log: Log,
-        progress: Progress,
-    ) -> Self {
-        let (training, evaluating) = Default::default();
-        let stores = StoreLog::default();
-        Self {
-            stepper,
-            log,
-            seconds: Vec::new(),
-            waiting: Mean::default(),
-            train,
-            validation,
-            test,
-            upcoming: train.epoch(0),
-            schedule,
-            progress,
-            stores,
-            accumulate: 1,
-            budget: None,
-            training,
-            evaluating,
-            pace: 0.0,
-        }
+/// How long steps take.
+#[derive(Default)]
+pub(super) struct Paces {
+    /// Seconds of each step that counts.
+    counted: Vec<f64>,
+    /// Of those at which the queue was filling; they count if no others are there.
+    filling: Vec<f64>,
+    /// Steps since the last wait.
+    flowing: u64,
+    since: Option<Instant>,
+    last: f64,
+}
+
+impl Paces {
+    /// A step was submitted.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.last = self.since.map_or(0.0, |since| (now - since).as_secs_f64());
+        self.since = Some(now);
+        let seconds = if self.flowing >= FILLING { &mut self.counted } else { &mut self.filling };
+        seconds.push(self.last);
+        self.flowing += 1;
     }
 
-    /// Runs all epochs and returns the record of the last.
-    pub fn run(&mut self, epochs: u64) -> Result<EpochRecord, Error> {
-        let mut last = None;
-        for epoch in 1..=epochs {
-            let begin = Instant::now();
-            self.training = Sums::default();
-            let moment = self.train_epoch(epoch)?;
-            let last_one = epoch == epochs;
-            if !last_one {
-                self.upcoming = self.train.epoch(epoch);
-            }
-            let validated = self.validation.map(|held_out| self.evaluate(held_out, moment)).transpose()?;
-            // With a validation set, the test set is for the end: nothing is chosen by it.
-            let tests = validated.is_none() || last_one;
-            let tested = tests.then(|| self.evaluate(self.test, moment)).transpose()?;
-            let record = EpochRecord {
-                epoch,
-                step: moment.step,
-                train_loss: self.training.loss(),
-                train_accuracy: self.training.accuracy(),
-                validation_loss: validated.map(|sums| sums.loss()),
-                validation_accuracy: validated.map(|sums| sums.accuracy()),
-                test_loss: tested.map(|sums| sums.loss()),
-                test_accuracy: tested.map(|sums| sums.accuracy()),
-                seconds: begin.elapsed().as_secs_f64(),
-            };
-            self.log.add(&Record::Epoch(record))?;
-            self.log.flush()?;
-            self.progress.epoch(&record);
-            last = Some(record);
-        }
-        Ok(last.expect("a config has at least one epoch"))
+    /// Before the first step after a wait.
+    fn restart(&mut self) {
+        (self.flowing, self.since) = (0, Some(Instant::now()));
     }
 
-    /// Goes through a split without learning from it, after all training steps have finished.
-    fn evaluate(&mut self, samples: &Loader, moment: Moment) -> Result<Sums, Error> {
-        self.evaluating = Sums::default();
-        for batch in samples.epoch(0) {
-            let finished = self.stepper.step(EVALUATE, moment, batch?)?;
-            self.take(&finished)?;
-        }
-        let finished = self.stepper.drain()?;
-        self.take(&finished)?;
-        Ok(self.evaluating)
+    /// The median.
+    pub fn seconds_per_step(&mut self) -> f64 {
+        let seconds = if self.counted.is_empty() { &mut self.filling } else { &mut self.counted };
+        super::record::median(seconds)
     }
+}
 
-    /// Submits an epoch's training steps and returns when the last one happened.
-    fn train_epoch(&mut self, epoch: u64) -> Result<Moment, Error> {
-        let batches = self.train.batches();
-        let mut step = (epoch - 1) * batches as u64;
-        let updates_before = (epoch - 1) * (batches as u64).div_ceil(self.accumulate);
-        let mut moment = Moment { step, epoch, learning_rate: 0.0, flags: 0, data_wait_ms: 0.0 };
+/// What has to be done after a step, before the next.
+struct Due {
+    /// The step is the last of its epoch.
+    epoch: bool,
+    evaluation: bool,
+    checkpoint: bool,
+}
+
+impl Epochs<'_> {
+    /// Runs to the end, or until accuracy has not risen for too long.
+    pub fn run(&mut self) -> Result<(), Error> {
+        if self.is_over() && !self.standing.is_tested() {
+            // Resumed with fewer epochs or less patience than it had: it ends where no end was in sight.
+            self.standing.pending = true;
+        }
+        self.settle()?;
+        self.paces.restart();
         let mut since = Instant::now();
-        for index in 0..batches {
-            let asked = Instant::now();
-            let batch = self.upcoming.next().expect("an epoch has as many batches as its loader says")?;
-            moment.data_wait_ms = 1e3 * asked.elapsed().as_secs_f64();
-            self.waiting.add(moment.data_wait_ms);
-            let updates = updates_before + index as u64 / self.accumulate;
-            moment.learning_rate = self.schedule.at(updates);
-            moment.flags = accumulation(index as u64, batches as u64, self.accumulate, updates);
-            step += 1;
-            moment.step = step;
-            let finished = self.stepper.step(TRAIN, moment, batch)?;
-            self.pace = since.elapsed().as_secs_f64();
-            since = Instant::now();
-            // Where an epoch is shorter than the queue, all its steps have to do.
-            if index >= FILLING || batches <= FILLING {
-                self.seconds.push(self.pace);
+        while !self.is_over() {
+            if self.standing.step.is_multiple_of(self.batches()) {
+                (self.standing.training, self.standing.epoch_seconds) = Default::default();
             }
-            self.take(&finished)?;
-            self.watch_budget();
+            self.train_on_next()?;
+            let due = self.due();
+            if due.epoch && !self.is_over() {
+                self.upcoming = self.loaders.train.epoch(self.standing.step / self.batches());
+            }
+            if due.evaluation || due.checkpoint || interrupt::is_asked() {
+                self.land()?;
+                self.standing.epoch_seconds += since.elapsed().as_secs_f64();
+                self.settle()?;
+                self.paces.restart();
+                since = Instant::now();
+            }
         }
-        Ok(moment)
+        Ok(())
+    }
+
+    /// Whether the run ended because accuracy had not risen for too long.
+    pub fn stopped_early(&self) -> bool {
+        self.settings.patience > 0 && self.standing.stale >= self.settings.patience
+    }
+
+    fn is_over(&self) -> bool {
+        self.standing.step >= self.steps() || self.stopped_early()
+    }
+
+    fn batches(&self) -> u64 {
+        self.loaders.train.batches() as u64
+    }
+
+    fn steps(&self) -> u64 {
+        self.settings.epochs * self.batches()
+    }
+
+    /// What is due after the last step.
+    fn due(&self) -> Due {
+        let step = self.standing.step;
+        let every = |interval: u64| interval > 0 && step.is_multiple_of(interval);
+        let epoch = every(self.batches());
+        let evaluation = epoch || every(self.settings.eval_every_steps) || self.is_over();
+        Due { epoch, evaluation, checkpoint: self.shelf.is_due(step) }
+    }
+
+    /// Updates of the parameters before a batch, which counts from 0 through all epochs.
+    fn updates(&self, batch: u64) -> u64 {
+        let (batches, accumulate) = (self.batches(), self.settings.accumulate);
+        batch / batches * batches.div_ceil(accumulate) + batch % batches / accumulate
+    }
+
+    /// The last step that was submitted.
+    fn moment(&self) -> Moment {
+        let (step, batches) = (self.standing.step, self.batches());
+        let batch = step.saturating_sub(1);
+        let updates = self.updates(batch);
+        Moment {
+            step,
+            epoch: batch / batches + 1,
+            learning_rate: self.schedule.at(updates),
+            data_wait_ms: 0.0,
+            flags: accumulation(batch % batches, batches, self.settings.accumulate, updates),
+        }
+    }
+
+    /// Submits a training step.
+    fn train_on_next(&mut self) -> Result<(), Error> {
+        let asked = Instant::now();
+        let batch = self.upcoming.next().expect("an epoch has as many batches as its loader says")?;
+        let data_wait_ms = 1e3 * asked.elapsed().as_secs_f64();
+        self.standing.waiting.add(data_wait_ms);
+        self.standing.step += 1;
+        self.standing.pending = true;
+        if self.standing.step == 1 {
+            self.metrics.images(1, &batch.images, &self.facts)?;
+        }
+        let finished = self.stepper.step(TRAIN, Moment { data_wait_ms, ..self.moment() }, batch)?;
+        self.paces.tick();
+        self.take(&finished)?;
+        self.watch_budget();
+        Ok(())
+    }
+
+    /// Waits for all steps on their way.
+    fn land(&mut self) -> Result<(), Error> {
+        let finished = self.stepper.drain()?;
+        self.take(&finished)
+    }
+
+    /// Does what is due after the last step, with nothing on its way.
+    fn settle(&mut self) -> Result<(), Error> {
+        let due = self.due();
+        let mut checkpoint = self.standing.pending && due.checkpoint;
+        let mut best = false;
+        if self.standing.pending {
+            let evaluation = if due.evaluation { self.evaluate()? } else { None };
+            if let Some(record) = evaluation {
+                best = self.standing.judge(record);
+                if due.epoch {
+                    self.metrics.add(&Record::Epoch(record))?;
+                    self.metrics.parameters(record.step, &self.stepper.session)?;
+                    self.progress.epoch(&record);
+                } else {
+                    self.metrics.add(&Record::Evaluation(record))?;
+                    self.progress.evaluation(&record);
+                }
+                self.metrics.flush()?;
+            }
+            self.standing.pending = due.evaluation && evaluation.is_none();
+        }
+        let interrupted = interrupt::is_asked() && (self.standing.pending || !self.is_over());
+        checkpoint |= interrupted;
+        if checkpoint || best && self.shelf.wants_best() {
+            let bytes = checkpoint::encode(&self.checkpoint()?)?;
+            if best {
+                self.shelf.put_best(&bytes)?;
+            }
+            if checkpoint {
+                self.shelf.put(self.standing.step, &bytes)?;
+            }
+        }
+        if interrupted {
+            let folder = self.shelf.run().to_path_buf();
+            return Err(Error::Interrupted { folder, step: self.standing.step });
+        }
+        Ok(())
+    }
+
+    /// Evaluates; none if the user interrupts it.
+    fn evaluate(&mut self) -> Result<Option<EpochRecord>, Error> {
+        let begin = Instant::now();
+        let record = self.evaluations()?;
+        self.standing.epoch_seconds += begin.elapsed().as_secs_f64();
+        Ok(record.map(|record| EpochRecord { seconds: self.standing.epoch_seconds, ..record }))
+    }
+
+    fn evaluations(&mut self) -> Result<Option<EpochRecord>, Error> {
+        let Loaders { validation, test, .. } = self.loaders;
+        let Moment { epoch, step, .. } = self.moment();
+        let mut record = EpochRecord {
+            epoch,
+            step,
+            train_loss: self.standing.training.loss(),
+            train_accuracy: self.standing.training.accuracy(),
+            validation_loss: None,
+            validation_accuracy: None,
+            test_loss: None,
+            test_accuracy: None,
+            seconds: 0.0,
+        };
+        if let Some(held_out) = validation {
+            let Some(sums) = self.judge_by(held_out)? else { return Ok(None) };
+            (record.validation_loss, record.validation_accuracy) = (Some(sums.loss()), Some(sums.accuracy()));
+        }
+        // With a validation set, the test set is for the end: nothing is chosen by it.
+        if validation.is_none() || self.is_last(&record) {
+            let Some(sums) = self.judge_by(test)? else { return Ok(None) };
+            (record.test_loss, record.test_accuracy) = (Some(sums.loss()), Some(sums.accuracy()));
+        }
+        Ok(Some(record))
+    }
+
+    /// Whether the run ends with this evaluation.
+    fn is_last(&self, record: &EpochRecord) -> bool {
+        let patience = self.settings.patience;
+        self.standing.step >= self.steps() || patience > 0 && self.standing.stale_after(record) >= patience
+    }
+
+    /// Goes through samples without learning from them; none if the user interrupts it.
+    fn judge_by(&mut self, samples: &Loader) -> Result<Option<Sums>, Error> {
+        let moment = self.moment();
+        let mut sums = Sums::default();
+        let mut add = |finished: Vec<Finished>| {
+            for Finished { loss, correct, counted, .. } in finished {
+                sums.add(loss, correct, counted);
+            }
+        };
+        let mut interrupted = false;
+        for batch in samples.epoch(0) {
+            interrupted = interrupt::is_asked();
+            if interrupted {
+                break;
+            }
+            add(self.stepper.step(EVALUATE, moment, batch?)?);
+        }
+        add(self.stepper.drain()?);
+        Ok(Some(sums).filter(|_| !interrupted))
+    }
+
+    /// The state of the run, with nothing on its way.
+    fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        let step = self.standing.step;
+        let batches = self.batches();
+        let about = About {
+            position: Position {
+                epoch: step / batches + 1,
+                batch: step % batches,
+                steps: self.steps(),
+                learning_rate: self.schedule.at(self.updates(step)),
+            },
+            standing: self.standing(),
+            capacities: checkpoint::capacities(&self.stepper.session.plans()[TRAIN]),
+            logs: self.metrics.sync()?,
+            ..self.about.clone()
+        };
+        Checkpoint::of(&self.stepper.session, about)
+    }
+
+    /// What the host knows, up to this moment.
+    pub fn standing(&self) -> Standing {
+        let mut standing = self.standing.clone();
+        standing.seconds += self.begin.elapsed().as_secs_f64();
+        standing.most_bytes = standing.most_bytes.max(self.stepper.session.most_bytes());
+        standing.discarded.overflows += self.stepper.discarded.overflows;
+        standing.discarded.steps += self.stepper.discarded.steps;
+        standing
     }
 
     /// Where sizes follow the data, a run may come to need more than was planned.
@@ -157,18 +328,15 @@ impl<'a> Epochs<'a> {
         }
     }
 
-    /// Books finished steps.
+    /// Books finished training steps.
     fn take(&mut self, finished: &[Finished]) -> Result<(), Error> {
         for Finished { plan, moment, loss, correct, counted, records } in finished {
-            let (plan, moment, loss, correct, counted) = (*plan, *moment, *loss, *correct, *counted);
-            if plan == EVALUATE {
-                self.evaluating.add(loss, correct, counted);
-                continue;
-            }
-            self.training.add(loss, correct, counted);
-            let samples_per_second = f64::from(counted) / self.pace.max(1e-9);
+            debug_assert_eq!(*plan, TRAIN, "evaluations wait for themselves");
+            let (moment, loss, correct, counted) = (*moment, *loss, *correct, *counted);
+            self.standing.training.add(loss, correct, counted);
+            let samples_per_second = f64::from(counted) / self.paces.last.max(1e-9);
             self.progress.step(moment.step, moment.epoch, loss, samples_per_second);
-            self.log.add(&Record::Step(StepRecord {
+            self.metrics.add(&Record::Step(StepRecord {
                 step: moment.step,
                 epoch: moment.epoch,
                 loss,
@@ -179,10 +347,10 @@ impl<'a> Epochs<'a> {
             }))?;
             if !records.is_empty() {
                 let plan = &self.stepper.session.plans()[TRAIN];
-                self.stores.add(plan, records);
+                self.standing.stores.add(plan, records);
                 if StoreLog::is_logged(moment.step) {
                     let values = StoreLog::now(plan, records);
-                    self.log.add(&Record::Stores { step: moment.step, values })?;
+                    self.metrics.add(&Record::Stores { step: moment.step, values })?;
                 }
             }
         }

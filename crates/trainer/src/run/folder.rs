@@ -1,9 +1,9 @@
-//! A run's folder: never overwritten, and every file in it is whole or absent, except the growing `metrics.jsonl`.
+//! A run's folder: never overwritten, and every file in it is whole or absent, except those that grow with the run.
 
 use crate::Error;
 use serde::Serialize;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -49,6 +49,22 @@ impl Folder {
         Ok(Self { path: path.to_path_buf() })
     }
 
+    /// Opens a folder that is there, or makes it. What a process that was killed left half-written is taken away.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
+        for entry in fs::read_dir(path).map_err(Error::io("list", path))? {
+            let entry = entry.map_err(Error::io("list", path))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') && name.ends_with(UNFINISHED) {
+                fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
+            }
+        }
+        Ok(Self { path: path.to_path_buf() })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -62,22 +78,30 @@ impl Folder {
         Self::at(&self.path.join(name))
     }
 
-    /// Writes a file: first beside its place, then in one move.
+    /// Writes a file: first beside its place, then in one move. Whatever happens, there is the old content or the new.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
+        self.write_with(name, |file| file.write_all(content))
+    }
+
+    fn write_with(&self, name: &str, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Error> {
         let target = self.path.join(name);
         let write = || -> std::io::Result<()> {
-            let mut file = tempfile::Builder::new().prefix(&format!(".{name}.")).tempfile_in(&self.path)?;
-            file.write_all(content)?;
+            let mut builder = tempfile::Builder::new();
+            let prefix = format!(".{name}.");
+            let mut file = builder.prefix(&prefix).suffix(UNFINISHED).tempfile_in(&self.path)?;
+            fill(file.as_file_mut())?;
+            readable(file.path());
             file.as_file().sync_all()?;
             file.persist(&target)?;
+            // The move itself has to reach the disk, too. Not every system can do that for a folder.
+            #[cfg(unix)]
+            File::open(&self.path)?.sync_all()?;
             Ok(())
         };
-        write().map_err(Error::io("write", &target))?;
-        readable(&target);
-        Ok(())
+        write().map_err(Error::io("write", &target))
     }
 
     /// Writes a value as JSON for people and programs.
@@ -90,16 +114,30 @@ impl Folder {
         self.write(name, text.as_bytes())
     }
 
-    /// Opens the file to which one line is added per record.
+    /// Opens a file that grows, and goes on after its first `length` bytes: the others are of steps that will be done
+    /// again.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn log(&self, name: &str) -> Result<Log, Error> {
+    pub fn log(&self, name: &str, length: u64) -> Result<Log, Error> {
         let path = self.path.join(name);
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
-        Ok(Log { path, file: BufWriter::new(file), flushed: Instant::now() })
+        let open = || -> std::io::Result<(File, u64)> {
+            let mut file = File::options().create(true).truncate(false).write(true).open(&path)?;
+            let there = file.metadata()?.len();
+            if there != length {
+                // Never longer than it was: zeros are no records.
+                file.set_len(there.min(length))?;
+            }
+            let length = file.seek(SeekFrom::End(0))?;
+            Ok((file, length))
+        };
+        let (file, length) = open().map_err(Error::io("open", &path))?;
+        Ok(Log { path, file: BufWriter::new(file), length, flushed: Instant::now() })
     }
 }
+
+/// How files that are being written end.
+const UNFINISHED: &str = ".part";
 
 /// Temporary files are for their owner alone; results are for whom the folder is for.
 fn readable(path: &Path) {
@@ -113,35 +151,51 @@ fn readable(path: &Path) {
     let _ = path;
 }
 
-/// A growing file of JSON lines.
+/// A growing file.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
     file: BufWriter<File>,
+    length: u64,
     flushed: Instant,
 }
 
 impl Log {
-    /// Adds a line. It reaches the disk within about a second of the next one.
+    /// Adds bytes. They leave the program within about a second of the next ones.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn add(&mut self, record: &impl Serialize) -> Result<(), Error> {
-        let line = serde_json::to_string(record).expect("records have text keys only");
-        writeln!(self.file, "{line}").map_err(Error::io("write", &self.path))?;
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all(bytes).map_err(Error::io("write", &self.path))?;
+        self.length += bytes.len() as u64;
         if self.flushed.elapsed() > Duration::from_secs(1) {
             self.flush()?;
         }
         Ok(())
     }
 
-    /// Brings all lines to the disk.
+    /// Hands everything to the system.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn flush(&mut self) -> Result<(), Error> {
         self.flushed = Instant::now();
         self.file.flush().map_err(Error::io("write", &self.path))
+    }
+
+    /// Brings everything to the disk and returns how many bytes there are.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sync(&mut self) -> Result<u64, Error> {
+        self.flush()?;
+        self.file.get_ref().sync_data().map_err(Error::io("write", &self.path))?;
+        Ok(self.length)
+    }
+
+    /// Whether it is empty.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
     }
 }
 
@@ -165,6 +219,50 @@ mod tests {
         assert!(matches!(Folder::at(folder.path()), Err(Error::FolderTaken(_))));
         assert_eq!(fs::read(folder.path().join("a.txt")).unwrap(), b"a");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_old_content() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::at(root.path()).unwrap();
+        folder.write("a", b"old").unwrap();
+        let full = |file: &mut File| {
+            file.write_all(b"ne")?;
+            Err(std::io::ErrorKind::StorageFull.into())
+        };
+        let error = folder.write_with("a", full).unwrap_err();
+        assert!(matches!(&error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull));
+        assert!(miette::Diagnostic::help(&error).unwrap().to_string().contains("frugal resume"), "{error}");
+        assert_eq!(fs::read(root.path().join("a")).unwrap(), b"old");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn what_was_half_written_goes_when_a_folder_is_opened_again() {
+        let root = tempfile::tempdir().unwrap();
+        for name in [".a.txt.Xy12Za.part", ".mine", "b.part"] {
+            fs::write(root.path().join(name), "").unwrap();
+        }
+        Folder::open(root.path()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".mine", "b.part"]);
+    }
+
+    #[test]
+    fn a_log_goes_on_where_it_was_and_never_grows_zeros() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::at(root.path()).unwrap();
+        let mut log = folder.log("log", 0).unwrap();
+        log.add(b"one\n").unwrap();
+        let length = log.sync().unwrap();
+        log.add(b"two\n").unwrap();
+        log.sync().unwrap();
+        let mut log = folder.log("log", length).unwrap();
+        log.add(b"three\n").unwrap();
+        assert_eq!(log.sync().unwrap(), 10);
+        assert_eq!(fs::read(root.path().join("log")).unwrap(), b"one\nthree\n");
+        assert_eq!(folder.log("log", 1000).unwrap().sync().unwrap(), 10);
     }
 
     #[test]

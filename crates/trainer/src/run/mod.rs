@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! Config, Dataset ─▶ Plans ─▶ Session ─▶ epochs: batches ─▶ stepper ─▶ metrics.jsonl
-//!                                                                    └▶ summary.json, weights.safetensors
+//!                                                     │              └▶ summary.json, weights.safetensors
+//!                                                     └▶ checkpoints ─▶ resume
 //! ```
 
+mod board;
 pub mod budget;
 mod demand;
 mod divergence;
@@ -13,32 +15,45 @@ mod epochs;
 pub mod examine;
 mod fit;
 pub mod folder;
+mod inference;
+pub mod interrupt;
+mod judgement;
 mod loaders;
+pub mod metrics;
 mod plans;
 mod progress;
 pub mod record;
+mod resume;
 mod schedule;
+mod standing;
 mod stepper;
 mod stores;
 pub mod weights;
 
 pub use budget::Chosen;
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
+pub use inference::{DataFacts, Inference, Trained, Which};
+pub use judgement::Judgement;
 pub use plans::{Plans, Request};
 pub use progress::Progress;
 pub use record::Summary;
+pub use resume::{Left, resolved};
 pub use schedule::Schedule;
+pub use standing::Standing;
 
 use crate::Error;
+use crate::checkpoint::{About, Checkpoint, Position, Shelf};
 use crate::config::Config;
 use crate::data::Dataset;
 use environment::{AdapterFacts, Environment};
-use epochs::Epochs;
+use epochs::{Epochs, Paces};
 use folder::Folder;
 use frugal_model::{Net, StepShape};
-use frugal_tensor::{Gpu, Session};
+use frugal_tensor::{Gpu, Plan, Session};
 use loaders::Loaders;
+use metrics::Metrics;
 use record::{Record, RunBytes};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 use stepper::Stepper;
@@ -59,6 +74,8 @@ pub struct Job<'a> {
     pub label: &'a str,
     /// Whether to show how far it is.
     pub quiet: bool,
+    /// Where to go on from, if the folder is that of a run that was stopped.
+    pub from: Option<Checkpoint>,
 }
 
 /// What a config asks to be planned, for images of this shape.
@@ -82,66 +99,82 @@ pub fn plans(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Plans, Error>
     Plans::new(&request(config, data.shape, data.classes)?, gpu.plan_options())
 }
 
-/// Trains and leaves everything in the job's folder.
+/// Trains, or goes on training, and leaves everything in the job's folder.
 ///
 /// # Errors
-/// [`Error::Diverged`] if the loss is not finite, [`Error::Plan`], [`Error::Gpu`], [`Error::Io`].
+/// [`Error::Diverged`] if the loss is not finite, [`Error::Interrupted`] if the user stops it, [`Error::Checkpoint`] if the
+/// checkpoint to go on from does not fit, [`Error::Plan`], [`Error::Gpu`], [`Error::Io`].
 pub fn train(job: Job<'_>) -> Result<Summary, Error> {
-    let Job { plans, config, data, gpu, folder, label, quiet } = job;
+    let Job { plans, config, data, gpu, folder, label, quiet, from } = job;
     let begin = Instant::now();
-    let Loaders { train, validation, test } = Loaders::new(config, data)?;
+    let loaders = Loaders::new(config, data)?;
 
-    folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
-    folder.write_json("environment.json", &Environment::of(gpu))?;
-    let steps = train.batches() as u64 * config.train.epochs;
+    if from.is_none() {
+        folder.write_json("environment.json", &Environment::of(gpu))?;
+        folder.write_json(inference::DATA, &DataFacts::of(data))?;
+        if plans.chosen.is_some() {
+            folder.write("store.toml", plans.store.to_toml().as_bytes())?;
+        }
+        // Last of them: with it the folder is that of a run, which can be resumed.
+        folder.write(resume::CONFIG, config.to_toml().as_bytes())?;
+    }
+    let steps_per_epoch = loaders.train.batches() as u64;
+    let steps = steps_per_epoch * config.train.epochs;
     let progress = if quiet { Progress::silent() } else { Progress::new(label, config.train.epochs, steps) };
     progress.say("compiling kernels");
 
-    if plans.chosen.is_some() {
-        folder.write("store.toml", plans.store.to_toml().as_bytes())?;
-    }
-    let (planned, raw) = (plans.bytes, plans.raw);
-    let session = Session::new(gpu.clone(), vec![plans.train, plans.evaluation], config.seed.into())?;
-    if session.bytes() != planned.peak {
-        return Err(Error::BytesDiffer { planned: planned.peak, allocated: session.bytes() });
-    }
-    let accumulate = config.train.accumulate;
-    let updates = (train.batches() as u64).div_ceil(accumulate);
-    let schedule = Schedule::new(&config.schedule, config.optimizer.learning_rate(), updates, config.train.epochs);
-    let mut epochs = Epochs::new(
-        Stepper::new(session, config.seed),
-        &train,
-        validation.as_ref(),
-        &test,
-        schedule,
-        folder.log("metrics.jsonl")?,
+    let (standing, logs) = from.as_ref().map(|from| (from.about.standing.clone(), from.about.logs.clone())).unzip();
+    let (standing, logs) = (standing.unwrap_or_default(), logs.unwrap_or_default());
+    let Plans { train, evaluation, raw, chosen, .. } = plans;
+    let session = session(train, evaluation, from, gpu, config.seed)?;
+    let updates = steps_per_epoch.div_ceil(config.train.accumulate);
+    let mut epochs = Epochs {
+        stepper: Stepper::new(session, config.seed, standing.step),
+        metrics: Metrics::open(folder, &logs, config.train.tensorboard)?,
+        shelf: Shelf::open(folder.path(), &config.checkpoint, steps_per_epoch)?,
+        about: about(config, data, gpu),
+        facts: DataFacts::of(data),
+        settings: config.train.clone(),
+        upcoming: loaders.train.epoch_from(standing.step / steps_per_epoch, (standing.step % steps_per_epoch) as usize),
+        standing,
+        loaders: &loaders,
+        schedule: Schedule::new(&config.schedule, config.optimizer.learning_rate(), updates, config.train.epochs),
         progress,
-    );
-    epochs.accumulate = accumulate;
-    epochs.budget = plans.chosen.map(|chosen| chosen.budget);
-    let outcome = epochs.run(config.train.epochs);
-    if let Err(error) = &outcome {
-        epochs.log.add(&Record::Stopped { reason: error.to_string() })?;
-    }
-    epochs.log.flush()?;
-    let last = outcome?;
-
-    let (Some(test_accuracy), Some(test_loss)) = (last.test_accuracy, last.test_loss) else {
-        unreachable!("the last epoch evaluates on the test set")
+        budget: chosen.map(|chosen| chosen.budget),
+        paces: Paces::default(),
+        begin,
     };
-    let data_wait_ms = epochs.waiting.mean();
-    let seconds_per_step = record::median(&mut epochs.seconds);
-    let Stepper { session, discarded, .. } = epochs.stepper;
+    let outcome = epochs.run();
+    if let Err(error) = &outcome {
+        // The error is what matters; where the disk is full, it cannot be written down.
+        let _ = epochs.metrics.add(&Record::Stopped { reason: error.to_string() });
+        let _ = epochs.metrics.flush();
+    }
+    outcome?;
+    epochs.metrics.flush()?;
+
+    let standing = epochs.standing();
+    let (Some(last), Some(best)) = (standing.last, standing.best) else {
+        unreachable!("a run ends with an evaluation")
+    };
+    let (Some(test_accuracy), Some(test_loss)) = (last.test_accuracy, last.test_loss) else {
+        unreachable!("the last evaluation is on the test set, too")
+    };
+    let Some(best_accuracy) = best.watched_accuracy() else { unreachable!("an evaluation gives an accuracy") };
+    let stopped_early = epochs.stopped_early();
+    let seconds_per_step = epochs.paces.seconds_per_step();
+    let session = epochs.stepper.session;
     let [train_plan, evaluation] = session.plans() else { unreachable!("a run has two plans") };
-    let coded = epochs.stores.summary(train_plan, discarded);
+    let coded = standing.stores.summary(train_plan, standing.discarded);
     // Where sizes follow the data, the plan is no longer that of the beginning.
     let planned = train_plan.bytes(&[evaluation], &raw);
     let metadata = [("net", config.model.net.clone()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
     weights::write(&session, folder, &metadata)?;
-    let (allocated, most_allocated) = (session.bytes(), session.most_bytes());
+    let allocated = session.bytes();
     let with_session = gpu.buffer_bytes();
     drop(session);
     let counted_by_wgpu = with_session.saturating_sub(gpu.buffer_bytes());
+    let judgement = Trained::read(folder.path(), &Which::Last)?.judge(data, config.data.batch, gpu)?;
     let summary = Summary {
         name: config.name.clone(),
         seed: config.seed,
@@ -150,14 +183,61 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         test_loss,
         validation_accuracy: last.validation_accuracy,
         train_loss: last.train_loss,
-        steps,
+        steps: standing.step,
+        stopped_early,
+        best: (best.step, best_accuracy),
         seconds_per_step,
-        data_wait_ms,
-        seconds: begin.elapsed().as_secs_f64(),
-        bytes: RunBytes { planned, allocated, most_allocated, counted_by_wgpu },
+        data_wait_ms: standing.waiting.mean(),
+        seconds: standing.seconds,
+        bytes: RunBytes { planned, allocated, most_allocated: standing.most_bytes, counted_by_wgpu },
         coded,
         adapter: AdapterFacts::of(gpu.adapter()),
+        judgement: Some(judgement),
     };
-    folder.write_json("summary.json", &summary)?;
+    folder.write_json(resume::SUMMARY, &summary)?;
     Ok(summary)
+}
+
+/// The memory of a run, as it begins or as a checkpoint left it.
+fn session(
+    train: Plan,
+    evaluation: Plan,
+    from: Option<Checkpoint>,
+    gpu: &Rc<Gpu>,
+    seed: u32,
+) -> Result<Session, Error> {
+    let train = match &from {
+        Some(checkpoint) => checkpoint.sized(&train)?,
+        None => train,
+    };
+    let planned = Plan::allocated(&[&train, &evaluation]);
+    let session = Session::new(gpu.clone(), vec![train, evaluation], seed.into())?;
+    if session.bytes() != planned {
+        return Err(Error::BytesDiffer { planned, allocated: session.bytes() });
+    }
+    if let Some(checkpoint) = from {
+        checkpoint.restore(&session)?;
+    }
+    Ok(session)
+}
+
+/// What every checkpoint of a run says of it.
+fn about(config: &Config, data: &Dataset, gpu: &Gpu) -> About {
+    About {
+        frugal: env!("CARGO_PKG_VERSION").to_owned(),
+        adapter: gpu.adapter().info.name.clone(),
+        name: config.name.clone(),
+        net: config.model.net.clone(),
+        set: data.name.clone(),
+        image: data.shape,
+        classes: data.classes,
+        store: config.store.to_string(),
+        seed: config.seed,
+        config: config.to_toml(),
+        position: Position { epoch: 1, batch: 0, steps: 0, learning_rate: 0.0 },
+        standing: Standing::default(),
+        kinds: BTreeMap::new(),
+        capacities: BTreeMap::new(),
+        logs: BTreeMap::new(),
+    }
 }

@@ -84,14 +84,21 @@ impl Progress {
 
     /// After each epoch.
     pub fn epoch(&mut self, record: &EpochRecord) {
+        self.line(&format!("epoch {}/{}", record.epoch, self.epochs), record);
+    }
+
+    /// After each evaluation within an epoch.
+    pub fn evaluation(&mut self, record: &EpochRecord) {
+        self.line(&format!("step {}/{}", record.step, self.steps), record);
+    }
+
+    fn line(&mut self, place: &str, record: &EpochRecord) {
         let accuracy = |of: &str, share: Option<f64>| {
             share.map_or(String::new(), |share| format!("  {of} accuracy {:.2} %", 100.0 * share))
         };
         let line = format!(
-            "{}  epoch {}/{}  loss {:.4}{}{}  {:.1} s",
+            "{}  {place}  loss {:.4}{}{}  {:.1} s",
             self.label,
-            record.epoch,
-            self.epochs,
             record.train_loss,
             accuracy("validation", record.validation_accuracy),
             accuracy("test", record.test_accuracy),

@@ -1,6 +1,7 @@
 //! What a run writes down: a line per step and epoch, and the summary.
 
 use super::environment::AdapterFacts;
+use super::judgement::Judgement;
 pub use super::stepper::Discarded;
 use frugal_tensor::plan::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ pub enum Record {
     Step(StepRecord),
     /// After each epoch.
     Epoch(EpochRecord),
+    /// After an evaluation within an epoch; means are over the epoch so far.
+    Evaluation(EpochRecord),
     /// Now and then, for stores whose sizes change with the values.
     Stores {
         /// Counts from 1.
@@ -117,8 +120,13 @@ pub struct Summary {
     pub validation_accuracy: Option<f64>,
     /// Mean over the last epoch.
     pub train_loss: f64,
-    /// Training steps.
+    /// Training steps done.
     pub steps: u64,
+    /// Whether the run ended before its time, because the accuracy no longer rose.
+    pub stopped_early: bool,
+    /// The step with the best evaluation, and its share of right answers: on what is held out for validation, or else on the
+    /// test set.
+    pub best: (u64, f64),
     /// Median, without the first steps of each epoch.
     pub seconds_per_step: f64,
     /// How long the loop waited for a batch: the mean over all steps, in milliseconds.
@@ -131,6 +139,8 @@ pub struct Summary {
     pub coded: Option<Coded>,
     /// The adapter.
     pub adapter: AdapterFacts,
+    /// What the net answers to the test set, class by class.
+    pub judgement: Option<Judgement>,
 }
 
 /// What forms took whose sizes depend on the data.
@@ -172,41 +182,46 @@ pub struct RunBytes {
 }
 
 /// Means over an epoch.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sums {
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Sums {
     loss: f64,
     correct: f64,
     counted: f64,
 }
 
 impl Sums {
+    /// Adds a batch: its mean loss, and how many of the samples that count were right.
     pub fn add(&mut self, mean_loss: f32, correct: f32, counted: f32) {
         self.loss += f64::from(mean_loss) * f64::from(counted);
         self.correct += f64::from(correct);
         self.counted += f64::from(counted);
     }
 
+    /// Mean over all samples.
     pub fn loss(&self) -> f64 {
         self.loss / self.counted.max(1.0)
     }
 
+    /// Share that was right.
     pub fn accuracy(&self) -> f64 {
         self.correct / self.counted.max(1.0)
     }
 }
 
 /// A mean, taken number by number.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mean {
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Mean {
     sum: f64,
     count: u64,
 }
 
 impl Mean {
+    /// Adds a number.
     pub fn add(&mut self, value: f64) {
         (self.sum, self.count) = (self.sum + value, self.count + 1);
     }
 
+    /// The mean, or 0 of nothing.
     pub fn mean(&self) -> f64 {
         self.sum / self.count.max(1) as f64
     }

@@ -16,7 +16,7 @@ use frugal_tensor::graph::CONTROL;
 use frugal_tensor::ops::cross_entropy::STATUS;
 use frugal_tensor::plan::Room;
 use frugal_tensor::{Plan, Session};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// The position of the training step among a session's plans.
@@ -91,7 +91,7 @@ enum Learning {
 }
 
 /// Steps that were done again, because what they stored found no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discarded {
     /// How often room was exceeded.
     pub overflows: u64,
@@ -100,11 +100,12 @@ pub struct Discarded {
 }
 
 impl Stepper {
-    pub fn new(session: Session, seed: u32) -> Self {
+    /// For a session in which so many steps have been done.
+    pub fn new(session: Session, seed: u32, steps: u64) -> Self {
         let slots = session.plans().iter().map(slots).collect();
         let learns = session.plans()[TRAIN].steered().next().is_some();
-        let learning = if learns { Learning::Begin } else { Learning::Settled };
-        let (demand, discarded) = Default::default();
+        let learning = if learns && steps == 0 { Learning::Begin } else { Learning::Settled };
+        let (demand, discarded) = (Demand::after(steps), Discarded::default());
         Self { session, slots, seed, in_flight: VecDeque::new(), learning, demand, discarded }
     }
 

@@ -4,13 +4,14 @@ use super::record::{Coded, CodedValue, StoreRecord};
 use super::stepper::Discarded;
 use frugal_tensor::Plan;
 use frugal_tensor::codec::error_bounded::Record;
+use serde::{Deserialize, Serialize};
 
 /// Steps between two records in `metrics.jsonl`, after the first.
 const INTERVAL: u64 = 10;
 
 /// Sums over the steps of a run.
-#[derive(Clone, Debug, Default)]
-pub(super) struct StoreLog {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StoreLog {
     steps: u64,
     /// For each steered value.
     bytes: Vec<u64>,
@@ -19,7 +20,7 @@ pub(super) struct StoreLog {
 
 impl StoreLog {
     /// Books a step.
-    pub fn add(&mut self, plan: &Plan, records: &[Record]) {
+    pub(super) fn add(&mut self, plan: &Plan, records: &[Record]) {
         let used = plan.used_bytes(records);
         self.bytes.resize(used.len(), 0);
         self.bytes.iter_mut().zip(&used).for_each(|(sum, used)| *sum += used);
@@ -28,12 +29,12 @@ impl StoreLog {
     }
 
     /// Whether a step is written down.
-    pub fn is_logged(step: u64) -> bool {
+    pub(super) fn is_logged(step: u64) -> bool {
         step == 1 || step.is_multiple_of(INTERVAL)
     }
 
     /// The record of a step, from the first layer to the last.
-    pub fn now(plan: &Plan, records: &[Record]) -> Vec<StoreRecord> {
+    pub(super) fn now(plan: &Plan, records: &[Record]) -> Vec<StoreRecord> {
         let sizes = plan.used_bytes(records).into_iter().zip(plan.raw_shares(records));
         let mut values: Vec<StoreRecord> = plan
             .steered()
@@ -58,7 +59,7 @@ impl StoreLog {
     }
 
     /// Means over the run, from the first layer to the last; none if there is nothing to steer.
-    pub fn summary(&self, plan: &Plan, discarded: Discarded) -> Option<Coded> {
+    pub(super) fn summary(&self, plan: &Plan, discarded: Discarded) -> Option<Coded> {
         let mut values: Vec<CodedValue> = plan
             .steered()
             .zip(&self.bytes)

@@ -40,12 +40,15 @@ pub fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
         validation_accuracy: None,
         train_loss: 0.4,
         steps: 900,
+        stopped_early: false,
+        best: (100, test_accuracy),
         seconds_per_step: if store == "raw" { 0.1 } else { 0.125 },
         data_wait_ms: 0.0,
         seconds: 90.0,
         bytes: RunBytes { planned: Default::default(), allocated: 0, most_allocated: 0, counted_by_wgpu: 0 },
         coded: None,
         adapter: adapter("Test GPU"),
+        judgement: None,
     }
 }
 

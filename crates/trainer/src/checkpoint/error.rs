@@ -1,0 +1,72 @@
+//! What can be wrong with a checkpoint.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// It was cut off or changed.
+    #[error("the checkpoint {} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was seen.
+        reason: String,
+    },
+    /// It is a safetensors file, but no checkpoint.
+    #[error("{} is no checkpoint of Frugal", .0.display())]
+    Foreign(PathBuf),
+    /// A later version of Frugal wrote it.
+    #[error(
+        "the checkpoint {} has format {format}, but this version of Frugal reads formats up to {}",
+        path.display(), super::FORMAT
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u64,
+    },
+    /// It belongs to another net, optimiser or store.
+    #[error("the values of {made_by} do not fit: `{name}` {} there and {} here", Extents(there), Extents(here))]
+    Misfit {
+        /// The net or the file that they are of.
+        made_by: String,
+        /// The first value that differs.
+        name: String,
+        /// Its extents in this run; none if it has no such value.
+        here: Option<Vec<usize>>,
+        /// Its extents in the checkpoint; none if it has no such value.
+        there: Option<Vec<usize>>,
+    },
+    /// The settings of the run were changed in a way that makes it another run.
+    #[error("the checkpoint {} was made with other settings: {differences}", path.display())]
+    OtherSettings {
+        /// The file.
+        path: PathBuf,
+        /// The sections that differ.
+        differences: String,
+    },
+    /// None is whole.
+    #[error("none of the {} checkpoints in {} is whole", damaged.len(), folder.display())]
+    AllDamaged {
+        /// Where they are.
+        folder: PathBuf,
+        /// What is wrong with each.
+        damaged: Vec<String>,
+    },
+}
+
+/// "is 3×4", "is absent".
+struct Extents<'a>(&'a Option<Vec<usize>>);
+
+impl fmt::Display for Extents<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("is absent"),
+            Some(extents) => write!(f, "is {}", extents.iter().map(usize::to_string).collect::<Vec<_>>().join("×")),
+        }
+    }
+}

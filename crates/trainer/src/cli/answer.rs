@@ -1,0 +1,128 @@
+//! `frugal eval` and `frugal predict`: what a trained net answers.
+
+use super::{print, print_json};
+use crate::Error;
+use crate::data::Frame;
+use crate::report::judgement::JudgementReport;
+use crate::run::{Trained, Which};
+use clap::Args;
+use frugal_tensor::Gpu;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The net that answers.
+#[derive(Debug, Args)]
+struct Source {
+    /// The run's folder
+    run: PathBuf,
+    /// Take the checkpoint after the best evaluation, not the last weights
+    #[arg(long, conflicts_with = "checkpoint")]
+    best: bool,
+    /// Take the values in this file: a checkpoint or weights of the run's net
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Adapter, by number or part of its name (see `frugal devices`)
+    #[arg(long, value_name = "D")]
+    device: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Source {
+    fn read(&self) -> Result<Trained, Error> {
+        let which = match &self.checkpoint {
+            Some(file) => Which::File(file.clone()),
+            None if self.best => Which::Best,
+            None => Which::Last,
+        };
+        Trained::read(&self.run, &which)
+    }
+}
+
+/// Judge a run's net by a test set: accuracy, loss, each class, and which classes it takes for which.
+#[derive(Debug, Args)]
+pub(super) struct Evaluate {
+    #[command(flatten)]
+    source: Source,
+    /// Another data set with the same classes [default: the run's]
+    #[arg(long, value_name = "SET")]
+    data: Option<String>,
+}
+
+pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
+    let trained = options.source.read()?;
+    let mut settings = trained.config.data.clone();
+    if let Some(set) = &options.data {
+        settings.set = set.clone();
+        // Images of the user's own are brought to what the net learned from.
+        let [channels, height, width] = trained.facts.shape;
+        settings.frame = Frame { size: Some([height, width]), grey: channels == 1 };
+    }
+    let data = settings.open()?;
+    let gpu = Gpu::open(options.source.device.as_deref())?;
+    let judgement = trained.judge(&data, settings.batch, &gpu)?;
+    let report =
+        JudgementReport { net: trained.config.model.net.clone(), set: data.name, file: trained.file, judgement };
+    if options.source.json {
+        print_json(&report)
+    } else {
+        print(&report)
+    }
+    Ok(())
+}
+
+/// Say what a run's net sees in pictures (PNG, JPEG): the five likeliest classes of each.
+///
+/// Each is cut and resized as in an evaluation of such pictures, and turned grey if the net learned from grey ones.
+#[derive(Debug, Args)]
+pub(super) struct Predict {
+    #[command(flatten)]
+    source: Source,
+    /// The pictures
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+}
+
+/// How many classes are named.
+const TOP: usize = 5;
+
+#[derive(Serialize)]
+struct Answer {
+    image: PathBuf,
+    classes: Vec<Likely>,
+}
+
+#[derive(Serialize)]
+struct Likely {
+    class: String,
+    probability: f64,
+}
+
+pub(super) fn predict(options: &Predict) -> Result<(), Error> {
+    let trained = options.source.read()?;
+    // All of them before the device is opened: one may not be a picture.
+    let pictures = trained.pictures(&options.images)?;
+    let gpu = Gpu::open(options.source.device.as_deref())?;
+    let mut net = trained.open(1, trained.facts.shape, &gpu)?;
+    let mut answers = Vec::new();
+    for (image, picture) in options.images.iter().zip(&pictures) {
+        let probabilities = net.probabilities(&picture.images)?.pop().unwrap_or_default();
+        let likely = |(class, &probability): (&String, &f64)| Likely { class: class.clone(), probability };
+        let mut classes: Vec<Likely> = trained.facts.class_names.iter().zip(&probabilities).map(likely).collect();
+        classes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        classes.truncate(TOP);
+        answers.push(Answer { image: image.clone(), classes });
+    }
+    if options.source.json {
+        print_json(&answers);
+        return Ok(());
+    }
+    for Answer { image, classes } in &answers {
+        print(image.display());
+        for Likely { class, probability } in classes {
+            print(format_args!("  {:6.2} %  {class}", 100.0 * probability));
+        }
+    }
+    Ok(())
+}

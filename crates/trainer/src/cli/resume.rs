@@ -1,0 +1,46 @@
+//! `frugal resume`.
+
+use super::train::train;
+use crate::Error;
+use crate::run::folder::Folder;
+use crate::run::{self, Job, Left};
+use clap::Args;
+use frugal_tensor::Gpu;
+use std::path::PathBuf;
+
+/// Go on with a run that was stopped, from its newest checkpoint.
+///
+/// On the same adapter it ends with the same bits as a run that was never stopped. Of the settings in the folder's
+/// config.resolved.toml, how long it trains, how often it evaluates and what it keeps may be changed before.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The run's folder
+    run: PathBuf,
+    /// Adapter, by number or part of its name (see `frugal devices`)
+    #[arg(long, value_name = "D")]
+    device: Option<String>,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), Error> {
+    let Left { config, checkpoint } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
+    let data = config.data.open()?;
+    let gpu = Gpu::open(options.device.as_deref())?;
+    let plans = run::plans(&config, &data, &gpu)?;
+    let folder = Folder::open(&options.run)?;
+    let adapter = &gpu.adapter().info.name;
+    let place = match &checkpoint {
+        Some((step, checkpoint)) => {
+            let made_on = &checkpoint.about.adapter;
+            if made_on != adapter {
+                eprintln!(
+                    "warning: the run began on {made_on}; on {adapter} its numbers may differ in the last places"
+                );
+            }
+            format!("after step {}", step.step)
+        }
+        None => "from the beginning, as it has no checkpoint yet".to_owned(),
+    };
+    eprintln!("{} on {adapter}, {place}, in {}", config.name, folder.path().display());
+    let (config, data, gpu, from) = (&config, &data, &gpu, checkpoint.map(|(_, checkpoint)| checkpoint));
+    train(Job { plans, config, data, gpu, folder: &folder, label: &config.name, quiet: false, from })
+}

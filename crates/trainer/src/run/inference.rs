@@ -1,0 +1,201 @@
+//! A trained net that answers: the forward pass alone, over what a run left.
+
+use super::judgement::{Count, Judgement, log_softmax};
+use super::resume::resolved;
+use super::weights;
+use crate::Error;
+use crate::checkpoint::{self, Tensor};
+use crate::config::Config;
+use crate::data::{Augment, Batch, Dataset, Loader, LoaderOptions, Split};
+use frugal_model::{Net, StepShape, inference_step};
+use frugal_tensor::codec::Policy;
+use frugal_tensor::ops::optimizer::Recipe;
+use frugal_tensor::{Gpu, Plan, Session};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What answers need of the data that the net learned from.
+pub const DATA: &str = "data.json";
+
+/// What answers need of the data that a net learned from: `data.json` of a run folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataFacts {
+    /// The name of the set.
+    pub set: String,
+    /// Channels, height, width of an image.
+    pub shape: [usize; 3],
+    /// What the classes are called, in the order of the labels.
+    pub class_names: Vec<String>,
+    /// What is subtracted from `x / 255`, per channel.
+    pub mean: Vec<f32>,
+    /// What the difference is divided by, per channel.
+    pub std: Vec<f32>,
+}
+
+impl DataFacts {
+    /// Of a data set.
+    pub fn of(data: &Dataset) -> Self {
+        Self {
+            set: data.name.clone(),
+            shape: data.shape,
+            class_names: data.class_names.clone(),
+            mean: data.mean.clone(),
+            std: data.std.clone(),
+        }
+    }
+}
+
+/// Which of the nets that a run left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The newest: the weights of a finished run, or else the newest checkpoint.
+    Last,
+    /// The checkpoint after the best evaluation.
+    Best,
+    /// A file: a checkpoint or weights.
+    File(PathBuf),
+}
+
+/// A net that a run left, with what it needs to answer.
+#[derive(Debug)]
+pub struct Trained {
+    /// The settings of the run.
+    pub config: Config,
+    /// The data that it learned from.
+    pub facts: DataFacts,
+    /// Where its values come from.
+    pub file: PathBuf,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Trained {
+    /// Reads a run's folder.
+    ///
+    /// # Errors
+    /// [`Error::NotARun`] also if the run has not left any net yet, [`Error::Checkpoint`], [`Error::Io`].
+    pub fn read(run: &Path, which: &Which) -> Result<Self, Error> {
+        let config = resolved(run)?;
+        let path = run.join(DATA);
+        let text = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        let damaged = |error: serde_json::Error| Error::io("read", &path)(error.into());
+        let facts: DataFacts = serde_json::from_slice(&text).map_err(damaged)?;
+        let weights = run.join(weights::FILE);
+        let (file, tensors) = match which {
+            Which::File(file) => (file.clone(), checkpoint::read_tensors(file)?),
+            Which::Best => {
+                let file = checkpoint::best(run);
+                let tensors = checkpoint::read(&file)?.tensors;
+                (file, tensors)
+            }
+            Which::Last if weights.exists() => {
+                let tensors = checkpoint::read_tensors(&weights)?;
+                (weights, tensors)
+            }
+            Which::Last => {
+                let newest = checkpoint::newest(run, |_, reason| tracing::warn!("{reason}"))?;
+                let folder = run.to_path_buf();
+                let (step, checkpoint) = newest.ok_or(Error::NotARun { folder, missing: "checkpoint yet" })?;
+                (step.path, checkpoint.tensors)
+            }
+        };
+        Ok(Self { config, facts, file, tensors: evaluated(tensors) })
+    }
+
+    /// Opens the net on a device, for batches of so many images of this shape.
+    ///
+    /// # Errors
+    /// [`checkpoint::CheckpointError::Misfit`] if the values are of another net; [`Error::Model`] if the net does not take such images;
+    /// [`Error::Plan`], [`Error::Gpu`].
+    pub fn open(&self, batch: usize, image: [usize; 3], gpu: &Rc<Gpu>) -> Result<Inference, Error> {
+        let classes = self.facts.class_names.len();
+        let graph = inference_step(Net::find(&self.config.model.net)?, StepShape { batch, image, classes })?;
+        let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options())?;
+        let session = Session::new(gpu.clone(), vec![plan], 0)?;
+        checkpoint::restore(&session, &self.file.display().to_string(), &self.tensors)?;
+        Ok(Inference { session, classes })
+    }
+
+    /// Picture files (PNG, JPEG) as an evaluation would show them to the net, one by one.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names the first that is no picture.
+    pub fn pictures(&self, files: &[PathBuf]) -> Result<Vec<Batch>, Error> {
+        let DataFacts { shape, mean, std, .. } = self.facts.clone();
+        let augment = Augment::default();
+        let options = LoaderOptions { batch: 1, shuffle: None, augment, mean, std, workers: 0, prefetch: 0 };
+        let loader = Loader::new(Arc::new(Split::pictures(shape, files)?), options)?;
+        Ok(loader.epoch(0).collect::<Result<_, _>>()?)
+    }
+
+    /// What the net answers to the test samples.
+    ///
+    /// # Errors
+    /// As [`Trained::open`]; [`Error::Usage`] if the set has other classes or channels than the net learned.
+    pub fn judge(&self, data: &Dataset, batch: usize, gpu: &Rc<Gpu>) -> Result<Judgement, Error> {
+        let (here, there) = (self.facts.class_names.len(), data.classes);
+        if here != there || data.shape[0] != self.facts.shape[0] {
+            return Err(Error::Usage(format!(
+                "{} has {there} classes and {} channels, but the net learned {here} classes from {} channels",
+                data.name, data.shape[0], self.facts.shape[0],
+            )));
+        }
+        let mut net = self.open(batch, data.shape, gpu)?;
+        // As it learned to see, whatever the set.
+        let (mean, std) = (self.facts.mean.clone(), self.facts.std.clone());
+        let plain = LoaderOptions::evaluate(data, batch);
+        let workers = self.config.data.workers.unwrap_or(plain.workers);
+        let options = LoaderOptions { mean, std, workers, ..plain };
+        let mut count = Count::new(here);
+        for batch in Loader::new(data.test.clone(), options)?.epoch(0) {
+            let batch = batch?;
+            let logits = net.logits(&batch.images)?;
+            for (logits, &label) in logits.chunks_exact(here).zip(&batch.labels).take(batch.samples) {
+                count.add(logits, label as usize);
+            }
+        }
+        Ok(count.judgement(&data.class_names))
+    }
+}
+
+/// What a run evaluates: averages of parameters in their place, where a checkpoint has both. Weights are that already.
+fn evaluated(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    let averaged: Vec<String> =
+        tensors.keys().filter_map(|name| name.strip_suffix(Recipe::AVERAGE)).map(str::to_owned).collect();
+    for name in averaged {
+        if let Some(average) = tensors.remove(&format!("{name}{}", Recipe::AVERAGE)) {
+            tensors.insert(name, average);
+        }
+    }
+    tensors
+}
+
+/// A net on a device.
+pub struct Inference {
+    session: Session,
+    classes: usize,
+}
+
+impl Inference {
+    /// The logits of a batch, image by image, from its normalised images, N×C×H×W.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`]; also if the images are not as many as the net was opened for.
+    pub fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>, Error> {
+        self.session.step(0, &[bytemuck::cast_slice(images)])?;
+        let metrics = self.session.finished()?.pop().expect("a step with metrics reports");
+        Ok(metrics.words.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// The probabilities of a batch, image by image: the softmax of the logits, in double precision.
+    ///
+    /// # Errors
+    /// As [`Inference::logits`].
+    pub fn probabilities(&mut self, images: &[f32]) -> Result<Vec<Vec<f64>>, Error> {
+        let logits = self.logits(images)?;
+        let probabilities = |logits| log_softmax(logits).into_iter().map(f64::exp).collect();
+        Ok(logits.chunks_exact(self.classes).map(probabilities).collect())
+    }
+}

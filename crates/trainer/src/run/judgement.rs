@@ -1,0 +1,126 @@
+//! How a net answers to a labelled set: loss, accuracy, and which classes it takes for which.
+
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// How a net answers to a labelled set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Judgement {
+    /// How many samples were looked at.
+    pub samples: u64,
+    /// Mean cross-entropy, in nats.
+    pub loss: f64,
+    /// Share of right answers, from 0 to 1.
+    pub accuracy: f64,
+    /// Class by class.
+    pub classes: Vec<ClassJudgement>,
+    /// How often a sample of the row's class was taken for the column's.
+    #[serde(serialize_with = "row_by_row")]
+    pub confusion: Vec<Vec<u64>>,
+}
+
+/// How a net answers to the samples of one class.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassJudgement {
+    /// What it is called.
+    pub name: String,
+    /// How many samples it has.
+    pub samples: u64,
+    /// Share of right answers, from 0 to 1; none if it has no samples.
+    pub accuracy: Option<f64>,
+}
+
+/// Counts answers until all are in.
+#[derive(Debug)]
+pub(super) struct Count {
+    loss: f64,
+    confusion: Vec<Vec<u64>>,
+}
+
+impl Count {
+    pub fn new(classes: usize) -> Self {
+        Self { loss: 0.0, confusion: vec![vec![0; classes]; classes] }
+    }
+
+    /// Adds a sample of class `label`.
+    pub fn add(&mut self, logits: &[f32], label: usize) {
+        let (answer, _) = best(logits);
+        self.loss -= log_softmax(logits)[label];
+        self.confusion[label][answer] += 1;
+    }
+
+    pub fn judgement(self, names: &[String]) -> Judgement {
+        let Self { loss, confusion } = self;
+        let samples: u64 = confusion.iter().flatten().sum();
+        let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
+        let share = |right: u64, samples: u64| (samples > 0).then(|| right as f64 / samples as f64);
+        let class = |(class, row): (usize, &Vec<u64>)| {
+            let samples = row.iter().sum();
+            ClassJudgement { name: names[class].clone(), samples, accuracy: share(row[class], samples) }
+        };
+        Judgement {
+            samples,
+            loss: loss / samples.max(1) as f64,
+            accuracy: share(right, samples).unwrap_or(0.0),
+            classes: confusion.iter().enumerate().map(class).collect(),
+            confusion,
+        }
+    }
+}
+
+/// The first of the largest, and its value.
+fn best(logits: &[f32]) -> (usize, f32) {
+    let first = (0, logits[0]);
+    logits
+        .iter()
+        .copied()
+        .enumerate()
+        .fold(first, |best, (class, logit)| if logit > best.1 { (class, logit) } else { best })
+}
+
+/// Logarithms of the probabilities.
+pub(super) fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let most = f64::from(best(logits).1);
+    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - most).exp()).sum();
+    logits.iter().map(|&logit| f64::from(logit) - most - sum.ln()).collect()
+}
+
+/// Each row of the matrix on a line of its own, however the rest is laid out.
+fn row_by_row<S: Serializer>(rows: &[Vec<u64>], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut sequence = serializer.serialize_seq(Some(rows.len()))?;
+    for row in rows {
+        let text = serde_json::to_string(row).expect("numbers");
+        sequence.serialize_element(&RawValue::from_string(text).expect("it was just written as JSON"))?;
+    }
+    sequence.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_class_by_class() {
+        let mut count = Count::new(3);
+        count.add(&[2.0, 1.0, 0.0], 0);
+        count.add(&[2.0, 1.0, 0.0], 1);
+        // The first of equals.
+        count.add(&[0.0, 5.0, 5.0], 1);
+        let judgement = count.judgement(&["a", "b", "c"].map(str::to_owned));
+        assert_eq!(judgement.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 0]]);
+        let accuracies: Vec<Option<f64>> = judgement.classes.iter().map(|class| class.accuracy).collect();
+        assert_eq!(accuracies, [Some(1.0), Some(0.5), None]);
+        assert!((judgement.accuracy - 2.0 / 3.0).abs() < 1e-12);
+        let e = 1f64.exp();
+        let sum = (e * e + e + 1.0).ln();
+        let second = (2.0 * 5f64.exp() + 1.0).ln() - 5.0;
+        assert!((judgement.loss - ((sum - 2.0) + (sum - 1.0) + second) / 3.0).abs() < 1e-12, "{}", judgement.loss);
+    }
+
+    #[test]
+    fn large_logits_stay_finite() {
+        let logs = log_softmax(&[1e30, 0.0]);
+        assert!(logs[0] == 0.0 && logs[1] < -1e29);
+    }
+}

@@ -1,0 +1,120 @@
+//! The growing files of a run: the same records as JSON lines, as a table, and for TensorBoard.
+
+use super::board::{Board, EVENTS};
+use super::folder::{Folder, Log};
+use super::inference::DataFacts;
+use super::record::Record;
+use super::stepper::TRAIN;
+use crate::Error;
+use frugal_tensor::Session;
+use std::collections::BTreeMap;
+
+/// A JSON line per record.
+pub const LINES: &str = "metrics.jsonl";
+/// A row per step and evaluation.
+pub const TABLE: &str = "metrics.csv";
+
+const COLUMNS: &str = "kind,step,epoch,loss,accuracy,validation_loss,validation_accuracy,test_loss,test_accuracy,\
+                       learning_rate,samples_per_second,data_wait_ms\n";
+
+/// The files.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    lines: Log,
+    table: Log,
+    board: Option<Board>,
+}
+
+impl Metrics {
+    /// Opens the files, TensorBoard's only if it is wanted, and goes on after the lengths that they had at a checkpoint;
+    /// after none, they begin anew.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(folder: &Folder, lengths: &BTreeMap<String, u64>, tensorboard: bool) -> Result<Self, Error> {
+        let length = |name: &str| lengths.get(name).copied().unwrap_or(0);
+        let log = |name: &str| folder.log(name, length(name));
+        let (lines, mut table) = (log(LINES)?, log(TABLE)?);
+        let board = tensorboard.then(|| Board::open(folder, length(EVENTS))).transpose()?;
+        if table.is_empty() {
+            table.add(COLUMNS.as_bytes())?;
+        }
+        Ok(Self { lines, table, board })
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn add(&mut self, record: &Record) -> Result<(), Error> {
+        let mut line = serde_json::to_string(record).expect("records have text keys only");
+        line.push('\n');
+        self.lines.add(line.as_bytes())?;
+        if let Some(row) = row(record) {
+            self.table.add(row.as_bytes())?;
+        }
+        self.board.as_mut().map_or(Ok(()), |board| board.add(record))
+    }
+
+    /// Shows some images of a batch, where TensorBoard is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn images(&mut self, step: u64, images: &[f32], facts: &DataFacts) -> Result<(), Error> {
+        self.board.as_mut().map_or(Ok(()), |board| board.images(step, images, facts))
+    }
+
+    /// Shows how the parameters are distributed, where TensorBoard is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or what befell the device.
+    pub fn parameters(&mut self, step: u64, session: &Session) -> Result<(), Error> {
+        let Some(board) = &mut self.board else { return Ok(()) };
+        for (_, value) in session.plans()[TRAIN].graph.parameters() {
+            board.parameter(step, &value.name, &session.read(&value.name)?)?;
+        }
+        Ok(())
+    }
+
+    /// Hands everything to the system.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.lines.flush()?;
+        self.table.flush()?;
+        self.board.as_mut().map_or(Ok(()), Board::flush)
+    }
+
+    /// Brings everything to the disk and returns the length of each file.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sync(&mut self) -> Result<BTreeMap<String, u64>, Error> {
+        let mut lengths =
+            BTreeMap::from([(LINES.to_owned(), self.lines.sync()?), (TABLE.to_owned(), self.table.sync()?)]);
+        if let Some(board) = &mut self.board {
+            lengths.insert(EVENTS.to_owned(), board.sync()?);
+        }
+        Ok(lengths)
+    }
+}
+
+fn row(record: &Record) -> Option<String> {
+    Some(match record {
+        Record::Step(r) => {
+            let (step, epoch, loss, accuracy) = (r.step, r.epoch, r.loss, r.accuracy);
+            let (rate, pace, wait) = (r.learning_rate, r.samples_per_second, r.data_wait_ms);
+            format!("step,{step},{epoch},{loss},{accuracy},,,,,{rate},{pace:.1},{wait:.3}\n")
+        }
+        Record::Epoch(r) | Record::Evaluation(r) => {
+            let kind = if matches!(record, Record::Epoch(_)) { "epoch" } else { "evaluation" };
+            let (step, epoch, loss, accuracy) = (r.step, r.epoch, r.train_loss, r.train_accuracy);
+            let cells = [r.validation_loss, r.validation_accuracy, r.test_loss, r.test_accuracy]
+                .map(|value| value.map_or(String::new(), |value| value.to_string()))
+                .join(",");
+            format!("{kind},{step},{epoch},{loss},{accuracy},{cells},,,\n")
+        }
+        Record::Stores { .. } | Record::Stopped { .. } => return None,
+    })
+}
