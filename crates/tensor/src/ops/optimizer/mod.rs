@@ -1,6 +1,6 @@
 //! Optimisers, and what comes before and after them: gradients that are summed over micro-batches, their clipping, averages
-//! of parameters. The learning rate comes from the control words of each step ([`Graph::control`]); nothing is changed once
-//! the step's status says stop ([`Graph::status`]).
+//! of parameters. The learning rate comes from the control words of each step ([`crate::Graph::control`]); nothing is changed
+//! once the step's status says stop ([`crate::Graph::status`]).
 
 mod average;
 mod gradients;
