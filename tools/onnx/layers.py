@@ -1,7 +1,7 @@
 """Writes crates/tensor/tests/fixtures/onnx_layers.json: layers of one operator each with the outputs that PyTorch gave for
 them, from the backend tests of the package `onnx` (1.23.2, Apache-2.0). Run at the root of the repository:
 
-    python3 -m venv /tmp/onnx && /tmp/onnx/bin/pip install onnx==1.23.2 && /tmp/onnx/bin/python tools/onnx/layers.py
+    python3 -m venv venv && venv/bin/pip install onnx==1.23.2 && venv/bin/python tools/onnx/layers.py
 
 Each case has its node (operator, attributes, names of inputs) and its values (shape, elements) by name; what comes out is
 named `expected`. Of several outputs the first is taken.
