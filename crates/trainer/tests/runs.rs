@@ -175,15 +175,9 @@ fn kill_and_compare(cases: &[&[&str]], times: usize, seed: u64) {
     assert!(kills > 0, "every run was faster than its killer");
 }
 
+/// At random moments, twenty times each. `-- --nocapture` prints how many of them met a run at work.
 #[test]
 fn a_run_that_is_killed_and_resumed_ends_with_the_same_bits() {
-    kill_and_compare(&[&["store.default=raw"], &["store.default=frequency-split"], &RECIPE], 3, 1);
-}
-
-/// `cargo test --release -p frugal-trainer --test runs -- --ignored --nocapture`
-#[test]
-#[ignore = "takes minutes"]
-fn twenty_kills_per_store() {
     let stores =
         ["raw", "frequency-split", "error-bounded", "error-bounded+cheap"].map(|s| format!("store.default={s}"));
     let stores = stores.each_ref().map(|store| [store.as_str()]);

@@ -31,6 +31,11 @@ impl Tensor {
         Self::from_fn(shape, |_| f64::from(2.0 * numbers.next().unwrap() - 1.0))
     }
 
+    /// f(number, element) of each element.
+    pub fn map(&self, f: impl Fn(usize, f64) -> f64) -> Self {
+        Self::new(&self.shape, self.data.iter().enumerate().map(|(i, &x)| f(i, x)).collect())
+    }
+
     pub fn f32(&self) -> Vec<f32> {
         self.data.iter().map(|&x| x as f32).collect()
     }
@@ -71,6 +76,18 @@ pub struct Case<'a> {
     pub samples: usize,
     /// Largest error over the largest magnitude of the tensor.
     pub tolerance: f64,
+}
+
+/// Checks an operator as most are checked.
+pub fn check(
+    name: &str,
+    activations: Vec<Tensor>,
+    parameters: Vec<Tensor>,
+    build: Build,
+    reference: &dyn Fn(&[Tensor]) -> Tensor,
+) {
+    let case = Case { name: name.into(), activations, parameters, build, reference, samples: 24, tolerance: 2e-5 };
+    case.check(&gpu());
 }
 
 impl Case<'_> {

@@ -1,8 +1,6 @@
 //! Activations, forward and gradient, on every kernel set, against f64 references; and how few bytes they keep.
 
-mod common;
-
-use common::{Case, Tensor, gpu};
+use super::common::{Case, STEP, Tensor, compare, gpu};
 use frugal_tensor::codec::{F16, Recompute};
 use frugal_tensor::graph::{Element, Graph, Init};
 use frugal_tensor::ops::Operator;
@@ -136,7 +134,7 @@ fn made_again_instead_of_kept() {
             let mut session = Session::new(gpu.clone(), vec![plan], 7).unwrap();
             let bytes: &[u8] = bytemuck::cast_slice(&data);
             let mut uploads: Vec<&[u8]> = vec![bytes, bytes];
-            uploads.extend(control.then_some(bytemuck::cast_slice(&common::STEP) as &[u8]));
+            uploads.extend(control.then_some(bytemuck::cast_slice(&STEP) as &[u8]));
             session.step(0, &uploads).unwrap();
             (kept, session.finished().unwrap().pop().unwrap().words)
         };
@@ -147,7 +145,7 @@ fn made_again_instead_of_kept() {
         // Under a codec the mask stays exact, and gradients come near.
         let (_, coded) = run(&Policy::with(F16).recompute(Recompute::Cheap));
         let of = |words: &[u32]| words.iter().map(|w| f64::from(f32::from_bits(*w))).collect::<Vec<_>>();
-        common::compare(&format!("{activation:?} under f16"), &of(&coded), &of(&whole), 2e-3);
+        compare(&format!("{activation:?} under f16"), &of(&coded), &of(&whole), 2e-3);
     }
 }
 

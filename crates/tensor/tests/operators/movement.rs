@@ -1,23 +1,10 @@
 //! Operators that move, repeat and combine elements, forward and gradient, on every kernel set, against f64 references.
 
-mod common;
-
-use common::{Build, Case, SETS, Tensor, compare, gpu, options};
+use super::common::{SETS, Tensor, check, compare, gpu, options};
 use frugal_tensor::graph::{Element, Graph, Init};
 use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::random::hash;
 use frugal_tensor::{Plan, Policy, Session};
-
-fn check(
-    name: &str,
-    activations: Vec<Tensor>,
-    parameters: Vec<Tensor>,
-    build: Build,
-    reference: &dyn Fn(&[Tensor]) -> Tensor,
-) {
-    let case = Case { name: name.into(), activations, parameters, build, reference, samples: 24, tolerance: 2e-5 };
-    case.check(&gpu());
-}
 
 const SHAPES: [&[usize]; 6] = [&[1, 1], &[3, 5], &[2, 8, 4, 4], &[2, 5, 3, 7], &[1, 1, 1, 257], &[3, 2, 4]];
 

@@ -1,9 +1,7 @@
 //! Losses and their gradients, on every kernel set, against f64 references: masked samples, labels and targets, elements far
 //! out.
 
-mod common;
-
-use common::{SETS, Tensor, compare, gpu, options};
+use super::common::{SETS, Tensor, compare, gpu, options};
 use frugal_tensor::graph::{Element, Graph, Init};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::{Plan, Policy, Session};

@@ -1,8 +1,6 @@
 //! Layer and group norm, forward and gradient, on every kernel set, against f64 references; and what they keep.
 
-mod common;
-
-use common::{Case, Tensor, gpu};
+use super::common::{Case, Tensor, gpu};
 use frugal_tensor::graph::{Element, Graph, Init, Kind};
 use frugal_tensor::{Plan, Policy};
 

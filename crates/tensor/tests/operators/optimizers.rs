@@ -1,9 +1,7 @@
 //! Optimisers, clipping, averages and summed gradients against f64 references, and that a step that does not count changes
 //! nothing.
 
-mod common;
-
-use common::{compare, gpu};
+use super::common::{compare, gpu};
 use frugal_tensor::graph::{CONTROL, Element, Graph, Init, Kind};
 use frugal_tensor::ops::cross_entropy::STATUS;
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};

@@ -1,0 +1,61 @@
+//! Dropout.
+
+use super::common::{STEP, Tensor, check, gpu};
+use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ops::dropout::Dropout;
+use frugal_tensor::random::{Stream, unit};
+use frugal_tensor::{Plan, Policy, Session};
+
+#[test]
+fn dropout() {
+    let stream = 77;
+    let numbers = Stream::of_step(stream, STEP[1], STEP[0]);
+    for (shape, rate) in [([3, 5], 0.5f32), ([7, 300], 0.5), ([2, 64], 0.0), ([1, 1], 0.25), ([40, 513], 0.9)] {
+        check(
+            &format!("dropout {shape:?} {rate}"),
+            vec![Tensor::random(&shape, 1)],
+            vec![],
+            &|g, v| {
+                let control = g.control();
+                g.apply_one(Dropout { rate, stream }, &[v[0], control])
+            },
+            &|t| {
+                let stays = |i: usize| unit(numbers.word(i as u32)) >= rate;
+                t[0].map(|i, x| if stays(i) { x / (1.0 - f64::from(rate)) } else { 0.0 })
+            },
+        );
+    }
+}
+
+/// The share that is dropped, that no step, seed or place draws what another draws, and that nothing is kept.
+#[test]
+fn dropout_draws_anew_and_keeps_nothing() {
+    let gpu = gpu();
+    let elements = 100_000;
+    let mut graph = Graph::new();
+    let x = graph.parameter("x", [1, elements], Init::Constant(1.0)).unwrap();
+    let both = graph.within("net", |g| [g.dropout(x, 0.5).unwrap(), g.dropout(x, 0.5).unwrap()]);
+    for y in both {
+        graph.mark_metric(y);
+    }
+    let arriving = graph.input("arriving", [1, elements], Element::F32);
+    graph.differentiate(&[(both[0], Some(arriving)), (both[1], Some(arriving))]).unwrap();
+    assert!(graph.keeps().is_empty(), "{:?}", graph.keeps());
+    let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
+    let mut session = Session::new(gpu, vec![plan], 0).unwrap();
+    let ones = vec![1.0f32; elements];
+    let mut masks: Vec<Vec<bool>> = Vec::new();
+    for control in [[0u32, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]] {
+        session.step(0, &[bytemuck::cast_slice(&control), bytemuck::cast_slice(&ones)]).unwrap();
+        let words = session.finished().unwrap().pop().unwrap().words;
+        masks.extend(words.chunks(elements).map(|part| part.iter().map(|&w| f32::from_bits(w) == 2.0).collect()));
+    }
+    for (i, mask) in masks.iter().enumerate() {
+        let share = mask.iter().filter(|stays| **stays).count() as f64 / elements as f64;
+        assert!((share - 0.5).abs() < 0.01, "mask {i}: {share} stay");
+        for (j, other) in masks[..i].iter().enumerate() {
+            let equal = mask.iter().zip(other).filter(|(a, b)| a == b).count() as f64 / elements as f64;
+            assert!((equal - 0.5).abs() < 0.01, "masks {j} and {i}: {equal} equal");
+        }
+    }
+}

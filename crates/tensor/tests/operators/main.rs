@@ -1,0 +1,17 @@
+//! Every operator, forward and gradient, on every kernel set, against f64 references.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod activations;
+mod basics;
+mod batch_norm;
+mod concatenation;
+mod convolution;
+mod cross_entropy;
+mod dropout;
+mod losses;
+mod movement;
+mod norms;
+mod optimizers;
+mod pooling;
