@@ -1,7 +1,7 @@
 // y = scale · x where u ≥ rate, else 0, with u uniform in [0, 1), number i of a stream keyed by seed and step.
 // Variables: in_place. Dispatch: one invocation of 64 for each vector of four.
 struct Params {
-    vectors: u32,
+    count: u32,
     stream: u32,
     rate: f32,
     scale: f32,
@@ -14,19 +14,11 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 {% endif %}
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
 {% include "parts/random.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i < p.vectors {
-        let u = draw4(stream_of(p.stream, control[1], control[0]), 4u * i);
-        {{ "x" if in_place else "y" }}[i] = select(vec4<f32>(), p.scale * x[i], u >= vec4(p.rate));
-    }
+fn each(i: u32) {
+    let u = draw4(stream_of(p.stream, control[1], control[0]), 4u * i);
+    {{ "x" if in_place else "y" }}[i] = select(vec4<f32>(), p.scale * x[i], u >= vec4(p.rate));
 }

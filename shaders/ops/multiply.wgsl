@@ -1,7 +1,7 @@
 // y = a · b, element by element; in place: a ·= b.
 // Variables: in_place. Dispatch: one invocation of 64 for each vector of four.
 struct Params {
-    vectors: u32,
+    count: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -11,16 +11,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 {% endif %}
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i < p.vectors {
-        {{ "a" if in_place else "y" }}[i] = a[i] * b[i];
-    }
+fn each(i: u32) {
+    {{ "a" if in_place else "y" }}[i] = a[i] * b[i];
 }

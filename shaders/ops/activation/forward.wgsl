@@ -8,7 +8,7 @@
 //   silu     x · σ(x)
 // Variables: in_place, kind. Dispatch: one invocation of 64 for each vector of four.
 struct Params {
-    vectors: u32,
+    count: u32,
     low: f32,
     high: f32,
 }
@@ -19,7 +19,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 {% endif %}
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
 {% include "parts/activation.wgsl" %}
 
@@ -41,14 +41,6 @@ fn activated(v: vec4<f32>) -> vec4<f32> {
 {% endif %}
 }
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i < p.vectors {
-        {{ "x" if in_place else "y" }}[i] = activated(x[i]);
-    }
+fn each(i: u32) {
+    {{ "x" if in_place else "y" }}[i] = activated(x[i]);
 }

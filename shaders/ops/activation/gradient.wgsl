@@ -10,7 +10,7 @@
 // side of the bounds that the mask tells; then clamp gives the nearer bound instead of 0.
 // Variables: in_place (dx over dy), kind, masked, again. Dispatch: one invocation of 64 for each vector of four.
 struct Params {
-    vectors: u32,
+    count: u32,
     low: f32,
     high: f32,
 }
@@ -22,7 +22,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
 {% endif %}
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
 {% include "parts/activation.wgsl" %}
 
@@ -58,14 +58,6 @@ fn through(d: vec4<f32>, i: u32) -> vec4<f32> {
 {% endif %}
 }
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i < p.vectors {
-        {{ "dy" if in_place else "dx" }}[i] = through(dy[i], i);
-    }
+fn each(i: u32) {
+    {{ "dy" if in_place else "dx" }}[i] = through(dy[i], i);
 }

@@ -1,7 +1,7 @@
 // y[n, c] = x[n, c] + b[c], or times b[c], for matrices; in place where x has no later reader.
 // Variables: in_place, multiply. Dispatch: one invocation of 64 for each vector of four.
 struct Params {
-    vectors: u32,
+    count: u32,
     channels: u32,
 }
 
@@ -12,17 +12,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 {% endif %}
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i < p.vectors {
-        let c = (vec4(4u * i) + vec4(0u, 1u, 2u, 3u)) % p.channels;
-        {{ "x" if in_place else "y" }}[i] = x[i] {{ "*" if multiply else "+" }} vec4(b[c.x], b[c.y], b[c.z], b[c.w]);
-    }
+fn each(i: u32) {
+    let c = (vec4(4u * i) + vec4(0u, 1u, 2u, 3u)) % p.channels;
+    {{ "x" if in_place else "y" }}[i] = x[i] {{ "*" if multiply else "+" }} vec4(b[c.x], b[c.y], b[c.z], b[c.w]);
 }

@@ -11,18 +11,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> table: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i >= p.count {
-        return;
-    }
+fn each(i: u32) {
     let row = indices[i / p.columns];
     if row < p.rows {
         y[i] = table[row * p.columns + i % p.columns];

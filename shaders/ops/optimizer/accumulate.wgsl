@@ -2,7 +2,7 @@
 // samples themselves are summed. Nothing once status says stop.
 // Variables: counts. Dispatch: one invocation of 64 for each vector of four.
 struct Params {
-    vectors: u32,
+    count: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -14,16 +14,10 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> gradient: array<vec4<f32>>;
 {% endif %}
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i >= p.vectors || status[0] != 0u {
+fn each(i: u32) {
+    if status[0] != 0u {
         return;
     }
     let first = (control[3] & 2u) != 0u;

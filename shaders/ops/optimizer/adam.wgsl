@@ -5,7 +5,7 @@
 // Variables: decoupled, summed, scaled (g ← factor·g before all else).
 // Dispatch: one invocation of 64 for each vector of four.
 struct Params {
-    vectors: u32,
+    count: u32,
     beta1: f32,
     beta2: f32,
     rest1: f32,
@@ -27,7 +27,7 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> factor: array<f32>;
 {% endif %}
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
 {% include "parts/update.wgsl" %}
 
@@ -39,14 +39,8 @@ fn share(a: f32) -> f32 {
     return 1.0 - exp(-a);
 }
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i >= p.vectors || stays() {
+fn each(i: u32) {
+    if stays() {
         return;
     }
     let t = f32(updates_before()) + 1.0;

@@ -2,7 +2,7 @@
 // Variables: momentum (else w ← w − rate·g), nesterov, summed, scaled (g ← factor·g before all else).
 // Dispatch: one invocation of 64 for each vector of four.
 struct Params {
-    vectors: u32,
+    count: u32,
     momentum: f32,
     decay: f32,
 }
@@ -19,18 +19,12 @@ struct Params {
 @group(0) @binding({{ 6 if momentum else 5 }}) var<storage, read_write> factor: array<f32>;
 {% endif %}
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
 {% include "parts/update.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i >= p.vectors || stays() {
+fn each(i: u32) {
+    if stays() {
         return;
     }
     let rate = bitcast<f32>(control[2]);

@@ -1,7 +1,7 @@
 // dx[n,c,iy,ix] = Σ of dy over the windows whose maximum was there. Gathers, so that no two invocations write one place.
 // Variables: places, per_word, bits. Dispatch: one invocation of 64 for each element of dx.
 struct Params {
-    inputs: u32,
+    count: u32,
 {% include "ops/pool/params.wgsl" %}
 }
 
@@ -10,20 +10,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> index: array<u32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
 {% include "parts/window_index.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let input = group_index(group, groups) * 64u + lane;
-    if input >= p.inputs {
-        return;
-    }
+fn each(input: u32) {
     let ty = (input / p.width) % p.height + p.pad_y;
     let tx = input % p.width + p.pad_x;
     let plane = input / (p.width * p.height);

@@ -6,18 +6,9 @@
 @group(0) @binding(1) var<storage, read_write> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let index = group_index(group, groups) * 64u + lane;
-    if index >= p.count {
-        return;
-    }
+fn each(index: u32) {
     let row = index / p.width;
     let iy = row % p.height;
     let ix = index % p.width;
