@@ -1,6 +1,6 @@
 //! Stores side by side: the largest batch that fits.
 
-use super::units::{bytes, count};
+use super::units::{bytes, largest_batch};
 use crate::run::{Fit, Request};
 use serde::Serialize;
 use std::fmt;
@@ -37,7 +37,7 @@ impl fmt::Display for FitReport {
         let mut table = super::table(&header, 1..header.len());
         for fit in stores {
             let (batch, peak) = match fit.batch {
-                Some(batch) => (count(batch as u64), bytes(fit.peak)),
+                Some(batch) => (largest_batch(batch), bytes(fit.peak)),
                 None => ("none".to_owned(), format!("{} for one sample", bytes(fit.peak))),
             };
             let against = match (fit.batch, raw) {

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use crate::run::MOST_SAMPLES;
+
 /// Bytes with a unit: `4.24 MiB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -51,6 +53,12 @@ pub fn size(text: &str) -> Result<u64, String> {
         }
         _ => Err("expected a size such as 8GiB, 500MB or a number of bytes".to_owned()),
     }
+}
+
+/// A largest batch: `4,096`, or `≥ 1,048,576` where larger ones were not tried.
+pub fn largest_batch(batch: usize) -> String {
+    let samples = count(batch as u64);
+    if batch < MOST_SAMPLES { samples } else { format!("≥ {samples}") }
 }
 
 /// A count with commas between thousands: `105,194`.

@@ -1,8 +1,7 @@
 //! The tables of a comparison: for terminals, as Markdown, as CSV.
 
 use super::{Comparison, Row};
-use crate::report::units::{bytes, count};
-use crate::run::MOST_SAMPLES;
+use crate::report::units::{bytes, count, largest_batch};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -87,11 +86,7 @@ impl Row {
             convolutions: or_nothing(memory.kept_ratio_convolutions, times),
             peak: bytes(memory.peak_bytes),
             peak_ratio: times(memory.peak_ratio),
-            batch: or_nothing(memory.largest_batch, |batch| match batch < MOST_SAMPLES {
-                true => count(batch as u64),
-                // Larger ones are not tried.
-                false => format!("≥ {}", count(batch as u64)),
-            }),
+            batch: or_nothing(memory.largest_batch, largest_batch),
         }
     }
 }
