@@ -1,10 +1,14 @@
-// dx = γ · inv_std · (dy − dβ / count − (x − mean) · inv_std · dγ / count), per channel; `scale` is 1 / count.
-// Variables: in_place (dx over dy), and those of parts/map_plane.wgsl, where the dispatch is.
+// dx = γ · inv_std · (d − dβ / count − (x − mean) · inv_std · dγ / count), per channel; d = dy, or dy · f′ with an activation f behind
+// the norm. What belongs to a channel was gathered by channel_gradient.wgsl.
+// Variables: in_place (dx over dy), kind (of f, or none), masked, and those of parts/map_plane.wgsl, where the dispatch is.
 struct Params {
     planes: u32,
     size: u32,
     channels: u32,
-    scale: f32,
+{% if kind != "none" %}
+    low: f32,
+    high: f32,
+{% endif %}
 }
 
 {% include "parts/lane.wgsl" %}
@@ -12,32 +16,38 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> dy: array<Lane>;
 @group(0) @binding(2) var<storage, read_write> x: array<Lane>;
-@group(0) @binding(3) var<storage, read_write> gamma: array<f32>;
-@group(0) @binding(4) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(5) var<storage, read_write> inv_std: array<f32>;
-@group(0) @binding(6) var<storage, read_write> d_gamma: array<f32>;
-@group(0) @binding(7) var<storage, read_write> d_beta: array<f32>;
+@group(0) @binding(3) var<storage, read_write> channels: array<vec4<f32>>;
+{% set next = 4 %}
+{% if kind != "none" %}
+@group(0) @binding(4) var<storage, read_write> kept: array<{{ "u32" if masked else "Lane" }}>;
+{% set next = 5 %}
+{% endif %}
 {% if not in_place %}
-@group(0) @binding(8) var<storage, read_write> dx: array<Lane>;
+@group(0) @binding({{ next }}) var<storage, read_write> dx: array<Lane>;
 {% endif %}
 
 {% include "parts/grid.wgsl" %}
 
+{% if kind != "none" %}
+{% include "parts/through.wgsl" %}
+
+{% endif %}
 struct Channel {
     factor: f32,
     mean: f32,
-    // What is taken off dy: the part of all elements alike, and that along x − mean.
+    // What is taken off d: the part of all elements alike, and that along x − mean.
     level: f32,
     slope: f32,
 }
 
 fn channel_of(c: u32) -> Channel {
-    let spread = inv_std[c];
-    return Channel(gamma[c] * spread, mean[c], d_beta[c] * p.scale, spread * (d_gamma[c] * p.scale));
+    let channel = channels[c];
+    return Channel(channel.x, channel.y, channel.z, channel.w);
 }
 
 fn visit(c: Channel, index: u32) {
-    {{ "dy" if in_place else "dx" }}[index] = c.factor * (dy[index] - c.level - (x[index] - c.mean) * c.slope);
+    let d = {{ "dy[index]" if kind == "none" else "through(dy[index], index)" }};
+    {{ "dy" if in_place else "dx" }}[index] = c.factor * (d - c.level - (x[index] - c.mean) * c.slope);
 }
 
 {% include "parts/map_plane.wgsl" %}

@@ -1,14 +1,17 @@
-// y = (x − mean) · inv_std · γ + β, per channel; with `add` other is added to it, and with a mask the result is 0 where
-// the rectifier behind was closed: sign has one bit for each element, or the rectifier's output. In place where x has no
-// later reader. With running statistics the spread is the variance, and inv_std = 1 / √(spread + ε); else it is inv_std
-// itself.
-// Variables: in_place, running, add, mask (no, bits or values), and those of parts/map_plane.wgsl, where the dispatch is.
+// y = f((x − mean) · inv_std · γ + β), per channel; with `add` other is added to what f is of. In place where x has no later
+// reader. `kind` says which activation f is, or none; `again`: f by what was kept of its output (parts/through.wgsl). With running
+// statistics the spread is the variance, and inv_std = 1 / √(spread + ε); else it is inv_std itself.
+// Variables: in_place, running, add, kind, again, masked, and those of parts/map_plane.wgsl, where the dispatch is.
 struct Params {
     planes: u32,
     size: u32,
     channels: u32,
 {% if running %}
     epsilon: f32,
+{% endif %}
+{% if kind != "none" %}
+    low: f32,
+    high: f32,
 {% endif %}
 }
 
@@ -25,8 +28,8 @@ struct Params {
 @group(0) @binding({{ next }}) var<storage, read_write> other: array<Lane>;
 {% set next = next + 1 %}
 {% endif %}
-{% if mask != "no" %}
-@group(0) @binding({{ next }}) var<storage, read_write> sign: array<{{ "u32" if mask == "bits" else "Lane" }}>;
+{% if again %}
+@group(0) @binding({{ next }}) var<storage, read_write> kept: array<{{ "u32" if masked else "Lane" }}>;
 {% set next = next + 1 %}
 {% endif %}
 {% if not in_place %}
@@ -35,6 +38,13 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
+{% if again %}
+{% include "parts/through.wgsl" %}
+
+{% elif kind != "none" %}
+{% include "parts/activated.wgsl" %}
+
+{% endif %}
 struct Channel {
     mean: f32,
     scale: f32,
@@ -51,13 +61,10 @@ fn visit(c: Channel, index: u32) {
 {% if add %}
     value = value + other[index];
 {% endif %}
-{% if mask == "bits" and vector %}
-    let bits = sign[index / 8u] >> (4u * (index % 8u));
-    value = select(Lane(), value, (vec4(bits) & vec4(1u, 2u, 4u, 8u)) != vec4<u32>());
-{% elif mask == "bits" %}
-    value = select(0.0, value, ((sign[index / 32u] >> (index % 32u)) & 1u) != 0u);
-{% elif mask == "values" %}
-    value = select(Lane(), value, sign[index] > Lane());
+{% if again %}
+    value = through(value, index);
+{% elif kind != "none" %}
+    value = activated(value);
 {% endif %}
     {{ "x" if in_place else "y" }}[index] = value;
 }

@@ -1,9 +1,13 @@
-// partial[n, c] = (Σ dy, Σ dy · (x − mean) · inv_std) over each plane.
-// Variables and dispatch: see parts/sum_plane.wgsl.
+// partial[n, c] = (Σ d, Σ d · (x − mean) · inv_std) over each plane; d = dy, or dy · f′ with an activation f behind the norm.
+// Variables: kind (of f, or none), masked, and those of parts/sum_plane.wgsl, where the dispatch is.
 struct Params {
     planes: u32,
     size: u32,
     channels: u32,
+{% if kind != "none" %}
+    low: f32,
+    high: f32,
+{% endif %}
 }
 
 {% include "parts/lane.wgsl" %}
@@ -14,9 +18,16 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(4) var<storage, read_write> inv_std: array<f32>;
 @group(0) @binding(5) var<storage, read_write> partial: array<vec2<f32>>;
+{% if kind != "none" %}
+@group(0) @binding(6) var<storage, read_write> kept: array<{{ "u32" if masked else "Lane" }}>;
+{% endif %}
 
 {% include "parts/grid.wgsl" %}
 
+{% if kind != "none" %}
+{% include "parts/through.wgsl" %}
+
+{% endif %}
 var<private> center: f32;
 
 fn begin(plane: u32) {
@@ -24,7 +35,7 @@ fn begin(plane: u32) {
 }
 
 fn term(index: u32) -> Terms {
-    let d = dy[index];
+    let d = {{ "dy[index]" if kind == "none" else "through(dy[index], index)" }};
     return Terms(d, d * (x[index] - center));
 }
 

@@ -4,6 +4,7 @@
 //! nodes is the order of execution; a gradient graph is more nodes at its end.
 
 mod error;
+mod fusion;
 mod gradient;
 mod order;
 mod pooling;

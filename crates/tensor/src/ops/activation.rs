@@ -1,8 +1,9 @@
 //! Activations: functions of one element. Each keeps as little for its gradient as it can: one bit where the slope has two
 //! values, its output where the slope follows from that, its input otherwise.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, batch_norm, kernel, want};
 use crate::graph::{Backward, Element, Graph, GraphError, Interval, Need, Value, ValueId};
+use std::rc::Rc;
 
 /// y = f(x), element by element; a NaN stays a NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,24 +86,25 @@ impl Activation {
         }
     }
 
-    /// A kernel of the family; its `Params` end with the bounds, or the slope.
-    fn kernel(self, shader: &'static str, context: &KernelContext) -> Kernel {
+    /// The function for a kernel that includes `parts/activated.wgsl`: its variable, and the bounds or the slope in `Params`.
+    pub(super) fn function(self, kernel: Kernel) -> Kernel {
         let settings = match self {
             Self::LeakyRelu { slope } => [slope, 0.0],
             Self::Clamp { low, high } => [low, high],
             _ => [0.0; 2],
         };
-        kernel::elementwise(shader, context).variable("kind", self.names().kind).parameters(settings)
+        kernel.variable("kind", self.names().kind).parameters(settings)
+    }
+
+    /// The slope for a kernel that includes `parts/through.wgsl`, from what was kept; or the function made again.
+    pub(super) fn slope(self, kernel: Kernel, kept: &Value, again: bool) -> Kernel {
+        self.function(kernel).variable("masked", kept.element == Element::U32).variable("again", again)
     }
 
     /// The kernel over something and what was kept.
     fn kernel_with_kept(self, context: &KernelContext, again: bool) -> Vec<Kernel> {
-        let masked = context.inputs[1].element == Element::U32;
-        let kernel = self
-            .kernel("ops/activation/gradient", context)
-            .variable("masked", masked)
-            .variable("again", again)
-            .inputs([0, 1]);
+        let kernel = kernel::elementwise("ops/activation/gradient", context).inputs([0, 1]);
+        let kernel = self.slope(kernel, context.inputs[1], again);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }
 }
@@ -133,6 +135,10 @@ impl Operator for Activation {
         (input == 0 && self.open().is_none()).then_some(&[])
     }
 
+    fn activation(&self) -> Option<Activation> {
+        Some(*self)
+    }
+
     fn never_decreases(&self) -> bool {
         !matches!(self, Self::Gelu | Self::Silu)
     }
@@ -142,7 +148,7 @@ impl Operator for Activation {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let kernel = self.kernel("ops/activation/forward", context).inputs([0]);
+        let kernel = self.function(kernel::elementwise("ops/activation/forward", context)).inputs([0]);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }
 
@@ -170,6 +176,10 @@ impl Operator for ActivationGradient {
 
     fn may_overwrite(&self) -> Option<usize> {
         Some(0)
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        batch_norm::gradient_behind(self.0, next)
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {

@@ -107,10 +107,16 @@ pub trait Operator: fmt::Debug {
         None
     }
 
-    /// One operator that does this and then the next, which reads the first output as its only input or as one of two that
-    /// may change places, in one pass over the elements. It reads the inputs of this one, then the other inputs of the
-    /// next. Only rewrites of [`crate::codec::recompute`] ask for it.
+    /// One operator that does this and then the next in one pass over the elements. The next reads the first output once, as
+    /// its first input, or as either if it is an addition. The one operator reads the inputs of this one, then the other
+    /// inputs of the next; its outputs are those of the next, then the other ones of this one. See [`Graph::fuse`] and
+    /// [`crate::codec::recompute`].
     fn fused(&self, _next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        None
+    }
+
+    /// The function of one element, if it applies one and does nothing else: for operators that do it on the way.
+    fn activation(&self) -> Option<activation::Activation> {
         None
     }
 

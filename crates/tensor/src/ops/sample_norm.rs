@@ -225,6 +225,7 @@ impl Operator for SampleNormGradient {
             [over_rows, columns]
         };
         let totals = Kernel::new("ops/batch_norm/channel_gradient")
+            .variable("gathers", false)
             .parameters([layout.parts(), parameters])
             .bind(Binding::Scratch(0))
             .outputs([1, 2])

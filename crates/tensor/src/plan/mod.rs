@@ -30,6 +30,14 @@ pub const WORKGROUPS_PER_DIMENSION: usize = 65_535;
 /// Most bytes of a value: kernels count elements in words of 32 bits, a few vectors past the end.
 const LARGEST_VALUE: u64 = 4 * (u32::MAX as u64 - 1024);
 
+/// The last rewrites of a graph whose stores are settled. The oracle does one thing at a time.
+fn finish(graph: &mut Graph, set: KernelSet) {
+    graph.update_early();
+    if set != KernelSet::Naive {
+        graph.fuse();
+    }
+}
+
 /// What a plan has to know of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanOptions {
@@ -133,11 +141,11 @@ impl Plan {
         graph.postpone();
         let peak = |graph: &Graph| {
             let mut graph = graph.clone();
-            graph.update_early();
+            finish(&mut graph, options.set);
             Lifetimes::new(&graph, &options).alive().into_iter().max().unwrap_or(0)
         };
         let (mut graph, stored) = store_within(graph, policy, &peak)?;
-        graph.update_early();
+        finish(&mut graph, options.set);
         Self::lay_out(graph, stored, options, shared)
     }
 

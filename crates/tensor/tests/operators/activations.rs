@@ -7,7 +7,7 @@ use frugal_tensor::ops::Operator;
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::{Plan, Policy, Session};
 
-const ALL: [Activation; 9] = [
+pub(super) const ALL: [Activation; 9] = [
     Activation::Relu,
     Activation::LeakyRelu { slope: 0.01 },
     Activation::LeakyRelu { slope: 0.3 },
@@ -36,7 +36,7 @@ fn erf(x: f64) -> f64 {
     x.signum() * (1.0 - (-x * x).exp() / (std::f64::consts::PI.sqrt() * (x.abs() + fraction)))
 }
 
-fn reference(activation: Activation, x: f64) -> f64 {
+pub(super) fn reference(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Relu => x.max(0.0),
         Activation::LeakyRelu { slope } => x.max(0.0) + f64::from(slope) * x.min(0.0),

@@ -1,0 +1,61 @@
+//! Batch norm in the backward pass: y again.
+
+use super::{INPUTS, check, followed::normalize, with_output};
+use crate::graph::Value;
+use crate::ops::{
+    Kernel, KernelContext, Operator, Output,
+    activation::{Activation, RELU_AGAIN},
+    add::Add,
+};
+use std::rc::Rc;
+
+/// y again from x, γ, β and the batch's mean and inv_std, which were kept: the running statistics do not move twice. An
+/// addition and a rectifier behind it are done in the same pass over the elements.
+///
+/// Inputs after those: what is added, the sign that a rectifier kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BatchNormAgain {
+    add: bool,
+    rectify: bool,
+}
+
+impl Operator for BatchNormAgain {
+    fn name(&self) -> &'static str {
+        "batch norm again"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        check(&inputs[..INPUTS])?;
+        Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
+    }
+
+    /// Of x by γ and inv_std; of what is added as it is.
+    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+        match input {
+            0 => Some(&[1, 4]),
+            5 if self.add => Some(&[]),
+            _ => None,
+        }
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        match next.name() {
+            name if name == Add.name() && !self.add && !self.rectify => Some(Rc::new(Self { add: true, ..*self })),
+            name if name == RELU_AGAIN && !self.rectify => Some(Rc::new(Self { rectify: true, ..*self })),
+            _ => None,
+        }
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let kernel = normalize(context, None, self.add).inputs(0..context.inputs.len());
+        let kernel = match context.inputs.last() {
+            Some(kept) if self.rectify => Activation::Relu.slope(kernel, kept, true),
+            _ => kernel.variable("kind", "none").variable("again", false),
+        };
+        vec![with_output(kernel, context)]
+    }
+}

@@ -1,0 +1,197 @@
+//! Batch normalisation (arXiv 1502.03167), per channel over samples and positions.
+
+mod again;
+mod followed;
+mod gradient;
+mod running;
+
+pub(super) use gradient::gradient_behind;
+
+use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
+use crate::graph::{Backward, Element, Graph, GraphError, Kind, Need, Node, Value, ValueId};
+use again::BatchNormAgain;
+use followed::{Norm, Then, followed};
+use gradient::BatchNormGradient;
+use running::MoveRunning;
+use std::rc::Rc;
+
+/// Inputs of both operators; what is added behind them in the same pass comes after these.
+const INPUTS: usize = 5;
+
+/// Training: y = γ·(x − mean)·inv_std + β with the batch's own mean and variance (divided by the count, plus ε).
+///
+/// Inputs: x, γ, β, running mean, running variance; the last two move by `momentum` towards the batch's mean and its
+/// unbiased variance once the step counts ([`Graph::settle`]). Outputs: y, mean, inv_std.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Weight of the new batch in the running statistics.
+    pub momentum: f32,
+}
+
+/// Inference: the running statistics in place of the batch's. Inputs as [`BatchNorm`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNormInference {
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+fn check(inputs: &[&Value]) -> Result<[usize; 3], String> {
+    let planes = inputs[0].shape.planes().ok_or("a value needs samples and channels")?;
+    want(planes[0] * planes[2] > 0, "a channel needs at least one element")?;
+    for value in &inputs[1..] {
+        want(value.shape.extents() == [planes[1]], format!("`{}` must have shape {}", value.name, planes[1]))?;
+    }
+    Ok(planes)
+}
+
+fn planes(context: &KernelContext) -> [usize; 3] {
+    context.inputs[0].shape.planes().expect("checked by outputs")
+}
+
+impl Operator for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch norm"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let [_, channels, _] = check(inputs)?;
+        Ok(vec![
+            Output::new("normalized", inputs[0].shape.clone()),
+            Output::new("mean", [channels]),
+            Output::new("inv_std", [channels]),
+        ])
+    }
+
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        let [x, gamma, beta] = [0, 1, 2].map(Part::Input);
+        Some(Rebuild::pass(BatchNormAgain::default(), [x, gamma, beta, Part::Output(1), Part::Output(2)]))
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn settle(&self, node: &Node, graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {
+        let [samples, _, size] = graph.shape(node.inputs[0]).planes()?;
+        let inputs = vec![node.inputs[3], node.inputs[4], node.outputs[1], node.outputs[2]];
+        Some((Rc::new(MoveRunning { norm: *self, count: samples * size }), inputs))
+    }
+
+    fn scratch(&self, context: &KernelContext) -> Vec<usize> {
+        let [samples, channels, _] = planes(context);
+        vec![2 * samples * channels]
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        followed(*self, next)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        self.launch(context, Then::default())
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let gamma = backward.input(1);
+        let x = backward.keep(backward.input(0), Need::Values);
+        let mean = backward.keep(backward.output(1), Need::Exact);
+        let inv_std = backward.keep(backward.output(2), Need::Exact);
+        let gradients = backward.apply(BatchNormGradient::default(), &[arriving, x, gamma, mean, inv_std])?;
+        for (index, gradient) in gradients.into_iter().enumerate() {
+            if backward.wants(index) {
+                backward.give(index, gradient);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Norm for BatchNorm {
+    /// Mean and sum of squared deviations of each plane in one pass over x, then of each channel, then y.
+    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+        let [samples, channels, size] = planes(context);
+        let statistics =
+            kernel::reduce_planes("ops/batch_norm/plane_statistics", samples * channels, size, context.set)
+                .inputs([0])
+                .bind(Binding::Scratch(0));
+        let combine = Kernel::new("ops/batch_norm/channel_statistics")
+            .parameters([samples, channels, size])
+            .parameter(self.epsilon)
+            .bind(Binding::Scratch(0))
+            .outputs([1, 2])
+            .invocations(channels, 8);
+        let normalize = then.normalize(context, None, |kernel| kernel.inputs([0, 1, 2]).outputs([1, 2]));
+        vec![statistics, combine, normalize]
+    }
+}
+
+fn with_output(kernel: Kernel, context: &KernelContext) -> Kernel {
+    if context.in_place { kernel } else { kernel.outputs([0]) }
+}
+
+impl Operator for BatchNormInference {
+    fn name(&self) -> &'static str {
+        "batch norm inference"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        check(inputs)?;
+        Ok(vec![Output::new("normalized", inputs[0].shape.clone())])
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        followed(*self, next)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        self.launch(context, Then::default())
+    }
+}
+
+impl Norm for BatchNormInference {
+    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+        vec![then.normalize(context, Some(self.epsilon), |kernel| kernel.inputs([0, 1, 2, 3, 4]))]
+    }
+}
+
+/// The persistent values of a batch norm.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNormState {
+    /// Scale.
+    pub gamma: ValueId,
+    /// Shift.
+    pub beta: ValueId,
+    /// Running mean.
+    pub mean: ValueId,
+    /// Running variance.
+    pub variance: ValueId,
+}
+
+impl BatchNormState {
+    /// Adds them under PyTorch's names: `weight`, `bias`, `running_mean`, `running_var`.
+    ///
+    /// # Errors
+    /// [`GraphError::NameTaken`].
+    pub fn new(graph: &mut Graph, channels: usize) -> Result<Self, GraphError> {
+        use crate::graph::Init::Constant;
+        use Element::F32;
+        let kind = Kind::Statistic;
+        Ok(Self {
+            gamma: graph.parameter("weight", [channels], Constant(1.0))?,
+            beta: graph.parameter("bias", [channels], Constant(0.0))?,
+            mean: graph.persistent("running_mean", kind, [channels], F32, Constant(0.0))?,
+            variance: graph.persistent("running_var", kind, [channels], F32, Constant(1.0))?,
+        })
+    }
+
+    /// The inputs of both operators after x.
+    pub fn inputs(&self, x: ValueId) -> [ValueId; 5] {
+        [x, self.gamma, self.beta, self.mean, self.variance]
+    }
+}

@@ -1,0 +1,30 @@
+{# f(v) for a lane; a NaN stays a NaN. By `kind`:
+     relu     x where x ≥ 0, else 0
+     leaky    x where x ≥ 0, else low · x
+     clamp    low where x < low, high where x > high, else x
+     sigmoid  σ(x)
+     tanh     tanh x
+     gelu     x · Φ(x), with the normal distribution Φ
+     silu     x · σ(x)
+   The including kernel has `low` and `high` in its Params. Variables: kind, vector. -#}
+{% if kind in ["sigmoid", "tanh", "gelu", "silu"] %}
+{% include "parts/smooth.wgsl" %}
+
+{% endif %}
+fn activated(v: Lane) -> Lane {
+{% if kind == "relu" %}
+    return select(v, Lane(), v < Lane());
+{% elif kind == "leaky" %}
+    return select(v, p.low * v, v < Lane());
+{% elif kind == "clamp" %}
+    return select(select(v, Lane(p.low), v < Lane(p.low)), Lane(p.high), v > Lane(p.high));
+{% elif kind == "sigmoid" %}
+    return logistic(v);
+{% elif kind == "tanh" %}
+    return hyperbolic_tangent(v);
+{% elif kind == "gelu" %}
+    return v * normal_share(v);
+{% else %}
+    return v * logistic(v);
+{% endif %}
+}
