@@ -166,7 +166,7 @@ impl Plan {
         let kept = self.kept_values();
         let convolved = self.convolution_inputs();
         let mut layers: Vec<LayerBytes> = Vec::new();
-        for node in self.graph.nodes().iter().filter(|n| n.phase == Phase::Forward) {
+        for node in self.asked.iter().filter(|n| n.phase == Phase::Forward) {
             let position = layers.iter().position(|layer| layer.name == node.layer);
             let position = position.unwrap_or_else(|| {
                 layers.push(LayerBytes {
@@ -214,14 +214,14 @@ impl Plan {
     /// Bytes of what else waits and is read where a value is decoded.
     fn mask_bytes(&self, stored: &Stored) -> u64 {
         let Some(view) = stored.views.first() else { return 0 };
-        let decode = self.graph.nodes().iter().find(|node| node.outputs.contains(view));
+        let decode = self.asked.iter().find(|node| node.outputs.contains(view));
         let others = decode.into_iter().flat_map(|node| &node.inputs).filter(|&&input| input != stored.waiting);
         others.map(|&input| self.graph.value(input)).filter(|v| v.kind == Kind::Stored).map(|v| v.bytes()).sum()
     }
 
     /// What convolutions read in the forward pass.
     fn convolution_inputs(&self) -> BTreeSet<ValueId> {
-        let nodes = self.graph.nodes().iter();
+        let nodes = self.asked.iter();
         let convolutions = nodes.filter(|n| n.phase == Phase::Forward && n.operator.name() == "convolution");
         convolutions.flat_map(|node| node.inputs.iter().copied()).collect()
     }

@@ -16,7 +16,7 @@ pub use memory::{ALIGNMENT, Block, Lifetimes, Place, ROUNDS, place};
 pub use moments::{Alive, Moment};
 
 use crate::codec::{Policy, Stored, recompute::store_within};
-use crate::graph::{Graph, Kind, ValueId};
+use crate::graph::{Graph, Kind, Node, ValueId};
 use crate::ops::{Binding, Kernel, KernelSet};
 use std::collections::HashMap;
 
@@ -30,12 +30,15 @@ pub const WORKGROUPS_PER_DIMENSION: usize = 65_535;
 /// Most bytes of a value: kernels count elements in words of 32 bits, a few vectors past the end.
 const LARGEST_VALUE: u64 = 4 * (u32::MAX as u64 - 1024);
 
-/// The last rewrites of a graph whose stores are settled. The oracle does one thing at a time.
-fn finish(graph: &mut Graph, set: KernelSet) {
+/// The last rewrites of a graph whose stores are settled: its nodes before some of them are joined. The oracle does one thing
+/// at a time.
+fn finish(graph: &mut Graph, set: KernelSet) -> Vec<Node> {
     graph.update_early();
+    let nodes = graph.nodes().to_vec();
     if set != KernelSet::Naive {
         graph.fuse();
     }
+    nodes
 }
 
 /// What a plan has to know of an adapter.
@@ -110,6 +113,8 @@ pub struct Plan {
     pub dispatches: Vec<Dispatch>,
     /// The kernels' parameters, [`ALIGNMENT`] bytes each.
     pub uniforms: Vec<u32>,
+    /// The nodes before some of them were joined: what each layer does by itself.
+    asked: Vec<Node>,
     places: Vec<Option<(Region, Place)>>,
     uploads: Vec<ValueId>,
     metrics: Vec<ValueId>,
@@ -145,8 +150,8 @@ impl Plan {
             Lifetimes::new(&graph, &options).alive().into_iter().max().unwrap_or(0)
         };
         let (mut graph, stored) = store_within(graph, policy, &peak)?;
-        finish(&mut graph, options.set);
-        Self::lay_out(graph, stored, options, shared)
+        let asked = finish(&mut graph, options.set);
+        Self::lay_out(graph, asked, stored, options, shared)
     }
 
     /// The same plan with other sizes, in words, for forms whose size depends on the data ([`crate::codec::error_bounded`]).
@@ -159,12 +164,13 @@ impl Plan {
         for &(value, words) in sizes {
             graph.value_mut(value).shape = [words].into();
         }
-        Self::lay_out(graph, self.stored.clone(), self.options, None)
+        Self::lay_out(graph, self.asked.clone(), self.stored.clone(), self.options, None)
     }
 
     /// Places for values, dispatches for nodes.
     fn lay_out(
         graph: Graph,
+        asked: Vec<Node>,
         stored: Vec<Stored>,
         options: PlanOptions,
         shared: Option<&Plan>,
@@ -218,6 +224,7 @@ impl Plan {
             transient_pages,
             dispatches: Vec::new(),
             uniforms: Vec::new(),
+            asked,
             places,
             graph,
             lifetimes: lifetimes.clone(),
