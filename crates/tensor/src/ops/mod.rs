@@ -13,7 +13,7 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
 pub mod gemm;
-pub mod kernel;
+pub(crate) mod kernel;
 pub mod loss;
 pub mod matmul;
 pub mod multiply;
@@ -26,7 +26,7 @@ pub mod slice;
 pub mod transpose;
 pub mod upsample;
 
-pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Parameter, Variable};
+pub use kernel::{Binding, Kernel, KernelContext, KernelSet, MOST_ITERATIONS, Parameter, Variable};
 pub use rebuild::{Part, Rebuild};
 
 use crate::graph::{Backward, Element, Graph, GraphError, Kind, Node, Shape, Value, ValueId};
