@@ -109,6 +109,7 @@ pub(crate) const REBUILT: &str = "rebuilt";
 
 /// A kept value and the form it waits in.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Stored {
     /// The forward value.
     pub source: ValueId,

@@ -44,6 +44,7 @@ impl Control {
 
 /// Which part of a step a node belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Phase {
     /// From the inputs to the loss, encoding included.
     Forward,
@@ -55,6 +56,7 @@ pub enum Phase {
 
 /// One application of an operator.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Node {
     /// What is done.
     pub operator: Rc<dyn Operator>,

@@ -6,6 +6,7 @@ use crate::graph::{Backward, Element, Graph, GraphError, Interval, Need, Value, 
 
 /// y = f(x), element by element; a NaN stays a NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Activation {
     /// max(x, 0). Keeps whether y > 0.
     Relu,

@@ -18,6 +18,7 @@ pub enum KernelSet {
 
 /// What a kernel choice may depend on.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct KernelContext<'a> {
     /// The family of kernels.
     pub set: KernelSet,
@@ -44,6 +45,7 @@ impl KernelContext<'_> {
 
 /// A template variable: structure that the shader's text depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Variable {
     /// A count.
     Number(u32),
@@ -101,6 +103,7 @@ impl From<f32> for Parameter {
 
 /// A value that a kernel binds, by its place in the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Binding {
     /// The node's input.
     Input(usize),

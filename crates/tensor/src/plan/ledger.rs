@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 /// Where the bytes of a run go. `peak` is what the run allocates; the others add up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Bytes {
     /// Parameters, running statistics, codecs' records.
     pub parameters: u64,
@@ -29,6 +30,7 @@ pub struct Bytes {
 
 /// A value that waits from the forward to the backward pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct KeptValue {
     /// What it is a form of.
     pub name: String,
@@ -56,6 +58,7 @@ impl KeptValue {
 
 /// A layer's share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LayerBytes {
     /// Dotted path.
     pub name: String,

@@ -25,7 +25,7 @@ impl Trip {
         let x = graph.input("x", shape.clone(), Element::F32);
         let mask = masked.then(|| graph.apply_one(EncodeMask(Interval::POSITIVE), &[x]).unwrap());
         let attached = ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
-        let steering = attached.steering.clone();
+        let steering = attached.steering;
         let [words, decoded] = attached.round_trip(&mut graph, x).unwrap();
         graph.mark_metric(words);
         graph.mark_metric(decoded);

@@ -6,6 +6,7 @@ use crate::graph::{Element, Kind};
 
 /// What an input is filled with.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Data<'a> {
     /// Elements of an input of [`Element::F32`].
     Elements(&'a [f32]),

@@ -21,6 +21,7 @@ use std::rc::Rc;
 
 /// What a step reports.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StepMetrics {
     /// Which of the session's plans ran.
     pub plan: usize,
