@@ -55,6 +55,7 @@ fn learning_rate(step: u32) -> f32 {
     0.1 * course * ((step + 1) as f32 / 5.0).min(1.0)
 }
 
+/// Panics if something is not as it should be; public, because a test runs it.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Two steps over the same parameters: one that trains, with values waiting in the form that the policy names, and one that
     // evaluates.

@@ -106,6 +106,7 @@ impl Operator for Decode {
     }
 }
 
+/// Panics if something is not as it should be; public, because a test runs it.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gpu = Gpu::open(None)?;
 

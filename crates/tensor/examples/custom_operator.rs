@@ -96,6 +96,7 @@ impl Operator for SoftsignGradient {
     }
 }
 
+/// Panics if something is not as it should be; public, because a test runs it.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A graph that makes y, and the gradient of Σ dy·y with respect to x.
     let count = 1000;

@@ -49,6 +49,7 @@ fn split(seed: u64, count: usize) -> Result<Split, Box<dyn Error>> {
     Ok(Split::of([1, SIDE, SIDE], 3, Shapes { seed }, (0..count).map(label).collect())?)
 }
 
+/// Panics if something is not as it should be; public, because a test runs it.
 pub fn main() -> Result<(), Box<dyn Error>> {
     let names = ["disc", "square", "cross"].map(str::to_owned);
     let data = Dataset::new("shapes", names.into(), split(1, 600)?, split(2, 150)?)?;

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 
 /// Where the bytes of a run go. `peak` is what the run allocates; the others add up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
 pub struct Bytes {
     /// Parameters, running statistics, codecs' records.
     pub parameters: u64,

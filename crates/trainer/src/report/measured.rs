@@ -4,7 +4,7 @@ use super::convolutions::Convolutions;
 use super::plan::PlanReport;
 use crate::run::Summary;
 use crate::run::record::CodedValue;
-use frugal_tensor::plan::KeptValue;
+use frugal_tensor::plan::{Bytes, KeptValue};
 use std::collections::BTreeMap;
 
 /// A mean that is taken bit by bit.
@@ -58,8 +58,7 @@ impl PlanReport {
         let mut kept = Mean::default();
         runs.iter().for_each(|run| kept.add(run.bytes.planned.kept));
         let peak = runs.iter().map(|run| run.bytes.most_allocated).max().unwrap_or(0);
-        self.bytes = first.bytes.planned;
-        (self.bytes.kept, self.bytes.peak) = (kept.get(), peak);
+        self.bytes = Bytes { kept: kept.get(), peak, ..first.bytes.planned };
         self.kept_per_sample.stored = self.bytes.kept.div_ceil(self.batch as u64);
         self
     }
