@@ -20,6 +20,7 @@ const NORM: BatchNorm = BatchNorm { epsilon: 1e-5, momentum: 0.1 };
 
 /// Zeros around the input of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Padding {
     /// As many on each side.
     Even(usize),

@@ -2,6 +2,25 @@
 //!
 //! A net is a function that adds its forward pass to a graph; [`training_step`] and [`evaluation_step`] make whole steps
 //! of it. Nothing here knows of kernels, storage or files.
+//!
+//! ```
+//! use frugal_model::{Net, StepShape, training_step};
+//! use frugal_tensor::ops::KernelSet;
+//! use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
+//! use frugal_tensor::{Plan, PlanOptions, Policy, codec::FrequencySplit};
+//!
+//! let shape = StepShape { batch: 64, image: [3, 32, 32], classes: 10 };
+//! let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
+//! let step = training_step(Net::find("resnet20")?, shape, sgd)?;
+//! let options = PlanOptions::unlimited(KernelSet::Tiles);
+//! let raw = Plan::new(step.clone(), &Policy::raw(), options)?;
+//! let split = Plan::new(step, &Policy::with(FrequencySplit::default()), options)?;
+//! println!("{} bytes instead of {}", split.kept_bytes(), raw.kept_bytes());
+//! assert!(8 * split.kept_bytes() < raw.kept_bytes());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/training_loop.rs` trains a net of layers on one page.
 
 mod error;
 pub mod layers;

@@ -102,7 +102,7 @@ fn every_read_finds_what_was_written(plan: &Plan) {
             read(&memory, &names, input, &by);
         }
         for dispatch in plan.dispatches.iter().filter(|d| d.node == index) {
-            for ((region, place), binding) in dispatch.places.iter().zip(&dispatch.kernel.bindings) {
+            for ((region, place), binding) in dispatch.places.iter().zip(dispatch.kernel.bindings()) {
                 if matches!(binding, frugal_tensor::ops::Binding::Scratch(_)) {
                     let start = place.offset;
                     for i in 0..place.size.div_ceil(ALIGNMENT) {

@@ -12,6 +12,19 @@
 //! * [`run`]: one training run, its folder and what it leaves there.
 //! * [`report`]: plans, tables and adapters as people and programs read them.
 //! * [`cli`]: the verbs.
+//!
+//! As a library it is above all [`data`]; the rest is the program's, and changes with it. `examples/custom_data.rs` trains on a set
+//! of its own.
+//!
+//! ```
+//! use frugal_trainer::data::{self, Loader, LoaderOptions};
+//!
+//! let set = data::open("fashion-mnist-small", &data::default_root())?;
+//! let loader = Loader::new(set.train.clone(), LoaderOptions::evaluate(&set, 64).shuffled(1))?;
+//! let batch = loader.epoch(0).next().expect("an epoch has batches")?;
+//! assert_eq!(batch.images.len(), 64 * 28 * 28);
+//! # Ok::<(), data::DataError>(())
+//! ```
 
 pub mod checkpoint;
 pub mod cli;

@@ -58,6 +58,7 @@ pub struct Site {
 
 /// An encoder and a decoder.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Attached {
     /// From the value, and what else it reads, to packed words.
     pub encode: Rc<dyn Operator>,
@@ -72,16 +73,28 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// An encoder that reads the control words (see [`Graph::control`]) besides the value, and a decoder that reads the
-    /// words alone.
+    /// An encoder that reads the value alone, and a decoder that reads the words alone.
+    pub fn new(encode: impl Operator + 'static, decode: impl Operator + 'static) -> Self {
+        let (encode_reads, decode_reads) = (Vec::new(), Vec::new());
+        Self { encode: Rc::new(encode), encode_reads, decode: Rc::new(decode), decode_reads, steering: None }
+    }
+
+    /// As [`Attached::new`], but the encoder reads the control words (see [`Graph::control`]) as well, by which it draws random
+    /// numbers.
     pub fn plain(graph: &mut Graph, encode: impl Operator + 'static, decode: impl Operator + 'static) -> Self {
-        Self {
-            encode: Rc::new(encode),
-            encode_reads: vec![graph.control()],
-            decode: Rc::new(decode),
-            decode_reads: Vec::new(),
-            steering: None,
-        }
+        Self { encode_reads: vec![graph.control()], ..Self::new(encode, decode) }
+    }
+
+    /// Adds encoder and decoder of `source` to a graph, one after the other: for checking what a codec promises. Returns the
+    /// words and what comes of them.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] if the codec cannot serve the value.
+    pub fn round_trip(self, graph: &mut Graph, source: ValueId) -> Result<[ValueId; 2], GraphError> {
+        let reads = |first: ValueId, others: Vec<ValueId>| [vec![first], others].concat();
+        let words = graph.apply_shared(self.encode, &reads(source, self.encode_reads))?[0];
+        let decoded = graph.apply_shared(self.decode, &reads(words, self.decode_reads))?[0];
+        Ok([words, decoded])
     }
 }
 
@@ -96,6 +109,7 @@ pub(crate) const REBUILT: &str = "rebuilt";
 
 /// A kept value and the form it waits in.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Stored {
     /// The forward value.
     pub source: ValueId,

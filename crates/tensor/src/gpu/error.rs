@@ -1,5 +1,6 @@
 //! What can go wrong on the device.
 
+use crate::graph::Element;
 use crate::plan::PlanError;
 
 /// What went wrong on the device, and what to do about it.
@@ -50,7 +51,7 @@ pub enum GpuError {
     /// A shader cannot be expanded or compiled.
     #[error("shader `{shader}`: {reason}")]
     Shader {
-        /// Path under `shaders/`.
+        /// Path under `shaders/`, or the name of a shader from elsewhere.
         shader: String,
         /// What is wrong with it.
         reason: String,
@@ -64,6 +65,25 @@ pub enum GpuError {
         expected: u64,
         /// What came.
         given: u64,
+    },
+    /// An input that the graph does not have.
+    #[error("there is no input `{name}`; there are: {known}")]
+    NoSuchInput {
+        /// What was given.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// An input that the plan reads was left out.
+    #[error("the input `{0}` was not given")]
+    NotGiven(String),
+    /// Elements were given for words, or words for elements.
+    #[error("the input `{name}` takes {}, not the other kind", if *element == Element::F32 { "f32 elements" } else { "u32 words" })]
+    WrongElement {
+        /// Which input.
+        name: String,
+        /// What it takes.
+        element: Element,
     },
     /// A value that the plan does not have.
     #[error("the plan has no persistent value `{0}`")]

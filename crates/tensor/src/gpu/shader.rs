@@ -7,7 +7,7 @@
 use super::GpuError;
 use crate::ops::{Kernel, Variable};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use rust_embed::RustEmbed;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -19,6 +19,7 @@ struct Files;
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("the default delimiters are valid"));
     environment.set_loader(|path| {
@@ -31,8 +32,10 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 /// What distinguishes one compiled shader from another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Variant {
-    /// Path under `shaders/`, without `.wgsl`.
+    /// Path under `shaders/`, without `.wgsl`, or the name of a shader from elsewhere.
     pub shader: &'static str,
+    /// The template, if it comes from elsewhere ([`Kernel::wgsl`]).
+    pub source: Option<&'static str>,
     /// Template variables, sorted by name.
     pub variables: Vec<(&'static str, Variable)>,
 }
@@ -40,7 +43,7 @@ pub struct Variant {
 impl Variant {
     /// The variant that a kernel uses.
     pub fn of(kernel: &Kernel) -> Self {
-        Self { shader: kernel.shader, variables: kernel.variables.clone() }
+        Self { shader: kernel.shader, source: kernel.source, variables: kernel.variables.clone() }
     }
 
     /// Whether it needs subgroup operations.
@@ -65,8 +68,11 @@ impl Variant {
                 (*name, value)
             })
             .collect();
-        TEMPLATES
-            .get_template(&format!("{}.wgsl", self.shader))
+        let template = match self.source {
+            Some(source) => TEMPLATES.template_from_named_str(self.shader, source),
+            None => TEMPLATES.get_template(&format!("{}.wgsl", self.shader)),
+        };
+        template
             .and_then(|template| template.render(variables))
             .map_err(|error| GpuError::Shader { shader: self.shader.to_string(), reason: format!("{error:#}") })
     }

@@ -40,6 +40,7 @@ impl Hash for Interval {
 
 /// How much of a forward value a gradient rule needs. The less, the less is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Need {
     /// All elements; a policy may store them with an error.
     Values,
@@ -55,6 +56,7 @@ pub enum Need {
 /// whether it is the source itself, comes out of a codec or is made again of others. One source may be kept under
 /// several views.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Keep {
     /// The forward value.
     pub source: ValueId,

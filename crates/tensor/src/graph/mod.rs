@@ -23,8 +23,29 @@ use std::rc::Rc;
 /// Name of the input that [`Graph::control`] returns.
 pub const CONTROL: &str = "control";
 
+/// What the host tells each step, see [`Graph::control`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Control {
+    /// Steps done before.
+    pub step: u32,
+    /// Keys all random numbers, together with the step.
+    pub seed: u32,
+    /// The optimiser's.
+    pub learning_rate: f32,
+    /// Bit 0 for a step that only looks (see [`crate::Session::learn`]), the others as [`crate::ops::optimizer::Recipe`] says.
+    pub flags: u32,
+}
+
+impl Control {
+    /// As the input [`CONTROL`] takes it.
+    pub fn words(self) -> [u32; 4] {
+        [self.step, self.seed, self.learning_rate.to_bits(), self.flags]
+    }
+}
+
 /// Which part of a step a node belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Phase {
     /// From the inputs to the loss, encoding included.
     Forward,
@@ -36,6 +57,7 @@ pub enum Phase {
 
 /// One application of an operator.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Node {
     /// What is done.
     pub operator: Rc<dyn Operator>,
@@ -218,8 +240,7 @@ impl Graph {
         self.ids().find(|(_, value)| value.name == name && value.kind.is_persistent()).map(|(id, _)| id)
     }
 
-    /// The words that the host writes before each step: steps done before, seed, learning rate (as bits), and
-    /// flags: bit 0 for a step that only looks (see [`crate::Session::learn`]), the others as [`crate::ops::optimizer::Recipe`] says.
+    /// The words that the host writes before each step, those of [`Control`].
     pub fn control(&mut self) -> ValueId {
         let known = self.ids().find(|(_, v)| v.kind == Kind::Input && v.name == CONTROL);
         match known {

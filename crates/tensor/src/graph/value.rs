@@ -15,6 +15,7 @@ impl ValueId {
 
 /// What one element is on the device; each takes four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Element {
     /// An IEEE single.
     F32,
@@ -24,6 +25,7 @@ pub enum Element {
 
 /// What a value is for. It decides how long it lives and under which heading the ledger counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// Uploaded before each step; lives until its last reader.
     Input,
@@ -56,6 +58,7 @@ impl Kind {
 
 /// How a persistent value starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Init {
     /// Every element the same.
     Constant(f32),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 /// y = f(x), element by element; a NaN stays a NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Activation {
     /// max(x, 0). Keeps whether y > 0.
     Relu,

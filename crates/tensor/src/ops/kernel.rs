@@ -18,6 +18,7 @@ pub enum KernelSet {
 
 /// What a kernel choice may depend on.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct KernelContext<'a> {
     /// The family of kernels.
     pub set: KernelSet,
@@ -44,6 +45,7 @@ impl KernelContext<'_> {
 
 /// A template variable: structure that the shader's text depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Variable {
     /// A count.
     Number(u32),
@@ -101,6 +103,7 @@ impl From<f32> for Parameter {
 
 /// A value that a kernel binds, by its place in the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Binding {
     /// The node's input.
     Input(usize),
@@ -113,26 +116,74 @@ pub enum Binding {
 /// One dispatch.
 ///
 /// Its shader binds the uniform `Params` at 0 and the values at 1, 2, … in group 0, all of them `read_write`, because
-/// values share buffers. The grid is one-dimensional; where it has more than 65,535 workgroups it is folded, so a shader
-/// computes `group = id.x + id.y * count.x` and checks its bounds.
+/// values share buffers. It uses each of its bindings, and its entry point is `main`. The grid is one-dimensional; where it has
+/// more than 65,535 workgroups it is folded, so a shader computes `group = id.x + id.y * count.x` and checks its bounds
+/// (`parts/grid.wgsl` does the first).
+///
+/// ```
+/// # use frugal_tensor::ops::Kernel;
+/// let twice = "
+///     struct Params { elements: u32 }
+///     @group(0) @binding(0) var<uniform> p: Params;
+///     @group(0) @binding(1) var<storage, read_write> x: array<f32>;
+///     @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+///
+///     {% include 'parts/grid.wgsl' %}
+///
+///     @compute @workgroup_size(64)
+///     fn main(
+///         @builtin(workgroup_id) group: vec3<u32>,
+///         @builtin(num_workgroups) groups: vec3<u32>,
+///         @builtin(local_invocation_index) lane: u32,
+///     ) {
+///         let i = group_index(group, groups) * 64u + lane;
+///         if i < p.elements {
+///             y[i] = 2.0 * x[i];
+///         }
+///     }";
+/// let elements = 1000;
+/// let kernel = Kernel::wgsl("twice", twice).parameter(elements).inputs([0]).outputs([0]).invocations(elements, 64);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// Path under `shaders/`, without `.wgsl`.
-    pub shader: &'static str,
+    /// Path under `shaders/`, without `.wgsl`, or the name of a shader from elsewhere.
+    pub(crate) shader: &'static str,
+    /// The template, if it comes from elsewhere.
+    pub(crate) source: Option<&'static str>,
     /// Template variables, sorted by name.
-    pub variables: Vec<(&'static str, Variable)>,
+    pub(crate) variables: Vec<(&'static str, Variable)>,
     /// Words of `Params`.
-    pub parameters: Vec<u32>,
+    pub(crate) parameters: Vec<u32>,
     /// Values, in the order of their bindings from 1 on.
-    pub bindings: Vec<Binding>,
+    pub(crate) bindings: Vec<Binding>,
     /// Workgroups.
-    pub workgroups: usize,
+    pub(crate) workgroups: usize,
 }
 
 impl Kernel {
-    /// A kernel without variables, parameters, bindings or workgroups.
-    pub fn new(shader: &'static str) -> Self {
-        Self { shader, variables: Vec::new(), parameters: Vec::new(), bindings: Vec::new(), workgroups: 0 }
+    /// A kernel of this crate, without variables, parameters, bindings or workgroups.
+    pub(crate) fn new(shader: &'static str) -> Self {
+        let (variables, parameters, bindings) = (Vec::new(), Vec::new(), Vec::new());
+        Self { shader, source: None, variables, parameters, bindings, workgroups: 0 }
+    }
+
+    /// A kernel with a shader of one's own, without variables, parameters, bindings or workgroups. The source is WGSL, or a
+    /// template for it: what this crate's templates include from `shaders/parts`, it may include as well. The name is for
+    /// messages.
+    ///
+    /// Such shaders run with checks of array bounds and of endless loops, because nothing else vouches for them.
+    pub fn wgsl(name: &'static str, source: &'static str) -> Self {
+        Self { source: Some(source), ..Self::new(name) }
+    }
+
+    /// The path of its shader under `shaders/`, without `.wgsl`, or the name of one's own.
+    pub fn name(&self) -> &'static str {
+        self.shader
+    }
+
+    /// The values that it binds, from binding 1 on.
+    pub fn bindings(&self) -> &[Binding] {
+        &self.bindings
     }
 
     /// Sets a template variable.
@@ -188,7 +239,7 @@ const ELEMENTWISE_WORKGROUP: usize = 64;
 
 /// A kernel with one invocation for each four elements of the first output. Its `Params` start with the number of such
 /// vectors; whether it works in place is a variable.
-pub fn elementwise(shader: &'static str, context: &KernelContext) -> Kernel {
+pub(crate) fn elementwise(shader: &'static str, context: &KernelContext) -> Kernel {
     let vectors = context.outputs[0].shape.elements().div_ceil(4);
     Kernel::new(shader)
         .variable("in_place", context.in_place)
@@ -213,7 +264,7 @@ pub const MOST_ITERATIONS: usize = 65_000;
 
 /// A kernel that reduces each plane, see `parts/sum_plane.wgsl`: one workgroup for each on GPUs and for planes
 /// too large for one invocation, one invocation elsewhere.
-pub fn reduce_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
+pub(crate) fn reduce_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
     let set = if size > MOST_ITERATIONS { KernelSet::Tiles } else { set };
     let kernel = over_planes(shader, planes, size, set);
     if set == KernelSet::Tiles { kernel.workgroups(planes) } else { kernel.invocations(planes, 8) }
@@ -221,13 +272,17 @@ pub fn reduce_planes(shader: &'static str, planes: usize, size: usize, set: Kern
 
 /// A kernel that maps each plane onto the first output by parameters of its channel, see `parts/map_plane.wgsl`: one
 /// workgroup for each. The number of channels follows in `Params`.
-pub fn map_planes(shader: &'static str, context: &KernelContext) -> Kernel {
+pub(crate) fn map_planes(shader: &'static str, context: &KernelContext) -> Kernel {
     let planes = context.outputs[0].shape.planes().expect("the operator checked that there are planes");
     map_planes_of(shader, context, planes)
 }
 
 /// As [`map_planes`], over the first output as samples × channels × elements that need not be those of its shape.
-pub fn map_planes_of(shader: &'static str, context: &KernelContext, [samples, channels, size]: [usize; 3]) -> Kernel {
+pub(crate) fn map_planes_of(
+    shader: &'static str,
+    context: &KernelContext,
+    [samples, channels, size]: [usize; 3],
+) -> Kernel {
     over_planes(shader, samples * channels, size, context.set)
         .variable("in_place", context.in_place)
         .parameter(channels)

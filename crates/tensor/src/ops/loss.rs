@@ -7,6 +7,7 @@ use crate::graph::{Backward, Element, Graph, GraphError, Need, Value, ValueId};
 
 /// What is made small.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Loss {
     /// Softmax and cross-entropy against labels.
     CrossEntropy {
@@ -25,6 +26,7 @@ impl Default for Loss {
 
 /// A function of an element x and its target t.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ElementLoss {
     /// (x − t)².
     MeanSquared,

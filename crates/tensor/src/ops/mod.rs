@@ -12,21 +12,21 @@ pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
-pub mod gemm;
-pub mod kernel;
+mod gemm;
+pub(crate) mod kernel;
 pub mod loss;
 pub mod matmul;
 pub mod multiply;
 pub mod optimizer;
 pub mod pool;
-pub mod rebuild;
+mod rebuild;
 pub mod reshape;
 pub mod sample_norm;
 pub mod slice;
 pub mod transpose;
 pub mod upsample;
 
-pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Parameter, Variable};
+pub use kernel::{Binding, Kernel, KernelContext, KernelSet, MOST_ITERATIONS, Parameter, Variable};
 pub use rebuild::{Part, Rebuild};
 
 use crate::graph::{Backward, Element, Graph, GraphError, Kind, Node, Shape, Value, ValueId};

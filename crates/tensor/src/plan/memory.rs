@@ -54,7 +54,7 @@ fn padded(bytes: u64) -> u64 {
 }
 
 /// The kernel context of a node.
-pub fn context<'g>(graph: &'g Graph, node: usize, options: &PlanOptions, in_place: bool) -> KernelContext<'g> {
+pub(super) fn context<'g>(graph: &'g Graph, node: usize, options: &PlanOptions, in_place: bool) -> KernelContext<'g> {
     let node = &graph.nodes()[node];
     KernelContext {
         set: options.set,

@@ -81,6 +81,7 @@ pub enum Region {
 
 /// A kernel with places for what it binds.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Dispatch {
     /// What to run.
     pub kernel: Kernel,

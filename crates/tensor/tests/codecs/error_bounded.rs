@@ -4,7 +4,7 @@ use super::common::{SETS, STEP, gpu, options};
 use super::hostile;
 use frugal_tensor::codec::error_bounded::{OVERFLOW, RECORD_WORDS, Record};
 use frugal_tensor::codec::mask::EncodeMask;
-use frugal_tensor::codec::{Attached, Codec, ErrorBounded, Site};
+use frugal_tensor::codec::{Codec, ErrorBounded, Site};
 use frugal_tensor::graph::{Element, Graph, Interval, Shape, ValueId};
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::random::Stream;
@@ -24,10 +24,9 @@ impl Trip {
         let mut graph = Graph::new();
         let x = graph.input("x", shape.clone(), Element::F32);
         let mask = masked.then(|| graph.apply_one(EncodeMask(Interval::POSITIVE), &[x]).unwrap());
-        let Attached { encode, encode_reads, decode, decode_reads, steering } =
-            ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
-        let words = graph.apply_shared(encode, &[&[x], &encode_reads[..]].concat()).unwrap()[0];
-        let decoded = graph.apply_shared(decode, &[&[words], &decode_reads[..]].concat()).unwrap()[0];
+        let attached = ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
+        let steering = attached.steering;
+        let [words, decoded] = attached.round_trip(&mut graph, x).unwrap();
         graph.mark_metric(words);
         graph.mark_metric(decoded);
         let record = graph.value(steering.unwrap().record).name.clone();

@@ -17,7 +17,7 @@ mod training;
 mod uniform;
 
 use common::{SETS, gpu, options};
-use frugal_tensor::codec::{Attached, Codec, F16, FrequencySplit, Site, Uniform};
+use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform};
 use frugal_tensor::graph::{Element, Graph, Shape, ValueId};
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::random::Stream;
@@ -36,11 +36,9 @@ impl Trip {
         let mut graph = Graph::new();
         let input = graph.input("x", shape.clone(), Element::F32);
         let control = graph.control();
-        let Attached { encode, encode_reads, decode, .. } =
-            codec.attach(&mut graph, &Site { source: input, mask: None }).unwrap();
-        assert_eq!(encode_reads, [control]);
-        let words = graph.apply_shared(encode, &[input, control]).unwrap()[0];
-        let decoded = graph.apply_shared(decode, &[words]).unwrap()[0];
+        let attached = codec.attach(&mut graph, &Site { source: input, mask: None }).unwrap();
+        assert_eq!(attached.encode_reads, [control]);
+        let [words, decoded] = attached.round_trip(&mut graph, input).unwrap();
         graph.mark_metric(words);
         graph.mark_metric(decoded);
         let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();

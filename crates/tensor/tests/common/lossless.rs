@@ -23,6 +23,30 @@ impl Codec for Lossless {
     }
 }
 
+const COPY: &str = "
+struct Params {
+    words: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<u32>;
+
+{% include 'parts/grid.wgsl' %}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_index(group, groups) * 64u + lane;
+    if i < p.words {
+        y[i] = x[i];
+    }
+}
+";
+
 #[derive(Debug)]
 struct Copy {
     to_words: bool,
@@ -40,10 +64,7 @@ impl Operator for Copy {
     }
 
     fn kernels(&self, _: &KernelContext) -> Vec<Kernel> {
-        let run = self.shape.elements();
-        let chunks = run.div_ceil(256);
-        let copy =
-            Kernel::new("ops/concat/copy").variable("vector", false).parameters([1, chunks, run, run, 0, run, 0]);
-        vec![copy.inputs([0]).outputs([0]).workgroups(chunks)]
+        let words = self.shape.elements();
+        vec![Kernel::wgsl("copy", COPY).parameter(words).inputs([0]).outputs([0]).invocations(words, 64)]
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn reference(activation: Activation, x: f64) -> f64 {
         Activation::Tanh => x.tanh(),
         Activation::Gelu => 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt())),
         Activation::Silu => x / (1.0 + (-x).exp()),
+        other => panic!("{other:?} needs a reference"),
     }
 }
 

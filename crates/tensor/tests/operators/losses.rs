@@ -36,6 +36,7 @@ fn of_sample(loss: Loss, x: &[f64], t: &[f64]) -> f64 {
         Loss::Elements(ElementLoss::BinaryCrossEntropy) => {
             mean(&|x: f64, t| x.max(0.0) - x * t + (-x.abs()).exp().ln_1p())
         }
+        other => panic!("{other:?} needs a reference"),
     }
 }
 

@@ -63,6 +63,7 @@ impl Reference {
                 self.m = f64::from(momentum) * self.m + g / (self.v.sqrt() + f64::from(epsilon));
                 self.p -= rate * self.m;
             }
+            other => panic!("{other:?} needs a reference"),
         }
         self.average = if self.steps == 1 { self.p } else { ema * self.average + (1.0 - ema) * self.p };
     }

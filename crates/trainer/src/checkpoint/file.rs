@@ -42,6 +42,7 @@ pub fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, Error> {
         let dtype = match tensor.element {
             Element::F32 => Dtype::F32,
             Element::U32 => Dtype::U32,
+            other => return Err(GpuError::Refused(format!("checkpoints have no {other:?}")).into()),
         };
         let view = TensorView::new(dtype, tensor.shape.clone(), bytemuck::cast_slice(&tensor.words));
         views.push((name.as_str(), view.map_err(refused)?));

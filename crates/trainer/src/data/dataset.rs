@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::pixels::{Encoded, Picture};
-use super::{DataError, order, pixels};
+use super::samples::{Own, Samples};
+use super::{DataError, order, own, pixels};
 
 /// A labelled image set, ready to be batched by a [`Loader`](super::Loader).
 #[derive(Debug, Clone)]
@@ -51,6 +52,38 @@ impl Share {
 }
 
 impl Dataset {
+    /// A set from its parts. Mean and deviation are measured on the training images: on all, or, where each has to be read from
+    /// somewhere, on 256 of them.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if the parts differ in shape or have labels without a name, or what keeps an image from being
+    /// read.
+    pub fn new(
+        name: impl Into<String>,
+        class_names: Vec<String>,
+        train: Split,
+        test: Split,
+    ) -> Result<Dataset, DataError> {
+        if train.shape() != test.shape() {
+            return Err(DataError::Invalid(format!("images of {:?} and of {:?}", train.shape(), test.shape())));
+        }
+        if train.is_empty() {
+            return Err(DataError::Invalid("there is nothing to learn from".to_owned()));
+        }
+        [&train, &test].into_iter().try_for_each(|split| check_labels(class_names.len(), split.labels()))?;
+        let (mean, std) = own::measured(&train)?;
+        Ok(Dataset {
+            name: name.into(),
+            shape: train.shape(),
+            classes: class_names.len(),
+            class_names,
+            mean,
+            std,
+            train: Arc::new(train),
+            test: Arc::new(test),
+        })
+    }
+
     /// What to learn from and what to validate by, for a run with this seed: every seed holds out other samples.
     ///
     /// # Errors
@@ -87,6 +120,8 @@ enum Images {
     Pixels(Vec<u8>),
     /// PNG or JPEG, each of its own size.
     Encoded(Vec<Encoded>),
+    /// Read by whoever made the split.
+    Own(Own),
 }
 
 impl Split {
@@ -120,6 +155,21 @@ impl Split {
         assert_eq!(images.len(), labels.len());
         check_labels(classes, &labels)?;
         Ok(Split { shape, images: Images::Encoded(images), labels })
+    }
+
+    /// As [`Split::new`], of images that are read when they are needed, see [`Samples`]: one for each label, from index 0 on.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if a label is not below `classes`, or the shape is none.
+    pub fn of(
+        shape: [usize; 3],
+        classes: usize,
+        samples: impl Samples + 'static,
+        labels: Vec<u32>,
+    ) -> Result<Split, DataError> {
+        checked_len(shape)?;
+        check_labels(classes, &labels)?;
+        Ok(Split { shape, images: Images::Own(Own::new(Arc::new(samples), labels.len())), labels })
     }
 
     /// Of picture files (PNG, JPEG) without labels: grey if `shape` has one channel, colours if it has three.
@@ -160,22 +210,22 @@ impl Split {
         &self.labels
     }
 
-    /// Whether images have to be decoded, which takes far longer than anything else that is done to them.
+    /// Whether images have to be decoded or fetched, which takes far longer than anything else that is done to them.
     pub fn is_encoded(&self) -> bool {
-        matches!(self.images, Images::Encoded(_))
+        !matches!(self.images, Images::Pixels(_))
     }
 
     /// The bytes of one image, C × H × W, as it is evaluated: an encoded one of another size is cut and resized.
     ///
     /// # Errors
-    /// [`DataError::Image`] or [`DataError::Io`] if an encoded image cannot be read.
+    /// [`DataError::Image`] or [`DataError::Io`] if an encoded image cannot be read, [`DataError::Sample`] one's own.
     ///
     /// # Panics
     /// If `index` is not below [`len`](Split::len), as a slice does.
     pub fn image(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
         let [_, height, width] = self.shape;
         Ok(match &self.images {
-            Images::Pixels(_) => self.picture(index)?.bytes,
+            Images::Pixels(_) | Images::Own(_) => self.picture(index)?.bytes,
             Images::Encoded(_) => {
                 let picture = self.picture(index)?;
                 let mut bytes = Vec::new();
@@ -194,6 +244,7 @@ impl Split {
                 Ok(Picture { height, width, bytes: Cow::Borrowed(&bytes[index * len..][..len]) })
             }
             Images::Encoded(images) => images[index].decode(channels),
+            Images::Own(own) => Ok(Picture { height, width, bytes: own.read(index, self.shape)?.into() }),
         }
     }
 
@@ -221,6 +272,7 @@ impl Split {
                 Images::Pixels(chosen)
             }
             Images::Encoded(images) => Images::Encoded(of().map(|index| images[index].clone()).collect()),
+            Images::Own(own) => Images::Own(own.select(indices)),
         };
         Split { shape: self.shape, images, labels: of().map(|index| self.labels[index]).collect() }
     }

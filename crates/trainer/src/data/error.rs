@@ -43,6 +43,15 @@ pub enum DataError {
         source: io::Error,
     },
 
+    /// A sample of one's own ([`Samples`](super::Samples)) cannot be read.
+    #[error("sample {index} cannot be read: {source}")]
+    Sample {
+        /// Which, from 0.
+        index: usize,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// The bytes of a file are not what the format or the catalogue says.
     #[error(
         "{file}, byte {offset}: {what}; the file is damaged or is not the one it should be \

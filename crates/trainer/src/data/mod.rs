@@ -10,6 +10,7 @@
 //!
 //! - [`catalogue()`] lists what there is; [`get()`] brings a set to this machine; [`open`] reads it into memory.
 //! - [`open_own`] opens a folder of images per class, a NumPy archive or Parquet files.
+//! - [`Split::of`] takes anything that implements [`Samples`].
 //! - A [`Loader`] hands out the batches of an epoch. Which sample comes when, and what [`Augment`] does to it, depends on
 //!   seed and epoch alone.
 //! - Files are untrusted: a truncated, corrupt or lying one is a [`DataError`] that names file and byte, never a panic
@@ -28,6 +29,7 @@ mod noise;
 pub mod order;
 mod own;
 mod pixels;
+mod samples;
 mod sets;
 mod source;
 
@@ -46,6 +48,7 @@ pub use error::DataError;
 pub use get::{Got, Progress, get};
 pub use loader::{Epoch, Loader, LoaderOptions};
 pub use own::{Frame, is_path, open as open_own};
+pub use samples::Samples;
 
 use catalogue::{FileSpec, Home, Layout, Spec};
 

@@ -58,6 +58,7 @@ impl CheckpointReport {
             let element = match element {
                 Element::F32 => "F32",
                 Element::U32 => "U32",
+                _ => "other",
             };
             TensorReport { name, kind: None, element, shape, bytes: 4 * words.len() as u64 }
         };

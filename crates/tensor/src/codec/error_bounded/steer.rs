@@ -100,7 +100,7 @@ pub fn gradients_reached(graph: &Graph, view: ValueId) -> Vec<ValueId> {
 ///
 /// # Errors
 /// [`GraphError::NameTaken`] if another value has the name of the status.
-pub fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
+pub(in crate::codec) fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
     let mut before: Vec<(usize, Node)> = Vec::new();
     let mut after: Vec<Node> = Vec::new();
     for stored in stored {

@@ -17,7 +17,7 @@
 //!
 //! **What is in flight.** To make an addition again takes memory for both addends where decoding takes it for one value, and
 //! to pool again takes memory for what is pooled. Where that would make a step's peak higher than with nothing made again,
-//! because a net has few layers and its first are the widest, the widest such results are kept ([`super::store_within`]).
+//! because a net has few layers and its first are the widest, the widest such results are kept (`store_within`).
 
 use crate::graph::{CONTROL, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
 use crate::ops::{Operator, Part, Rebuild};

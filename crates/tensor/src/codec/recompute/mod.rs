@@ -44,7 +44,7 @@ impl Recompute {
 ///
 /// # Errors
 /// As [`super::store`].
-pub fn store_within(
+pub(crate) fn store_within(
     graph: Graph,
     policy: &Policy,
     peak: &dyn Fn(&Graph) -> u64,

@@ -3,6 +3,7 @@
 //! Everything is made once. A step fills an upload buffer, records the same dispatches again, and submits once; its
 //! metrics come back some steps later, so nothing on the way waits for the host.
 
+mod inputs;
 mod inspect;
 mod learn;
 mod memory;
@@ -12,6 +13,7 @@ mod staging;
 use super::{Gpu, GpuError};
 use crate::graph::{Init, ValueId};
 use crate::plan::{Plan, Region};
+pub use inputs::Data;
 use recorded::Recorded;
 use staging::Staging;
 use std::collections::VecDeque;
@@ -19,6 +21,7 @@ use std::rc::Rc;
 
 /// What a step reports.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StepMetrics {
     /// Which of the session's plans ran.
     pub plan: usize,
@@ -153,8 +156,9 @@ impl Session {
         }
     }
 
-    /// Runs one step: uploads (in the order of [`Plan::uploads`]), all dispatches, metrics; one submit. Returns before
-    /// the device is done; collect with [`Session::finished`].
+    /// Runs one step: uploads (in the order of [`Plan::uploads`]; [`Session::step_with`] takes them by name), all dispatches,
+    /// metrics; one submit. Returns before the device is done, with the metrics of steps that were done meanwhile; collect the
+    /// others with [`Session::finished`].
     ///
     /// # Errors
     /// [`GpuError::WrongSize`] for an upload, or what befell the device.

@@ -53,6 +53,7 @@ pub struct RmsProp {
 
 /// An optimiser: which state each parameter has, and what one update does.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Optimizer {
     /// Stochastic gradient descent.
     Sgd(Sgd),

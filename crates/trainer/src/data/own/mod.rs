@@ -16,7 +16,6 @@ mod parquet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::pixels::Encoded;
 use super::{DataError, Dataset, Split};
@@ -134,22 +133,13 @@ fn dataset(path: &Path, class_names: Vec<String>, train: Split, test: Option<Spl
     if train.is_empty() || test.is_empty() {
         return Err(own(path, "there are too few samples to train and to test"));
     }
-    let (mean, std) = measured(&train)?;
-    Ok(Dataset {
-        name: path.file_stem().map_or("data".into(), |stem| stem.to_string_lossy().into_owned()),
-        shape: train.shape(),
-        classes: class_names.len(),
-        class_names,
-        mean,
-        std,
-        train: Arc::new(train),
-        test: Arc::new(test),
-    })
+    let name = path.file_stem().map_or("data".into(), |stem| stem.to_string_lossy().into_owned());
+    Dataset::new(name, class_names, train, test)
 }
 
 /// Mean and deviation of `x / 255` for each channel: over all images, or over some that are spread evenly where each has
 /// to be decoded.
-fn measured(split: &Split) -> Result<(Vec<f32>, Vec<f32>), DataError> {
+pub(super) fn measured(split: &Split) -> Result<(Vec<f32>, Vec<f32>), DataError> {
     let step = if split.is_encoded() { split.len().div_ceil(MEASURED) } else { 1 };
     let [channels, height, width] = split.shape();
     let (mut sums, mut squares, mut count) = (vec![0u64; channels], vec![0u64; channels], 0u64);

@@ -1,0 +1,84 @@
+//! Steps whose inputs are given by name.
+
+use super::{Session, StepMetrics};
+use crate::gpu::GpuError;
+use crate::graph::{Element, Kind};
+
+/// What an input is filled with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Data<'a> {
+    /// Elements of an input of [`Element::F32`].
+    Elements(&'a [f32]),
+    /// Words of an input of [`Element::U32`].
+    Words(&'a [u32]),
+}
+
+impl Data<'_> {
+    fn element(self) -> Element {
+        match self {
+            Data::Elements(_) => Element::F32,
+            Data::Words(_) => Element::U32,
+        }
+    }
+}
+
+impl<'a> From<&'a [f32]> for Data<'a> {
+    fn from(elements: &'a [f32]) -> Self {
+        Data::Elements(elements)
+    }
+}
+
+impl<'a> From<&'a Vec<f32>> for Data<'a> {
+    fn from(elements: &'a Vec<f32>) -> Self {
+        Data::Elements(elements)
+    }
+}
+
+impl<'a> From<&'a [u32]> for Data<'a> {
+    fn from(words: &'a [u32]) -> Self {
+        Data::Words(words)
+    }
+}
+
+impl<'a> From<&'a Vec<u32>> for Data<'a> {
+    fn from(words: &'a Vec<u32>) -> Self {
+        Data::Words(words)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u32; N]> for Data<'a> {
+    fn from(words: &'a [u32; N]) -> Self {
+        Data::Words(words)
+    }
+}
+
+impl Session {
+    /// As [`Session::step`], with each input under its name, in any order. What the graph has and the plan does not use (the
+    /// control words, where nothing draws random numbers or trains) may be given or left out.
+    ///
+    /// # Errors
+    /// [`GpuError::NoSuchInput`], [`GpuError::NotGiven`], [`GpuError::WrongElement`], and those of [`Session::step`].
+    pub fn step_with(&mut self, plan: usize, inputs: &[(&str, Data<'_>)]) -> Result<Vec<StepMetrics>, GpuError> {
+        let graph = &self.plans[plan].graph;
+        let known = || graph.values().iter().filter(|value| value.kind == Kind::Input).map(|value| value.name.as_str());
+        if let Some((name, _)) = inputs.iter().find(|(name, _)| known().all(|known| known != *name)) {
+            let known = known().collect::<Vec<_>>().join(", ");
+            return Err(GpuError::NoSuchInput { name: name.to_string(), known });
+        }
+        let mut uploads: Vec<&[u8]> = Vec::new();
+        for &id in self.plans[plan].uploads() {
+            let value = graph.value(id);
+            let given = inputs.iter().find(|(name, _)| *name == value.name);
+            let (_, data) = given.ok_or_else(|| GpuError::NotGiven(value.name.clone()))?;
+            if data.element() != value.element {
+                return Err(GpuError::WrongElement { name: value.name.clone(), element: value.element });
+            }
+            uploads.push(match data {
+                Data::Elements(elements) => bytemuck::cast_slice(elements),
+                Data::Words(words) => bytemuck::cast_slice(words),
+            });
+        }
+        self.step(plan, &uploads)
+    }
+}
