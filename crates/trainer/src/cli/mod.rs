@@ -4,6 +4,7 @@ mod answer;
 mod compare;
 mod data;
 mod inspect;
+mod manual;
 mod plan;
 mod resume;
 mod train;
@@ -64,6 +65,10 @@ enum Verb {
     Nets,
 }
 
+    /// Print what a shell needs to complete verbs and options
+    Completions(manual::Completions),
+    /// Print the manual page, or write one for each verb into a folder
+    Man(manual::Manual),
 /// Options that change a config.
 #[derive(Debug, Args)]
 struct Changes {
@@ -169,6 +174,8 @@ fn print(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+        Verb::Completions(options) => manual::completions(&options),
+        Verb::Man(options) => manual::manual(&options),
 fn print_json(value: &impl serde::Serialize) {
     print(serde_json::to_string_pretty(value).expect("reports have text keys only"));
 }
@@ -185,6 +192,11 @@ fn devices(json: bool) -> Result<(), Error> {
     }
     if !json {
         let texts: Vec<String> = reports.iter().map(DeviceReport::to_string).collect();
+/// Prints a file.
+fn print_bytes(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
+}
+
         print(texts.join("\n\n"));
     }
     Ok(())
