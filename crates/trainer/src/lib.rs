@@ -11,11 +11,13 @@
 //! * [`checkpoint`]: what a run leaves to go on from.
 //! * [`run`]: one training run, its folder and what it leaves there.
 //! * [`report`]: plans, tables and adapters as people and programs read them.
+//! * [`dashboard`]: a run on the whole terminal.
 //! * [`cli`]: the verbs.
 
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
+pub mod dashboard;
 pub mod data;
 mod error;
 pub mod report;

@@ -1,6 +1,6 @@
 //! `frugal train`.
 
-use super::{Changes, Where, print};
+use super::{Changes, Watch, Where, print};
 use crate::Error;
 use crate::config::{Config, Override};
 use crate::report::bytes;
@@ -24,6 +24,8 @@ pub(super) struct Options {
     #[arg(long)]
     tensorboard: bool,
     #[command(flatten)]
+    watch: Watch,
+    #[command(flatten)]
     place: Where,
 }
 
@@ -46,7 +48,8 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     folder.write("config.toml", text.as_bytes())?;
     eprintln!("{} on {}, into {}", config.name, gpu.adapter().info.name, folder.path().display());
     let (config, data, gpu) = (&config, &data, &gpu);
-    train(Job { plans, config, data, gpu, folder: &folder, label: &config.name, quiet: false, from: None })
+    let view = options.watch.view();
+    train(Job { plans, config, data, gpu, folder: &folder, label: &config.name, view, from: None })
 }
 
 /// Trains and prints what came out.
