@@ -410,6 +410,32 @@ fn keys_end_a_run_on_the_dashboard_as_ctrl_c_does_and_the_terminal_is_given_back
     }
 }
 
+/// Whatever became of the process before: only one that lives keeps others away.
+#[test]
+fn two_processes_never_work_on_one_run() {
+    let desk = Desk::new();
+    let train = [&["train", "digits.toml", "--out", "run"][..], &SETTINGS, &["--epochs", "500"]].concat();
+    let mut first = start(&desk, &train);
+    let run = desk.path("run");
+    while !run.join("checkpoints/step-00000007.safetensors").exists() {
+        assert!(first.try_wait().unwrap().is_none(), "the run ended too early");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let text = desk.fails(2, &["resume", "run"]);
+    assert!(text.contains("another process is training the run in run") && text.contains("frugal inspect"), "{text}");
+    // Looking is allowed.
+    assert!(desk.ok(&["inspect", "run"]).contains("lenet"));
+    assert!(first.try_wait().unwrap().is_none(), "the first process was disturbed");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let config = run.join("config.resolved.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let text = text.replace("epochs = 500", "epochs = 1").replace("eval_every_steps = 11", "eval_every_steps = 0");
+    fs::write(&config, text).unwrap();
+    desk.ok(&["resume", "run"]);
+    assert!(run.join("summary.json").exists());
+}
+
 #[test]
 fn a_run_ends_when_accuracy_no_longer_rises() {
     let desk = Desk::new();

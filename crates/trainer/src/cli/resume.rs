@@ -25,7 +25,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let Left { config, checkpoint } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
+    let Left { config, checkpoint, lock } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
     let data = config.data.open()?;
     let gpu = Gpu::open(options.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;
@@ -46,5 +46,5 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     eprintln!("{} on {adapter}, {place}, in {}", config.name, folder.path().display());
     let (config, data, gpu, from) = (&config, &data, &gpu, checkpoint.map(|(_, checkpoint)| checkpoint));
     let view = options.watch.view();
-    train(Job { plans, config, data, gpu, folder: &folder, label: &config.name, view, from })
+    train(Job { plans, config, data, gpu, folder: &folder, lock, label: &config.name, view, from })
 }

@@ -19,6 +19,7 @@ mod inference;
 pub mod interrupt;
 mod judgement;
 mod loaders;
+mod lock;
 pub mod metrics;
 mod plans;
 mod progress;
@@ -34,6 +35,7 @@ pub use budget::Chosen;
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
 pub use inference::{DataFacts, Inference, Trained, Which};
 pub use judgement::Judgement;
+pub use lock::Lock;
 pub use plans::{Plans, Request};
 pub use progress::{Progress, View};
 pub use record::Summary;
@@ -71,6 +73,8 @@ pub struct Job<'a> {
     pub gpu: &'a Rc<Gpu>,
     /// For everything that the run leaves behind.
     pub folder: &'a Folder,
+    /// Nobody else works on that folder.
+    pub lock: Lock,
     /// Who watches.
     pub label: &'a str,
     /// How it shows how far it is.
@@ -106,7 +110,7 @@ pub fn plans(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Plans, Error>
 /// [`Error::Diverged`] if the loss is not finite, [`Error::Interrupted`] if the user stops it, [`Error::Checkpoint`] if the
 /// checkpoint to go on from does not fit, [`Error::Plan`], [`Error::Gpu`], [`Error::Io`].
 pub fn train(job: Job<'_>) -> Result<Summary, Error> {
-    let Job { plans, config, data, gpu, folder, label, view, from } = job;
+    let Job { plans, config, data, gpu, folder, lock: _held, label, view, from } = job;
     let begin = Instant::now();
     let loaders = Loaders::new(config, data)?;
 
