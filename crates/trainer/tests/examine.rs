@@ -126,7 +126,7 @@ fn stores_cost_what_they_should() {
     // A run that left no weights is said, not panicked about.
     let store = config.store.clone();
     let run = Examinee { label: store.to_string(), store, folder: root.path().to_path_buf() };
-    let nothing = examine_runs(&config, &data, &gpu, &[run]);
+    let nothing = examine_runs(config, data, gpu, &[run]);
     assert!(nothing.stores.is_empty());
     assert!(nothing.skipped.unwrap().contains(weights::FILE));
 }

@@ -40,7 +40,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State) {
     match (area.width >= 64, area.height >= 20) {
         (true, true) => draw_large(frame, body, state),
         (true, false) => {
-            let [left, right] = Layout::horizontal([Constraint::Length(34), Constraint::Min(0)]).areas(body);
+            let [left, right] = Layout::horizontal([Constraint::Length(37), Constraint::Min(0)]).areas(body);
             panels::draw_facts(frame, left, state);
             chart::draw_loss(frame, right, state);
         }

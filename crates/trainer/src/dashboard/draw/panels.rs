@@ -3,6 +3,7 @@
 use super::{FAINT, TEST, TRAIN, VALIDATION, panel};
 use crate::dashboard::state::State;
 use crate::report::{bytes, count};
+use crate::run::record::median;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
@@ -80,9 +81,12 @@ pub fn draw_pace(frame: &mut Frame<'_>, area: Rect, state: &State) {
         let points = state.pace.points();
         let recent = &points[points.len().saturating_sub(usize::from(bars.width.saturating_sub(1)))..];
         let paces = recent.iter().map(|point| point.1.round() as u64);
+        // Steps that were under way while the loop evaluated seem to take no time: they do not set the scale.
+        let usual = median(&mut recent.iter().map(|point| point.1).collect::<Vec<f64>>());
+        let most = (1.25 * usual).ceil().max(1.0) as u64;
         let text = if caption.width >= 22 { "samples/s, last steps" } else { "samples/s" };
         frame.render_widget(text.fg(FAINT), caption);
-        frame.render_widget(Sparkline::default().data(paces).style(Style::new().fg(TRAIN)), bars);
+        frame.render_widget(Sparkline::default().data(paces).max(most).style(Style::new().fg(TRAIN)), bars);
     }
 }
 
