@@ -46,6 +46,9 @@ pub enum Error {
         /// What every run has.
         missing: &'static str,
     },
+    /// Two processes would work on one run.
+    #[error("another process is training the run in {}", .0.display())]
+    RunInUse(PathBuf),
     /// There is nothing to go on with.
     #[error("the run in {} is finished", .0.display())]
     RunFinished(PathBuf),
@@ -126,7 +129,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Interrupted { .. } => 130,
-            Error::NotARun { .. } | Error::RunFinished(_) | Error::Checkpoint(_) => 2,
+            Error::NotARun { .. } | Error::RunInUse(_) | Error::RunFinished(_) | Error::Checkpoint(_) => 2,
             Error::Config(_) | Error::Usage(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => 2,
             Error::Gpu(GpuError::NoSuchAdapter { .. }) | Error::Data(DataError::Unknown { .. }) => 2,
             Error::Model(ModelError::NoSuchNet { .. }) => 2,
@@ -138,6 +141,9 @@ impl Error {
         Some(match self {
             Error::Interrupted { folder, .. } => format!("go on with `frugal resume {}`", folder.display()),
             Error::NotARun { .. } => "give the folder that `frugal train` printed as its results".to_owned(),
+            Error::RunInUse(_) => {
+                "wait until it ends, or stop it; `frugal eval` and `frugal inspect` only look and may be used meanwhile".to_owned()
+            }
             Error::RunFinished(folder) => {
                 format!("`frugal eval {0}` judges its net; a longer run is a new one", folder.display())
             }

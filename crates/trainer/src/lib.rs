@@ -11,6 +11,7 @@
 //! * [`checkpoint`]: what a run leaves to go on from.
 //! * [`run`]: one training run, its folder and what it leaves there.
 //! * [`report`]: plans, tables and adapters as people and programs read them.
+//! * [`dashboard`]: a run on the whole terminal.
 //! * [`cli`]: the verbs.
 //!
 //! As a library it is above all [`data`]; the rest is the program's, and changes with it. `examples/custom_data.rs` trains on a set
@@ -29,6 +30,7 @@
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
+pub mod dashboard;
 pub mod data;
 mod error;
 pub mod report;

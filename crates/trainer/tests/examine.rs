@@ -8,7 +8,7 @@ use frugal_trainer::config::{Config, Form};
 use frugal_trainer::run::examine::{Bench, Examinee, examine_runs};
 use frugal_trainer::run::folder::Folder;
 use frugal_trainer::run::weights::{self, Named};
-use frugal_trainer::run::{self, Job};
+use frugal_trainer::run::{self, Job, Lock, View};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -38,12 +38,13 @@ fn stores_cost_what_they_should() {
     let root = tempfile::tempdir().unwrap();
     let folder = Folder::at(&root.path().join("raw")).unwrap();
     let plans = run::plans(&config, &data, &gpu).unwrap();
-    let job =
-        Job { plans, config: &config, data: &data, gpu: &gpu, folder: &folder, label: "test", quiet: true, from: None };
+    let (config, data, gpu, folder) = (&config, &data, &gpu, &folder);
+    let lock = Lock::take(folder.path()).unwrap();
+    let job = Job { plans, config, data, gpu, folder, lock, label: "test", view: View::Nothing, from: None };
     run::train(job).unwrap();
     let weights = weights::read(folder.path()).unwrap();
     let state = Named::new();
-    let bench = Bench::new(&config, &data, &gpu, &weights).unwrap();
+    let bench = Bench::new(config, data, gpu, &weights).unwrap();
     let examine = |store: &str| bench.examine(store, &config.store.with_default(form(store)).policy(), &state).unwrap();
 
     // What changes nothing costs nothing, to the bit.
@@ -125,7 +126,7 @@ fn stores_cost_what_they_should() {
     // A run that left no weights is said, not panicked about.
     let store = config.store.clone();
     let run = Examinee { label: store.to_string(), store, folder: root.path().to_path_buf() };
-    let nothing = examine_runs(&config, &data, &gpu, &[run]);
+    let nothing = examine_runs(config, data, gpu, &[run]);
     assert!(nothing.stores.is_empty());
     assert!(nothing.skipped.unwrap().contains(weights::FILE));
 }

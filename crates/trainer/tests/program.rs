@@ -346,3 +346,28 @@ fn lists() {
         assert!(desk.ok(&[verb, "--help"]).contains("Usage"), "{verb}");
     }
 }
+
+#[test]
+fn shells_and_man_know_every_verb() {
+    let desk = Desk::new();
+    let help = desk.ok(&["--help"]);
+    let (_, verbs) = help.split_once("Commands:\n").unwrap();
+    let verbs = verbs.lines().take_while(|line| !line.is_empty());
+    let verbs = verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help");
+    let verbs: Vec<&str> = verbs.collect();
+    assert!(verbs.contains(&"resume") && verbs.contains(&"man"), "{help}");
+    desk.ok(&["man", "--out", "man1"]);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = desk.ok(&["completions", shell]);
+        assert!(verbs.iter().all(|verb| script.contains(verb)) && script.contains("tensorboard"), "{shell}");
+    }
+    assert!(desk.fails(2, &["completions", "csh"]).contains("zsh"));
+    let page = desk.ok(&["man"]);
+    assert!(page.contains(".TH frugal 1") && page.contains("frugal\\-train(1)") && !page.contains("help(1)"), "{page}");
+    for verb in verbs {
+        let page = std::fs::read_to_string(desk.path(&format!("man1/frugal-{verb}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+    }
+    std::fs::write(desk.path("file"), "").unwrap();
+    assert!(desk.fails(1, &["man", "--out", "file"]).contains("cannot create the folder file"));
+}

@@ -375,6 +375,67 @@ fn what_cannot_be_resumed_says_why() {
     assert!(before == fs::read(run.join("metrics.jsonl")).unwrap());
 }
 
+/// In a terminal of its own, as `script` makes one.
+#[test]
+#[cfg(target_os = "linux")]
+fn keys_end_a_run_on_the_dashboard_as_ctrl_c_does_and_the_terminal_is_given_back() {
+    use std::io::Write;
+    let desk = Desk::new();
+    let long = ["--epochs", "12"];
+    let whole = whole(&desk, &long);
+    let set = [&SETTINGS[..], &long].concat().join(" ");
+    for (name, key) in [("ctrl-c", b"\x03"), ("q", b"q")] {
+        let frugal = env!("CARGO_BIN_EXE_frugal");
+        let call = format!("stty cols 80 rows 24; exec {frugal} train digits.toml --tui --out {name} {set}");
+        let mut command = Command::new("script");
+        command.args(["-qefc", &call, "/dev/null"]).current_dir(desk.path("")).env("TERM", "xterm-256color");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let run = desk.path(name);
+        while !run.join("checkpoints/step-00000007.safetensors").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended too early");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut keyboard = child.stdin.take().unwrap();
+        keyboard.write_all(key).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(130), "{text}");
+        let (picture, after) = text.split_once("\x1b[?1049l").unwrap();
+        assert!(picture.contains("\x1b[?1049h") && picture.contains("samples/s"), "{picture}");
+        assert!(after.contains("\x1b[?25h") && after.contains(&format!("frugal resume {name}")), "{after}");
+        let resumed = desk.frugal(&["resume", name, "--tui"]);
+        let text = String::from_utf8_lossy(&resumed.stderr);
+        assert!(resumed.status.success() && text.contains("no dashboard: standard error is no terminal"), "{text}");
+        assert_same(&whole, &run);
+    }
+}
+
+/// Whatever became of the process before: only one that lives keeps others away.
+#[test]
+fn two_processes_never_work_on_one_run() {
+    let desk = Desk::new();
+    let train = [&["train", "digits.toml", "--out", "run"][..], &SETTINGS, &["--epochs", "500"]].concat();
+    let mut first = start(&desk, &train);
+    let run = desk.path("run");
+    while !run.join("checkpoints/step-00000007.safetensors").exists() {
+        assert!(first.try_wait().unwrap().is_none(), "the run ended too early");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let text = desk.fails(2, &["resume", "run"]);
+    assert!(text.contains("another process is training the run in run") && text.contains("frugal inspect"), "{text}");
+    // Looking is allowed.
+    assert!(desk.ok(&["inspect", "run"]).contains("lenet"));
+    assert!(first.try_wait().unwrap().is_none(), "the first process was disturbed");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let config = run.join("config.resolved.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let text = text.replace("epochs = 500", "epochs = 1").replace("eval_every_steps = 11", "eval_every_steps = 0");
+    fs::write(&config, text).unwrap();
+    desk.ok(&["resume", "run"]);
+    assert!(run.join("summary.json").exists());
+}
+
 #[test]
 fn a_run_ends_when_accuracy_no_longer_rises() {
     let desk = Desk::new();

@@ -13,7 +13,7 @@ use crate::report::units;
 use crate::run::environment::Environment;
 use crate::run::examine::{Examinations, Examinee, examine_runs};
 use crate::run::folder::Folder;
-use crate::run::{self, Fit, Job, Plans, Summary};
+use crate::run::{self, Fit, Job, Lock, Plans, Summary, View};
 use clap::Args;
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::{Gpu, PlanOptions};
@@ -213,8 +213,9 @@ impl Desk<'_> {
 
     fn one(&self, plans: Plans, config: &Config, folder: &Folder, label: &str) -> Result<Outcome, Error> {
         let Self { data, gpu, .. } = *self;
+        let lock = Lock::take(folder.path())?;
         folder.write("config.toml", self.text.as_bytes())?;
-        match run::train(Job { plans, config, data, gpu, folder, label, quiet: false, from: None }) {
+        match run::train(Job { plans, config, data, gpu, folder, lock, label, view: View::Lines, from: None }) {
             Ok(summary) => Ok(Ok(summary)),
             Err(Error::Diverged { step, finding, .. }) => Ok(Err(Divergence { seed: config.seed, step, finding })),
             Err(error) => Err(error),

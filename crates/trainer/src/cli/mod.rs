@@ -4,13 +4,16 @@ mod answer;
 mod compare;
 mod data;
 mod inspect;
+mod manual;
 mod plan;
 mod resume;
 mod train;
 
 use crate::Error;
 use crate::config::Override;
+use crate::dashboard::screen::Aside;
 use crate::report::devices::DeviceReport;
+use crate::run::View;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use frugal_model::Net;
 use frugal_tensor::gpu::{Adapter, GpuError};
@@ -62,6 +65,10 @@ enum Verb {
     Data(data::Verb),
     /// List the nets
     Nets,
+    /// Print what a shell needs to complete verbs and options
+    Completions(manual::Completions),
+    /// Print the manual page, or write one for each verb into a folder
+    Man(manual::Manual),
 }
 
 /// Options that change a config.
@@ -97,6 +104,20 @@ struct Where {
     /// Adapter, by number or part of its name (see `frugal devices`)
     #[arg(long, value_name = "D")]
     device: Option<String>,
+}
+
+/// Options that say what a run shows of itself.
+#[derive(Debug, Args)]
+struct Watch {
+    /// Show curves, memory and pace on the whole terminal
+    #[arg(long)]
+    tui: bool,
+}
+
+impl Watch {
+    fn view(&self) -> View {
+        if self.tui { View::Dashboard } else { View::Lines }
+    }
 }
 
 /// The families of kernels that a plan may assume.
@@ -141,7 +162,7 @@ fn show_errors_plainly() {
 pub fn main() -> ExitCode {
     show_errors_plainly();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Aside).without_time().init();
     let outcome = match Cli::parse().verb {
         Verb::Train(options) => train::run(&options),
         Verb::Resume(options) => resume::run(&options),
@@ -153,6 +174,8 @@ pub fn main() -> ExitCode {
         Verb::Devices { json } => devices(json),
         Verb::Data(verb) => data::run(&verb),
         Verb::Nets => nets(),
+        Verb::Completions(options) => manual::completions(&options),
+        Verb::Man(options) => manual::manual(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -167,6 +190,11 @@ pub fn main() -> ExitCode {
 /// Prints a result. A reader that has gone away (`| head`) is no failure.
 fn print(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints a file.
+fn print_bytes(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
 }
 
 fn print_json(value: &impl serde::Serialize) {

@@ -1,5 +1,6 @@
 //! `frugal resume`.
 
+use super::Watch;
 use super::train::train;
 use crate::Error;
 use crate::run::folder::Folder;
@@ -16,13 +17,15 @@ use std::path::PathBuf;
 pub(super) struct Options {
     /// The run's folder
     run: PathBuf,
+    #[command(flatten)]
+    watch: Watch,
     /// Adapter, by number or part of its name (see `frugal devices`)
     #[arg(long, value_name = "D")]
     device: Option<String>,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let Left { config, checkpoint } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
+    let Left { config, checkpoint, lock } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
     let data = config.data.open()?;
     let gpu = Gpu::open(options.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;
@@ -42,5 +45,6 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     };
     eprintln!("{} on {adapter}, {place}, in {}", config.name, folder.path().display());
     let (config, data, gpu, from) = (&config, &data, &gpu, checkpoint.map(|(_, checkpoint)| checkpoint));
-    train(Job { plans, config, data, gpu, folder: &folder, label: &config.name, quiet: false, from })
+    let view = options.watch.view();
+    train(Job { plans, config, data, gpu, folder: &folder, lock, label: &config.name, view, from })
 }

@@ -1,11 +1,11 @@
 //! `frugal train`.
 
-use super::{Changes, Where, print};
+use super::{Changes, Watch, Where, print};
 use crate::Error;
 use crate::config::{Config, Override};
 use crate::report::bytes;
 use crate::run::folder::Folder;
-use crate::run::{self, Job, Summary, interrupt};
+use crate::run::{self, Job, Lock, Summary, interrupt};
 use clap::Args;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub(super) struct Options {
     /// Write event files for TensorBoard, too
     #[arg(long)]
     tensorboard: bool,
+    #[command(flatten)]
+    watch: Watch,
     #[command(flatten)]
     place: Where,
 }
@@ -43,10 +45,12 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         eprintln!("{chosen}");
     }
     let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
+    let lock = Lock::take(folder.path())?;
     folder.write("config.toml", text.as_bytes())?;
     eprintln!("{} on {}, into {}", config.name, gpu.adapter().info.name, folder.path().display());
     let (config, data, gpu) = (&config, &data, &gpu);
-    train(Job { plans, config, data, gpu, folder: &folder, label: &config.name, quiet: false, from: None })
+    let view = options.watch.view();
+    train(Job { plans, config, data, gpu, folder: &folder, lock, label: &config.name, view, from: None })
 }
 
 /// Trains and prints what came out.

@@ -17,8 +17,10 @@ use crate::checkpoint::{self, About, Checkpoint, Position, Shelf};
 use crate::config;
 use crate::data::{Epoch, Loader};
 use crate::report::units;
+use frugal_tensor::Plan;
 use frugal_tensor::ops::optimizer::Recipe;
 use frugal_tensor::plan::READBACKS_IN_FLIGHT;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Steps after a wait that do not count for the pace: the queue of steps in flight has to fill first.
@@ -39,6 +41,8 @@ pub(super) struct Epochs<'a> {
     pub upcoming: Epoch,
     pub schedule: Schedule,
     pub progress: Progress,
+    /// The training step with everything kept raw: what bytes are measured against.
+    pub raw: Rc<Plan>,
     /// Bytes that the run is not meant to exceed, until it was said that it does.
     pub budget: Option<u64>,
     pub paces: Paces,
@@ -200,12 +204,10 @@ impl Epochs<'_> {
             if let Some(record) = evaluation {
                 best = self.standing.judge(record);
                 if due.epoch {
-                    self.metrics.add(&Record::Epoch(record))?;
+                    self.record(Record::Epoch(record))?;
                     self.metrics.parameters(record.step, &self.stepper.session)?;
-                    self.progress.epoch(&record);
                 } else {
-                    self.metrics.add(&Record::Evaluation(record))?;
-                    self.progress.evaluation(&record);
+                    self.record(Record::Evaluation(record))?;
                 }
                 self.metrics.flush()?;
             }
@@ -328,6 +330,13 @@ impl Epochs<'_> {
         }
     }
 
+    /// Writes down what happened, and shows it.
+    fn record(&mut self, record: Record) -> Result<(), Error> {
+        self.metrics.add(&record)?;
+        self.progress.record(record);
+        Ok(())
+    }
+
     /// Books finished training steps.
     fn take(&mut self, finished: &[Finished]) -> Result<(), Error> {
         for Finished { plan, moment, loss, correct, counted, records } in finished {
@@ -335,8 +344,7 @@ impl Epochs<'_> {
             let (moment, loss, correct, counted) = (*moment, *loss, *correct, *counted);
             self.standing.training.add(loss, correct, counted);
             let samples_per_second = f64::from(counted) / self.paces.last.max(1e-9);
-            self.progress.step(moment.step, moment.epoch, loss, samples_per_second);
-            self.metrics.add(&Record::Step(StepRecord {
+            self.record(Record::Step(StepRecord {
                 step: moment.step,
                 epoch: moment.epoch,
                 loss,
@@ -350,7 +358,11 @@ impl Epochs<'_> {
                 self.standing.stores.add(plan, records);
                 if StoreLog::is_logged(moment.step) {
                     let values = StoreLog::now(plan, records);
-                    self.metrics.add(&Record::Stores { step: moment.step, values })?;
+                    self.record(Record::Stores { step: moment.step, values })?;
+                    self.progress.bytes(|| {
+                        let plans = self.stepper.session.plans();
+                        plans[TRAIN].bytes(&[&plans[EVALUATE]], &self.raw)
+                    });
                 }
             }
         }

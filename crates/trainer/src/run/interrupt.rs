@@ -1,5 +1,6 @@
 //! Ctrl-C: the first lets the step finish and a checkpoint be written, the second stops at once.
 
+use crate::dashboard::screen;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The exit status of a program that was interrupted, by the shells' convention.
@@ -9,18 +10,24 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// From now on Ctrl-C, and what asks a program to end (SIGTERM, SIGHUP), ends runs in good order.
 pub fn watch() {
-    let watching = ctrlc::set_handler(|| {
-        if ASKED.swap(true, Ordering::Relaxed) {
-            std::process::exit(STATUS);
-        }
-        eprintln!("finishing the step and writing a checkpoint; Ctrl-C again stops at once");
-    });
-    if let Err(error) = watching {
+    if let Err(error) = ctrlc::set_handler(ask) {
         tracing::warn!("Ctrl-C will stop the run at once: {error}");
     }
 }
 
+/// What Ctrl-C does.
+pub(crate) fn ask() {
+    if ASKED.swap(true, Ordering::Relaxed) {
+        screen::close();
+        std::process::exit(STATUS);
+    }
+    // The dashboard says it itself.
+    if !screen::is_open() {
+        eprintln!("finishing the step and writing a checkpoint; Ctrl-C again stops at once");
+    }
+}
+
 /// Whether the user wants the run to stop.
-pub(super) fn is_asked() -> bool {
+pub(crate) fn is_asked() -> bool {
     ASKED.load(Ordering::Relaxed)
 }

@@ -19,6 +19,7 @@ mod inference;
 pub mod interrupt;
 mod judgement;
 mod loaders;
+mod lock;
 pub mod metrics;
 mod plans;
 mod progress;
@@ -34,8 +35,9 @@ pub use budget::Chosen;
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
 pub use inference::{DataFacts, Inference, Trained, Which};
 pub use judgement::Judgement;
+pub use lock::Lock;
 pub use plans::{Plans, Request};
-pub use progress::Progress;
+pub use progress::{Progress, View};
 pub use record::Summary;
 pub use resume::{Left, resolved};
 pub use schedule::Schedule;
@@ -44,6 +46,7 @@ pub use standing::Standing;
 use crate::Error;
 use crate::checkpoint::{About, Checkpoint, Position, Shelf};
 use crate::config::Config;
+use crate::dashboard::Heading;
 use crate::data::Dataset;
 use environment::{AdapterFacts, Environment};
 use epochs::{Epochs, Paces};
@@ -55,7 +58,7 @@ use metrics::Metrics;
 use record::{Record, RunBytes};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stepper::Stepper;
 
 /// What to run, and where.
@@ -70,10 +73,12 @@ pub struct Job<'a> {
     pub gpu: &'a Rc<Gpu>,
     /// For everything that the run leaves behind.
     pub folder: &'a Folder,
+    /// Nobody else works on that folder.
+    pub lock: Lock,
     /// Who watches.
     pub label: &'a str,
-    /// Whether to show how far it is.
-    pub quiet: bool,
+    /// How it shows how far it is.
+    pub view: View,
     /// Where to go on from, if the folder is that of a run that was stopped.
     pub from: Option<Checkpoint>,
 }
@@ -105,7 +110,7 @@ pub fn plans(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Plans, Error>
 /// [`Error::Diverged`] if the loss is not finite, [`Error::Interrupted`] if the user stops it, [`Error::Checkpoint`] if the
 /// checkpoint to go on from does not fit, [`Error::Plan`], [`Error::Gpu`], [`Error::Io`].
 pub fn train(job: Job<'_>) -> Result<Summary, Error> {
-    let Job { plans, config, data, gpu, folder, label, quiet, from } = job;
+    let Job { plans, config, data, gpu, folder, lock: _held, label, view, from } = job;
     let begin = Instant::now();
     let loaders = Loaders::new(config, data)?;
 
@@ -120,12 +125,25 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     }
     let steps_per_epoch = loaders.train.batches() as u64;
     let steps = steps_per_epoch * config.train.epochs;
-    let progress = if quiet { Progress::silent() } else { Progress::new(label, config.train.epochs, steps) };
-    progress.say("compiling kernels");
-
     let (standing, logs) = from.as_ref().map(|from| (from.about.standing.clone(), from.about.logs.clone())).unzip();
-    let (standing, logs) = (standing.unwrap_or_default(), logs.unwrap_or_default());
-    let Plans { train, evaluation, raw, chosen, .. } = plans;
+    let (standing, logs): (Standing, BTreeMap<String, u64>) = (standing.unwrap_or_default(), logs.unwrap_or_default());
+    let Plans { train, evaluation, raw, bytes, chosen, .. } = plans;
+    let progress = Progress::new(
+        view,
+        Heading {
+            label: label.to_owned(),
+            net: config.model.net.clone(),
+            set: data.name.clone(),
+            store: config.store.to_string(),
+            adapter: gpu.adapter().info.name.clone(),
+            batch: config.data.batch,
+            epochs: config.train.epochs,
+            steps,
+            before: Duration::try_from_secs_f64(standing.seconds).unwrap_or_default(),
+        },
+    );
+    progress.say("compiling kernels");
+    progress.bytes(|| bytes);
     let session = session(train, evaluation, from, gpu, config.seed)?;
     let updates = steps_per_epoch.div_ceil(config.train.accumulate);
     let mut epochs = Epochs {
@@ -140,10 +158,14 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         loaders: &loaders,
         schedule: Schedule::new(&config.schedule, config.optimizer.learning_rate(), updates, config.train.epochs),
         progress,
+        raw,
         budget: chosen.map(|chosen| chosen.budget),
         paces: Paces::default(),
         begin,
     };
+    if let Some(&length) = logs.get(metrics::LINES) {
+        epochs.progress.recall(&folder.path().join(metrics::LINES), length);
+    }
     let outcome = epochs.run();
     if let Err(error) = &outcome {
         // The error is what matters; where the disk is full, it cannot be written down.
@@ -167,7 +189,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let [train_plan, evaluation] = session.plans() else { unreachable!("a run has two plans") };
     let coded = standing.stores.summary(train_plan, standing.discarded);
     // Where sizes follow the data, the plan is no longer that of the beginning.
-    let planned = train_plan.bytes(&[evaluation], &raw);
+    let planned = train_plan.bytes(&[evaluation], &epochs.raw);
     let metadata = [("net", config.model.net.clone()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
     weights::write(&session, folder, &metadata)?;
     let allocated = session.bytes();

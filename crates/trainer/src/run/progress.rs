@@ -1,12 +1,29 @@
-//! How far a run is: a bar on a terminal, plain lines elsewhere. All of it goes to stderr; stdout is for results.
+//! How far a run is: a bar or the dashboard on a terminal, plain lines elsewhere. All of it goes to stderr; stdout is for
+//! results.
 
-use super::record::EpochRecord;
+use super::record::{EpochRecord, Record, StepRecord};
+use crate::dashboard::{Dashboard, Event, Heading};
+use frugal_tensor::plan::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often a line is printed where there is no terminal, besides the one at the end of each epoch.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a run shows of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Nothing.
+    Nothing,
+    /// A bar on a terminal, a line now and then elsewhere.
+    #[default]
+    Lines,
+    /// Curves, bytes and pace on the whole terminal; as [`View::Lines`] where there is none. Keys that mean Ctrl-C end the
+    /// run in good order.
+    Dashboard,
+}
 
 /// How a run shows how far it is.
 #[derive(Debug)]
@@ -24,26 +41,39 @@ enum Show {
     Nothing,
     Bar(ProgressBar),
     Lines { last: Instant },
+    Dashboard(Dashboard),
+}
+
+impl Show {
+    fn lines(heading: &Heading) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines { last: Instant::now() };
+        }
+        let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} steps, {eta} left  {wide_msg}");
+        let bar = ProgressBar::new(heading.steps).with_style(style.expect("the template is valid"));
+        bar.set_prefix(heading.label.clone());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self::Bar(bar)
+    }
 }
 
 impl Progress {
-    /// For a run of so many steps; `label` tells it from others.
-    pub fn new(label: &str, epochs: u64, steps: u64) -> Self {
-        let show = if std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} steps, {eta} left  {wide_msg}");
-            let bar = ProgressBar::new(steps).with_style(style.expect("the template is valid"));
-            bar.set_prefix(label.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(250));
-            Show::Bar(bar)
-        } else {
-            Show::Lines { last: Instant::now() }
+    /// Shows nothing yet but that there is such a run.
+    pub fn new(view: View, heading: Heading) -> Self {
+        let Heading { epochs, steps, .. } = heading;
+        let label = heading.label.clone();
+        let show = match view {
+            View::Nothing => Show::Nothing,
+            View::Lines => Show::lines(&heading),
+            View::Dashboard => match Dashboard::open(heading.clone()) {
+                Ok(dashboard) => Show::Dashboard(dashboard),
+                Err(reason) => {
+                    eprintln!("{label}  no dashboard: {reason}");
+                    Show::lines(&heading)
+                }
+            },
         };
-        Self { label: label.to_owned(), epochs, steps, pace: 0.0, show }
-    }
-
-    /// For a run that nobody watches.
-    pub fn silent() -> Self {
-        Self { label: String::new(), epochs: 0, steps: 0, pace: 0.0, show: Show::Nothing }
+        Self { label, epochs, steps, pace: 0.0, show }
     }
 
     /// Says what is being done while no steps are.
@@ -52,6 +82,7 @@ impl Progress {
             Show::Nothing => {}
             Show::Bar(bar) => bar.set_message(what.to_owned()),
             Show::Lines { .. } => eprintln!("{}  {what}", self.label),
+            Show::Dashboard(dashboard) => dashboard.tell(Event::Doing(what.to_owned())),
         }
     }
 
@@ -61,11 +92,39 @@ impl Progress {
             Show::Nothing => {}
             Show::Bar(bar) => bar.println(format!("{}  warning: {what}", self.label)),
             Show::Lines { .. } => eprintln!("{}  warning: {what}", self.label),
+            Show::Dashboard(dashboard) => dashboard.say(&format!("{}  warning: {what}", self.label)),
         }
     }
 
-    /// After each step.
-    pub fn step(&mut self, step: u64, epoch: u64, loss: f32, samples_per_second: f64) {
+    /// Says where the bytes go from now on.
+    pub fn bytes(&self, bytes: impl FnOnce() -> Bytes) {
+        if let Show::Dashboard(dashboard) = &self.show {
+            dashboard.tell(Event::Bytes(bytes()));
+        }
+    }
+
+    /// Recalls what a run that is resumed had written down before: the first bytes of its `metrics.jsonl`.
+    pub fn recall(&self, lines: &Path, length: u64) {
+        if let Show::Dashboard(dashboard) = &self.show {
+            dashboard.tell(Event::Past(lines.to_path_buf(), length));
+        }
+    }
+
+    /// After each record.
+    pub fn record(&mut self, record: Record) {
+        match &record {
+            Record::Step(step) => self.step(step),
+            Record::Epoch(epoch) => self.line(&format!("epoch {}/{}", epoch.epoch, self.epochs), epoch),
+            Record::Evaluation(of) => self.line(&format!("step {}/{}", of.step, self.steps), of),
+            Record::Stores { .. } | Record::Stopped { .. } => {}
+        }
+        if let Show::Dashboard(dashboard) = &self.show {
+            dashboard.tell(Event::Record(record));
+        }
+    }
+
+    fn step(&mut self, record: &StepRecord) {
+        let StepRecord { step, epoch, loss, samples_per_second, .. } = *record;
         self.pace += (samples_per_second - self.pace) * if self.pace == 0.0 { 1.0 } else { 0.1 };
         let message = || format!("epoch {epoch}/{}  loss {loss:.4}  {:.0} samples/s", self.epochs, self.pace);
         match &mut self.show {
@@ -78,18 +137,8 @@ impl Progress {
                 *last = Instant::now();
                 eprintln!("{}  step {step}/{}  {}", self.label, self.steps, message());
             }
-            Show::Lines { .. } => {}
+            Show::Lines { .. } | Show::Dashboard(_) => {}
         }
-    }
-
-    /// After each epoch.
-    pub fn epoch(&mut self, record: &EpochRecord) {
-        self.line(&format!("epoch {}/{}", record.epoch, self.epochs), record);
-    }
-
-    /// After each evaluation within an epoch.
-    pub fn evaluation(&mut self, record: &EpochRecord) {
-        self.line(&format!("step {}/{}", record.step, self.steps), record);
     }
 
     fn line(&mut self, place: &str, record: &EpochRecord) {
@@ -111,6 +160,7 @@ impl Progress {
                 *last = Instant::now();
                 eprintln!("{line}");
             }
+            Show::Dashboard(dashboard) => dashboard.say(&line),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A run that was stopped: what its folder says, and where to go on.
 
+use super::Lock;
 use crate::Error;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Step};
 use crate::config::Config;
@@ -17,6 +18,8 @@ pub struct Left {
     pub config: Config,
     /// The newest checkpoint that is whole; none if there is none yet.
     pub checkpoint: Option<(Step, Checkpoint)>,
+    /// Nobody else works on it.
+    pub lock: Lock,
 }
 
 /// The settings of a run, as its folder has them.
@@ -35,10 +38,11 @@ impl Left {
     /// Reads a run's folder. `warn` hears of checkpoints that are damaged: each is put aside, and the one before it serves.
     ///
     /// # Errors
-    /// [`Error::NotARun`]; [`Error::RunFinished`]; [`Error::Checkpoint`] if no checkpoint is whole, or the newest is of a
+    /// [`Error::NotARun`]; [`Error::RunInUse`]; [`Error::RunFinished`]; [`Error::Checkpoint`] if no checkpoint is whole, or the newest is of a
     /// later version or of other settings.
     pub fn read(folder: &Path, mut warn: impl FnMut(String)) -> Result<Self, Error> {
         let config = resolved(folder)?;
+        let lock = Lock::take(folder)?;
         if folder.join(SUMMARY).exists() {
             return Err(Error::RunFinished(folder.to_path_buf()));
         }
@@ -55,7 +59,7 @@ impl Left {
             damaged.as_mut_os_string().push(".damaged");
             std::fs::rename(&path, &damaged).map_err(Error::io("rename", &path))?;
         }
-        Ok(Self { config, checkpoint })
+        Ok(Self { config, checkpoint, lock })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a comparison looks like: pictures as SVG and PNG, drawn by one function each.
 
-mod axis;
+pub(crate) mod axis;
 mod bars;
 mod chart;
 mod curves;
