@@ -29,7 +29,6 @@ pub struct Bytes {
 
 /// A value that waits from the forward to the backward pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
 pub struct KeptValue {
     /// What it is a form of.
     pub name: String,
@@ -57,7 +56,6 @@ impl KeptValue {
 
 /// A layer's share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
 pub struct LayerBytes {
     /// Dotted path.
     pub name: String,
