@@ -56,7 +56,6 @@ impl KeptValue {
 
 /// A layer's share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
 pub struct LayerBytes {
     /// Dotted path.
     pub name: String,
