@@ -345,6 +345,7 @@ fn lists() {
     for verb in ["train", "plan", "compare", "devices", "data", "nets"] {
         assert!(desk.ok(&[verb, "--help"]).contains("Usage"), "{verb}");
     }
+    assert!(desk.ok(&["train", "--help"]).contains("Ctrl-C writes a checkpoint and stops"));
 }
 
 #[test]

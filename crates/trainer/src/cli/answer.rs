@@ -40,7 +40,9 @@ impl Source {
     }
 }
 
-/// Judge a run's net by a test set: accuracy, loss, each class, and which classes it takes for which.
+/// Judge a run's net by a test set, class by class.
+///
+/// Shows accuracy, loss, each class, and which classes it takes for which.
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
     #[command(flatten)]
@@ -72,9 +74,9 @@ pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
     Ok(())
 }
 
-/// Say what a run's net sees in pictures (PNG, JPEG): the five likeliest classes of each.
+/// Say what a run's net sees in pictures.
 ///
-/// Each is cut and resized as in an evaluation of such pictures, and turned grey if the net learned from grey ones.
+/// Shows the five likeliest classes of each picture (PNG, JPEG). Each is cut and resized as in an evaluation of such pictures, and turned grey if the net learned from grey ones.
 #[derive(Debug, Args)]
 pub(super) struct Predict {
     #[command(flatten)]

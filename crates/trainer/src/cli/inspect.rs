@@ -7,7 +7,9 @@ use crate::report::checkpoint::CheckpointReport;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Show what is in a checkpoint: tensors with shapes and sizes, and what it was made by.
+/// Show what is in a checkpoint.
+///
+/// That is its tensors with shapes and sizes, and what it was made by.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// A checkpoint, any other safetensors file, or a run's folder: its newest checkpoint

@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use std::path::PathBuf;
 
-/// Print what a shell needs to complete verbs and options
+/// Print what a shell needs to complete verbs and options.
 ///
 /// For bash, for example: frugal completions bash > ~/.local/share/bash-completion/completions/frugal
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub(super) struct Completions {
     shell: Shell,
 }
 
-/// Print the manual page, or write one for each verb into a folder
+/// Print the manual page, or write one for each verb into a folder.
 ///
 /// For example: frugal man --out ~/.local/share/man/man1; then `man frugal-train` works.
 #[derive(Debug, Args)]

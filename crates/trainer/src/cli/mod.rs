@@ -38,21 +38,15 @@ struct Cli {
     verb: Verb,
 }
 
+/// What verbs do is said where their options are.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Train a net as a config says, into a run folder
     Train(train::Options),
-    /// Go on with a run that was stopped, to the same bits
     Resume(resume::Options),
-    /// Judge a run's net by a test set, class by class
     Eval(answer::Evaluate),
-    /// Say what a run's net sees in pictures
     Predict(answer::Predict),
-    /// Show what is in a checkpoint
     Inspect(inspect::Options),
-    /// Show every byte of a training step before it runs; needs no GPU
     Plan(plan::Options),
-    /// Train once per store and seed, and put the stores side by side in a table
     Compare(compare::Options),
     /// List the adapters of this machine
     Devices {
@@ -65,9 +59,7 @@ enum Verb {
     Data(data::Verb),
     /// List the nets
     Nets,
-    /// Print what a shell needs to complete verbs and options
     Completions(manual::Completions),
-    /// Print the manual page, or write one for each verb into a folder
     Man(manual::Manual),
 }
 

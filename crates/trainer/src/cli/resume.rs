@@ -9,10 +9,11 @@ use clap::Args;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
 
-/// Go on with a run that was stopped, from its newest checkpoint.
+/// Go on with a run that was stopped, to the same bits.
 ///
-/// On the same adapter it ends with the same bits as a run that was never stopped. Of the settings in the folder's
-/// config.resolved.toml, how long it trains, how often it evaluates and what it keeps may be changed before.
+/// It goes on from the newest checkpoint. On the same adapter it ends with the same bits as a run that was never stopped.
+/// Of the settings in the folder's config.resolved.toml, how long it trains, how often it evaluates and what it keeps may
+/// be changed before.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The run's folder
