@@ -13,10 +13,12 @@
 mod error;
 mod file;
 mod shelf;
+mod weights;
 
 pub use error::CheckpointError;
 pub use file::{FORMAT, decode, encode, read_tensors, tensors};
 pub use shelf::{Shelf, Step, best, newest, read};
+pub use weights::{Differences, Weights};
 
 use crate::Error;
 use crate::run::Standing;
@@ -177,7 +179,7 @@ fn kept(session: &Session) -> impl Iterator<Item = &Value> {
 fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Parameter => PARAMETER,
-        Kind::Statistic => "statistic",
+        Kind::Statistic => STATISTIC,
         Kind::OptimizerState => "optimiser state",
         Kind::Record => "record",
         _ => "other",
@@ -186,6 +188,8 @@ fn kind_name(kind: Kind) -> &'static str {
 
 /// What parameters are called in the file.
 pub const PARAMETER: &str = "parameter";
+/// What running statistics are called in the file.
+const STATISTIC: &str = "statistic";
 
 /// For each value whose size follows the data: the name of its record, and its words.
 pub fn capacities(plan: &Plan) -> BTreeMap<String, u64> {

@@ -29,7 +29,7 @@ pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
 }
 
 /// So that the resolved config means the same from any folder.
-fn absolute(path: PathBuf) -> PathBuf {
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
