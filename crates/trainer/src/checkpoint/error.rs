@@ -53,10 +53,12 @@ pub enum CheckpointError {
         differences: Differences,
     },
     /// A layer that is to be left out is not there.
-    #[error("{} has no layer `{layer}` that could be left out", path.display())]
+    #[error("there is no layer `{layer}` that could be left out, neither in {net} nor in {}", path.display())]
     NoSuchLayer {
         /// The file.
         path: PathBuf,
+        /// The net.
+        net: String,
         /// Its name.
         layer: String,
     },

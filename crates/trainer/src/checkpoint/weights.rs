@@ -55,42 +55,30 @@ impl Weights {
         Self { path: path.to_path_buf(), tensors: kept }
     }
 
-    /// Without the layers of these names, whatever else they have in them.
+    /// Whether these are the values of a net, but for these of its layers and what is in them. `net` is for messages.
     ///
     /// # Errors
-    /// [`CheckpointError::NoSuchLayer`] if a name is that of none.
-    pub fn without(mut self, layers: &[String]) -> Result<Self, CheckpointError> {
-        for layer in layers {
-            let before = self.tensors.len();
-            self.tensors.retain(|name, _| !is_in(name, layer));
-            if self.tensors.len() == before {
-                let (path, layer) = (self.path.clone(), layer.clone());
-                return Err(CheckpointError::NoSuchLayer { path, layer });
-            }
-        }
-        Ok(self)
-    }
-
-    /// Whether these are the values of a net, but for some of its layers. `net` is for messages.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Weights`] names what differs.
+    /// [`CheckpointError::Weights`] says what differs, [`CheckpointError::NoSuchLayer`] which layer is nowhere.
     pub fn check(&self, net: &str, graph: &Graph, except: &[String]) -> Result<(), CheckpointError> {
+        let values: BTreeMap<&str, &[usize]> =
+            trained(graph).map(|value| (value.name.as_str(), value.shape.extents())).collect();
+        let names = || values.keys().copied().chain(self.tensors.keys().map(String::as_str));
+        if let Some(layer) = except.iter().find(|layer| !names().any(|name| is_in(name, layer))) {
+            let (path, net, layer) = (self.path.clone(), net.to_owned(), layer.clone());
+            return Err(CheckpointError::NoSuchLayer { path, net, layer });
+        }
         let mut differences = Differences::default();
-        let mut extra: Vec<&String> = self.tensors.keys().collect();
-        for value in trained(graph) {
-            extra.retain(|name| **name != value.name);
+        // In the order of the graph.
+        for value in trained(graph).filter(|value| !is_excepted(&value.name, except)) {
             let here = value.shape.extents();
             match self.tensors.get(&value.name) {
-                Some(tensor) if tensor.shape == here && tensor.element == value.element => {}
-                Some(tensor) => {
-                    differences.shapes.push((value.name.clone(), tensor.shape.clone(), here.to_vec()));
-                }
-                None if except.iter().any(|layer| is_in(&value.name, layer)) => {}
+                Some(tensor) if tensor.shape == here => {}
+                Some(tensor) => differences.shapes.push((value.name.clone(), tensor.shape.clone(), here.to_vec())),
                 None => differences.missing.push(value.name.clone()),
             }
         }
-        differences.extra = extra.into_iter().cloned().collect();
+        let extra = |name: &&String| !values.contains_key(name.as_str()) && !is_excepted(name, except);
+        differences.extra = self.tensors.keys().filter(extra).cloned().collect();
         if differences == Differences::default() {
             return Ok(());
         }
@@ -101,8 +89,8 @@ impl Weights {
     ///
     /// # Errors
     /// What befell the device.
-    pub fn restore(&self, session: &Session) -> Result<(), Error> {
-        for value in trained(&session.plans()[0].graph) {
+    pub fn restore(&self, session: &Session, except: &[String]) -> Result<(), Error> {
+        for value in trained(&session.plans()[0].graph).filter(|value| !is_excepted(&value.name, except)) {
             if let Some(tensor) = self.tensors.get(&value.name) {
                 session.write_words(&value.name, &tensor.words)?;
             }
@@ -114,6 +102,10 @@ impl Weights {
 /// Whether a value is of this layer, or of one in it.
 fn is_in(name: &str, layer: &str) -> bool {
     name.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn is_excepted(name: &str, layers: &[String]) -> bool {
+    layers.iter().any(|layer| is_in(name, layer))
 }
 
 /// The parameters and running statistics of a graph.

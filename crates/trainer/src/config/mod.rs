@@ -69,6 +69,9 @@ pub struct Data {
     /// What images of the user's own are brought to.
     #[serde(flatten, serialize_with = "data::frame")]
     pub frame: Frame,
+    /// What images are normalised by, in the place of their own mean and deviation.
+    #[serde(flatten)]
+    pub normalisation: Option<Normalisation>,
     /// Samples per step.
     pub batch: usize,
     /// Where downloaded sets are.
@@ -84,17 +87,36 @@ pub struct Data {
     pub augment: Augment,
 }
 
+/// What is subtracted from `x / 255`, and what the difference is divided by, for each channel: those that a net with weights
+/// learned with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Normalisation {
+    /// Subtracted.
+    pub mean: Vec<f32>,
+    /// Divided by.
+    pub std: Vec<f32>,
+}
+
 impl Data {
     /// Opens the set.
     ///
     /// # Errors
     /// [`DataError`] says what is missing or broken.
     pub fn open(&self) -> Result<Dataset, DataError> {
-        if crate::data::is_path(&self.set) {
-            crate::data::open_own(Path::new(&self.set), self.frame)
+        let mut set = if crate::data::is_path(&self.set) {
+            crate::data::open_own(Path::new(&self.set), self.frame)?
         } else {
-            crate::data::open(&self.set, &self.root)
+            crate::data::open(&self.set, &self.root)?
+        };
+        if let Some(Normalisation { mean, std }) = &self.normalisation {
+            let (here, channels) = (mean.len(), set.shape[0]);
+            if here != channels {
+                let message = format!("`data.mean` and `data.std` have {here} channels, the images {channels}");
+                return Err(DataError::Invalid(message));
+            }
+            (set.mean, set.std) = (mean.clone(), std.clone());
         }
+        Ok(set)
     }
 
     /// The shape of an image and the number of classes. A set of the catalogue need not be there for it.

@@ -54,8 +54,12 @@ impl Dataset {
     /// What to learn from and what to validate by, for a run with this seed: every seed holds out other samples.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if either part would be empty.
+    /// [`DataError::Invalid`] if any part would be empty.
     pub fn parts(&self, validation: Option<Share>, seed: u64) -> Result<(Arc<Split>, Option<Arc<Split>>), DataError> {
+        if self.train.is_empty() {
+            let name = &self.name;
+            return Err(DataError::Invalid(format!("`{name}` has no training images: nets can be judged by it alone")));
+        }
         let Some(share) = validation else { return Ok((self.train.clone(), None)) };
         let (samples, held_out) = (self.train.len(), share.of(self.train.len()));
         if held_out == 0 || held_out >= samples {

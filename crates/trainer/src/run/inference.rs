@@ -130,7 +130,7 @@ impl Trained {
         self.weights.check(self.config.model.name(), &graph, &[])?;
         let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options())?;
         let session = Session::new(gpu.clone(), vec![plan], 0)?;
-        self.weights.restore(&session)?;
+        self.weights.restore(&session, &[])?;
         Ok(Inference { session, classes })
     }
 

@@ -136,7 +136,9 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let (standing, logs) = (standing.unwrap_or_default(), logs.unwrap_or_default());
     let Plans { train, evaluation, raw, chosen, .. } = plans;
     let session = session(train, evaluation, from, gpu, config.seed)?;
-    weights.map_or(Ok(()), |weights| weights.restore(&session))?;
+    if let Some(weights) = weights {
+        weights.restore(&session, &config.model.weights_except)?;
+    }
     let updates = steps_per_epoch.div_ceil(config.train.accumulate);
     let mut epochs = Epochs {
         stepper: Stepper::new(session, config.seed, standing.step),
@@ -211,7 +213,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
 /// What a net has learned before the run, if its config says so.
 fn first_weights(model: &Model, plan: &Plan) -> Result<Option<Weights>, Error> {
     let Some(path) = &model.weights else { return Ok(None) };
-    let weights = Weights::read(path)?.without(&model.weights_except)?;
+    let weights = Weights::read(path)?;
     weights.check(model.name(), &plan.graph, &model.weights_except)?;
     Ok(Some(weights))
 }

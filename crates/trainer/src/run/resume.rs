@@ -77,6 +77,7 @@ fn check(config: &Config, step: &Step, checkpoint: &Checkpoint) -> Result<(), Er
     compare("seed", made.seed == config.seed);
     compare("data.set", made.data.set == config.data.set);
     compare("data.size or data.grey", made.data.frame == config.data.frame);
+    compare("data.mean or data.std", made.data.normalisation == config.data.normalisation);
     compare("data.batch", made.data.batch == config.data.batch);
     compare("data.validation", made.data.validation == config.data.validation);
     compare("data.augment", made.data.augment == config.data.augment);
