@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let optimizer = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 });
     let gpu = Gpu::open(None)?;
     let start = Instant::now();
-    let plan = Plan::new(training_step(net, shape, optimizer)?, &policy, gpu.plan_options())?;
+    let plan = Plan::new(training_step(&net, shape, optimizer)?, &policy, gpu.plan_options())?;
     println!(
         "{} on {}: {} nodes, {} dispatches, kept {} bytes a sample, allocated {:.2} MiB",
         net.name,

@@ -16,11 +16,10 @@ pub enum Mode {
 }
 
 /// The batch norm of most nets, PyTorch's default; ε is that of all norms.
-const NORM: BatchNorm = BatchNorm { epsilon: 1e-5, momentum: 0.1 };
+pub const NORM: BatchNorm = BatchNorm { epsilon: 1e-5, momentum: 0.1 };
 
 /// Zeros around the input of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Padding {
     /// As many on each side.
     Even(usize),
@@ -29,7 +28,7 @@ pub enum Padding {
 }
 
 /// What a convolution layer looks like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv {
     /// Output channels.
     pub filters: usize,

@@ -25,10 +25,12 @@
 mod error;
 pub mod layers;
 pub mod nets;
+pub mod sequential;
 mod step;
 
 pub use error::ModelError;
 pub use nets::{Net, Task};
+pub use sequential::Layer;
 pub use step::{
     IMAGES, LABELS, MASK, StepShape, Training, evaluation_step, gradient_step, inference_step, training_step,
 };

@@ -39,7 +39,7 @@ impl<R: Into<Recipe>> From<R> for Training {
     }
 }
 
-fn forward(net: Net, shape: StepShape, loss: Loss, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
+fn forward(net: &Net, shape: StepShape, loss: Loss, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
     let mut graph = Graph::new();
     let [channels, height, width] = shape.image;
     let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
@@ -65,7 +65,7 @@ fn forward(net: Net, shape: StepShape, loss: Loss, mode: Mode) -> Result<(Graph,
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
-pub fn training_step(net: Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
+pub fn training_step(net: &Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
     let Training { loss, recipe } = training.into();
     let (mut graph, loss) = forward(net, shape, loss, Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
@@ -78,7 +78,7 @@ pub fn training_step(net: Net, shape: StepShape, training: impl Into<Training>) 
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
-pub fn gradient_step(net: Net, shape: StepShape, loss: Loss) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
+pub fn gradient_step(net: &Net, shape: StepShape, loss: Loss) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
     let (mut graph, loss) = forward(net, shape, loss, Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
     let of = |(id, value): (ValueId, &Value)| Some((value.name.clone(), *gradients.get(&id)?));
@@ -90,7 +90,7 @@ pub fn gradient_step(net: Net, shape: StepShape, loss: Loss) -> Result<(Graph, V
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images.
-pub fn inference_step(net: Net, shape: StepShape) -> Result<Graph, ModelError> {
+pub fn inference_step(net: &Net, shape: StepShape) -> Result<Graph, ModelError> {
     let mut graph = Graph::new();
     let [channels, height, width] = shape.image;
     let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
@@ -105,7 +105,7 @@ pub fn inference_step(net: Net, shape: StepShape) -> Result<Graph, ModelError> {
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
-pub fn evaluation_step(net: Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
+pub fn evaluation_step(net: &Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
     let Training { loss, recipe } = training.into();
     let (mut graph, _) = forward(net, shape, loss, Mode::Evaluation)?;
     if recipe.average.is_some() {

@@ -37,7 +37,7 @@ const PUBLISHED: &[(&str, [usize; 3], usize, usize)] = &[
 /// Nets that are no classifiers, with their parameters on 3×32×32 with 10 classes, and the channels that they make.
 const MAKE_IMAGES: &[(&str, usize, usize)] = &[("unet", 482_890, 10), ("autoencoder", 47_107, 3)];
 
-fn step(net: Net, image: [usize; 3], classes: usize, batch: usize) -> Graph {
+fn step(net: &Net, image: [usize; 3], classes: usize, batch: usize) -> Graph {
     training_step(net, StepShape { batch, image, classes }, SGD).unwrap()
 }
 
@@ -45,7 +45,7 @@ fn step(net: Net, image: [usize; 3], classes: usize, batch: usize) -> Graph {
 fn parameters_are_exact() {
     for net in Net::all().iter().filter(|net| net.task == Task::Classes) {
         let (_, image, classes, wanted) = PUBLISHED.iter().find(|row| row.0 == net.name).expect("every net has a row");
-        let graph = step(*net, *image, *classes, 2);
+        let graph = step(net, *image, *classes, 2);
         let count: usize = graph.parameters().map(|(_, value)| value.shape.elements()).sum();
         assert_eq!(count, *wanted, "{}", net.name);
     }
@@ -65,7 +65,7 @@ fn nets_that_make_images_keep_their_extents() {
             assert_eq!(count, *parameters, "{}", net.name);
         }
         let shape = StepShape { batch: 2, image: [3, 32, 32], classes: 10 };
-        let error = training_step(*net, shape, SGD).unwrap_err();
+        let error = training_step(net, shape, SGD).unwrap_err();
         assert!(matches!(error, ModelError::NoLoss { .. }), "{error}");
         let text = error.to_string();
         for part in [net.name, "2×3×32×32", &format!("2×{channels}×32×32"), &parameters.to_string()] {
@@ -132,7 +132,7 @@ fn large_batches_are_planned_quickly() {
     for (name, image, classes, _) in PUBLISHED {
         for policy in [Policy::raw(), Policy::with(FrequencySplit::default())] {
             let start = Instant::now();
-            let graph = step(Net::find(name).unwrap(), *image, *classes, 256);
+            let graph = step(&Net::find(name).unwrap(), *image, *classes, 256);
             let plan = Plan::new(graph, &policy, PlanOptions::unlimited(KernelSet::Tiles)).unwrap();
             let took = start.elapsed();
             let transient: u64 = plan.transient_pages.iter().sum();
@@ -152,7 +152,7 @@ fn making_values_again_keeps_less_of_every_net() {
     let codecs =
         [Policy::raw(), Policy::with(F16), Policy::with(Uniform::default()), Policy::with(FrequencySplit::default())];
     for (name, image, classes, _) in PUBLISHED {
-        let graph = step(Net::find(name).unwrap(), *image, *classes, 16);
+        let graph = step(&Net::find(name).unwrap(), *image, *classes, 16);
         for codec in &codecs {
             let plan = |recompute| {
                 let policy = codec.clone().recompute(recompute);
@@ -205,7 +205,7 @@ fn every_net_trains() {
         let again = [split().recompute(Recompute::Cheap), Policy::raw().recompute(Recompute::Segments)];
         for policy in [Policy::raw(), split()].into_iter().chain(again) {
             let start = Instant::now();
-            let plan = Plan::new(step(net, image, 10, 2), &policy, gpu.plan_options()).unwrap();
+            let plan = Plan::new(step(&net, image, 10, 2), &policy, gpu.plan_options()).unwrap();
             let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
             let pixels: usize = image.iter().product();
             let images: Vec<f32> = (0..2 * pixels).map(|i| ((i * 37 % 101) as f32) / 50.0 - 1.0).collect();

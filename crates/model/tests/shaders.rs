@@ -36,7 +36,7 @@ fn trainings() -> Vec<Graph> {
     let net = Net::find("lenet").unwrap();
     let step = |classes: usize, training: Training| {
         let shape = StepShape { batch: 4, image: [1, 28, 28], classes };
-        [training_step(net, shape, training).unwrap(), evaluation_step(net, shape, training).unwrap()]
+        [training_step(&net, shape, training).unwrap(), evaluation_step(&net, shape, training).unwrap()]
     };
     let elements = [ElementLoss::MeanSquared, ElementLoss::MeanAbsolute, ElementLoss::BinaryCrossEntropy];
     let smoothed = Loss::CrossEntropy { smoothing: 0.1 };
@@ -56,7 +56,7 @@ fn trainings() -> Vec<Graph> {
 
 fn nets() -> Vec<Graph> {
     let mut graphs = Vec::new();
-    let mut add = |net: Net, image: [usize; 3], optimizers: &[Optimizer]| {
+    let mut add = |net: &Net, image: [usize; 3], optimizers: &[Optimizer]| {
         let shape = StepShape { batch: 4, image, classes: 10 };
         graphs.extend(optimizers.iter().map(|&o| training_step(net, shape, o).unwrap()));
         graphs.push(evaluation_step(net, shape, optimizers[0]).unwrap());
@@ -65,11 +65,11 @@ fn nets() -> Vec<Graph> {
     let deep = ["resnet32", "resnet44", "resnet56", "resnet110"];
     for net in Net::all().iter().filter(|net| net.task == Task::Classes && !deep.contains(&net.name)) {
         if ["lenet", "resnet8", "resnet20"].contains(&net.name) {
-            add(*net, [3, 32, 32], &optimizers()[..4]);
-            add(*net, [1, 28, 28], &optimizers()[..4]);
+            add(net, [3, 32, 32], &optimizers()[..4]);
+            add(net, [1, 28, 28], &optimizers()[..4]);
         } else {
-            add(*net, [3, 224, 224], &optimizers()[1..2]);
-            add(net.narrowed(8), [3, 64, 64], &optimizers()[1..2]);
+            add(net, [3, 224, 224], &optimizers()[1..2]);
+            add(&net.clone().narrowed(8), [3, 64, 64], &optimizers()[1..2]);
         }
     }
     graphs

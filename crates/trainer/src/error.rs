@@ -195,6 +195,17 @@ fn checkpoint_advice(error: &CheckpointError) -> Option<String> {
         CheckpointError::Misfit { .. } => {
             "it belongs to another run: `frugal inspect` shows what it was made by".to_owned()
         }
+        CheckpointError::Weights { differences, .. } => match differences.classifier() {
+            Some((layer, there, here)) => format!(
+                "the classifier `{layer}` of the file has {there} classes, the data {here}: take data of {there} classes, or \
+                 train a new classifier with `weights_except = [\"{layer}\"]` in `[model]`"
+            ),
+            None => "`frugal inspect FILE` lists the file's tensors; it has to be of this net, under PyTorch's names".to_owned(),
+        },
+        CheckpointError::NoSuchLayer { .. } => {
+            "`frugal inspect FILE` lists the file's tensors; `model.weights_except` takes what is before a dot in their names"
+                .to_owned()
+        }
         CheckpointError::OtherSettings { .. } => {
             "put the settings in config.resolved.toml back as they were, or begin a new run; [train], [checkpoint] and \
              data.root may change"

@@ -153,7 +153,7 @@ fn overrides_win_and_need_no_quotes() {
     let set = ["optimizer.lr=0.5", "model.net=resnet8", "schedule.kind=cosine", "data.batch = 32"];
     let config = parse(GOOD, &set).unwrap();
     assert_eq!(config.optimizer.learning_rate(), 0.5);
-    assert_eq!((config.model.net.as_str(), config.data.batch), ("resnet8", 32));
+    assert_eq!((config.model.name(), config.data.batch), ("resnet8", 32));
     assert_eq!(config.schedule.course, Course::Cosine);
     let config = parse(GOOD, &["store.default={ kind = 'frequency-split', bits = 4 }"]).unwrap();
     assert_eq!(config.store.default, Form::FrequencySplit { block: 8, bits: 4, parity: false });

@@ -15,14 +15,16 @@ mod vgg_small;
 
 use crate::ModelError;
 use crate::layers::Mode;
+use crate::sequential::{self, Layer};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 use std::fmt;
+use std::sync::Arc;
 
 /// What a net's forward pass is built for.
 #[derive(Clone, Copy, Debug)]
-struct Build {
-    classes: usize,
-    mode: Mode,
+pub(crate) struct Build {
+    pub(crate) classes: usize,
+    pub(crate) mode: Mode,
     narrow: usize,
 }
 
@@ -47,8 +49,15 @@ pub enum Task {
 /// Adds a net's forward pass: from images N×C×H×W to what its task asks for.
 type Forward = fn(&mut Graph, ValueId, Build) -> Result<ValueId, GraphError>;
 
-/// A net by name.
-#[derive(Clone, Copy)]
+/// Where the forward pass comes from.
+#[derive(Clone)]
+enum Source {
+    Function(Forward),
+    Layers(Arc<[Layer]>),
+}
+
+/// A net: one by name, or a list of layers.
+#[derive(Clone)]
 pub struct Net {
     /// What the user calls it.
     pub name: &'static str,
@@ -57,11 +66,16 @@ pub struct Net {
     /// What it makes of images.
     pub task: Task,
     narrow: usize,
-    forward: Forward,
+    source: Source,
 }
 
 const fn net(name: &'static str, about: &'static str, forward: Forward) -> Net {
-    Net { name, about, task: Task::Classes, narrow: 1, forward }
+    other(Task::Classes, name, about, forward)
+}
+
+/// A net that need not be a classifier.
+const fn other(task: Task, name: &'static str, about: &'static str, forward: Forward) -> Net {
+    Net { name, about, task, narrow: 1, source: Source::Function(forward) }
 }
 
 /// A residual net for small images.
@@ -92,11 +106,8 @@ const NETS: &[Net] = &[
     net("densenet121", "58 densely connected layers in four blocks", densenet::forward),
     net("mobilenet-v2", "17 blocks that widen, filter each channel by itself and narrow", mobilenet_v2::forward),
     net("efficientnet-lite0", "16 blocks like MobileNetV2's, partly of 5×5", efficientnet_lite::forward),
-    Net { task: Task::Pixels, ..net("unet", "small U-Net: a class for each pixel", unet::forward) },
-    Net {
-        task: Task::Images,
-        ..net("autoencoder", "convolutional auto-encoder: the image again", autoencoder::forward)
-    },
+    other(Task::Pixels, "unet", "small U-Net: a class for each pixel", unet::forward),
+    other(Task::Images, "autoencoder", "convolutional auto-encoder: the image again", autoencoder::forward),
 ];
 
 impl Net {
@@ -110,13 +121,23 @@ impl Net {
     /// # Errors
     /// [`ModelError::NoSuchNet`].
     pub fn find(name: &str) -> Result<Net, ModelError> {
-        NETS.iter().find(|net| net.name == name).copied().ok_or_else(|| ModelError::NoSuchNet {
+        NETS.iter().find(|net| net.name == name).cloned().ok_or_else(|| ModelError::NoSuchNet {
             name: name.to_string(),
             known: NETS.iter().map(|net| net.name).collect::<Vec<_>>().join(", "),
         })
     }
 
-    /// The net with one in `by` of its hidden channels, rounded up: the same layers for trying things out.
+    /// What nets of [`Net::sequential`] are called.
+    pub const SEQUENTIAL: &str = "layers";
+
+    /// A classifier of these layers, one after the other, with the parameter names of PyTorch's `nn.Sequential`.
+    pub fn sequential(layers: impl Into<Arc<[Layer]>>) -> Net {
+        let source = Source::Layers(layers.into());
+        Net { name: Self::SEQUENTIAL, about: "layers, one after the other", task: Task::Classes, narrow: 1, source }
+    }
+
+    /// The net with one in `by` of its hidden channels, rounded up: the same layers for trying things out. Nets of
+    /// [`Net::sequential`] stay as they are.
     pub fn narrowed(self, by: usize) -> Net {
         Net { narrow: by.max(1), ..self }
     }
@@ -126,7 +147,11 @@ impl Net {
     /// # Errors
     /// [`GraphError::Shape`] if the net does not fit the images.
     pub fn forward(&self, graph: &mut Graph, x: ValueId, classes: usize, mode: Mode) -> Result<ValueId, GraphError> {
-        (self.forward)(graph, x, Build { classes, mode, narrow: self.narrow })
+        let build = Build { classes, mode, narrow: self.narrow };
+        match &self.source {
+            Source::Function(forward) => forward(graph, x, build),
+            Source::Layers(layers) => sequential::classifier(graph, x, layers, build),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can be wrong with a checkpoint.
 
+use super::Differences;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -40,6 +41,26 @@ pub enum CheckpointError {
         here: Option<Vec<usize>>,
         /// Its extents in the checkpoint; none if it has no such value.
         there: Option<Vec<usize>>,
+    },
+    /// Weights are of another net.
+    #[error("the values of {} do not fit {net}: {differences}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// The net.
+        net: String,
+        /// What differs.
+        differences: Differences,
+    },
+    /// A layer that is to be left out is not there.
+    #[error("there is no layer `{layer}` that could be left out, neither in {net} nor in {}", path.display())]
+    NoSuchLayer {
+        /// The file.
+        path: PathBuf,
+        /// The net.
+        net: String,
+        /// Its name.
+        layer: String,
     },
     /// The settings of the run were changed in a way that makes it another run.
     #[error("the checkpoint {} was made with other settings: {differences}", path.display())]

@@ -81,14 +81,6 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> 
 /// The tensors of any safetensors file that have words of 32 bits.
 ///
 /// # Errors
-/// [`Error::Io`], [`CheckpointError::Damaged`].
-pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
-    Ok(tensors(path, &std::fs::read(path).map_err(Error::io("read", path))?)?)
-}
-
-/// The tensors of any safetensors file that have words of 32 bits.
-///
-/// # Errors
 /// [`CheckpointError::Damaged`].
 pub fn tensors(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, CheckpointError> {
     let damaged = |reason: String| CheckpointError::Damaged { path: path.to_path_buf(), reason };

@@ -13,10 +13,12 @@
 mod error;
 mod file;
 mod shelf;
+mod weights;
 
 pub use error::CheckpointError;
-pub use file::{FORMAT, decode, encode, read_tensors, tensors};
+pub use file::{FORMAT, decode, encode, tensors};
 pub use shelf::{Shelf, Step, best, newest, read};
+pub use weights::{Differences, Weights};
 
 use crate::Error;
 use crate::run::Standing;
@@ -120,7 +122,11 @@ impl Checkpoint {
             check(session, &self.about.net, &self.tensors)?;
             return Err(misfit(&self.about.net, name, None, Some(&tensor.shape)).into());
         }
-        restore(session, &self.about.net, &self.tensors)
+        check(session, &self.about.net, &self.tensors)?;
+        for value in kept(session) {
+            session.write_words(&value.name, &self.tensors[&value.name].words)?;
+        }
+        Ok(())
     }
 
     /// The plan with the room for coded values that the run had come to.
@@ -132,18 +138,6 @@ impl Checkpoint {
         let sizes: Vec<_> = records(plan).filter_map(size).collect();
         Ok(plan.resized(&sizes)?)
     }
-}
-
-/// Puts tensors into a session that needs no others; it may need fewer. `made_by` is for messages.
-///
-/// # Errors
-/// [`CheckpointError::Misfit`] names the first value that is absent or differs, before anything is changed.
-pub fn restore(session: &Session, made_by: &str, tensors: &BTreeMap<String, Tensor>) -> Result<(), Error> {
-    check(session, made_by, tensors)?;
-    for value in kept(session) {
-        session.write_words(&value.name, &tensors[&value.name].words)?;
-    }
-    Ok(())
 }
 
 /// Whether the tensors have all values of a session, in their shapes.
@@ -177,7 +171,7 @@ fn kept(session: &Session) -> impl Iterator<Item = &Value> {
 fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Parameter => PARAMETER,
-        Kind::Statistic => "statistic",
+        Kind::Statistic => STATISTIC,
         Kind::OptimizerState => "optimiser state",
         Kind::Record => "record",
         _ => "other",
@@ -186,6 +180,8 @@ fn kind_name(kind: Kind) -> &'static str {
 
 /// What parameters are called in the file.
 pub const PARAMETER: &str = "parameter";
+/// What running statistics are called in the file.
+const STATISTIC: &str = "statistic";
 
 /// For each value whose size follows the data: the name of its record, and its words.
 pub fn capacities(plan: &Plan) -> BTreeMap<String, u64> {

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 /// The net that answers.
 #[derive(Debug, Args)]
 struct Source {
-    /// The run's folder
+    /// The run's folder, or a config with `model.weights`
+    #[arg(value_name = "RUN|CONFIG")]
     run: PathBuf,
     /// Take the checkpoint after the best evaluation, not the last weights
     #[arg(long, conflicts_with = "checkpoint")]
@@ -47,7 +48,7 @@ impl Source {
 pub(super) struct Evaluate {
     #[command(flatten)]
     source: Source,
-    /// Another data set with the same classes [default: the run's]
+    /// Another data set with the same classes [default: the run's or the config's]
     #[arg(long, value_name = "SET")]
     data: Option<String>,
 }
@@ -65,7 +66,7 @@ pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
     let gpu = Gpu::open(options.source.device.as_deref())?;
     let judgement = trained.judge(&data, settings.batch, &gpu)?;
     let report =
-        JudgementReport { net: trained.config.model.net.clone(), set: data.name, file: trained.file, judgement };
+        JudgementReport { net: trained.config.model.name().to_owned(), set: data.name, file: trained.weights.path, judgement };
     if options.source.json {
         print_json(&report)
     } else {

@@ -93,7 +93,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let comparison = Comparison {
         name: config.name.clone(),
         set: data.name.clone(),
-        net: config.model.net.clone(),
+        net: config.model.name().to_owned(),
         batch: config.data.batch,
         epochs: config.train.epochs,
         seeds: seeds(&config),

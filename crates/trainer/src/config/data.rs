@@ -2,7 +2,7 @@
 
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
-use super::{ConfigError, Data};
+use super::{ConfigError, Data, Normalisation};
 use crate::data::{self, Augment, Frame, Jitter, ResizedCrop, Share};
 use serde::Serializer;
 use serde::ser::SerializeMap;
@@ -12,13 +12,14 @@ type Result<T> = std::result::Result<T, ConfigError>;
 
 /// Reads the section.
 pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
-    let keys = ["set", "size", "grey", "batch", "root", "validation", "augment", "workers"];
+    let keys = ["set", "size", "grey", "mean", "std", "batch", "root", "validation", "augment", "workers"];
     let section = root.section("data", &keys)?;
     let data_root = section.text("root")?.map(|root| folder.join(root));
     let data_root = data_root.unwrap_or_else(data::default_root);
     let set = set(&section, folder, &data_root)?;
     Ok(Data {
         frame: read_frame(&section, &set)?,
+        normalisation: normalisation(&section)?,
         set,
         batch: section.integer("batch", 1, 1 << 20)?.unwrap_or(64) as usize,
         root: absolute(data_root),
@@ -29,7 +30,7 @@ pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
 }
 
 /// So that the resolved config means the same from any folder.
-fn absolute(path: PathBuf) -> PathBuf {
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
@@ -80,6 +81,28 @@ fn read_frame(section: &Reader<'_>, set: &str) -> Result<Frame> {
         _ => Err(section.wrong("size", node, "a number of pixels, or a list of height and width")),
     });
     Ok(Frame { size: size.transpose()?, grey: section.flag("grey")?.unwrap_or(false) })
+}
+
+/// `mean = [0.5, 0.5, 0.5]` with `std`: a number per channel, of pixels from 0 to 1.
+fn normalisation(section: &Reader<'_>) -> Result<Option<Normalisation>> {
+    let numbers = |key: &str, least: f64| -> Result<Option<Vec<f32>>> {
+        let Some(items) = section.list(key)? else { return Ok(None) };
+        let number = |(path, node): (String, &Node)| match node.value {
+            Value::Integer(number) if number as f64 >= least && number <= 1 => Ok(number as f32),
+            Value::Float(number) if number >= least && number <= 1.0 => Ok(number as f32),
+            _ => Err(wrong(&path, node, &format!("a number from {least} to 1, as pixels count from 0 to 1"))),
+        };
+        items.into_iter().map(number).collect::<Result<_>>().map(Some)
+    };
+    match (numbers("mean", 0.0)?, numbers("std", 1.0 / 255.0)?) {
+        (Some(mean), Some(std)) if mean.len() == std.len() => Ok(Some(Normalisation { mean, std })),
+        (Some(_), Some(_)) => {
+            let node = section.get("std").expect("it was just read");
+            Err(section.wrong("std", node, "as long as `data.mean`"))
+        }
+        (None, None) => Ok(None),
+        (mean, _) => section.required(if mean.is_some() { "std" } else { "mean" }, "[0.5, 0.5, 0.5]", None),
+    }
 }
 
 /// For serde: what a config says of the frame.

@@ -13,6 +13,7 @@ mod choice;
 mod data;
 mod error;
 mod form;
+mod layers;
 mod reader;
 mod sections;
 mod source;
@@ -22,11 +23,12 @@ pub use choice::{Choice, Choices};
 pub use error::ConfigError;
 pub(crate) use error::suggest;
 pub use form::{BoundTarget, Form};
+pub use layers::Layers;
 pub use source::Override;
 pub use store::{Store, StoreRule};
 
 use crate::data::{Augment, DataError, Dataset, Frame, Share};
-use frugal_model::Training;
+use frugal_model::{ModelError, Net, Training};
 use frugal_tensor::ops::loss::{self, ElementLoss};
 use frugal_tensor::ops::optimizer as ops;
 use serde::Serialize;
@@ -67,6 +69,9 @@ pub struct Data {
     /// What images of the user's own are brought to.
     #[serde(flatten, serialize_with = "data::frame")]
     pub frame: Frame,
+    /// What images are normalised by, in the place of their own mean and deviation.
+    #[serde(flatten)]
+    pub normalisation: Option<Normalisation>,
     /// Samples per step.
     pub batch: usize,
     /// Where downloaded sets are.
@@ -82,17 +87,36 @@ pub struct Data {
     pub augment: Augment,
 }
 
+/// What is subtracted from `x / 255`, and what the difference is divided by, for each channel: those that a net with weights
+/// learned with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Normalisation {
+    /// Subtracted.
+    pub mean: Vec<f32>,
+    /// Divided by.
+    pub std: Vec<f32>,
+}
+
 impl Data {
     /// Opens the set.
     ///
     /// # Errors
     /// [`DataError`] says what is missing or broken.
     pub fn open(&self) -> Result<Dataset, DataError> {
-        if crate::data::is_path(&self.set) {
-            crate::data::open_own(Path::new(&self.set), self.frame)
+        let mut set = if crate::data::is_path(&self.set) {
+            crate::data::open_own(Path::new(&self.set), self.frame)?
         } else {
-            crate::data::open(&self.set, &self.root)
+            crate::data::open(&self.set, &self.root)?
+        };
+        if let Some(Normalisation { mean, std }) = &self.normalisation {
+            let (here, channels) = (mean.len(), set.shape[0]);
+            if here != channels {
+                let message = format!("`data.mean` and `data.std` have {here} channels, the images {channels}");
+                return Err(DataError::Invalid(message));
+            }
+            (set.mean, set.std) = (mean.clone(), std.clone());
         }
+        Ok(set)
     }
 
     /// The shape of an image and the number of classes. A set of the catalogue need not be there for it.
@@ -110,8 +134,47 @@ impl Data {
 /// What learns.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Model {
+    /// A net by name, or as a list of layers.
+    #[serde(flatten)]
+    pub design: Design,
+    /// Where its values come from at first: a safetensors file with PyTorch's names, or a checkpoint. None for values by
+    /// chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Layers that begin by chance all the same, such as a classifier of other classes, by their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weights_except: Vec<String>,
+}
+
+/// What a net is made of.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Design {
     /// A net by name (`frugal nets`).
-    pub net: String,
+    Net(String),
+    /// Layers, one after the other.
+    Layers(Layers),
+}
+
+impl Model {
+    /// What to call the net.
+    pub fn name(&self) -> &str {
+        match &self.design {
+            Design::Net(name) => name,
+            Design::Layers(_) => Net::SEQUENTIAL,
+        }
+    }
+
+    /// The net.
+    ///
+    /// # Errors
+    /// [`ModelError::NoSuchNet`].
+    pub fn net(&self) -> Result<Net, ModelError> {
+        match &self.design {
+            Design::Net(name) => Net::find(name),
+            Design::Layers(layers) => Ok(Net::sequential(layers.list())),
+        }
+    }
 }
 
 /// What is made small.

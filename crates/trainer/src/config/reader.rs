@@ -40,6 +40,11 @@ impl<'a> Reader<'a> {
         Self { path: path.to_owned(), node: Some(node), place: &node.place }
     }
 
+    /// A table without settings, in the place of a value.
+    pub fn empty(node: &'a Node, path: &str) -> Self {
+        Self { path: path.to_owned(), node: None, place: &node.place }
+    }
+
     /// Opens a table in this one; one that is absent is like an empty one.
     pub fn section(&self, key: &str, keys: &[&str]) -> Result<Reader<'a>> {
         match self.get(key) {

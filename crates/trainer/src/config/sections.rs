@@ -1,11 +1,12 @@
 //! The sections of a config: which keys there are, what they may be, and what holds where they are absent.
 
-use super::data::data;
+use super::data::{absolute, data};
 use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
 use super::store::{choice, store};
 use super::{
-    Checkpoint, Choice, Compare, Config, ConfigError, Course, Form, Loss, Model, Optimizer, Schedule, Train, Warmup,
+    Checkpoint, Choice, Compare, Config, ConfigError, Course, Design, Form, Layers, Loss, Model, Optimizer, Schedule,
+    Train, Warmup,
 };
 use frugal_model::Net;
 use std::path::Path;
@@ -21,7 +22,7 @@ pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
         name: name(&root)?.unwrap_or(stem),
         seed: root.integer("seed", 0, u32::MAX.into())?.unwrap_or(1) as u32,
         data: data(&root, folder)?,
-        model: model(&root)?,
+        model: model(&root, folder)?,
         loss: loss(&root)?,
         optimizer: optimizer(&root)?,
         schedule: schedule(&root)?,
@@ -42,11 +43,34 @@ fn name(root: &Reader<'_>) -> Result<Option<String>> {
     }
 }
 
-fn model(root: &Reader<'_>) -> Result<Model> {
-    let section = root.section("model", &["net"])?;
+fn model(root: &Reader<'_>, folder: &Path) -> Result<Model> {
+    let section = root.section("model", &["net", "layers", "weights", "weights_except"])?;
     let nets: Vec<&'static str> = Net::all().iter().map(|net| net.name).collect();
     let net = section.choice("net", &nets)?;
-    Ok(Model { net: section.required("net", "\"lenet\"", net)?.to_owned() })
+    let design = match (net, Layers::read(&section, "layers")?, section.get("layers")) {
+        (Some(_), Some(_), Some(node)) => {
+            let message = "`model.net` and `model.layers` both say what the net is";
+            return Err(ConfigError::at(&node.place, message, "the other one").help("remove one of them"));
+        }
+        (None, Some(layers), _) => Design::Layers(layers),
+        (net, ..) => Design::Net(section.required("net", "\"lenet\"", net)?.to_owned()),
+    };
+    let weights = section.text("weights")?.map(|file| absolute(folder.join(file)));
+    let name = |(path, node): (String, &Node)| match &node.value {
+        Value::Text(text) if !text.is_empty() => Ok(text.clone()),
+        _ => Err(wrong(&path, node, "the name of a layer")),
+    };
+    let except = section.list("weights_except")?.unwrap_or_default();
+    match section.get("weights_except") {
+        Some(node) if weights.is_none() => {
+            let message = "`model.weights_except` leaves layers out of `model.weights`, which is missing";
+            Err(ConfigError::at(&node.place, message, "of what?").help("add for example `weights = \"net.safetensors\"`"))
+        }
+        _ => {
+            let weights_except = except.into_iter().map(name).collect::<Result<_>>()?;
+            Ok(Model { design, weights, weights_except })
+        }
+    }
 }
 
 const NOT_NEGATIVE: &str = "of at least 0";

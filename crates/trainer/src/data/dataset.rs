@@ -53,7 +53,7 @@ impl Share {
 
 impl Dataset {
     /// A set from its parts. Mean and deviation are measured on the training images: on all, or, where each has to be read from
-    /// somewhere, on 256 of them.
+    /// somewhere, on 256 of them; without any, on the test images.
     ///
     /// # Errors
     /// [`DataError::Invalid`] if the parts differ in shape or have labels without a name, or what keeps an image from being
@@ -67,11 +67,12 @@ impl Dataset {
         if train.shape() != test.shape() {
             return Err(DataError::Invalid(format!("images of {:?} and of {:?}", train.shape(), test.shape())));
         }
-        if train.is_empty() {
+        // A set may be there to judge nets by alone.
+        if train.is_empty() && test.is_empty() {
             return Err(DataError::Invalid("there is nothing to learn from".to_owned()));
         }
         [&train, &test].into_iter().try_for_each(|split| check_labels(class_names.len(), split.labels()))?;
-        let (mean, std) = own::measured(&train)?;
+        let (mean, std) = own::measured(if train.is_empty() { &test } else { &train })?;
         Ok(Dataset {
             name: name.into(),
             shape: train.shape(),
@@ -87,8 +88,12 @@ impl Dataset {
     /// What to learn from and what to validate by, for a run with this seed: every seed holds out other samples.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if either part would be empty.
+    /// [`DataError::Invalid`] if any part would be empty.
     pub fn parts(&self, validation: Option<Share>, seed: u64) -> Result<(Arc<Split>, Option<Arc<Split>>), DataError> {
+        if self.train.is_empty() {
+            let name = &self.name;
+            return Err(DataError::Invalid(format!("`{name}` has no training images: nets can be judged by it alone")));
+        }
         let Some(share) = validation else { return Ok((self.train.clone(), None)) };
         let (samples, held_out) = (self.train.len(), share.of(self.train.len()));
         if held_out == 0 || held_out >= samples {

@@ -27,7 +27,9 @@ impl fmt::Display for JudgementReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { net, set, file, judgement } = self;
         writeln!(f, "{net} on {} samples of {set}, from {}", count(judgement.samples), file.display())?;
-        writeln!(f, "accuracy {:.2} %, loss {:.4}\n", 100.0 * judgement.accuracy, judgement.loss)?;
+        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        let top_5 = judgement.top_5_accuracy.map_or(String::new(), |top_5| format!(", top 5 {}", percent(top_5)));
+        writeln!(f, "accuracy {}{top_5}, loss {:.4}\n", percent(judgement.accuracy), judgement.loss)?;
         let with_matrix = judgement.classes.len() <= WIDEST;
         let columns = if with_matrix { judgement.classes.len() } else { 0 };
         let mut header: Vec<String> = ["class", "", "samples", "accuracy"].map(str::to_owned).to_vec();
@@ -35,7 +37,10 @@ impl fmt::Display for JudgementReport {
         let header: Vec<&str> = header.iter().map(String::as_str).collect();
         let mut table = super::table(&header, 2..4 + columns);
         for (index, (class, row)) in judgement.classes.iter().zip(&judgement.confusion).enumerate() {
-            let accuracy = class.accuracy.map_or("–".to_owned(), |accuracy| format!("{:.2} %", 100.0 * accuracy));
+            if class.samples == 0 && !with_matrix {
+                continue;
+            }
+            let accuracy = class.accuracy.map_or("–".to_owned(), percent);
             let mut cells = vec![index.to_string(), class.name.clone(), count(class.samples), accuracy];
             let cell = |&answers: &u64| if answers == 0 { "·".to_owned() } else { count(answers) };
             cells.extend(row.iter().take(columns).map(cell));

@@ -2,17 +2,15 @@
 
 use super::judgement::{Count, Judgement, log_softmax};
 use super::resume::resolved;
-use super::weights;
+use super::{net, weights};
 use crate::Error;
-use crate::checkpoint::{self, Tensor};
+use crate::checkpoint::{self, Weights};
 use crate::config::Config;
 use crate::data::{Augment, Batch, Dataset, Loader, LoaderOptions, Split};
-use frugal_model::{Net, StepShape, inference_step};
+use frugal_model::{StepShape, inference_step};
 use frugal_tensor::codec::Policy;
-use frugal_tensor::ops::optimizer::Recipe;
 use frugal_tensor::{Gpu, Plan, Session};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,7 +49,7 @@ impl DataFacts {
 /// Which of the nets that a run left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The newest: the weights of a finished run, or else the newest checkpoint.
+    /// The newest: the weights of a finished run, or else the newest checkpoint. Of a config, its `model.weights`.
     Last,
     /// The checkpoint after the best evaluation.
     Best,
@@ -59,62 +57,80 @@ pub enum Which {
     File(PathBuf),
 }
 
-/// A net that a run left, with what it needs to answer.
+/// A net that a run left, or that came with its weights, and what it needs to answer.
 #[derive(Debug)]
 pub struct Trained {
     /// The settings of the run.
     pub config: Config,
     /// The data that it learned from.
     pub facts: DataFacts,
-    /// Where its values come from.
-    pub file: PathBuf,
-    tensors: BTreeMap<String, Tensor>,
+    /// Its values.
+    pub weights: Weights,
 }
 
 impl Trained {
-    /// Reads a run's folder.
+    /// Reads a run's folder, or a config whose net has weights without a run.
     ///
     /// # Errors
-    /// [`Error::NotARun`] also if the run has not left any net yet, [`Error::Checkpoint`], [`Error::Io`].
-    pub fn read(run: &Path, which: &Which) -> Result<Self, Error> {
+    /// [`Error::NotARun`] also if the run has not left any net yet, [`Error::Checkpoint`], [`Error::Io`]; of a config
+    /// [`Error::Config`], [`Error::Data`], [`Error::Usage`] if it says of no weights.
+    pub fn read(source: &Path, which: &Which) -> Result<Self, Error> {
+        if source.is_file() { Self::of_config(source, which) } else { Self::of_run(source, which) }
+    }
+
+    fn of_config(path: &Path, which: &Which) -> Result<Self, Error> {
+        let (config, _) = Config::load(path, &[])?;
+        let file = match (which, &config.model.weights) {
+            (Which::File(file), _) | (Which::Last, Some(file)) => file.clone(),
+            (Which::Last, None) => {
+                let path = path.display();
+                return Err(Error::Usage(format!(
+                    "{path} is a config without `model.weights`: its net has learned nothing yet; give the folder of a \
+                     run, or the weights with --checkpoint FILE"
+                )));
+            }
+            (Which::Best, _) => {
+                return Err(Error::Usage(format!("{} is a config: only a run has a best checkpoint", path.display())));
+            }
+        };
+        let weights = Weights::read(&file)?;
+        Ok(Self { facts: DataFacts::of(&config.data.open()?), config, weights })
+    }
+
+    fn of_run(run: &Path, which: &Which) -> Result<Self, Error> {
         let config = resolved(run)?;
         let path = run.join(DATA);
         let text = std::fs::read(&path).map_err(Error::io("read", &path))?;
         let damaged = |error: serde_json::Error| Error::io("read", &path)(error.into());
         let facts: DataFacts = serde_json::from_slice(&text).map_err(damaged)?;
-        let weights = run.join(weights::FILE);
-        let (file, tensors) = match which {
-            Which::File(file) => (file.clone(), checkpoint::read_tensors(file)?),
-            Which::Best => {
-                let file = checkpoint::best(run);
-                let tensors = checkpoint::read(&file)?.tensors;
-                (file, tensors)
-            }
-            Which::Last if weights.exists() => {
-                let tensors = checkpoint::read_tensors(&weights)?;
-                (weights, tensors)
-            }
+        let last = run.join(weights::FILE);
+        let weights = match which {
+            Which::File(file) => Weights::read(file)?,
+            Which::Best => Weights::read(&checkpoint::best(run))?,
+            Which::Last if last.exists() => Weights::read(&last)?,
             Which::Last => {
                 let newest = checkpoint::newest(run, |_, reason| tracing::warn!("{reason}"))?;
                 let folder = run.to_path_buf();
                 let (step, checkpoint) = newest.ok_or(Error::NotARun { folder, missing: "checkpoint yet" })?;
-                (step.path, checkpoint.tensors)
+                Weights::of(&step.path, checkpoint)
             }
         };
-        Ok(Self { config, facts, file, tensors: evaluated(tensors) })
+        Ok(Self { config, facts, weights })
     }
 
     /// Opens the net on a device, for batches of so many images of this shape.
     ///
     /// # Errors
-    /// [`checkpoint::CheckpointError::Misfit`] if the values are of another net; [`Error::Model`] if the net does not take such images;
+    /// [`checkpoint::CheckpointError::Weights`] if the values are of another net; [`Error::Model`] if the net does not take such images;
     /// [`Error::Plan`], [`Error::Gpu`].
     pub fn open(&self, batch: usize, image: [usize; 3], gpu: &Rc<Gpu>) -> Result<Inference, Error> {
         let classes = self.facts.class_names.len();
-        let graph = inference_step(Net::find(&self.config.model.net)?, StepShape { batch, image, classes })?;
+        let shape = StepShape { batch, image, classes };
+        let graph = inference_step(&net(&self.config.model, shape)?, shape)?;
+        self.weights.check(self.config.model.name(), &graph, &[])?;
         let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options())?;
         let session = Session::new(gpu.clone(), vec![plan], 0)?;
-        checkpoint::restore(&session, &self.file.display().to_string(), &self.tensors)?;
+        self.weights.restore(&session, &[])?;
         Ok(Inference { session, classes })
     }
 
@@ -158,18 +174,6 @@ impl Trained {
         }
         Ok(count.judgement(&data.class_names))
     }
-}
-
-/// What a run evaluates: averages of parameters in their place, where a checkpoint has both. Weights are that already.
-fn evaluated(mut tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
-    let averaged: Vec<String> =
-        tensors.keys().filter_map(|name| name.strip_suffix(Recipe::AVERAGE)).map(str::to_owned).collect();
-    for name in averaged {
-        if let Some(average) = tensors.remove(&format!("{name}{}", Recipe::AVERAGE)) {
-            tensors.insert(name, average);
-        }
-    }
-    tensors
 }
 
 /// A net on a device.

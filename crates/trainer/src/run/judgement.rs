@@ -4,6 +4,9 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+/// Of so many classes, five are no answer.
+const FEW_CLASSES: usize = 20;
+
 /// How a net answers to a labelled set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Judgement {
@@ -13,6 +16,9 @@ pub struct Judgement {
     pub loss: f64,
     /// Share of right answers, from 0 to 1.
     pub accuracy: f64,
+    /// Share of samples whose class is among the five likeliest; none of sets with few classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_5_accuracy: Option<f64>,
     /// Class by class.
     pub classes: Vec<ClassJudgement>,
     /// How often a sample of the row's class was taken for the column's.
@@ -35,12 +41,13 @@ pub struct ClassJudgement {
 #[derive(Debug)]
 pub(super) struct Count {
     loss: f64,
+    in_top_5: u64,
     confusion: Vec<Vec<u64>>,
 }
 
 impl Count {
     pub fn new(classes: usize) -> Self {
-        Self { loss: 0.0, confusion: vec![vec![0; classes]; classes] }
+        Self { loss: 0.0, in_top_5: 0, confusion: vec![vec![0; classes]; classes] }
     }
 
     /// Adds a sample of class `label`.
@@ -48,10 +55,12 @@ impl Count {
         let (answer, _) = best(logits);
         self.loss -= log_softmax(logits)[label];
         self.confusion[label][answer] += 1;
+        let ahead = logits.iter().filter(|&&logit| logit > logits[label]).count();
+        self.in_top_5 += u64::from(ahead < 5);
     }
 
     pub fn judgement(self, names: &[String]) -> Judgement {
-        let Self { loss, confusion } = self;
+        let Self { loss, in_top_5, confusion } = self;
         let samples: u64 = confusion.iter().flatten().sum();
         let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
         let share = |right: u64, samples: u64| (samples > 0).then(|| right as f64 / samples as f64);
@@ -63,6 +72,7 @@ impl Count {
             samples,
             loss: loss / samples.max(1) as f64,
             accuracy: share(right, samples).unwrap_or(0.0),
+            top_5_accuracy: share(in_top_5, samples).filter(|_| confusion.len() > FEW_CLASSES),
             classes: confusion.iter().enumerate().map(class).collect(),
             confusion,
         }
@@ -116,6 +126,16 @@ mod tests {
         let sum = (e * e + e + 1.0).ln();
         let second = (2.0 * 5f64.exp() + 1.0).ln() - 5.0;
         assert!((judgement.loss - ((sum - 2.0) + (sum - 1.0) + second) / 3.0).abs() < 1e-12, "{}", judgement.loss);
+    }
+
+    #[test]
+    fn one_of_five_answers_may_be_right() {
+        let mut count = Count::new(30);
+        let logits: Vec<f32> = (0..30).map(|class| class as f32).collect();
+        [29, 26, 25, 24].iter().for_each(|&label| count.add(&logits, label));
+        let names: Vec<String> = (0..30).map(|class| class.to_string()).collect();
+        let judgement = count.judgement(&names);
+        assert_eq!((judgement.accuracy, judgement.top_5_accuracy), (0.25, Some(0.75)));
     }
 
     #[test]

@@ -44,14 +44,14 @@ pub use schedule::Schedule;
 pub use standing::Standing;
 
 use crate::Error;
-use crate::checkpoint::{About, Checkpoint, Position, Shelf};
-use crate::config::Config;
+use crate::checkpoint::{About, Checkpoint, Position, Shelf, Weights};
+use crate::config::{Config, Design, Model};
 use crate::dashboard::Heading;
 use crate::data::Dataset;
 use environment::{AdapterFacts, Environment};
 use epochs::{Epochs, Paces};
 use folder::Folder;
-use frugal_model::{Net, StepShape};
+use frugal_model::{ModelError, Net, StepShape, inference_step};
 use frugal_tensor::{Gpu, Plan, Session};
 use loaders::Loaders;
 use metrics::Metrics;
@@ -86,14 +86,22 @@ pub struct Job<'a> {
 /// What a config asks to be planned, for images of this shape.
 ///
 /// # Errors
-/// [`Error::Model`] if there is no such net.
+/// [`Error::Model`] if there is no such net, [`Error::Config`] if its layers do not fit the images.
 pub fn request(config: &Config, image: [usize; 3], classes: usize) -> Result<Request, Error> {
-    Ok(Request {
-        net: Net::find(&config.model.net)?,
-        shape: StepShape { batch: config.data.batch, image, classes },
-        training: config.training(),
-        store: config.store.clone(),
-    })
+    let shape = StepShape { batch: config.data.batch, image, classes };
+    let (training, store) = (config.training(), config.store.clone());
+    Ok(Request { net: net(&config.model, shape)?, shape, training, store })
+}
+
+/// The net of a config. A list of layers is tried on the images: what does not fit is shown where it stands.
+fn net(model: &Model, shape: StepShape) -> Result<Net, Error> {
+    let net = model.net()?;
+    if let Design::Layers(layers) = &model.design
+        && let Err(ModelError::Graph(error)) = inference_step(&net, shape)
+    {
+        return Err(layers.locate(&error).map_or_else(|| ModelError::Graph(error).into(), Error::Config));
+    }
+    Ok(net)
 }
 
 /// The plans of a run on an open device: what cannot run is known before anything is written.
@@ -113,6 +121,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let Job { plans, config, data, gpu, folder, lock: _held, label, view, from } = job;
     let begin = Instant::now();
     let loaders = Loaders::new(config, data)?;
+    let weights = if from.is_none() { first_weights(&config.model, &plans.train)? } else { None };
 
     if from.is_none() {
         folder.write_json("environment.json", &Environment::of(gpu))?;
@@ -132,7 +141,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         view,
         Heading {
             label: label.to_owned(),
-            net: config.model.net.clone(),
+            net: config.model.name().to_owned(),
             set: data.name.clone(),
             store: config.store.to_string(),
             adapter: gpu.adapter().info.name.clone(),
@@ -145,6 +154,9 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     progress.say("compiling kernels");
     progress.bytes(|| bytes);
     let session = session(train, evaluation, from, gpu, config.seed)?;
+    if let Some(weights) = weights {
+        weights.restore(&session, &config.model.weights_except)?;
+    }
     let updates = steps_per_epoch.div_ceil(config.train.accumulate);
     let mut epochs = Epochs {
         stepper: Stepper::new(session, config.seed, standing.step),
@@ -190,7 +202,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let coded = standing.stores.summary(train_plan, standing.discarded);
     // Where sizes follow the data, the plan is no longer that of the beginning.
     let planned = train_plan.bytes(&[evaluation], &epochs.raw);
-    let metadata = [("net", config.model.net.clone()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
+    let metadata = [("net", config.model.name().to_owned()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
     weights::write(&session, folder, &metadata)?;
     let allocated = session.bytes();
     let with_session = gpu.buffer_bytes();
@@ -218,6 +230,14 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     };
     folder.write_json(resume::SUMMARY, &summary)?;
     Ok(summary)
+}
+
+/// What a net has learned before the run, if its config says so.
+fn first_weights(model: &Model, plan: &Plan) -> Result<Option<Weights>, Error> {
+    let Some(path) = &model.weights else { return Ok(None) };
+    let weights = Weights::read(path)?;
+    weights.check(model.name(), &plan.graph, &model.weights_except)?;
+    Ok(Some(weights))
 }
 
 /// The memory of a run, as it begins or as a checkpoint left it.
@@ -249,7 +269,7 @@ fn about(config: &Config, data: &Dataset, gpu: &Gpu) -> About {
         frugal: env!("CARGO_PKG_VERSION").to_owned(),
         adapter: gpu.adapter().info.name.clone(),
         name: config.name.clone(),
-        net: config.model.net.clone(),
+        net: config.model.name().to_owned(),
         set: data.name.clone(),
         image: data.shape,
         classes: data.classes,

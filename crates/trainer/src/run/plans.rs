@@ -46,8 +46,8 @@ impl Plans {
     /// [`Error::Model`] if the net does not fit the images, [`Error::Plan`] if the step does not fit the adapter,
     /// [`Error::OverBudget`] if it does not fit the store's budget.
     pub fn new(request: &Request, options: PlanOptions) -> Result<Self, Error> {
-        let Request { net, shape, training, .. } = *request;
-        let raw = Plan::new(training_step(net, shape, training)?, &Policy::raw(), options)?;
+        let Request { shape, training, .. } = *request;
+        let raw = Plan::new(training_step(&request.net, shape, training)?, &Policy::raw(), options)?;
         Self::against(&Rc::new(raw), request)
     }
 
@@ -69,9 +69,9 @@ impl Plans {
     /// # Errors
     /// As [`Plans::new`].
     pub fn without_raw(request: &Request, options: PlanOptions) -> Result<(Plan, Plan), Error> {
-        let Request { net, shape, training, .. } = *request;
-        let train = Plan::new(training_step(net, shape, training)?, &request.store.policy(), options)?;
-        let evaluation = train.beside(evaluation_step(net, shape, training)?)?;
+        let Request { shape, training, .. } = *request;
+        let train = Plan::new(training_step(&request.net, shape, training)?, &request.store.policy(), options)?;
+        let evaluation = train.beside(evaluation_step(&request.net, shape, training)?)?;
         Ok((train, evaluation))
     }
 

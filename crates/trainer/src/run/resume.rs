@@ -67,7 +67,7 @@ impl Left {
 /// place of its data and the threads that load them.
 fn check(config: &Config, step: &Step, checkpoint: &Checkpoint) -> Result<(), Error> {
     let about = &checkpoint.about;
-    if about.net != config.model.net {
+    if about.net != config.model.name() {
         // Its tensors say it more clearly.
         return Ok(());
     }
@@ -81,9 +81,11 @@ fn check(config: &Config, step: &Step, checkpoint: &Checkpoint) -> Result<(), Er
     compare("seed", made.seed == config.seed);
     compare("data.set", made.data.set == config.data.set);
     compare("data.size or data.grey", made.data.frame == config.data.frame);
+    compare("data.mean or data.std", made.data.normalisation == config.data.normalisation);
     compare("data.batch", made.data.batch == config.data.batch);
     compare("data.validation", made.data.validation == config.data.validation);
     compare("data.augment", made.data.augment == config.data.augment);
+    compare("model.layers", made.model.design == config.model.design);
     compare("loss", made.loss == config.loss);
     compare("optimizer", made.optimizer == config.optimizer);
     compare("schedule", made.schedule == config.schedule);

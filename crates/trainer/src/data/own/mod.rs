@@ -130,7 +130,8 @@ fn dataset(path: &Path, class_names: Vec<String>, train: Split, test: Option<Spl
         Some(test) => (test, train),
         None => train.divide(train.len() / 5, 0),
     };
-    if train.is_empty() || test.is_empty() {
+    // A set may be there to judge nets by alone.
+    if test.is_empty() {
         return Err(own(path, "there are too few samples to train and to test"));
     }
     let name = path.file_stem().map_or("data".into(), |stem| stem.to_string_lossy().into_owned());

@@ -52,7 +52,7 @@ impl<'a> Bench<'a> {
             return Err(Error::TooFewBatches);
         }
         let shape = StepShape { batch, image: data.shape, classes: data.classes };
-        let net = Net::find(&config.model.net)?;
+        let net = config.model.net()?;
         let (raw, noise, means) = Default::default();
         let loss = config.loss.operator();
         let mut bench = Self { net, shape, loss, seed: config.seed, gpu, batches, weights, raw, noise, means };
@@ -102,7 +102,7 @@ impl<'a> Bench<'a> {
 
     /// Of each batch what is compared, and the means over all batches of everything.
     fn raw_gradients(&self) -> Result<(Vec<Gradients>, Named), Error> {
-        let (mut graph, gradients) = gradient_step(self.net, self.shape, self.loss)?;
+        let (mut graph, gradients) = gradient_step(&self.net, self.shape, self.loss)?;
         gradients.iter().for_each(|(_, gradient)| graph.mark_metric(*gradient));
         let mut step = self.start(graph, &gradients, &Policy::raw(), &Named::new())?;
         let metrics = step.run()?;
@@ -122,7 +122,7 @@ impl<'a> Bench<'a> {
 
     /// A session that computes gradients at the bench's weights.
     fn open(&self, policy: &Policy, state: &Named) -> Result<Step<'_>, Error> {
-        let (mut graph, gradients) = gradient_step(self.net, self.shape, self.loss)?;
+        let (mut graph, gradients) = gradient_step(&self.net, self.shape, self.loss)?;
         // Codecs that aim at a fraction of the noise get the mean from which it is measured.
         for (name, gradient) in &gradients {
             let shape = graph.shape(*gradient).clone();
