@@ -137,6 +137,9 @@ pub struct Model {
     /// A net by name, or as a list of layers.
     #[serde(flatten)]
     pub design: Design,
+    /// One in this many of a named net's hidden channels, rounded up: the same layers, for small data and small machines.
+    #[serde(skip_serializing_if = "is_one")]
+    pub narrow: usize,
     /// Where its values come from at first: a safetensors file with PyTorch's names, or a checkpoint. None for values by
     /// chance.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,10 +174,15 @@ impl Model {
     /// [`ModelError::NoSuchNet`].
     pub fn net(&self) -> Result<Net, ModelError> {
         match &self.design {
-            Design::Net(name) => Net::find(name),
+            Design::Net(name) => Ok(Net::find(name)?.narrowed(self.narrow)),
             Design::Layers(layers) => Ok(Net::sequential(layers.list())),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 /// What is made small.

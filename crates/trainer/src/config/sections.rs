@@ -44,7 +44,7 @@ fn name(root: &Reader<'_>) -> Result<Option<String>> {
 }
 
 fn model(root: &Reader<'_>, folder: &Path) -> Result<Model> {
-    let section = root.section("model", &["net", "layers", "weights", "weights_except"])?;
+    let section = root.section("model", &["net", "narrow", "layers", "weights", "weights_except"])?;
     let nets: Vec<&'static str> = Net::all().iter().map(|net| net.name).collect();
     let net = section.choice("net", &nets)?;
     let design = match (net, Layers::read(&section, "layers")?, section.get("layers")) {
@@ -55,6 +55,11 @@ fn model(root: &Reader<'_>, folder: &Path) -> Result<Model> {
         (None, Some(layers), _) => Design::Layers(layers),
         (net, ..) => Design::Net(section.required("net", "\"lenet\"", net)?.to_owned()),
     };
+    let narrow = section.integer("narrow", 1, 1024)?.unwrap_or(1) as usize;
+    if let (Design::Layers(_), Some(node)) = (&design, section.get("narrow")) {
+        let message = "`model.narrow` goes with `model.net`: layers of a list have the channels that they are given";
+        return Err(ConfigError::at(&node.place, message, "of what?").help("remove it"));
+    }
     let weights = section.text("weights")?.map(|file| absolute(folder.join(file)));
     let name = |(path, node): (String, &Node)| match &node.value {
         Value::Text(text) if !text.is_empty() => Ok(text.clone()),
@@ -64,11 +69,12 @@ fn model(root: &Reader<'_>, folder: &Path) -> Result<Model> {
     match section.get("weights_except") {
         Some(node) if weights.is_none() => {
             let message = "`model.weights_except` leaves layers out of `model.weights`, which is missing";
-            Err(ConfigError::at(&node.place, message, "of what?").help("add for example `weights = \"net.safetensors\"`"))
+            Err(ConfigError::at(&node.place, message, "of what?")
+                .help("add for example `weights = \"net.safetensors\"`"))
         }
         _ => {
             let weights_except = except.into_iter().map(name).collect::<Result<_>>()?;
-            Ok(Model { design, weights, weights_except })
+            Ok(Model { design, narrow, weights, weights_except })
         }
     }
 }

@@ -284,7 +284,9 @@ fn convolution(table: &Reader<'_>, kind: &str) -> Result<Conv> {
 fn outputs(table: &Reader<'_>) -> Result<Option<usize>> {
     match table.get("linear") {
         Some(Node { value: Value::Text(text), .. }) if text == "classes" => Ok(None),
-        Some(Node { value: Value::Integer(outputs), .. }) if (1..=MOST).contains(outputs) => Ok(Some(*outputs as usize)),
+        Some(Node { value: Value::Integer(outputs), .. }) if (1..=MOST).contains(outputs) => {
+            Ok(Some(*outputs as usize))
+        }
         Some(node) => Err(table.wrong("linear", node, "a number of outputs, or \"classes\"")),
         None => Ok(None),
     }
