@@ -116,7 +116,8 @@ impl Correlation {
         let span = if self.transposed { tile_width / self.stride } else { tile_width * self.stride };
         let vector = [self.input[1], self.output[1], tile_width, span].iter().all(|n| n.is_multiple_of(4));
         let tiles = [self.output[1].div_ceil(tile_width), self.output[0].div_ceil(tile_height)];
-        let whole = |axis: usize| if tiles[1 - axis] == 1 { self.input[axis] } else { 0 };
+        // One tap reads nothing beyond the plane.
+        let whole = |axis: usize| if tiles[1 - axis] == 1 && e.taps() > 1 { self.input[axis] } else { 0 };
         // Fewer taps lie in as many vectors as there are taps.
         let weight_vector = e.taps() >= 9 && (e.filters * (e.channels / e.groups) * e.taps()).is_multiple_of(4);
         let filter_blocks = self.filters.div_ceil(lanes * blocks);
@@ -156,10 +157,12 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
     let (width, out_width) = (e.input[1], e.output[1]);
     let whole = width.is_multiple_of(4) && out_width.is_multiple_of(4);
     let sevens = !whole && !out_width.is_multiple_of(8) && out_width.is_multiple_of(7);
-    let tile_width = if sevens { 7 } else { out_width.min(8) };
-    let (out_blocks, most_channels) = match e.taps() {
-        1..=9 => (2, 8),
-        _ => (1, 4),
+    let (tile_width, out_blocks, most_channels) = match e.taps() {
+        1..=9 => (if sevens { 7 } else { out_width.min(8) }, 2, 8),
+        taps => {
+            let tile_width = if out_width <= 32 { out_width } else { 8 };
+            (tile_width, 1, (MOST_MULTIPLY_ADDS / (taps * tile_width)).clamp(1, 4))
+        }
     };
     let out_blocks = if filters > lanes { out_blocks } else { 1 };
     let in_channels = channels.div_ceil(channels.div_ceil(most_channels));
@@ -179,7 +182,7 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
         .variable("pad", padding)
         .variable("dilation", convolution.dilation[0])
         .variable("tile_width", tile_width)
-        .variable("width", if tiles == 1 { width } else { 0 })
+        .variable("width", if tiles == 1 && e.taps() > 1 { width } else { 0 })
         .variable("out_blocks", out_blocks)
         .variable("in_channels", in_channels)
         .variable("vec", if whole && tile_width.is_multiple_of(4) { 4u32 } else { 1 })
