@@ -7,8 +7,9 @@ use super::{Conv2d, Direction, Extents};
 use crate::ops::kernel::MOST_ITERATIONS;
 use crate::ops::{Kernel, KernelContext};
 
-/// Workgroups among which a weight gradient is divided: enough for the cores of a desktop processor.
-const WORKGROUPS: usize = 32;
+/// Workgroups among which a weight gradient is divided: as many as lavapipe has threads at most. Each holds a share of the
+/// gradient in memory.
+const WORKGROUPS: usize = 16;
 
 /// Sums that a lane keeps in registers and on its stack.
 const MOST_SUMS: usize = 128;
