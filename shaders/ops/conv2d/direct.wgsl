@@ -6,12 +6,11 @@ transposed = false, the correlation:
 transposed = true, its adjoint in x, that is the input gradient of a convolution with this stride and pad:
   y[n,k,oy,ox] = sum over c,r,s of weight(k,c,r,s) * x[n, c, (oy + pad - r*dilation)/stride, (ox + pad - s*dilation)/stride]
                  where both divisions are exact (x: the output gradient, y: the input gradient).
-  weight(k,c,r,s) = w[k*w_lane + c*w_loop + t],  t = r*kernel_width + s;  flip = 1: t = R*S - 1 - that
-Forward:        x = input,           c,h,w = input's,  k,oh,ow = output's, w_lane = C*R*S, w_loop = R*S,   flip = 0.
-Input gradient: x = output gradient, c,h,w = output's, k,oh,ow = input's,  w_lane = R*S,   w_loop = C*R*S, flip = 0
-(C: the input's channels).  The input gradient at stride 1 is also a correlation: transposed = false, flippable = true,
-pad = dilation*(kernel size - 1) - pad, flip = 1.  So one pipeline can serve both directions of a 3x3 layer with pad 1, about 3 %
-slower than two pipelines with flippable = false.  Without flippable, flip is ignored.
+  weight(k,c,r,s) = w[k*w_lane + c*w_loop + t],  t = r*kernel_width + s;  flip: t = R*S - 1 - that
+Forward:        x = input,           c,h,w = input's,  k,oh,ow = output's, w_lane = C*R*S, w_loop = R*S.
+Input gradient: x = output gradient, c,h,w = output's, k,oh,ow = input's,  w_lane = R*S,   w_loop = C*R*S
+(C: the input's channels).  The input gradient at stride 1 is also a correlation: transposed = false, flip = true,
+pad = dilation*(kernel size - 1) - pad.
 
 With groups (`grouped` is set) everything is said of one of `members` convolutions that lie side by side in all three arrays.
 
@@ -21,9 +20,12 @@ and handed out by subgroupBroadcast, so a loaded value serves kernel area x lane
 
 Template variables
   kernel_width, kernel_height, stride, dilation, pad: of the convolution that is computed or differentiated
-  flippable: see above; false if transposed
+  flip: see above; false if transposed
   transposed: see above; needs pad <= dilation*(kernel size - 1), and tile sizes that are multiples of stride
   tile_width, tile_height: output pixels a lane; channel_blocks: output channels a lane
+  width, height: the input's, if one tile is as wide or as high as the output, else 0: what lies beyond is then neither loaded
+    nor multiplied
+  weight_vec: 4 to load weights as vec4, for which there must be a multiple of 4 of them in all; else 1
   vec: 4 if w and ow are multiples of 4, tile_width too, and tile_width*stride (transposed: tile_width/stride) is; else 1
   lanes: the workgroup's size = the subgroup size (8 on lavapipe);  subgroups: false to do without subgroup operations
 Bindings: 0 Params, 1 x, 2 w, 3 y
@@ -41,28 +43,36 @@ Dispatch: groups = batch * tiles_y * tiles_x * members * k_blocks workgroups wit
 {%- set before_x, before_y = pad, pad -%}
 {%- set XW, XH = ((TW - 1) * S + reach_x) // step + 1, ((TH - 1) * S + reach_y) // step + 1 -%}
 {%- endif -%}
-{#- vec 4: a row starts at a multiple of 4, `skip` values earlier, and step is done while reading. -#}
+{#- Rows are loaded from `above` before the tile's origin on, columns from `lead` before it: where an extent is known, only
+   those that are there. vec 4: a row starts at a multiple of 4, and step is done while reading. -#}
+{%- set above = 0 if height else before_y -%}
+{%- set rows = [XH - before_y + above, (height + step - 1) // step]|min if height else XH -%}
 {%- if vec == 4 -%}
-{%- set lead = (before_x + 3) // 4 * 4 -%}
+{%- set lead = 0 if width else (before_x + 3) // 4 * 4 -%}
 {%- set skip = lead - before_x -%}
 {%- set chunks = (skip + (XW - 1) * step + 1 + 3) // 4 -%}
+{%- set chunks = [chunks, width // 4]|min if width else chunks -%}
 {%- else -%}
-{%- set lead, skip, chunks = before_x, 0, XW -%}
+{%- set lead = 0 if width else before_x -%}
+{%- set skip = lead - before_x -%}
+{%- set chunks = [XW + skip, (width + step - 1) // step]|min if width else XW -%}
 {%- endif -%}
-{%- set loads = (XH * chunks + LANES - 1) // LANES -%}
+{%- set loads = (rows * chunks + LANES - 1) // LANES -%}
+{#- The weights of a channel lie in so many vec4, at whatever place they start in the first. -#}
+{%- set weight_loads = (KH * KW + 6) // 4 -%}
 {%- set origin_x = "tx * " ~ (TW // S if transposed else TW * S) ~ "u" -%}
 {%- set origin_y = "ty * " ~ (TH // S if transposed else TH * S) ~ "u" -%}
 {%- set value_type = "vec4<f32>" if vec == 4 else "f32" -%}
 struct Params {
   batch: u32, c: u32, h: u32, w: u32, k: u32, oh: u32, ow: u32,
-  tiles_x: u32, tiles_y: u32, k_blocks: u32, w_lane: u32, w_loop: u32, flip: u32, groups: u32,
+  tiles_x: u32, tiles_y: u32, k_blocks: u32, w_lane: u32, w_loop: u32, groups: u32,
 {% if grouped is defined %}
   members: u32,
 {% endif %}
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<{{value_type}}>;
-@group(0) @binding(2) var<storage, read_write> w: array<f32>;
+@group(0) @binding(2) var<storage, read_write> w: array<{{"vec4<f32>" if weight_vec == 4 else "f32"}}>;
 @group(0) @binding(3) var<storage, read_write> y: array<{{value_type}}>;
 
 @compute @workgroup_size({{LANES}})
@@ -85,14 +95,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // Where in a plane this lane reads, and whether that is inside.
 {% if subgroups %}
 {% for j in range(loads) %}
-  let row{{j}} = {{origin_y}} + {{step}}u * (({{j * LANES}}u + lane) / {{chunks}}u) - {{before_y}}u;
+  let row{{j}} = {{origin_y}} + {{step}}u * (({{j * LANES}}u + lane) / {{chunks}}u) - {{above}}u;
   let col{{j}} = {% if vec == 4 %}{{origin_x}} / 4u - {{lead // 4}}u{% else %}{{origin_x}} - {{lead}}u{% endif %} + {{1 if vec == 4 else step}}u * (({{j * LANES}}u + lane) % {{chunks}}u);
   let inside{{j}} = (row{{j}} < p.h) & (col{{j}} < row_length);
   let at{{j}} = select(0u, row{{j}} * row_length + col{{j}}, inside{{j}});
 {% endfor %}
 {% else %}
-{% for v in range(XH * chunks) %}
-  let row{{v}} = {{origin_y}} + {{step * (v // chunks)}}u - {{before_y}}u;
+{% for v in range(rows * chunks) %}
+  let row{{v}} = {{origin_y}} + {{step * (v // chunks)}}u - {{above}}u;
   let col{{v}} = {% if vec == 4 %}{{origin_x}} / 4u - {{lead // 4}}u{% else %}{{origin_x}} - {{lead}}u{% endif %} + {{(1 if vec == 4 else step) * (v % chunks)}}u;
   let inside{{v}} = (row{{v}} < p.h) & (col{{v}} < row_length);
   let at{{v}} = select(0u, row{{v}} * row_length + col{{v}}, inside{{v}});
@@ -107,25 +117,43 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% endfor %}
   var base = n * p.c * plane;
   for (var c = 0u; c < p.c; c++) {
-{% for j in range(loads if subgroups else XH * chunks) %}
+{% for j in range(loads if subgroups else rows * chunks) %}
     let x{{j}} = select({{value_type}}(0.0), x[base + at{{j}}], inside{{j}});
 {% endfor %}
-{% for b in range(channel_blocks) %}{% for t in range(KH * KW) %}
-    let {{"v" if flippable else "w"}}{{b}}_{{t}} = w[w_at{{b}} + {{t}}u];
-{% endfor %}{% endfor %}
-{% if flippable %}
-{% for b in range(channel_blocks) %}{% for t in range(KH * KW) %}
-    let w{{b}}_{{t}} = select(v{{b}}_{{t}}, v{{b}}_{{KH * KW - 1 - t}}, p.flip == 1u);
-{% endfor %}{% endfor %}
+{% for b in range(channel_blocks) %}
+{% if weight_vec == 4 %}
+{% for j in range(weight_loads) %}
+    let f{{b}}_{{j}} = w[w_at{{b}} / 4u + {{j}}u];
+{% endfor %}
+{# Shifts them by the two bits of the place where they start. -#}
+    let by_two{{b}} = (w_at{{b}} & 2u) != 0u;
+    let by_one{{b}} = (w_at{{b}} & 1u) != 0u;
+{% for t in range(KH * KW + 1) %}
+    let g{{b}}_{{t}} = select(f{{b}}_{{t // 4}}.{{"xyzw"[t % 4]}}, f{{b}}_{{(t + 2) // 4}}.{{"xyzw"[(t + 2) % 4]}}, by_two{{b}});
+{% endfor %}
+{% for t in range(KH * KW) %}
+    let w{{b}}_{{(KH * KW - 1 - t) if flip else t}} = select(g{{b}}_{{t}}, g{{b}}_{{t + 1}}, by_one{{b}});
+{% endfor %}
+{% else %}
+{% for t in range(KH * KW) %}
+    let w{{b}}_{{(KH * KW - 1 - t) if flip else t}} = w[w_at{{b}} + {{t}}u];
+{% endfor %}
 {% endif %}
+{% endfor %}
+{# A block at a time: the weights of one fit into registers, those of two do not. -#}
+{% for b in range(channel_blocks) %}
 {% for row in range(XH) %}{% for col in range(XW) %}
-{% set from = skip + col * step if vec == 4 else col %}
-{% set v = row * chunks + (from // 4 if vec == 4 else from) %}
+{% set from = skip + col * (step if vec == 4 else 1) %}
+{% set down, across = row + above - before_y, from // vec %}
+{% if 0 <= down and down < rows and 0 <= across and across < chunks %}
+{% if b == 0 %}
+{% set v = down * chunks + across %}
 {% set part = "." ~ "xyzw"[from % 4] if vec == 4 else "" %}
 {% if subgroups %}
     let b{{row}}_{{col}} = subgroupBroadcast(x{{v // LANES}}{{part}}, {{v % LANES}}u);
 {% else %}
     let b{{row}}_{{col}} = x{{v}}{{part}};
+{% endif %}
 {% endif %}
 {% for r in range(KH) %}{% for s in range(KW) %}
 {% if transposed %}
@@ -135,12 +163,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% set hit = i * S + r * D == row * step and j * S + s * D == col * step %}
 {% endif %}
 {% if hit and i >= 0 and j >= 0 and i < TH and j < TW %}
-{% for b in range(channel_blocks) %}
     sum{{b}}_{{i}}_{{j}} = fma(b{{row}}_{{col}}, w{{b}}_{{r * KW + s}}, sum{{b}}_{{i}}_{{j}});
-{% endfor %}
 {% endif %}
 {% endfor %}{% endfor %}
+{% endif %}
 {% endfor %}{% endfor %}
+{% endfor %}
     base += plane;
 {% for b in range(channel_blocks) %}
     w_at{{b}} += p.w_loop;

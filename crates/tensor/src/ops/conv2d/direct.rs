@@ -7,8 +7,15 @@ use super::{Conv2d, Direction, Extents};
 use crate::ops::kernel::MOST_ITERATIONS;
 use crate::ops::{Kernel, KernelContext};
 
-/// Workgroups among which a weight gradient is divided: enough for the cores of a desktop processor.
-const WORKGROUPS: usize = 32;
+/// Workgroups among which a weight gradient is divided: as many as lavapipe has threads at most. Each holds a share of the
+/// gradient in memory.
+const WORKGROUPS: usize = 16;
+
+/// Sums that a lane keeps in registers and on its stack.
+const MOST_SUMS: usize = 128;
+
+/// Multiply-adds in the body of a loop: twice as many are more code than the first cache of a core holds.
+const MOST_MULTIPLY_ADDS: usize = 1400;
 
 /// What a direct kernel computes of each group, in the words of a plain correlation from `input` to `output`.
 struct Correlation {
@@ -31,7 +38,7 @@ struct Correlation {
 pub fn serves(direction: Direction, convolution: &Conv2d, e: &Extents) -> bool {
     let Conv2d { stride: [sy, sx], padding: [py, px], dilation: [dy, dx], .. } = *convolution;
     let reach = (e.kernel[0].max(e.kernel[1]) - 1) * dy;
-    let small = e.taps() <= 25 && sy <= 4 && (dy == 1 || reach <= 8);
+    let small = e.taps() <= 25 && sy <= 4 && (dy == 1 || reach <= 8) && e.output[0] + 2 <= MOST_ITERATIONS;
     // Where taps run backwards or outputs spread, the padding becomes what the kernel has beyond it.
     let adjoint = e.kernel[0] == e.kernel[1] && py <= reach;
     sy == sx && py == px && dy == dx && small && (direction != Direction::InputGradient || adjoint)
@@ -84,31 +91,36 @@ fn grouped(kernel: Kernel, e: &Extents) -> Kernel {
 
 impl Correlation {
     /// Output pixels per lane, across and down, and blocks of output channels per lane.
-    fn tile(&self, taps: usize) -> [usize; 3] {
+    fn tile(&self, taps: usize, lanes: usize) -> [usize; 3] {
         let [height, width] = self.output;
-        let sevens = !width.is_multiple_of(8) && width.is_multiple_of(7) && !self.transposed;
-        let [tile_width, tile_height, blocks] = match taps {
-            _ if self.transposed && self.stride > 2 => [4 * self.stride, self.stride, 1],
-            1 => [8, 8, if self.filters > 8 { 2 } else { 1 }],
-            2..=9 if sevens => [7, 7, 1],
-            2..=9 if width.is_multiple_of(16) && (self.stride == 1 || self.transposed) => [16, 8, 1],
-            2..=9 => [8, 8, 1],
-            _ if sevens => [7, 7, 1],
-            _ => [8, 4, 1],
+        let most = MOST_SUMS.min(MOST_MULTIPLY_ADDS / taps);
+        let unit = if self.transposed { self.stride } else { 1 };
+        let [tile_width, tile_height] = match taps {
+            _ if self.transposed && self.stride > 2 => [4 * self.stride, self.stride],
+            1 => [8, 8],
+            // As wide as the plane: no column is loaded twice, none that is padding is loaded at all.
+            _ if width <= 32 => [width, height.div_ceil(height.div_ceil((most / width).max(1)))],
+            2..=9 if width.is_multiple_of(16) && (self.stride == 1 || self.transposed) => [16, 8],
+            2..=9 => [8, 8],
+            _ => [8, 4],
         };
         // No more than there is: on the last, tiny planes of a deep net most of a tile would be idle.
-        let least = |tile: usize, extent: usize| {
-            tile.min(extent.next_multiple_of(if self.transposed { self.stride } else { 1 }))
-        };
-        [least(tile_width, width), least(tile_height, height), blocks]
+        let least = |tile: usize, extent: usize| tile.next_multiple_of(unit).min(extent.next_multiple_of(unit));
+        let (tile_width, tile_height) = (least(tile_width, width), least(tile_height, height));
+        let two = self.filters > lanes && 2 * tile_width * tile_height <= most;
+        [tile_width, tile_height, if two { 2 } else { 1 }]
     }
 
     fn kernel(&self, e: &Extents, context: &KernelContext) -> Kernel {
         let (lanes, subgroups) = context.lanes();
-        let [tile_width, tile_height, blocks] = self.tile(e.taps());
+        let [tile_width, tile_height, blocks] = self.tile(e.taps(), lanes);
         let span = if self.transposed { tile_width / self.stride } else { tile_width * self.stride };
         let vector = [self.input[1], self.output[1], tile_width, span].iter().all(|n| n.is_multiple_of(4));
         let tiles = [self.output[1].div_ceil(tile_width), self.output[0].div_ceil(tile_height)];
+        // One tap reads nothing beyond the plane.
+        let whole = |axis: usize| if tiles[1 - axis] == 1 && e.taps() > 1 { self.input[axis] } else { 0 };
+        // Fewer taps lie in as many vectors as there are taps.
+        let weight_vector = e.taps() >= 9 && (e.filters * (e.channels / e.groups) * e.taps()).is_multiple_of(4);
         let filter_blocks = self.filters.div_ceil(lanes * blocks);
         let groups = e.samples * tiles[0] * tiles[1] * e.groups * filter_blocks;
         let kernel = Kernel::new("ops/conv2d/direct")
@@ -118,10 +130,13 @@ impl Correlation {
             .variable("pad", self.padding)
             .variable("dilation", self.dilation)
             .variable("transposed", self.transposed)
-            .variable("flippable", self.stride == 1 && e.kernel[0] == e.kernel[1])
+            .variable("flip", self.flip)
             .variable("tile_width", tile_width)
             .variable("tile_height", tile_height)
             .variable("channel_blocks", blocks)
+            .variable("width", whole(1))
+            .variable("height", whole(0))
+            .variable("weight_vec", if weight_vector { 4u32 } else { 1 })
             .variable("vec", if vector { 4u32 } else { 1 })
             .variable("lanes", lanes)
             .variable("subgroups", subgroups)
@@ -129,7 +144,7 @@ impl Correlation {
             .parameters([self.filters, self.output[0], self.output[1]])
             .parameters([tiles[0], tiles[1], filter_blocks])
             .parameters(self.weight_steps)
-            .parameters([usize::from(self.flip), groups])
+            .parameter(groups)
             .workgroups(groups);
         grouped(kernel, e)
     }
@@ -143,21 +158,22 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
     let (width, out_width) = (e.input[1], e.output[1]);
     let whole = width.is_multiple_of(4) && out_width.is_multiple_of(4);
     let sevens = !whole && !out_width.is_multiple_of(8) && out_width.is_multiple_of(7);
-    let (tile_width, tile_height) = (if sevens { 7 } else { out_width.min(8) }, e.output[0].min(2));
-    let (out_blocks, most_channels) = match e.taps() {
-        1 => (2, 8),
-        2..=9 => (2, 4),
-        _ => (1, 2),
+    let (tile_width, out_blocks, most_channels) = match e.taps() {
+        1..=9 => (if sevens { 7 } else { out_width.min(8) }, 2, 8),
+        taps => {
+            let tile_width = if out_width <= 32 { out_width } else { 8 };
+            (tile_width, 1, (MOST_MULTIPLY_ADDS / (taps * tile_width)).clamp(1, 4))
+        }
     };
-    let out_blocks = if filters > 8 { out_blocks } else { 1 };
-    let in_channels = channels.next_power_of_two().min(most_channels);
-    let tiles = [out_width.div_ceil(tile_width), e.output[0].div_ceil(tile_height)];
+    let out_blocks = if filters > lanes { out_blocks } else { 1 };
+    let in_channels = channels.div_ceil(channels.div_ceil(most_channels));
+    let tiles = out_width.div_ceil(tile_width);
     let filter_blocks = filters.div_ceil(lanes * out_blocks);
     let channel_blocks = channels.div_ceil(in_channels);
     let blocks = e.groups * filter_blocks * channel_blocks;
-    let units = e.samples * tiles[0] * tiles[1];
+    let units = e.samples * tiles;
     let units_per_split = units.div_ceil(WORKGROUPS.div_ceil(blocks).min(units));
-    let units_per_split = units_per_split.min(MOST_ITERATIONS);
+    let units_per_split = units_per_split.min(MOST_ITERATIONS / (e.output[0] + 2));
     let splits = units.div_ceil(units_per_split);
     let groups = splits * blocks;
     let kernel = Kernel::new("ops/conv2d/direct_weight_gradient")
@@ -167,7 +183,7 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
         .variable("pad", padding)
         .variable("dilation", convolution.dilation[0])
         .variable("tile_width", tile_width)
-        .variable("tile_height", tile_height)
+        .variable("width", if tiles == 1 && e.taps() > 1 { width } else { 0 })
         .variable("out_blocks", out_blocks)
         .variable("in_channels", in_channels)
         .variable("vec", if whole && tile_width.is_multiple_of(4) { 4u32 } else { 1 })
@@ -175,7 +191,7 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
         .variable("subgroups", subgroups)
         .parameters([e.samples, channels, e.input[0], e.input[1]])
         .parameters([filters, e.output[0], e.output[1]])
-        .parameters([tiles[0], tiles[1], filter_blocks, channel_blocks])
+        .parameters([tiles, filter_blocks, channel_blocks])
         .parameters([units, units_per_split, groups])
         .inputs([0, 1])
         .workgroups(groups);
