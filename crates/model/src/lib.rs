@@ -11,5 +11,5 @@ mod step;
 pub use error::ModelError;
 pub use nets::{Net, Task};
 pub use step::{
-    IMAGES, LABELS, MASK, StepShape, Training, evaluation_step, gradient_step, inference_step, training_step,
+    IMAGES, LABELS, MASK, StepShape, TARGETS, Training, evaluation_step, gradient_step, inference_step, training_step,
 };

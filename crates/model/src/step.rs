@@ -9,6 +9,8 @@ use frugal_tensor::ops::optimizer::Recipe;
 pub const IMAGES: &str = "images";
 /// Name of the input of labels: N words.
 pub const LABELS: &str = "labels";
+/// Name of the input that takes the place of labels where a target has the output's shape.
+pub const TARGETS: &str = "targets";
 /// Name of the input that says which samples count: N elements, 1 or 0.
 pub const MASK: &str = "mask";
 
@@ -30,20 +32,25 @@ pub struct Training {
     pub loss: Loss,
     /// How parameters move.
     pub recipe: Recipe,
+    /// Whether training is told a share of each class (targets, N×classes) and not a label: samples are mixed.
+    pub mixed: bool,
 }
 
 impl<R: Into<Recipe>> From<R> for Training {
     /// By cross-entropy.
     fn from(recipe: R) -> Self {
-        Self { loss: Loss::default(), recipe: recipe.into() }
+        Self { loss: Loss::default(), recipe: recipe.into(), mixed: false }
     }
 }
 
-fn forward(net: Net, shape: StepShape, loss: Loss, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
+fn forward(net: Net, shape: StepShape, training: Training, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
     let mut graph = Graph::new();
     let [channels, height, width] = shape.image;
     let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
-    let labels = graph.input(LABELS, [shape.batch], Element::U32);
+    let target = match training.mixed && mode == Mode::Training {
+        true => graph.input(TARGETS, [shape.batch, shape.classes], Element::F32),
+        false => graph.input(LABELS, [shape.batch], Element::U32),
+    };
     let mask = graph.input(MASK, [shape.batch], Element::F32);
     let logits = net.forward(&mut graph, images, shape.classes, mode)?;
     if net.task != Task::Classes {
@@ -56,30 +63,34 @@ fn forward(net: Net, shape: StepShape, loss: Loss, mode: Mode) -> Result<(Graph,
         let parameters = graph.parameters().map(|(_, value)| value.shape.elements()).sum();
         return Err(ModelError::NoLoss { net: net.name, makes, parameters });
     }
-    let loss = graph.within("loss", |graph| graph.loss(loss, logits, labels, mask))?;
+    let loss = graph.within("loss", |graph| graph.loss(training.loss, logits, target, mask))?;
     Ok((graph, loss))
 }
 
-/// Forward, backward and update. Uploads: images, labels, mask, control (see [`Graph::control`]); metrics: mean loss,
+/// Forward, backward and update. Uploads: images, labels (or targets), mask, control (see [`Graph::control`]); metrics: mean loss,
 /// correct predictions, samples counted, spare.
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
 pub fn training_step(net: Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
-    let Training { loss, recipe } = training.into();
-    let (mut graph, loss) = forward(net, shape, loss, Mode::Training)?;
+    let training = training.into();
+    let (mut graph, loss) = forward(net, shape, training, Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
-    graph.train(recipe, loss, &gradients)?;
+    graph.train(training.recipe, loss, &gradients)?;
     Ok(graph)
 }
 
 /// Forward and backward alone: nothing changes the parameters. Returns each parameter's name with its gradient. Uploads and
-/// metrics as in [`training_step`]; control only if an operator or a codec draws random numbers.
+/// metrics as in [`training_step`]; control only if an operator or a codec draws random numbers. The recipe has no part in it.
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
-pub fn gradient_step(net: Net, shape: StepShape, loss: Loss) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
-    let (mut graph, loss) = forward(net, shape, loss, Mode::Training)?;
+pub fn gradient_step(
+    net: Net,
+    shape: StepShape,
+    training: impl Into<Training>,
+) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
+    let (mut graph, loss) = forward(net, shape, training.into(), Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
     let of = |(id, value): (ValueId, &Value)| Some((value.name.clone(), *gradients.get(&id)?));
     let named = graph.parameters().filter_map(of).collect();
@@ -106,9 +117,9 @@ pub fn inference_step(net: Net, shape: StepShape) -> Result<Graph, ModelError> {
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
 pub fn evaluation_step(net: Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
-    let Training { loss, recipe } = training.into();
-    let (mut graph, _) = forward(net, shape, loss, Mode::Evaluation)?;
-    if recipe.average.is_some() {
+    let training = training.into();
+    let (mut graph, _) = forward(net, shape, training, Mode::Evaluation)?;
+    if training.recipe.average.is_some() {
         graph.use_averages();
     }
     Ok(graph)

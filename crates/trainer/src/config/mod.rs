@@ -397,7 +397,7 @@ impl Config {
             accumulate: accumulate > 1,
             average: ema,
         };
-        Training { loss: self.loss.operator(), recipe }
+        Training { loss: self.loss.operator(), recipe, mixed: self.data.augment.mixup.is_some() }
     }
 
     /// The settings as a file that gives them again.

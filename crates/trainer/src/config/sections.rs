@@ -55,8 +55,11 @@ fn not_negative(value: f64) -> bool {
     value >= 0.0 && value.is_finite()
 }
 
+/// The losses, the usual one first.
+pub(super) const LOSSES: &[&str] = &["cross-entropy", "mse", "mae", "bce"];
+
 fn loss(root: &Reader<'_>) -> Result<Loss> {
-    let kind = root.kind("loss", &["cross-entropy", "mse", "mae", "bce"])?.unwrap_or("cross-entropy");
+    let kind = root.kind("loss", LOSSES)?.unwrap_or(LOSSES[0]);
     let keys: &[&str] = if kind == "cross-entropy" { &["kind", "label_smoothing"] } else { &["kind"] };
     let section = root.section("loss", keys)?;
     let smoothing = section.float("label_smoothing", "from 0 to 1", |share| (0.0..=1.0).contains(&share))?;

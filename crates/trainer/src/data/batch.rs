@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::order::Stream;
-use super::{Augment, DataError, Split};
+use super::{Augment, DataError, Split, augment};
 
 /// One batch. Its shape never changes: the last one of an epoch is padded, and `mask` says where.
 ///
@@ -13,8 +13,10 @@ use super::{Augment, DataError, Split};
 pub struct Batch {
     /// batch × C × H × W, normalised.
     pub images: Vec<f32>,
-    /// One label a row.
+    /// One label a row; of mixed samples that of the one that `images` began as.
     pub labels: Vec<u32>,
+    /// Where samples are mixed, batch × classes: the share of each class. Else empty.
+    pub targets: Vec<f32>,
     /// The weight of each row in loss and accuracy: 1 for a sample, 0 for padding.
     pub mask: Vec<f32>,
     /// How many rows are samples.
@@ -29,6 +31,7 @@ impl Drop for Batch {
         let buffers = Buffers {
             images: std::mem::take(&mut self.images),
             labels: std::mem::take(&mut self.labels),
+            targets: std::mem::take(&mut self.targets),
             mask: std::mem::take(&mut self.mask),
         };
         self.pool.lock().push(buffers);
@@ -46,6 +49,7 @@ impl fmt::Debug for Batch {
 pub(super) struct Buffers {
     images: Vec<f32>,
     labels: Vec<u32>,
+    targets: Vec<f32>,
     mask: Vec<f32>,
 }
 
@@ -87,6 +91,8 @@ pub(super) struct Filler {
     /// Which sample stands at which place; `None` where each stands at its own.
     pub order: Option<Vec<u32>>,
     pub augment: Augment,
+    /// How many classes there are.
+    pub classes: usize,
     /// What chance is keyed by, besides the sample.
     pub seed: u64,
     pub epoch: u64,
@@ -99,15 +105,16 @@ impl Filler {
         let samples = self.batch.min(self.split.len() - start);
         // The guard must be gone before the long work begins.
         let recycled = self.pool.lock().pop();
-        let Buffers { mut images, mut labels, mut mask } = recycled.unwrap_or_default();
+        let Buffers { mut images, mut labels, mut targets, mut mask } = recycled.unwrap_or_default();
         images.clear();
         labels.clear();
+        targets.clear();
         mask.clear();
         images.reserve_exact(self.batch * self.split.sample_len());
         labels.reserve_exact(self.batch);
         mask.reserve_exact(self.batch);
         // From here on an error gives the buffers back, too.
-        let mut batch = Batch { images, labels, mask, samples, index, pool: self.pool.clone() };
+        let mut batch = Batch { images, labels, targets, mask, samples, index, pool: self.pool.clone() };
 
         let mut bytes = Vec::new();
         for row in 0..samples {
@@ -117,15 +124,34 @@ impl Filler {
             batch.labels.push(self.split.labels()[sample]);
             batch.mask.push(1.0);
         }
+        if let Some(alpha) = self.augment.mixup {
+            self.mix(&mut batch, alpha);
+        }
         // Padding repeats what is there, so that it costs no decoding.
         let len = self.split.sample_len();
         for row in samples..self.batch {
             let first = row % samples;
             batch.images.extend_from_within(first * len..(first + 1) * len);
             batch.labels.push(batch.labels[first]);
+            if !batch.targets.is_empty() {
+                batch.targets.extend_from_within(first * self.classes..(first + 1) * self.classes);
+            }
             batch.mask.push(0.0);
         }
         Ok(batch)
+    }
+
+    /// Mixes the samples of a batch, images and labels alike.
+    fn mix(&self, batch: &mut Batch, alpha: f64) {
+        let draws = Stream::of_batch(self.seed, self.epoch, batch.index as u64);
+        let (share, samples) = (augment::mixing_share(alpha, draws), batch.samples);
+        batch.targets.reserve_exact(self.batch * self.classes);
+        batch.targets.resize(samples * self.classes, 0.0);
+        for (row, &label) in batch.labels.iter().enumerate() {
+            batch.targets[row * self.classes + label as usize] = 1.0;
+        }
+        augment::mix(&mut batch.images, self.split.sample_len(), samples, share);
+        augment::mix(&mut batch.targets, self.classes, samples, share);
     }
 
     /// Adds one sample's floats; `bytes` is for use in between.

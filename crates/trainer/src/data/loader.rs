@@ -33,6 +33,8 @@ pub struct LoaderOptions {
     pub shuffle: Option<u64>,
     /// What chance does to the images. Keyed by the seed, so it needs one.
     pub augment: Augment,
+    /// How many classes there are, if samples are to be mixed.
+    pub classes: usize,
     /// What is subtracted from `x / 255`, per channel.
     pub mean: Vec<f32>,
     /// What the difference is divided by, per channel.
@@ -51,6 +53,7 @@ impl LoaderOptions {
             batch,
             shuffle: None,
             augment: Augment::default(),
+            classes: set.classes,
             mean: set.mean.clone(),
             std: set.std.clone(),
             workers: if set.train.is_encoded() { cores.min(MANY) } else { FEW },
@@ -143,6 +146,7 @@ impl Loader {
             batch: self.options.batch,
             order,
             augment: self.options.augment.clone(),
+            classes: self.options.classes,
             seed: self.options.shuffle.unwrap_or(0),
             epoch,
         });

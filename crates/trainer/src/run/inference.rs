@@ -125,7 +125,8 @@ impl Trained {
     pub fn pictures(&self, files: &[PathBuf]) -> Result<Vec<Batch>, Error> {
         let DataFacts { shape, mean, std, .. } = self.facts.clone();
         let augment = Augment::default();
-        let options = LoaderOptions { batch: 1, shuffle: None, augment, mean, std, workers: 0, prefetch: 0 };
+        let options =
+            LoaderOptions { batch: 1, shuffle: None, augment, classes: 1, mean, std, workers: 0, prefetch: 0 };
         let loader = Loader::new(Arc::new(Split::pictures(shape, files)?), options)?;
         Ok(loader.epoch(0).collect::<Result<_, _>>()?)
     }

@@ -9,7 +9,7 @@ use super::demand::{Demand, margin};
 use super::divergence;
 use crate::Error;
 use crate::data::Batch;
-use frugal_model::{IMAGES, LABELS, MASK};
+use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
 use frugal_tensor::codec::error_bounded::Record as CodecRecord;
 use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::CONTROL;
@@ -64,6 +64,7 @@ pub(super) struct Finished {
 pub(super) enum Slot {
     Images,
     Labels,
+    Targets,
     Mask,
     Control,
 }
@@ -224,6 +225,7 @@ pub(super) fn uploads<'a>(slots: &[Slot], batch: &'a Batch, control: &'a [u32; 4
     let bytes = |slot: &Slot| match slot {
         Slot::Images => bytemuck::cast_slice(&batch.images),
         Slot::Labels => bytemuck::cast_slice(&batch.labels),
+        Slot::Targets => bytemuck::cast_slice(&batch.targets),
         Slot::Mask => bytemuck::cast_slice(&batch.mask),
         Slot::Control => bytemuck::cast_slice(control),
     };
@@ -235,9 +237,10 @@ pub(super) fn slots(plan: &Plan) -> Vec<Slot> {
     let slot = |name: &str| match name {
         IMAGES => Slot::Images,
         LABELS => Slot::Labels,
+        TARGETS => Slot::Targets,
         MASK => Slot::Mask,
         CONTROL => Slot::Control,
-        other => unreachable!("classifiers have no input `{other}`"),
+        other => unreachable!("steps have no input `{other}`"),
     };
     plan.uploads().iter().map(|&id| slot(&plan.graph.value(id).name)).collect()
 }

@@ -65,6 +65,7 @@ proptest! {
             flip: true,
             jitter: Some(Jitter { brightness: spread, contrast: spread, saturation: spread }),
             cutout: Some(out),
+            mixup: None,
         };
         let draws = Stream::of_sample(9, 9, sample);
         let mut bytes = Vec::new();
@@ -159,6 +160,7 @@ fn everything() -> Augment {
         flip: true,
         jitter: Some(Jitter { brightness: 0.3, contrast: 0.3, saturation: 0.3 }),
         cutout: Some(3),
+        mixup: None,
     }
 }
 
@@ -166,8 +168,9 @@ fn loader(augment: Augment, seed: u64, batch: usize, workers: usize) -> Loader {
     let images: Vec<u8> = picture(3, 200, 64, 1).bytes.into_owned();
     let split = Split::new([3, 8, 8], 10, images, (0..200).map(|at| at % 10).collect()).unwrap();
     let (mean, std) = (vec![0.4; 3], vec![0.2; 3]);
-    Loader::new(Arc::new(split), LoaderOptions { batch, shuffle: Some(seed), augment, mean, std, workers, prefetch: 2 })
-        .unwrap()
+    let (shuffle, classes) = (Some(seed), 10);
+    let options = LoaderOptions { batch, shuffle, augment, classes, mean, std, workers, prefetch: 2 };
+    Loader::new(Arc::new(split), options).unwrap()
 }
 
 fn epoch(loader: &Loader, epoch: u64) -> Vec<Vec<f32>> {
@@ -203,6 +206,54 @@ fn what_happens_to_a_sample_follows_seed_and_epoch_alone() {
     assert!((0.05..9.0 / 64.0 + 0.001).contains(&share), "{share}");
 }
 
+/// λ of a batch, pinned: changing it changes the result of every run with mixup.
+#[test]
+fn shares_are_spread_as_they_should_be_and_never_change() {
+    assert_eq!(mixing_share(0.2, Stream::of_batch(1, 2, 3)), 0.0);
+    for alpha in [0.01, 0.2, 1.0, 4.0, 100.0] {
+        let count = 20_000;
+        let shares: Vec<f64> =
+            (0..count).map(|batch| mixing_share(alpha, Stream::of_batch(5, 6, batch)).into()).collect();
+        assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
+        let mean = shares.iter().sum::<f64>() / count as f64;
+        let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / count as f64;
+        // Of Beta(α, α): 1/2 and 1 / (4 · (2α + 1)); 5 deviations of the estimates at most.
+        let wanted = 0.25 / (2.0 * alpha + 1.0);
+        assert!((mean - 0.5).abs() < 5.0 * (wanted / count as f64).sqrt(), "{alpha}: {mean}");
+        assert!((variance / wanted - 1.0).abs() < 0.05, "{alpha}: {variance} for {wanted}");
+    }
+}
+
+/// Against the definition, row by row, with everything else done to the images as without mixup.
+#[test]
+fn mixup_mixes_each_sample_with_the_next_of_its_batch() {
+    let (batch, classes) = (48, 10);
+    let mixed = loader(Augment { mixup: Some(0.7), ..everything() }, 7, batch, 2);
+    let plain = loader(everything(), 7, batch, 2);
+    let mut shares = Vec::new();
+    for (index, (mixed, plain)) in mixed.epoch(3).zip(plain.epoch(3)).enumerate() {
+        let (mixed, plain) = (mixed.unwrap(), plain.unwrap());
+        assert!(plain.targets.is_empty() && mixed.targets.len() == batch * classes && mixed.labels == plain.labels);
+        let share = mixing_share(0.7, Stream::of_batch(7, 3, index as u64));
+        shares.push(share);
+        for row in 0..batch {
+            // The last batch has 8 samples, again and again.
+            let own = row % mixed.samples;
+            let next = (own + 1) % mixed.samples;
+            let mix = |a: f32, b: f32| share * a + (1.0 - share) * b;
+            let pixels = 192;
+            let image = |batch: &[f32], row: usize| batch[row * pixels..(row + 1) * pixels].to_vec();
+            let wanted = image(&plain.images, own).iter().zip(image(&plain.images, next)).map(|(a, b)| mix(*a, b));
+            assert!(image(&mixed.images, row).into_iter().eq(wanted), "batch {index}, row {row}");
+            let is = |row: usize, class: usize| f32::from(u8::from(plain.labels[row] as usize == class));
+            let wanted = (0..classes).map(|class| mix(is(own, class), is(next, class)));
+            assert!(mixed.targets[row * classes..][..classes].iter().copied().eq(wanted), "batch {index}, row {row}");
+        }
+    }
+    assert_eq!(shares.len(), 5);
+    assert!(shares.windows(2).all(|pair| pair[0] != pair[1]), "{shares:?}");
+}
+
 #[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let shape = [3, 8, 10];
@@ -214,6 +265,7 @@ fn what_cannot_be_done_is_refused_by_name() {
         batch: 1,
         shuffle: None,
         augment: everything(),
+        classes: 1,
         mean: vec![0.0],
         std: vec![1.0],
         workers: 0,
