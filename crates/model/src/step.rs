@@ -1,4 +1,4 @@
-//! Whole steps of a classifier: training and evaluation.
+//! Whole steps: training, evaluation, answers.
 
 use crate::{ModelError, Net, layers::Mode, nets::Task};
 use frugal_tensor::graph::{Element, Graph, Value, ValueId};
@@ -21,7 +21,7 @@ pub struct StepShape {
     pub batch: usize,
     /// Channels, height and width of an image.
     pub image: [usize; 3],
-    /// Number of classes.
+    /// Number of classes; of a net that makes a value for each pixel, the channels of what it makes.
     pub classes: usize,
 }
 
@@ -47,13 +47,17 @@ fn forward(net: Net, shape: StepShape, training: Training, mode: Mode) -> Result
     let mut graph = Graph::new();
     let [channels, height, width] = shape.image;
     let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
-    let target = match training.mixed && mode == Mode::Training {
-        true => graph.input(TARGETS, [shape.batch, shape.classes], Element::F32),
-        false => graph.input(LABELS, [shape.batch], Element::U32),
+    let target = match net.task {
+        Task::Classes if training.mixed && mode == Mode::Training => {
+            graph.input(TARGETS, [shape.batch, shape.classes], Element::F32)
+        }
+        Task::Classes => graph.input(LABELS, [shape.batch], Element::U32),
+        Task::Pixels => graph.input(TARGETS, [shape.batch, shape.classes, height, width], Element::F32),
+        Task::Images => graph.input(TARGETS, [shape.batch, channels, height, width], Element::F32),
     };
     let mask = graph.input(MASK, [shape.batch], Element::F32);
     let logits = net.forward(&mut graph, images, shape.classes, mode)?;
-    if net.task != Task::Classes {
+    if net.task != Task::Classes && matches!(training.loss, Loss::CrossEntropy { .. }) {
         let makes = match net.task {
             Task::Pixels => "logits for each pixel",
             _ => "images",
@@ -71,7 +75,7 @@ fn forward(net: Net, shape: StepShape, training: Training, mode: Mode) -> Result
 /// correct predictions, samples counted, spare.
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
+/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if the loss is not for what it makes.
 pub fn training_step(net: Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
     let training = training.into();
     let (mut graph, loss) = forward(net, shape, training, Mode::Training)?;
@@ -84,7 +88,7 @@ pub fn training_step(net: Net, shape: StepShape, training: impl Into<Training>) 
 /// metrics as in [`training_step`]; control only if an operator or a codec draws random numbers. The recipe has no part in it.
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
+/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if the loss is not for what it makes.
 pub fn gradient_step(
     net: Net,
     shape: StepShape,
@@ -115,7 +119,7 @@ pub fn inference_step(net: Net, shape: StepShape) -> Result<Graph, ModelError> {
 /// metrics as in [`training_step`].
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
+/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if the loss is not for what it makes.
 pub fn evaluation_step(net: Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
     let training = training.into();
     let (mut graph, _) = forward(net, shape, training, Mode::Evaluation)?;

@@ -468,6 +468,16 @@ mixup = 0.2
 }
 
 #[test]
+fn nets_that_make_images_have_losses_of_their_own() {
+    let unet = |more: &[&str]| parse(&GOOD.replace("\"lenet\"", "\"unet\""), more);
+    assert!(GOOD.contains("\"lenet\""));
+    assert_eq!(unet(&[]).unwrap().loss, Loss::Mse);
+    assert_eq!(unet(&["loss.kind=bce", "data.noise=0.2"]).unwrap().data.noise, Some(0.2));
+    assert_eq!(parse(GOOD, &[]).unwrap().loss, Loss::CrossEntropy { label_smoothing: 0.0 });
+    assert!(parse(GOOD, &["data.noise=0"]).is_err() && unet(&["loss.label_smoothing=0.1"]).is_err());
+}
+
+#[test]
 fn bad_augmentation_is_refused_where_it_stands() {
     let bad = |line: &str, message: &str, help: &str, pointed: &str| {
         check(&format!("{GOOD}[data.augment]\n{line}"), &[], message, help, pointed);

@@ -12,7 +12,7 @@ type Result<T> = std::result::Result<T, ConfigError>;
 
 /// Reads the section.
 pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
-    let keys = ["set", "size", "grey", "batch", "root", "validation", "augment", "workers"];
+    let keys = ["set", "size", "grey", "batch", "root", "validation", "noise", "augment", "workers"];
     let section = root.section("data", &keys)?;
     let data_root = section.text("root")?.map(|root| folder.join(root));
     let data_root = data_root.unwrap_or_else(data::default_root);
@@ -24,6 +24,7 @@ pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
         root: absolute(data_root),
         validation: validation(&section)?,
         workers: section.integer("workers", 0, 256)?.map(|workers| workers as usize),
+        noise: section.float("noise", "above 0 and at most 10", |deviation| deviation > 0.0 && deviation <= 10.0)?,
         augment: augment(root, &section)?,
     })
 }

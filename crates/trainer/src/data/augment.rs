@@ -10,7 +10,7 @@
 //!
 //! Mixup alone looks beyond a sample: what it does follows from (seed, epoch, batch) and the batch's samples.
 
-use rand_distr::{Beta, Distribution};
+use rand_distr::{Beta, Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::DataError;
@@ -74,6 +74,8 @@ mod place {
     pub const CUTOUT: u64 = 6;
     /// And on: four for each attempt.
     pub const RESIZED_CROP: u64 = 16;
+    /// And on: one or more for each value of an image.
+    pub const NOISE: u64 = 1 << 32;
 }
 
 /// How often a resized crop is drawn again that does not fit into the image.
@@ -101,6 +103,12 @@ impl Augment {
             (_, Some(side)) if side > least => too_large("cutout", side),
             _ => Ok(()),
         }
+    }
+
+    /// What moves pixels, without what changes them: what is done to a target as to its image.
+    pub(super) fn placement(&self) -> Augment {
+        let Augment { pad_crop, ref resized_crop, flip, .. } = *self;
+        Augment { pad_crop, resized_crop: *resized_crop, flip, ..Augment::default() }
     }
 
     /// All that is done to bytes: `picture` as it is to be trained on, in `bytes`, as `[height, width]` says.
@@ -137,10 +145,23 @@ impl Augment {
     }
 }
 
+/// Adds normal noise of this deviation.
+pub(super) fn add_noise(values: &mut [f32], deviation: f64, draws: &mut Draws) {
+    for value in values {
+        let normal: f64 = StandardNormal.sample(draws);
+        *value += (deviation * normal) as f32;
+    }
+}
+
+/// The draws of a sample's noise.
+pub(super) fn noise(draws: Stream) -> Draws {
+    Draws::new(draws, place::NOISE)
+}
+
 /// The share that a sample keeps when it is mixed with another: drawn from Beta(α, α) by the stream of the batch.
 pub(super) fn mixing_share(alpha: f64, draws: Stream) -> f32 {
     let beta = Beta::new(alpha, alpha).expect("a config takes no α that is not above 0");
-    beta.sample(&mut Draws::new(draws)) as f32
+    beta.sample(&mut Draws::new(draws, 0)) as f32
 }
 
 /// Mixes each of the first `samples` rows of so many elements with the row after it, the last one with the first: each

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::loader::Goal;
 use super::order::Stream;
 use super::{Augment, DataError, Split, augment};
 
@@ -15,7 +16,8 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// One label a row; of mixed samples that of the one that `images` began as.
     pub labels: Vec<u32>,
-    /// Where samples are mixed, batch × classes: the share of each class. Else empty.
+    /// Where samples are mixed, batch × classes: the share of each class. Where images are to be made, batch × C × H × W: those,
+    /// from 0 to 1. Else empty.
     pub targets: Vec<f32>,
     /// The weight of each row in loss and accuracy: 1 for a sample, 0 for padding.
     pub mask: Vec<f32>,
@@ -91,8 +93,9 @@ pub(super) struct Filler {
     /// Which sample stands at which place; `None` where each stands at its own.
     pub order: Option<Vec<u32>>,
     pub augment: Augment,
-    /// How many classes there are.
-    pub classes: usize,
+    pub goal: Goal,
+    /// The deviation of the noise on each channel, normalised as the channel is; empty for none.
+    pub noise: Vec<f64>,
     /// What chance is keyed by, besides the sample.
     pub seed: u64,
     pub epoch: u64,
@@ -121,41 +124,63 @@ impl Filler {
             let place = start + row;
             let sample = self.order.as_ref().map_or(place, |order| order[place] as usize);
             self.add(sample, &mut bytes, &mut batch.images)?;
+            if self.goal == Goal::Images {
+                self.add_target(sample, &mut bytes, &mut batch.targets)?;
+            }
             batch.labels.push(self.split.labels()[sample]);
             batch.mask.push(1.0);
         }
-        if let Some(alpha) = self.augment.mixup {
-            self.mix(&mut batch, alpha);
+        if let (Goal::Classes(classes), Some(alpha)) = (self.goal, self.augment.mixup) {
+            self.mix(&mut batch, classes, alpha);
         }
         // Padding repeats what is there, so that it costs no decoding.
-        let len = self.split.sample_len();
+        let (len, target) = (self.split.sample_len(), batch.targets.len() / samples);
         for row in samples..self.batch {
             let first = row % samples;
             batch.images.extend_from_within(first * len..(first + 1) * len);
             batch.labels.push(batch.labels[first]);
-            if !batch.targets.is_empty() {
-                batch.targets.extend_from_within(first * self.classes..(first + 1) * self.classes);
-            }
+            batch.targets.extend_from_within(first * target..(first + 1) * target);
             batch.mask.push(0.0);
         }
         Ok(batch)
     }
 
     /// Mixes the samples of a batch, images and labels alike.
-    fn mix(&self, batch: &mut Batch, alpha: f64) {
+    fn mix(&self, batch: &mut Batch, classes: usize, alpha: f64) {
         let draws = Stream::of_batch(self.seed, self.epoch, batch.index as u64);
         let (share, samples) = (augment::mixing_share(alpha, draws), batch.samples);
-        batch.targets.reserve_exact(self.batch * self.classes);
-        batch.targets.resize(samples * self.classes, 0.0);
+        batch.targets.reserve_exact(self.batch * classes);
+        batch.targets.resize(samples * classes, 0.0);
         for (row, &label) in batch.labels.iter().enumerate() {
-            batch.targets[row * self.classes + label as usize] = 1.0;
+            batch.targets[row * classes + label as usize] = 1.0;
         }
         augment::mix(&mut batch.images, self.split.sample_len(), samples, share);
-        augment::mix(&mut batch.targets, self.classes, samples, share);
+        augment::mix(&mut batch.targets, classes, samples, share);
+    }
+
+    /// Adds the image that is to be made of a sample: cut and mirrored as the sample's, and otherwise as it is.
+    fn add_target(&self, sample: usize, bytes: &mut Vec<u8>, targets: &mut Vec<f32>) -> Result<(), DataError> {
+        let [_, height, width] = self.split.shape();
+        let draws = Stream::of_sample(self.seed, self.epoch, sample as u64);
+        targets.reserve_exact(self.batch * self.split.sample_len() - targets.len());
+        self.augment.placement().apply(&self.split.target(sample)?, [height, width], draws, bytes);
+        targets.extend(bytes.iter().map(|&byte| f32::from(byte) / 255.0));
+        Ok(())
     }
 
     /// Adds one sample's floats; `bytes` is for use in between.
     fn add(&self, sample: usize, bytes: &mut Vec<u8>, images: &mut Vec<f32>) -> Result<(), DataError> {
+        let begin = images.len();
+        self.add_clean(sample, bytes, images)?;
+        let [_, height, width] = self.split.shape();
+        let mut draws = augment::noise(Stream::of_sample(self.seed, self.epoch, sample as u64));
+        for (plane, &deviation) in images[begin..].chunks_exact_mut(height * width).zip(&self.noise) {
+            augment::add_noise(plane, deviation, &mut draws);
+        }
+        Ok(())
+    }
+
+    fn add_clean(&self, sample: usize, bytes: &mut Vec<u8>, images: &mut Vec<f32>) -> Result<(), DataError> {
         let [_, height, width] = self.split.shape();
         let mut normalise = |bytes: &[u8]| {
             for (plane, table) in bytes.chunks_exact(height * width).zip(&*self.table) {

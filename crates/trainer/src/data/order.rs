@@ -78,9 +78,9 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// From draw number 0 on.
-    pub fn new(stream: Stream) -> Draws {
-        Draws { stream, next: 0 }
+    /// From draw number `first` on.
+    pub fn new(stream: Stream, first: u64) -> Draws {
+        Draws { stream, next: first }
     }
 }
 

@@ -19,7 +19,9 @@ mod inference;
 pub mod interrupt;
 mod judgement;
 mod loaders;
+mod measure;
 pub mod metrics;
+pub mod picture;
 mod plans;
 mod progress;
 pub mod record;
@@ -33,7 +35,8 @@ pub mod weights;
 pub use budget::Chosen;
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
 pub use inference::{DataFacts, Inference, Trained, Which};
-pub use judgement::Judgement;
+pub use judgement::{Classification, Judgement, Reconstruction};
+pub use measure::Measure;
 pub use plans::{Plans, Request};
 pub use progress::Progress;
 pub use record::Summary;
@@ -48,7 +51,7 @@ use crate::data::Dataset;
 use environment::{AdapterFacts, Environment};
 use epochs::{Epochs, Paces};
 use folder::Folder;
-use frugal_model::{Net, StepShape};
+use frugal_model::{Net, StepShape, Task};
 use frugal_tensor::{Gpu, Plan, Session};
 use loaders::Loaders;
 use metrics::Metrics;
@@ -83,12 +86,18 @@ pub struct Job<'a> {
 /// # Errors
 /// [`Error::Model`] if there is no such net.
 pub fn request(config: &Config, image: [usize; 3], classes: usize) -> Result<Request, Error> {
+    let net = Net::find(&config.model.net)?;
     Ok(Request {
-        net: Net::find(&config.model.net)?,
-        shape: StepShape { batch: config.data.batch, image, classes },
+        net,
+        shape: step_shape(net, config.data.batch, image, classes),
         training: config.training(),
         store: config.store.clone(),
     })
+}
+
+/// The extents of a step on a set. Where a net makes images, they are of the shape that it sees.
+fn step_shape(net: Net, batch: usize, image: [usize; 3], classes: usize) -> StepShape {
+    StepShape { batch, image, classes: if net.task == Task::Classes { classes } else { image[0] } }
 }
 
 /// The plans of a run on an open device: what cannot run is known before anything is written.
@@ -135,6 +144,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         about: about(config, data, gpu),
         facts: DataFacts::of(data),
         settings: config.train.clone(),
+        measure: Measure::of(config),
         upcoming: loaders.train.epoch_from(standing.step / steps_per_epoch, (standing.step % steps_per_epoch) as usize),
         standing,
         loaders: &loaders,
@@ -157,10 +167,8 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let (Some(last), Some(best)) = (standing.last, standing.best) else {
         unreachable!("a run ends with an evaluation")
     };
-    let (Some(test_accuracy), Some(test_loss)) = (last.test_accuracy, last.test_loss) else {
-        unreachable!("the last evaluation is on the test set, too")
-    };
-    let Some(best_accuracy) = best.watched_accuracy() else { unreachable!("an evaluation gives an accuracy") };
+    let Some(test_loss) = last.test_loss else { unreachable!("the last evaluation is on the test set, too") };
+    let Some(best_score) = best.watched() else { unreachable!("an evaluation gives a loss") };
     let stopped_early = epochs.stopped_early();
     let seconds_per_step = epochs.paces.seconds_per_step();
     let session = epochs.stepper.session;
@@ -179,13 +187,15 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         name: config.name.clone(),
         seed: config.seed,
         store: config.store.to_string(),
-        test_accuracy,
+        test_accuracy: last.test_accuracy,
         test_loss,
+        test_psnr: last.test_psnr,
         validation_accuracy: last.validation_accuracy,
+        validation_loss: last.validation_loss,
         train_loss: last.train_loss,
         steps: standing.step,
         stopped_early,
-        best: (best.step, best_accuracy),
+        best: (best.step, best_score),
         seconds_per_step,
         data_wait_ms: standing.waiting.mean(),
         seconds: standing.seconds,

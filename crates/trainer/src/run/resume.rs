@@ -79,6 +79,7 @@ fn check(config: &Config, step: &Step, checkpoint: &Checkpoint) -> Result<(), Er
     compare("data.size or data.grey", made.data.frame == config.data.frame);
     compare("data.batch", made.data.batch == config.data.batch);
     compare("data.validation", made.data.validation == config.data.validation);
+    compare("data.noise", made.data.noise == config.data.noise);
     compare("data.augment", made.data.augment == config.data.augment);
     compare("loss", made.loss == config.loss);
     compare("optimizer", made.optimizer == config.optimizer);

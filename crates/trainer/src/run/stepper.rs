@@ -12,7 +12,7 @@ use crate::data::Batch;
 use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
 use frugal_tensor::codec::error_bounded::Record as CodecRecord;
 use frugal_tensor::gpu::StepMetrics;
-use frugal_tensor::graph::CONTROL;
+use frugal_tensor::graph::{CONTROL, Node};
 use frugal_tensor::ops::cross_entropy::STATUS;
 use frugal_tensor::plan::Room;
 use frugal_tensor::{Plan, Session};
@@ -127,6 +127,26 @@ impl Stepper {
         }
         finished.extend(self.submit(flight)?);
         Ok(finished)
+    }
+
+    /// What the net makes of a batch, where that is compared with targets. No step may be in flight.
+    pub fn outputs(&mut self, batch: &Batch) -> Result<Vec<f32>, Error> {
+        let plan = &self.session.plans()[EVALUATE];
+        let graph = &plan.graph;
+        let targets = plan.uploads().iter().copied().find(|&id| graph.value(id).name == TARGETS);
+        let reads = |node: &Node| node.inputs.get(1).copied() == targets;
+        let (Some(at), true) = (graph.nodes().iter().position(reads), targets.is_some()) else { return Ok(Vec::new()) };
+        let output = graph.nodes()[at].inputs[0];
+        let mut words = Vec::new();
+        let control = [0, self.seed, 0, 0];
+        let uploads = uploads(&self.slots[EVALUATE], batch, &control);
+        self.session.step_by_node(EVALUATE, &uploads, |session, node| {
+            if node == at {
+                words = session.read_value(EVALUATE, output)?;
+            }
+            Ok(node < at)
+        })?;
+        Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
     /// Learns bounds and sizes from a step that changes nothing else.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::{Loader, LoaderOptions, Split};
+use super::super::{Goal, Loader, LoaderOptions, Split};
 use super::*;
 
 fn picture(channels: usize, height: usize, width: usize, seed: u64) -> Picture<'static> {
@@ -168,8 +168,8 @@ fn loader(augment: Augment, seed: u64, batch: usize, workers: usize) -> Loader {
     let images: Vec<u8> = picture(3, 200, 64, 1).bytes.into_owned();
     let split = Split::new([3, 8, 8], 10, images, (0..200).map(|at| at % 10).collect()).unwrap();
     let (mean, std) = (vec![0.4; 3], vec![0.2; 3]);
-    let (shuffle, classes) = (Some(seed), 10);
-    let options = LoaderOptions { batch, shuffle, augment, classes, mean, std, workers, prefetch: 2 };
+    let (shuffle, goal) = (Some(seed), Goal::Classes(10));
+    let options = LoaderOptions { batch, shuffle, augment, goal, noise: 0.0, mean, std, workers, prefetch: 2 };
     Loader::new(Arc::new(split), options).unwrap()
 }
 
@@ -243,7 +243,7 @@ fn mixup_mixes_each_sample_with_the_next_of_its_batch() {
             let mix = |a: f32, b: f32| share * a + (1.0 - share) * b;
             let pixels = 192;
             let image = |batch: &[f32], row: usize| batch[row * pixels..(row + 1) * pixels].to_vec();
-            let wanted = image(&plain.images, own).iter().zip(image(&plain.images, next)).map(|(a, b)| mix(*a, b));
+            let wanted = image(&plain.images, own).into_iter().zip(image(&plain.images, next)).map(|(a, b)| mix(a, b));
             assert!(image(&mixed.images, row).into_iter().eq(wanted), "batch {index}, row {row}");
             let is = |row: usize, class: usize| f32::from(u8::from(plain.labels[row] as usize == class));
             let wanted = (0..classes).map(|class| mix(is(own, class), is(next, class)));
@@ -252,6 +252,50 @@ fn mixup_mixes_each_sample_with_the_next_of_its_batch() {
     }
     assert_eq!(shares.len(), 5);
     assert!(shares.windows(2).all(|pair| pair[0] != pair[1]), "{shares:?}");
+}
+
+/// What is to be made of an image is cut and mirrored with it, and has none of what changes its values.
+#[test]
+fn targets_move_with_their_images() {
+    let images: Vec<u8> = picture(1, 60, 64, 1).bytes.into_owned();
+    let negatives = images.iter().map(|x| 255 - x).collect();
+    let split = Arc::new(Split::pairs([1, 8, 8], images, negatives).unwrap());
+    let of = |augment: Augment, noise: f64, workers: usize| {
+        let (goal, mean, std) = (Goal::Images, vec![0.0], vec![1.0]);
+        let options =
+            LoaderOptions { batch: 25, shuffle: Some(7), augment, goal, noise, mean, std, workers, prefetch: 2 };
+        let batches = Loader::new(split.clone(), options).unwrap().epoch(3);
+        let both =
+            |batch: Result<_, _>| batch.map(|batch: super::super::Batch| (batch.images.clone(), batch.targets.clone()));
+        let both: Vec<(Vec<f32>, Vec<f32>)> = batches.map(|batch| both(batch).unwrap()).collect();
+        let (images, targets): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+        (images.concat(), targets.concat())
+    };
+    let moves = Augment { flip: true, ..Augment::default() };
+    let (images, targets) = of(moves.clone(), 0.0, 2);
+    assert_eq!(targets.len(), 3 * 25 * 64);
+    assert!(images.iter().zip(&targets).all(|(x, t)| (x + t - 1.0).abs() < 1e-6));
+    let jitter = Some(Jitter { brightness: 0.3, ..Jitter::default() });
+    let (changed, same) = of(Augment { jitter, cutout: Some(3), ..moves.clone() }, 0.0, 1);
+    assert!(same == targets && changed != images);
+    // Normal noise of the deviation that was asked for, the same whoever makes it.
+    let (noisy, same) = of(moves.clone(), 0.25, 0);
+    assert!(same == targets && of(moves, 0.25, 3).0 == noisy);
+    let noise: Vec<f64> = noisy.iter().zip(&images).take(60 * 64).map(|(a, b)| f64::from(a - b)).collect();
+    let moment = |power: i32| noise.iter().map(|x| x.powi(power)).sum::<f64>() / noise.len() as f64;
+    let deviation = moment(2).sqrt();
+    assert!(moment(1).abs() < 5.0 * 0.25 / 62.0, "mean {}", moment(1));
+    assert!((deviation / 0.25 - 1.0).abs() < 5.0 / (2.0f64 * 3840.0).sqrt(), "deviation {deviation}");
+    assert!((moment(4) / deviation.powi(4) - 3.0).abs() < 0.4, "kurtosis {}", moment(4) / deviation.powi(4));
+    // Labels are for classifiers, images for others.
+    let refused = |split: &Arc<Split>, augment: Augment, goal: Goal| {
+        let (mean, std) = (vec![0.0], vec![1.0]);
+        let options =
+            LoaderOptions { batch: 1, shuffle: Some(1), augment, goal, noise: 0.0, mean, std, workers: 0, prefetch: 0 };
+        matches!(Loader::new(split.clone(), options), Err(DataError::Invalid(_)))
+    };
+    assert!(refused(&split, Augment::default(), Goal::Classes(1)));
+    assert!(refused(&split, Augment { mixup: Some(0.2), ..Augment::default() }, Goal::Images));
 }
 
 #[test]
@@ -265,7 +309,8 @@ fn what_cannot_be_done_is_refused_by_name() {
         batch: 1,
         shuffle: None,
         augment: everything(),
-        classes: 1,
+        goal: Goal::Classes(1),
+        noise: 0.0,
         mean: vec![0.0],
         std: vec![1.0],
         workers: 0,

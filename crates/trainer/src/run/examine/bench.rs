@@ -6,6 +6,7 @@ use crate::Error;
 use crate::config::{Config, Form};
 use crate::data::{Batch, Dataset};
 use crate::run::loaders::Loaders;
+use crate::run::step_shape;
 use crate::run::weights::Named;
 use frugal_model::{Net, StepShape, Training, gradient_step};
 use frugal_tensor::codec::{Policy, Rule};
@@ -50,8 +51,8 @@ impl<'a> Bench<'a> {
         if batches.len() < 2 {
             return Err(Error::TooFewBatches);
         }
-        let shape = StepShape { batch, image: data.shape, classes: data.classes };
         let net = Net::find(&config.model.net)?;
+        let shape = step_shape(net, batch, data.shape, data.classes);
         let (raw, noise, means) = Default::default();
         let training = config.training();
         let mut bench = Self { net, shape, training, seed: config.seed, gpu, batches, weights, raw, noise, means };
