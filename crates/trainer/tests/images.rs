@@ -103,18 +103,20 @@ fn a_run_that_makes_images_goes_on_to_the_same_bits() {
 }
 
 #[test]
-fn a_u_net_learns_from_pairs_and_a_classifier_does_not() {
+fn nets_learn_from_pairs_and_classifiers_do_not() {
     let desk = Desk::new();
     let pairs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/own/pairs.npz");
     let set = format!("data.set={}", pairs.display());
     let pairs = ["--set", &set, "--set", "data.batch=3", "--set", "train.epochs=20"];
-    for loss in ["mse", "mae", "bce"] {
+    for (net, loss) in [("autoencoder", "mse"), ("autoencoder", "mae"), ("autoencoder", "bce"), ("unet", "mse")] {
         let kind = format!("loss.kind={loss}");
-        let summary = train(&desk, "unet", loss, &[&pairs[..], &["--set", &kind]].concat());
+        let (out, pairs) = (format!("{net}-{loss}"), if net == "unet" { &[][..] } else { &pairs });
+        let summary = train(&desk, net, &out, &[pairs, &["--set", &kind]].concat());
         assert_eq!(summary.get("test_psnr").is_some(), loss == "mse");
-        let losses: Vec<f64> = records(&desk.path(loss)).iter().filter_map(|r| r["test_loss"].as_f64()).collect();
-        assert!(losses[19] < losses[0], "{loss}: {losses:?}");
-        assert!(summary["judgement"]["squared_error"].as_f64().unwrap() < 0.1, "{loss}: {}", summary["judgement"]);
+        let losses: Vec<f64> = records(&desk.path(&out)).iter().filter_map(|r| r["test_loss"].as_f64()).collect();
+        assert!(losses.last().unwrap() < losses.first().unwrap(), "{out}: {losses:?}");
+        // As far off as a grey that suits neither dark nor light values would be.
+        assert!(summary["judgement"]["squared_error"].as_f64().unwrap() < 0.15, "{out}: {}", summary["judgement"]);
     }
     let text = desk.fails(1, &["train", "digits.toml", "--set", &set]);
     assert!(text.contains("pairs of images and no labels"), "{text}");

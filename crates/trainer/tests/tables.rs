@@ -239,7 +239,7 @@ fn a_store_that_diverges_says_so_and_where() {
     assert!(text.contains("| uniform | 80.00 %, 1 diverged | 0.2600 | 13.0 | +18 % |"), "{text}");
     assert!(text.contains("uniform:1 diverged with 2 of 2 seeds, first at step 1,234 with seed 1: `conv1` has 3 NaN."));
     assert!(
-        comparison.to_csv().contains("\nuniform:1,,,,,,100000,10.0000,")
+        comparison.to_csv().contains("\nuniform:1,,,,,,,,100000,10.0000,")
             && comparison.to_csv().contains(",,,,,,2,1234\n")
     );
     let best = comparison.best().map(|row| row.store.clone());

@@ -55,30 +55,30 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
         return Err(own(path, what));
     };
     let test = test.filter(|test| test.iter().all(|name| has(name)));
-    let (train_shape, train_pixels, train_goal) = part(path, &mut archive, *train)?;
+    let (train_shape, train_pixels, train_answers) = part(path, &mut archive, *train)?;
     let test = test.map(|names| part(path, &mut archive, names)).transpose()?;
-    let classes = match &train_goal {
+    let paired = |answers: &Answers| matches!(answers, Answers::Images(_));
+    if test.as_ref().is_some_and(|(.., answers)| paired(answers) != paired(&train_answers)) {
+        return Err(own(path, "one of training and test part has pairs of images, the other one labels"));
+    }
+    let classes = match &train_answers {
         Answers::Labels(labels) => labels.iter().max().map_or(0, |&most| most as usize + 1),
         Answers::Images(_) => 1,
     };
-    let split = |shape, pixels, goal| match goal {
+    let split = |shape, pixels, answers| match answers {
         Answers::Labels(labels) => Split::new(shape, classes, pixels, labels),
         Answers::Images(targets) => Split::pairs(shape, pixels, targets),
     };
-    let train_split = split(train_shape, train_pixels, train_goal)?;
-    let test_split = test.map(|(shape, pixels, goal)| {
+    let train_split = split(train_shape, train_pixels, train_answers)?;
+    let test_split = test.map(|(shape, pixels, answers)| {
         if shape != train_shape {
             return Err(own(path, format!("test images are {shape:?}, training images {train_shape:?}")));
         }
         // A class that was never learned.
-        split(shape, pixels, goal).map_err(|error| own(path, format!("in the test part, {error}")))
+        split(shape, pixels, answers).map_err(|error| own(path, format!("in the test part, {error}")))
     });
-    let test_split = test_split.transpose()?;
-    if test_split.as_ref().is_some_and(|test| test.is_paired() != train_split.is_paired()) {
-        return Err(own(path, "one of training and test part has pairs of images, the other one labels"));
-    }
     let names = (0..classes).map(|class| class.to_string()).collect();
-    dataset(path, names, train_split, test_split)
+    dataset(path, names, train_split, test_split.transpose()?)
 }
 
 /// What belongs to the images.
