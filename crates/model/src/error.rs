@@ -14,10 +14,10 @@ pub enum ModelError {
         /// What there is.
         known: String,
     },
-    /// Steps are those of classifiers, and the net is none.
+    /// Cross-entropy is for classifiers, and the net is none.
     #[error(
-        "`{net}` is no classifier: it makes {makes}, with {parameters} parameters, and there is no loss for that yet, so it \
-         can be built (`Net::forward`) but not planned or trained"
+        "`{net}` is no classifier: it makes {makes}, with {parameters} parameters, and cross-entropy is for classes; its losses \
+         are mse, mae and bce"
     )]
     NoLoss {
         /// The net's name.

@@ -32,5 +32,5 @@ pub use error::ModelError;
 pub use nets::{Net, Task};
 pub use sequential::Layer;
 pub use step::{
-    IMAGES, LABELS, MASK, StepShape, Training, evaluation_step, gradient_step, inference_step, training_step,
+    IMAGES, LABELS, MASK, StepShape, TARGETS, Training, evaluation_step, gradient_step, inference_step, training_step,
 };

@@ -1,4 +1,4 @@
-//! Whole steps of a classifier: training and evaluation.
+//! Whole steps: training, evaluation, answers.
 
 use crate::{ModelError, Net, layers::Mode, nets::Task};
 use frugal_tensor::graph::{Element, Graph, Value, ValueId};
@@ -9,6 +9,8 @@ use frugal_tensor::ops::optimizer::Recipe;
 pub const IMAGES: &str = "images";
 /// Name of the input of labels: N words.
 pub const LABELS: &str = "labels";
+/// Name of the input that takes the place of labels where a target has the output's shape.
+pub const TARGETS: &str = "targets";
 /// Name of the input that says which samples count: N elements, 1 or 0.
 pub const MASK: &str = "mask";
 
@@ -19,7 +21,7 @@ pub struct StepShape {
     pub batch: usize,
     /// Channels, height and width of an image.
     pub image: [usize; 3],
-    /// Number of classes.
+    /// Number of classes; of a net that makes a value for each pixel, the channels of what it makes.
     pub classes: usize,
 }
 
@@ -30,23 +32,32 @@ pub struct Training {
     pub loss: Loss,
     /// How parameters move.
     pub recipe: Recipe,
+    /// Whether training is told a share of each class (targets, N×classes) and not a label: samples are mixed.
+    pub mixed: bool,
 }
 
 impl<R: Into<Recipe>> From<R> for Training {
     /// By cross-entropy.
     fn from(recipe: R) -> Self {
-        Self { loss: Loss::default(), recipe: recipe.into() }
+        Self { loss: Loss::default(), recipe: recipe.into(), mixed: false }
     }
 }
 
-fn forward(net: &Net, shape: StepShape, loss: Loss, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
+fn forward(net: &Net, shape: StepShape, training: Training, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
     let mut graph = Graph::new();
     let [channels, height, width] = shape.image;
     let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
-    let labels = graph.input(LABELS, [shape.batch], Element::U32);
+    let target = match net.task {
+        Task::Classes if training.mixed && mode == Mode::Training => {
+            graph.input(TARGETS, [shape.batch, shape.classes], Element::F32)
+        }
+        Task::Classes => graph.input(LABELS, [shape.batch], Element::U32),
+        Task::Pixels => graph.input(TARGETS, [shape.batch, shape.classes, height, width], Element::F32),
+        Task::Images => graph.input(TARGETS, [shape.batch, channels, height, width], Element::F32),
+    };
     let mask = graph.input(MASK, [shape.batch], Element::F32);
     let logits = net.forward(&mut graph, images, shape.classes, mode)?;
-    if net.task != Task::Classes {
+    if net.task != Task::Classes && matches!(training.loss, Loss::CrossEntropy { .. }) {
         let makes = match net.task {
             Task::Pixels => "logits for each pixel",
             _ => "images",
@@ -56,30 +67,34 @@ fn forward(net: &Net, shape: StepShape, loss: Loss, mode: Mode) -> Result<(Graph
         let parameters = graph.parameters().map(|(_, value)| value.shape.elements()).sum();
         return Err(ModelError::NoLoss { net: net.name, makes, parameters });
     }
-    let loss = graph.within("loss", |graph| graph.loss(loss, logits, labels, mask))?;
+    let loss = graph.within("loss", |graph| graph.loss(training.loss, logits, target, mask))?;
     Ok((graph, loss))
 }
 
-/// Forward, backward and update. Uploads: images, labels, mask, control (see [`Graph::control`]); metrics: mean loss,
+/// Forward, backward and update. Uploads: images, labels (or targets), mask, control (see [`Graph::control`]); metrics: mean loss,
 /// correct predictions, samples counted, spare.
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
+/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if the loss is not for what it makes.
 pub fn training_step(net: &Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
-    let Training { loss, recipe } = training.into();
-    let (mut graph, loss) = forward(net, shape, loss, Mode::Training)?;
+    let training = training.into();
+    let (mut graph, loss) = forward(net, shape, training, Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
-    graph.train(recipe, loss, &gradients)?;
+    graph.train(training.recipe, loss, &gradients)?;
     Ok(graph)
 }
 
 /// Forward and backward alone: nothing changes the parameters. Returns each parameter's name with its gradient. Uploads and
-/// metrics as in [`training_step`]; control only if an operator or a codec draws random numbers.
+/// metrics as in [`training_step`]; control only if an operator or a codec draws random numbers. The recipe has no part in it.
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
-pub fn gradient_step(net: &Net, shape: StepShape, loss: Loss) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
-    let (mut graph, loss) = forward(net, shape, loss, Mode::Training)?;
+/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if the loss is not for what it makes.
+pub fn gradient_step(
+    net: &Net,
+    shape: StepShape,
+    training: impl Into<Training>,
+) -> Result<(Graph, Vec<(String, ValueId)>), ModelError> {
+    let (mut graph, loss) = forward(net, shape, training.into(), Mode::Training)?;
     let gradients = graph.differentiate(&[(loss, None)])?;
     let of = |(id, value): (ValueId, &Value)| Some((value.name.clone(), *gradients.get(&id)?));
     let named = graph.parameters().filter_map(of).collect();
@@ -104,11 +119,11 @@ pub fn inference_step(net: &Net, shape: StepShape) -> Result<Graph, ModelError> 
 /// metrics as in [`training_step`].
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if it is no classifier.
+/// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if the loss is not for what it makes.
 pub fn evaluation_step(net: &Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
-    let Training { loss, recipe } = training.into();
-    let (mut graph, _) = forward(net, shape, loss, Mode::Evaluation)?;
-    if recipe.average.is_some() {
+    let training = training.into();
+    let (mut graph, _) = forward(net, shape, training, Mode::Evaluation)?;
+    if training.recipe.average.is_some() {
         graph.use_averages();
     }
     Ok(graph)

@@ -1,10 +1,11 @@
 //! Every net: its exact parameters, how long its plan takes, and that it trains.
 
 use frugal_model::layers::Mode;
-use frugal_model::{IMAGES, LABELS, MASK, ModelError, Net, StepShape, Task, training_step};
+use frugal_model::{IMAGES, LABELS, MASK, ModelError, Net, StepShape, TARGETS, Task, Training, training_step};
 use frugal_tensor::codec::{F16, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::graph::{Element, ValueId};
 use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, Session};
@@ -71,6 +72,10 @@ fn nets_that_make_images_keep_their_extents() {
         for part in [net.name, "2×3×32×32", &format!("2×{channels}×32×32"), &parameters.to_string()] {
             assert!(text.contains(part), "{text}");
         }
+        let loss = Loss::Elements(ElementLoss::MeanSquared);
+        let graph = training_step(net, shape, Training { loss, ..SGD.into() }).unwrap();
+        let targets = graph.ids().find(|(_, value)| value.name == TARGETS).unwrap().1;
+        assert_eq!(targets.shape.extents(), [2, *channels, 32, 32]);
     }
 }
 

@@ -41,9 +41,10 @@ fn trainings() -> Vec<Graph> {
     let elements = [ElementLoss::MeanSquared, ElementLoss::MeanAbsolute, ElementLoss::BinaryCrossEntropy];
     let smoothed = Loss::CrossEntropy { smoothing: 0.1 };
     let mut graphs = Vec::new();
-    for loss in elements.map(Loss::Elements).into_iter().chain([smoothed]) {
+    let plain = elements.map(Loss::Elements).into_iter().chain([smoothed]).map(|loss| (loss, false));
+    for (loss, mixed) in plain.chain([Loss::default(), smoothed].map(|loss| (loss, true))) {
         let recipe = Recipe::from(optimizers()[0]);
-        graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, recipe })));
+        graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, recipe, mixed })));
     }
     for optimizer in optimizers() {
         for (clip_norm, accumulate) in [(None, true), (Some(1.0), false), (Some(1.0), true)] {

@@ -132,7 +132,7 @@ impl Error {
             Error::NotARun { .. } | Error::RunInUse(_) | Error::RunFinished(_) | Error::Checkpoint(_) => 2,
             Error::Config(_) | Error::Usage(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => 2,
             Error::Gpu(GpuError::NoSuchAdapter { .. }) | Error::Data(DataError::Unknown { .. }) => 2,
-            Error::Model(ModelError::NoSuchNet { .. }) => 2,
+            Error::Model(ModelError::NoSuchNet { .. } | ModelError::NoLoss { .. }) => 2,
             _ => 1,
         }
     }

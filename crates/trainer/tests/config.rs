@@ -442,13 +442,20 @@ pad_crop = 4
 flip = true
 jitter = { brightness = 0.4, saturation = 1 }
 cutout = 16
+mixup = 0.2
 "#;
     let text = format!("{GOOD}{augment}");
     let config = parse(&text, &["data.validation=0.1", "data.workers=3"]).unwrap();
     assert_eq!((config.data.validation, config.data.workers), (Some(Share::Fraction(0.1)), Some(3)));
     let jitter = Jitter { brightness: 0.4, contrast: 0.0, saturation: 1.0 };
-    let expected =
-        Augment { pad_crop: Some(4), resized_crop: None, flip: true, jitter: Some(jitter), cutout: Some(16) };
+    let expected = Augment {
+        pad_crop: Some(4),
+        flip: true,
+        jitter: Some(jitter),
+        cutout: Some(16),
+        mixup: Some(0.2),
+        ..Augment::default()
+    };
     assert_eq!(config.data.augment, expected);
     let whole = parse(GOOD, &["data.validation=500", "data.augment.resized_crop=true"]).unwrap();
     assert_eq!(whole.data.validation, Some(Share::Count(500)));
@@ -462,12 +469,25 @@ cutout = 16
 }
 
 #[test]
+fn nets_that_make_images_have_losses_of_their_own() {
+    let unet = |more: &[&str]| parse(&GOOD.replace("\"lenet\"", "\"unet\""), more);
+    assert!(GOOD.contains("\"lenet\""));
+    assert_eq!(unet(&[]).unwrap().loss, Loss::Mse);
+    assert_eq!(unet(&["loss.kind=bce", "data.noise=0.2"]).unwrap().data.noise, Some(0.2));
+    assert_eq!(parse(GOOD, &[]).unwrap().loss, Loss::CrossEntropy { label_smoothing: 0.0 });
+    assert!(parse(GOOD, &["data.noise=0"]).is_err() && unet(&["loss.label_smoothing=0.1"]).is_err());
+}
+
+#[test]
 fn bad_augmentation_is_refused_where_it_stands() {
     let bad = |line: &str, message: &str, help: &str, pointed: &str| {
         check(&format!("{GOOD}[data.augment]\n{line}"), &[], message, help, pointed);
     };
     bad("flipp = true", "there is no setting `data.augment.flipp`", "did you mean `flip`?", "flipp");
     bad("flip = 0.5", "`data.augment.flip` must be true or false, not 0.5", "", "0.5");
+    bad("mixup = 0", "`data.augment.mixup` must be a number above 0", "", "0");
+    let others = "mixup = 0.2\n[loss]\nkind = \"mse\"";
+    bad(others, "of the losses only cross-entropy takes a mix", "remove it, or `loss.kind`", "0.2");
     bad("pad_crop = 0", "`data.augment.pad_crop` must be a whole number from 1", "", "0");
     bad("pad_crop = 4\nresized_crop = true", "both choose a part", "remove one", "4");
     bad("resized_crop = 0.5", "must be true, false or a table", "", "0.5");

@@ -101,7 +101,7 @@ fn what_is_made_again_has_no_ratio() {
     assert!(text.ends_with("\n6 of the 7 values that convolutions read are made again instead of kept"), "{text}");
     assert!(!text.contains("what convolutions read alone"), "{text}");
     let row = row("frequency-split+cheap", &cheap, &[]);
-    assert_eq!((row.memory.kept_ratio_convolutions, row.cells().convolutions.as_str()), (None, "–"));
+    assert_eq!((row.memory.kept_ratio_convolutions, row.cells(Default::default()).convolutions.as_str()), (None, "–"));
     let mut comparison = fixture(&["raw", "frequency-split+cheap"], &[1]).comparison;
     comparison.stores[1] = row;
     assert!(

@@ -25,13 +25,14 @@ const SETTINGS: [&str; 8] = [
 
 /// All that has a state of its own or depends on where a run stands: 23 batches an epoch in 12 updates, and checkpoints between
 /// the two batches of an update.
-const RECIPE: [&str; 6] = [
+const RECIPE: [&str; 7] = [
     "store.default=error-bounded",
     "train.accumulate=2",
     "train.ema=0.9",
     "data.validation=0.2",
     "data.augment.pad_crop=1",
     "data.augment.cutout=2",
+    "data.augment.mixup=0.4",
 ];
 
 /// Each as an argument.

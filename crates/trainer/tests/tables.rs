@@ -3,6 +3,7 @@
 use frugal_tensor::plan::{Bytes, KeptValue};
 use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
 use frugal_trainer::report::convolutions::Convolutions;
+use frugal_trainer::run::Measure;
 use frugal_trainer::run::Summary;
 use frugal_trainer::run::environment::AdapterFacts;
 use frugal_trainer::run::examine::{Examination, Examinations, GradientError};
@@ -14,9 +15,11 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
         name: "test".into(),
         seed,
         store: store.into(),
-        test_accuracy,
+        test_accuracy: Some(test_accuracy),
         test_loss: 0.5,
+        test_psnr: None,
         validation_accuracy: None,
+        validation_loss: None,
         train_loss: 0.25 + f64::from(seed) / 100.0,
         steps: 100,
         stopped_early: false,
@@ -82,6 +85,7 @@ fn of(stores: Vec<Row>) -> Comparison {
         net: "lenet".into(),
         batch: 64,
         epochs: 3,
+        measure: Default::default(),
         seeds: vec![1, 2],
         adapter: "Test GPU".into(),
         budget: 8 << 30,
@@ -154,13 +158,13 @@ fn no_line_is_wider_than_a_terminal() {
 fn csv() {
     assert_eq!(
         examined().to_csv(),
-        "store,test_accuracy,test_accuracy_deviation,train_loss,milliseconds_per_step,overhead,kept_bytes,kept_ratio,\
+        "store,test_accuracy,test_accuracy_deviation,test_loss,test_loss_deviation,train_loss,milliseconds_per_step,overhead,kept_bytes,kept_ratio,\
          kept_ratio_convolutions,convolutions_with_masks,convolutions_without_images,convolution_inputs_rebuilt,\
          peak_bytes,peak_ratio,budget,largest_batch,gradient_error,gradient_error_worst,worst_parameter,\
          overflows,repeated_steps,diverged_runs,diverged_at_step\n\
-         raw,0.910000,0.014142,0.265000,11.0000,0.0000,1000000,1.0000,1.2500,1.2048,1.1111,0,\
+         raw,0.910000,0.014142,0.500000,0.000000,0.265000,11.0000,0.0000,1000000,1.0000,1.2500,1.2048,1.1111,0,\
          4000000,1.0000,8589934592,12345,,,,,,0,\n\
-         \"frequency-split:8,4\",0.900000,0.014142,0.265000,14.0000,0.2727,250000,4.0000,5.0000,4.3478,4.4444,0,\
+         \"frequency-split:8,4\",0.900000,0.014142,0.500000,0.000000,0.265000,14.0000,0.2727,250000,4.0000,5.0000,4.3478,4.4444,0,\
          3250000,1.2308,8589934592,49380,0.500000,0.750000,fc.weight,,,0,\n"
     );
 }
@@ -179,6 +183,33 @@ fn json() {
     assert_eq!(split["test_accuracy"], 0.9);
     assert_eq!(split["gradient_error"]["worst_parameter"], "fc.weight");
     assert_eq!(json["budget"], 8u64 << 30);
+}
+
+/// Runs of nets that make images are judged by their loss: less is better, and the best store is found by that.
+#[test]
+fn images_are_judged_by_their_loss() {
+    let row = |store: &str, kept: u64, losses: [f64; 2]| {
+        let made = row(store, kept, &[(0.0, 0.010), (0.0, 0.010)]);
+        let mean = (losses[0] + losses[1]) / 2.0;
+        let deviation = (losses[0] - losses[1]).abs() / 2f64.sqrt();
+        let (test_loss, test_loss_deviation) = (Some(mean), Some(deviation));
+        Row { test_accuracy: None, test_accuracy_deviation: None, test_loss, test_loss_deviation, ..made }
+    };
+    let rows = || {
+        let raw = row("raw", 1_000_000, [0.0100, 0.0101]);
+        vec![raw, row("uniform:2", 100_000, [0.0200, 0.0201]), row("f16", 500_000, [0.0100, 0.0100])]
+    };
+    let images = |measure: Measure| Comparison { measure, ..of(rows()) };
+    let comparison = images(Measure::SquaredError);
+    let text = comparison.to_markdown();
+    assert!(!text.contains("accuracy") && !text.contains(" %,"), "{text}");
+    assert!(text.contains("| costs | test loss | PSNR | train loss |"), "{text}");
+    assert!(text.contains("| raw | 0.01005 ± 0.00007 | 19.98 dB |"), "{text}");
+    assert!(text.replace('\n', " ").contains("at 99.5 % more test loss and"), "{text}");
+    assert!(text.replace('\n', " ").contains("at 0.5 % less test loss (less than ±) and"), "{text}");
+    assert_eq!(comparison.best().unwrap().store, "f16");
+    let text = images(Measure::Loss).to_text();
+    assert!(text.contains("test loss") && !text.contains("PSNR") && !text.contains("dB"), "{text}");
 }
 
 #[test]
@@ -208,7 +239,7 @@ fn a_store_that_diverges_says_so_and_where() {
     assert!(text.contains("| uniform | 80.00 %, 1 diverged | 0.2600 | 13.0 | +18 % |"), "{text}");
     assert!(text.contains("uniform:1 diverged with 2 of 2 seeds, first at step 1,234 with seed 1: `conv1` has 3 NaN."));
     assert!(
-        comparison.to_csv().contains("\nuniform:1,,,,,,100000,10.0000,")
+        comparison.to_csv().contains("\nuniform:1,,,,,,,,100000,10.0000,")
             && comparison.to_csv().contains(",,,,,,2,1234\n")
     );
     let best = comparison.best().map(|row| row.store.clone());

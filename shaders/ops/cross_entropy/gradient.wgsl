@@ -1,6 +1,8 @@
 // d[n, k] = mask[n] / counted · (softmax(logits[n])[k] − t[k]), with t[k] = [k = label[n]]; smoothed
 // t[k] = (1 − smoothing)·[k = label[n]] + smoothing / classes.
-// Variables: smoothed. Dispatch: one invocation of 8 for each sample.
+// Against shares q of the classes: mask[n] / counted · (softmax(logits[n])[k] · Σ t − t[k]), with
+// t[k] = (1 − smoothing)·q[k] + smoothing / classes.
+// Variables: smoothed, shares. Dispatch: one invocation of 8 for each sample.
 struct Params {
     samples: u32,
     classes: u32,
@@ -9,7 +11,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> logits: array<f32>;
-@group(0) @binding(2) var<storage, read_write> labels: array<u32>;
+@group(0) @binding(2) var<storage, read_write> {{ "shares: array<f32>" if shares else "labels: array<u32>" }};
 @group(0) @binding(3) var<storage, read_write> mask: array<f32>;
 @group(0) @binding(4) var<storage, read_write> loss: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> d: array<f32>;
@@ -36,9 +38,18 @@ fn main(
         sum += exp(logits[row + k] - largest);
     }
     let weight = select(0.0, 1.0, mask[n] != 0.0) / max(loss[0].z, 1.0);
+{% if shares %}
+    var goals = 0.0;
+    for (var k = 0u; k < p.classes; k++) {
+        goals += {{ "(1.0 - p.smoothing) * shares[row + k] + p.smoothing / f32(p.classes)" if smoothed else "shares[row + k]" }};
+    }
+{% endif %}
     for (var k = 0u; k < p.classes; k++) {
         let softmax = exp(logits[row + k] - largest) / sum;
-{% if smoothed %}
+{% if shares %}
+        let goal = {{ "(1.0 - p.smoothing) * shares[row + k] + p.smoothing / f32(p.classes)" if smoothed else "shares[row + k]" }};
+        d[row + k] = weight * (softmax * goals - goal);
+{% elif smoothed %}
         let goal = select(0.0, 1.0 - p.smoothing, k == labels[n]) + p.smoothing / f32(p.classes);
         d[row + k] = weight * (softmax - goal);
 {% else %}

@@ -1,7 +1,9 @@
 // For each sample: −log softmax(logits)[label] = log Σ exp(l − max) + max − l[label], and whether the label's logit is
 // the (first) largest. A label outside the classes gives a NaN, so that it cannot go unnoticed.
 // Smoothed: log Σ exp(l − max) + max − (1 − smoothing)·l[label] − smoothing·mean l.
-// Variables: smoothed. Dispatch: one invocation of 8 for each sample.
+// Against shares q of the classes: −Σ t·log softmax(logits) with t = (1 − smoothing)·q + smoothing / classes, and whether the
+// (first) largest logit is where the (first) largest share is.
+// Variables: smoothed, shares. Dispatch: one invocation of 8 for each sample.
 struct Params {
     samples: u32,
     classes: u32,
@@ -10,7 +12,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> logits: array<f32>;
-@group(0) @binding(2) var<storage, read_write> labels: array<u32>;
+@group(0) @binding(2) var<storage, read_write> {{ "shares: array<f32>" if shares else "labels: array<u32>" }};
 @group(0) @binding(3) var<storage, read_write> each: array<vec2<f32>>;
 
 {% include "parts/grid.wgsl" %}
@@ -38,6 +40,19 @@ fn main(
     for (var k = 0u; k < p.classes; k++) {
         sum += exp(logits[row + k] - largest);
     }
+{% if shares %}
+    var loss = 0.0;
+    var likeliest = 0u;
+    for (var k = 0u; k < p.classes; k++) {
+        let share = shares[row + k];
+        let goal = {{ "(1.0 - p.smoothing) * share + p.smoothing / f32(p.classes)" if smoothed else "share" }};
+        loss += goal * (log(sum) + largest - logits[row + k]);
+        if share > shares[row + likeliest] {
+            likeliest = k;
+        }
+    }
+    each[n] = vec2(loss, select(0.0, 1.0, best == likeliest));
+{% else %}
 {% if smoothed %}
     var total = 0.0;
     for (var k = 0u; k < p.classes; k++) {
@@ -56,4 +71,5 @@ fn main(
     let loss = log(sum) + largest - logits[row + label];
 {% endif %}
     each[n] = vec2(loss, select(0.0, 1.0, best == label));
+{% endif %}
 }

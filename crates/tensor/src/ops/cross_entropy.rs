@@ -4,9 +4,10 @@ use super::{Binding, Kernel, KernelContext, Operator, Output, loss::Loss, want};
 use crate::graph::{Backward, Element, Graph, GraphError, Init, Kind, Need, Value, ValueId};
 
 /// Mean of −Σ t·log softmax(logits) over samples with mask 1; the target t is 1 − smoothing at the label, and smoothing / K
-/// besides at each of the K classes.
+/// besides at each of the K classes. In the place of a label there may be a share of each class: then t is (1 − smoothing) times
+/// that, and a prediction is correct if it is largest where the shares are.
 ///
-/// Inputs: logits N×K, labels (words) N, mask N, status. Output: four metric words: mean loss, correct predictions,
+/// Inputs: logits N×K, labels (words) N or shares N×K, mask N, status. Output: four metric words: mean loss, correct predictions,
 /// samples counted, spare. A loss that is not finite raises the first word of `status`, and optimisers then leave the
 /// parameters alone: the host learns of it some steps later and finds them as they were.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +53,10 @@ fn extents(value: &Value) -> [usize; 2] {
     value.shape.matrix().expect("checked by outputs")
 }
 
+fn with_shares(context: &KernelContext) -> bool {
+    context.inputs[1].element == Element::F32
+}
+
 impl Operator for CrossEntropy {
     fn name(&self) -> &'static str {
         "cross-entropy"
@@ -61,8 +66,12 @@ impl Operator for CrossEntropy {
         let [samples, classes] = inputs[0].shape.matrix().ok_or("logits must be samples × classes")?;
         want((0.0..=1.0).contains(&self.smoothing), "the smoothing must lie in [0, 1]")?;
         want(samples * classes > 0, "there must be samples and classes")?;
-        want(inputs[1].shape.extents() == [samples], format!("there must be {samples} labels"))?;
-        want(inputs[1].element == Element::U32, "labels must be words")?;
+        match inputs[1].element {
+            Element::F32 => want(inputs[1].shape == inputs[0].shape, "there must be a share of each class, or words")?,
+            Element::U32 => {
+                want(inputs[1].shape.extents() == [samples], format!("there must be {samples} labels"))?;
+            }
+        }
         want(inputs[2].shape.extents() == [samples], format!("the mask must have {samples} elements"))?;
         Ok(vec![Output::new("loss", [4])])
     }
@@ -79,6 +88,7 @@ impl Operator for CrossEntropy {
         let [samples, classes] = extents(context.inputs[0]);
         let each = Kernel::new("ops/cross_entropy/samples")
             .variable("smoothed", self.smoothing > 0.0)
+            .variable("shares", with_shares(context))
             .parameters([samples, classes])
             .parameter(self.smoothing)
             .inputs([0, 1])
@@ -118,6 +128,7 @@ impl Operator for CrossEntropyGradient {
         let [samples, classes] = extents(context.inputs[0]);
         let kernel = Kernel::new("ops/cross_entropy/gradient")
             .variable("smoothed", self.smoothing > 0.0)
+            .variable("shares", with_shares(context))
             .parameters([samples, classes])
             .parameter(self.smoothing)
             .inputs([0, 1, 2, 3])

@@ -9,7 +9,7 @@ use crate::graph::{Backward, Element, Graph, GraphError, Need, Value, ValueId};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Loss {
-    /// Softmax and cross-entropy against labels.
+    /// Softmax and cross-entropy against labels, or against shares of the classes.
     CrossEntropy {
         /// The share of a target that all classes have between them (arXiv 1512.00567).
         smoothing: f32,
@@ -143,7 +143,8 @@ impl Operator for MeanOfElementsGradient {
 }
 
 impl Graph {
-    /// A loss of a prediction (N×…) against its target: N labels, or for a loss of elements a value of the prediction's shape.
+    /// A loss of a prediction (N×…) against its target: N labels, or a value of the prediction's shape, which for cross-entropy
+    /// (N×K) holds a share of each class.
     /// A sample with mask 0 does not count. The result is read back after each step: mean loss, correct predictions, samples
     /// counted.
     ///

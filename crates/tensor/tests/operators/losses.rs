@@ -74,6 +74,13 @@ fn check(loss: Loss, x: &Tensor, target: &Target) {
                 mask[n] > 0.0 && first == Some(labels[n] as usize)
             })
             .count() as f64,
+        Target::Values(values) if matches!(loss, Loss::CrossEntropy { .. }) => {
+            let first = |data: &[f64], n: usize| {
+                let row = row(data, n);
+                (0..elements).rev().max_by(|&a, &b| row[a].total_cmp(&row[b]))
+            };
+            (0..samples).filter(|&n| mask[n] > 0.0 && first(&x.data, n) == first(&values.data, n)).count() as f64
+        }
         Target::Values(_) => 0.0,
     };
     for set in SETS {
@@ -131,6 +138,27 @@ fn against_targets() {
     }
 }
 
+/// Shares that sum to one, as a mix of two labels has them, and shares that do not.
+#[test]
+fn against_shares_of_classes() {
+    for loss in &LOSSES[..2] {
+        for (samples, classes) in [(1, 2), (7, 3), (64, 10), (5, 41)] {
+            let x = Tensor::random(&[samples, classes], 1);
+            let mixed = Tensor::from_fn(&x.shape, |i| match (i % classes, i / classes % classes) {
+                (class, first) if class == first => f64::from(0.7f32),
+                (class, first) if class == (first + 1) % classes => f64::from(0.3f32),
+                _ => 0.0,
+            });
+            check(*loss, &x, &Target::Values(mixed));
+            let any = Tensor::random(&x.shape, 2);
+            check(*loss, &x, &Target::Values(Tensor::from_fn(&x.shape, |i| f64::from(any.data[i].abs() as f32))));
+        }
+    }
+    // Of equal logits the first is what is predicted, and of equal shares the first what is right.
+    let halves = Target::Values(Tensor::new(&[2, 3], vec![0.5, 0.5, 0.0, 0.0, 0.5, 0.5]));
+    check(LOSSES[0], &Tensor::new(&[2, 3], vec![0.5; 6]), &halves);
+}
+
 #[test]
 fn a_label_outside_the_classes_cannot_go_unnoticed() {
     let gpu = gpu();
@@ -155,7 +183,8 @@ fn misfits() {
     let three = g.input("three", [3], Element::U32);
     let mask = g.input("mask", [2], Element::F32);
     assert!(g.loss(Loss::CrossEntropy { smoothing: 1.5 }, x, labels, mask).is_err());
-    assert!(g.loss(Loss::CrossEntropy { smoothing: 0.1 }, x, x, mask).is_err());
+    assert!(g.loss(Loss::CrossEntropy { smoothing: 0.1 }, x, mask, mask).is_err());
+    assert!(g.loss(Loss::CrossEntropy { smoothing: 0.1 }, x, x, mask).is_ok());
     assert!(g.loss(LOSSES[2], x, three, mask).is_err());
     assert!(g.loss(LOSSES[2], x, mask, mask).is_err());
     assert!(g.loss(LOSSES[2], x, x, mask).is_ok());

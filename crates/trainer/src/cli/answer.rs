@@ -2,10 +2,12 @@
 
 use super::{print, print_json};
 use crate::Error;
-use crate::data::Frame;
+use crate::data::{Batch, Frame};
 use crate::report::judgement::JudgementReport;
-use crate::run::{Trained, Which};
+use crate::run::picture::png;
+use crate::run::{Inference, Trained, Which};
 use clap::Args;
+use frugal_model::Task;
 use frugal_tensor::Gpu;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -41,9 +43,9 @@ impl Source {
     }
 }
 
-/// Judge a run's net by a test set, class by class.
+/// Judge a run's net by a test set.
 ///
-/// Shows accuracy, loss, each class, and which classes it takes for which.
+/// Shows accuracy, loss, each class, and which classes it takes for which; of a net that makes images, how far they are off.
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
     #[command(flatten)]
@@ -79,9 +81,11 @@ pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
     Ok(())
 }
 
-/// Say what a run's net sees in pictures.
+/// Say what a run's net makes of pictures.
 ///
-/// Shows the five likeliest classes of each picture (PNG, JPEG). Each is cut and resized as in an evaluation of such pictures, and turned grey if the net learned from grey ones.
+/// Shows the five likeliest classes of each picture (PNG, JPEG); a net that makes images writes what it makes of each beside the
+/// others in a folder, as PNG. Pictures are cut and resized as in an evaluation of such pictures, and turned grey if the net
+/// learned from grey ones.
 #[derive(Debug, Args)]
 pub(super) struct Predict {
     #[command(flatten)]
@@ -89,6 +93,9 @@ pub(super) struct Predict {
     /// The pictures
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
+    /// Where images that a net makes are written, as NAME-made.png
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
 }
 
 /// How many classes are named.
@@ -98,6 +105,13 @@ const TOP: usize = 5;
 struct Answer {
     image: PathBuf,
     classes: Vec<Likely>,
+}
+
+/// A picture, and what was made of it.
+#[derive(Serialize)]
+struct Made {
+    image: PathBuf,
+    made: PathBuf,
 }
 
 #[derive(Serialize)]
@@ -112,6 +126,9 @@ pub(super) fn predict(options: &Predict) -> Result<(), Error> {
     let pictures = trained.pictures(&options.images)?;
     let gpu = Gpu::open(options.source.device.as_deref())?;
     let mut net = trained.open(1, trained.facts.shape, &gpu)?;
+    if trained.config.task() != Task::Classes {
+        return make(options, &trained, &mut net, &pictures);
+    }
     let mut answers = Vec::new();
     for (image, picture) in options.images.iter().zip(&pictures) {
         let probabilities = net.probabilities(&picture.images)?.pop().unwrap_or_default();
@@ -130,6 +147,35 @@ pub(super) fn predict(options: &Predict) -> Result<(), Error> {
         for Likely { class, probability } in classes {
             print(format_args!("  {:6.2} %  {class}", 100.0 * probability));
         }
+    }
+    Ok(())
+}
+
+/// Writes what a net makes of each picture.
+fn make(options: &Predict, trained: &Trained, net: &mut Inference, pictures: &[Batch]) -> Result<(), Error> {
+    let mut all: Vec<Made> = Vec::new();
+    for image in &options.images {
+        let stem = image.file_stem().unwrap_or_default().to_string_lossy();
+        let made = options.out.join(format!("{stem}-made.png"));
+        if made.exists() || all.iter().any(|other| other.made == made) {
+            let message =
+                format!("{} is there already, and nothing is written over; choose another --out", made.display());
+            return Err(Error::Usage(message));
+        }
+        all.push(Made { image: image.clone(), made });
+    }
+    std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
+    for (Made { made, .. }, picture) in all.iter().zip(pictures) {
+        // Pictures have one or three channels, and what is made of them has as many.
+        let bytes = png(&net.images(&picture.images)?, trained.facts.shape).unwrap_or_default();
+        std::fs::write(made, bytes).map_err(Error::io("write", made))?;
+    }
+    if options.source.json {
+        print_json(&all);
+        return Ok(());
+    }
+    for Made { image, made } in &all {
+        print(format_args!("{} → {}", image.display(), made.display()));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::report::units;
 use crate::run::environment::Environment;
 use crate::run::examine::{Examinations, Examinee, examine_runs};
 use crate::run::folder::Folder;
-use crate::run::{self, Fit, Job, Lock, Plans, Summary, View};
+use crate::run::{self, Fit, Job, Lock, Measure, Plans, Summary, View};
 use clap::Args;
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::{Gpu, PlanOptions};
@@ -96,6 +96,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         net: config.model.name().to_owned(),
         batch: config.data.batch,
         epochs: config.train.epochs,
+        measure: Measure::of(&config),
         seeds: seeds(&config),
         adapter: gpu.adapter().info.name.clone(),
         budget: config.compare.budget,

@@ -1,13 +1,13 @@
 //! `frugal plan`.
 
 use super::{Changes, Kernels, STORES, print, print_json};
-use crate::config::{Choice, Choices, Config, Form, Optimizer};
+use crate::config::{Choice, Choices, Config, Form, Loss, Optimizer};
 use crate::report::fit::FitReport;
 use crate::report::plan::PlanReport;
 use crate::run::{self, Fit, MOST_SAMPLES, Plans, Request};
 use crate::{Error, report::units};
 use clap::Args;
-use frugal_model::{Net, StepShape};
+use frugal_model::{Net, StepShape, Training};
 use frugal_tensor::PlanOptions;
 use serde::Serialize;
 use std::fmt::Display;
@@ -89,10 +89,13 @@ fn request(options: &Options) -> Result<Request, Error> {
             if !options.changes.overrides().is_empty() {
                 return Err(Error::Usage("--set, --seed and --epochs change a config; there is none".to_owned()));
             }
+            let net = Net::find(net)?;
+            let training = Training::from(Optimizer::default().operator());
+            let training = Training { loss: Loss::usual(net.task).operator(), ..training };
             Request {
-                net: Net::find(net)?,
+                net,
                 shape: StepShape { batch: 64, image, classes: classes as usize },
-                training: Optimizer::default().operator().into(),
+                training,
                 store: Choice::from(Form::Raw).into(),
             }
         }

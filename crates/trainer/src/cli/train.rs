@@ -65,14 +65,21 @@ pub(super) fn train(job: Job<'_>) -> Result<(), Error> {
 
 fn describe(summary: &Summary) -> String {
     let planned = &summary.bytes.planned;
-    let percent = |share: f64| format!("validation      {:.2} %\n", 100.0 * share);
-    let validation = summary.validation_accuracy.map_or(String::new(), percent);
+    let validation = match (summary.validation_accuracy, summary.validation_loss) {
+        (Some(share), _) => format!("validation      {:.2} %\n", 100.0 * share),
+        (None, Some(loss)) => format!("validation loss {loss:.5}\n"),
+        (None, None) => String::new(),
+    };
+    let psnr = summary.test_psnr.map_or(String::new(), |psnr| format!(", PSNR {psnr:.2} dB"));
+    let test = match summary.test_accuracy {
+        Some(share) => format!("test accuracy   {:.2} %", 100.0 * share),
+        None => format!("test loss       {:.5}{psnr}", summary.test_loss),
+    };
     format!(
-        "{validation}test accuracy   {:.2} %\n\
+        "{validation}{test}\n\
          train loss      {:.4}\n\
          time            {:.1} s, {:.2} ms per step, {:.2} of them waiting for data\n\
          memory          {} at the peak, {} of it kept for the backward pass ({})",
-        100.0 * summary.test_accuracy,
         summary.train_loss,
         summary.seconds,
         1e3 * summary.seconds_per_step,

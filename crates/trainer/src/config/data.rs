@@ -12,7 +12,7 @@ type Result<T> = std::result::Result<T, ConfigError>;
 
 /// Reads the section.
 pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
-    let keys = ["set", "size", "grey", "mean", "std", "batch", "root", "validation", "augment", "workers"];
+    let keys = ["set", "size", "grey", "mean", "std", "batch", "root", "validation", "noise", "augment", "workers"];
     let section = root.section("data", &keys)?;
     let data_root = section.text("root")?.map(|root| folder.join(root));
     let data_root = data_root.unwrap_or_else(data::default_root);
@@ -25,7 +25,8 @@ pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
         root: absolute(data_root),
         validation: validation(&section)?,
         workers: section.integer("workers", 0, 256)?.map(|workers| workers as usize),
-        augment: augment(&section)?,
+        noise: section.float("noise", "above 0 and at most 10", |deviation| deviation > 0.0 && deviation <= 10.0)?,
+        augment: augment(root, &section)?,
     })
 }
 
@@ -127,8 +128,8 @@ fn validation(section: &Reader<'_>) -> Result<Option<Share>> {
     }
 }
 
-fn augment(data: &Reader<'_>) -> Result<Augment> {
-    let section = data.section("augment", &["pad_crop", "resized_crop", "flip", "jitter", "cutout"])?;
+fn augment(root: &Reader<'_>, data: &Reader<'_>) -> Result<Augment> {
+    let section = data.section("augment", &["pad_crop", "resized_crop", "flip", "jitter", "cutout", "mixup"])?;
     let pixels = |key| Ok(section.integer(key, 1, 1 << 15)?.map(|pixels| pixels as usize));
     let augment = Augment {
         pad_crop: pixels("pad_crop")?,
@@ -136,7 +137,14 @@ fn augment(data: &Reader<'_>) -> Result<Augment> {
         flip: section.flag("flip")?.unwrap_or(false),
         jitter: jitter(&section)?,
         cutout: pixels("cutout")?,
+        mixup: section.float("mixup", "above 0 and at most 100", |alpha| alpha > 0.0 && alpha <= 100.0)?,
     };
+    if let Some(node) = section.get("mixup")
+        && root.kind("loss", super::sections::LOSSES)?.is_some_and(|kind| kind != super::sections::LOSSES[0])
+    {
+        let message = "`data.augment.mixup` mixes labels, and of the losses only cross-entropy takes a mix";
+        return Err(ConfigError::at(&node.place, message, "not with this loss").help("remove it, or `loss.kind`"));
+    }
     match section.get("pad_crop") {
         Some(node) if augment.pad_crop.is_some() && augment.resized_crop.is_some() => {
             let message = "`data.augment.pad_crop` and `data.augment.resized_crop` both choose a part of the image";

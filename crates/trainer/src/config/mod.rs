@@ -27,8 +27,8 @@ pub use layers::Layers;
 pub use source::Override;
 pub use store::{Store, StoreRule};
 
-use crate::data::{Augment, DataError, Dataset, Frame, Share};
-use frugal_model::{ModelError, Net, Training};
+use crate::data::{Augment, DataError, Dataset, Frame, Goal, Share};
+use frugal_model::{ModelError, Net, Task, Training};
 use frugal_tensor::ops::loss::{self, ElementLoss};
 use frugal_tensor::ops::optimizer as ops;
 use serde::Serialize;
@@ -82,6 +82,10 @@ pub struct Data {
     /// Threads that fill batches; none to let the loader choose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
+    /// The deviation of normal noise on all images, those of evaluations too, as a share of white; what a net is to make of them
+    /// has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<f64>,
     /// What chance does to training images.
     #[serde(skip_serializing_if = "Augment::is_none")]
     pub augment: Augment,
@@ -168,6 +172,11 @@ impl Model {
         }
     }
 
+    /// What the net makes of images.
+    pub fn task(&self) -> Task {
+        self.net().map_or(Task::Classes, |net| net.task)
+    }
+
     /// The net.
     ///
     /// # Errors
@@ -194,15 +203,23 @@ pub enum Loss {
         /// The share of a target that all classes have between them.
         label_smoothing: f64,
     },
-    /// Mean squared error of the outputs against 1 at the label and 0 elsewhere.
+    /// Mean squared error of the outputs against 1 at the label and 0 elsewhere; of a net that makes images, against those.
     Mse,
     /// Mean absolute error against the same.
     Mae,
-    /// Binary cross-entropy against the same, for each class by itself.
+    /// Binary cross-entropy against the same, for each class, or value of an image, by itself.
     Bce,
 }
 
 impl Loss {
+    /// What holds where a config says nothing.
+    pub fn usual(task: Task) -> Self {
+        match task {
+            Task::Classes => Loss::CrossEntropy { label_smoothing: 0.0 },
+            Task::Pixels | Task::Images => Loss::Mse,
+        }
+    }
+
     /// The operator that does it.
     pub fn operator(&self) -> loss::Loss {
         match *self {
@@ -385,7 +402,7 @@ pub struct Train {
     pub ema: Option<f64>,
     /// Steps between two evaluations, besides those at the ends of epochs; 0 for none.
     pub eval_every_steps: u64,
-    /// After how many evaluations in a row without a better accuracy a run ends before its time; 0 for never.
+    /// After how many evaluations in a row without a better one a run ends before its time; 0 for never.
     pub patience: u64,
     /// Whether to write TensorBoard event files.
     pub tensorboard: bool,
@@ -459,6 +476,19 @@ impl Config {
         sections::config(&root, name, folder)
     }
 
+    /// What the net makes of images.
+    pub fn task(&self) -> Task {
+        self.model.task()
+    }
+
+    /// What the net is to make of images of a set with so many classes.
+    pub fn goal(&self, classes: usize) -> Goal {
+        match self.task() {
+            Task::Classes => Goal::Classes(classes),
+            Task::Pixels | Task::Images => Goal::Images,
+        }
+    }
+
     /// What a training step does.
     pub fn training(&self) -> Training {
         let Train { accumulate, clip_norm, ema, .. } = self.train;
@@ -468,7 +498,7 @@ impl Config {
             accumulate: accumulate > 1,
             average: ema,
         };
-        Training { loss: self.loss.operator(), recipe }
+        Training { loss: self.loss.operator(), recipe, mixed: self.data.augment.mixup.is_some() }
     }
 
     /// The settings as a file that gives them again.

@@ -8,7 +8,7 @@ use super::{
     Checkpoint, Choice, Compare, Config, ConfigError, Course, Design, Form, Layers, Loss, Model, Optimizer, Schedule,
     Train, Warmup,
 };
-use frugal_model::Net;
+use frugal_model::{Net, Task};
 use std::path::Path;
 
 type Result<T> = std::result::Result<T, ConfigError>;
@@ -18,12 +18,14 @@ pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
         ["name", "seed", "data", "model", "loss", "optimizer", "schedule", "train", "checkpoint", "store", "compare"];
     let root = Reader::open(root, "", &keys)?;
     let stem = Path::new(file).file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+    let model = model(&root, folder)?;
+    let task = model.task();
     Ok(Config {
         name: name(&root)?.unwrap_or(stem),
         seed: root.integer("seed", 0, u32::MAX.into())?.unwrap_or(1) as u32,
         data: data(&root, folder)?,
-        model: model(&root, folder)?,
-        loss: loss(&root)?,
+        model,
+        loss: loss(&root, Loss::usual(task))?,
         optimizer: optimizer(&root)?,
         schedule: schedule(&root)?,
         train: train(&root)?,
@@ -85,17 +87,27 @@ fn not_negative(value: f64) -> bool {
     value >= 0.0 && value.is_finite()
 }
 
-fn loss(root: &Reader<'_>) -> Result<Loss> {
-    let kind = root.kind("loss", &["cross-entropy", "mse", "mae", "bce"])?.unwrap_or("cross-entropy");
-    let keys: &[&str] = if kind == "cross-entropy" { &["kind", "label_smoothing"] } else { &["kind"] };
-    let section = root.section("loss", keys)?;
+/// The losses, the usual one first.
+pub(super) const LOSSES: &[&str] = &["cross-entropy", "mse", "mae", "bce"];
+
+fn loss(root: &Reader<'_>, usual: Loss) -> Result<Loss> {
+    let loss = match root.kind("loss", LOSSES)? {
+        None => usual,
+        Some("mse") => Loss::Mse,
+        Some("mae") => Loss::Mae,
+        Some("bce") => Loss::Bce,
+        Some(_) => Loss::usual(Task::Classes),
+    };
+    match loss {
+        Loss::CrossEntropy { .. } => cross_entropy(root),
+        _ => root.section("loss", &["kind"]).map(|_| loss),
+    }
+}
+
+fn cross_entropy(root: &Reader<'_>) -> Result<Loss> {
+    let section = root.section("loss", &["kind", "label_smoothing"])?;
     let smoothing = section.float("label_smoothing", "from 0 to 1", |share| (0.0..=1.0).contains(&share))?;
-    Ok(match kind {
-        "mse" => Loss::Mse,
-        "mae" => Loss::Mae,
-        "bce" => Loss::Bce,
-        _ => Loss::CrossEntropy { label_smoothing: smoothing.unwrap_or(0.0) },
-    })
+    Ok(Loss::CrossEntropy { label_smoothing: smoothing.unwrap_or(0.0) })
 }
 
 fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {

@@ -105,10 +105,15 @@ impl State {
         }
     }
 
+    /// Whether answers are right or wrong: not those of nets that make images.
+    pub fn names_classes(&self) -> bool {
+        self.step.is_none_or(|step| step.accuracy.is_some())
+    }
+
     fn add_step(&mut self, step: StepRecord) {
         self.doing.clear();
         self.loss.train.add(step.step, step.loss.into());
-        self.accuracy.train.add(step.step, 100.0 * f64::from(step.accuracy));
+        step.accuracy.inspect(|&share| self.accuracy.train.add(step.step, 100.0 * f64::from(share)));
         self.pace.add(step.step, step.samples_per_second);
         self.step = Some(step);
         if self.recent.len() == RECENT {
@@ -209,7 +214,7 @@ pub(super) mod tests {
                 step,
                 epoch: (step - 1) / 50 + 1,
                 loss: 2.3 - 1.8 * learned + 0.1 * (step as f32 * 1.7).sin(),
-                accuracy: 0.1 + 0.7 * learned + 0.05 * (step as f32 * 2.3).sin(),
+                accuracy: Some(0.1 + 0.7 * learned + 0.05 * (step as f32 * 2.3).sin()),
                 learning_rate: 0.05,
                 // The first is slow: kernels are being compiled.
                 samples_per_second: if step == 1 { 3.0 } else { 640.0 },
@@ -220,11 +225,13 @@ pub(super) mod tests {
                     epoch: step / 50,
                     step,
                     train_loss: 1.0,
-                    train_accuracy: 0.6,
+                    train_accuracy: Some(0.6),
                     validation_loss: Some(0.9),
                     validation_accuracy: Some(0.68),
+                    validation_psnr: None,
                     test_loss: None,
                     test_accuracy: None,
+                    test_psnr: None,
                     seconds: 10.0,
                 }));
             }
@@ -259,7 +266,7 @@ pub(super) mod tests {
                 step,
                 epoch: 1,
                 loss: 1.0,
-                accuracy: 0.5,
+                accuracy: Some(0.5),
                 learning_rate: 0.1,
                 samples_per_second: 80.0,
                 data_wait_ms: 0.0,

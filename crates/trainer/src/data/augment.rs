@@ -5,13 +5,16 @@
 //! changes nothing that the others draw. The order is always this:
 //!
 //! ```text
-//! image ─▶ pad-crop or resized crop ─▶ flip ─▶ jitter ─▶ (x / 255 - mean) / std ─▶ cutout
+//! image ─▶ pad-crop or resized crop ─▶ flip ─▶ jitter ─▶ (x / 255 - mean) / std ─▶ cutout ─▶ mixup
 //! ```
+//!
+//! Mixup alone looks beyond a sample: what it does follows from (seed, epoch, batch) and the batch's samples.
 
+use rand_distr::{Beta, Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::DataError;
-use super::order::Stream;
+use super::order::{Draws, Stream};
 use super::pixels::{self, Picture, Rect};
 
 /// What is done to training images; nothing, by default. Evaluation never sees any of it.
@@ -31,6 +34,10 @@ pub struct Augment {
     /// The side of a square that is blanked, in pixels (DeVries and Taylor, arXiv 1708.04552, use 16 for CIFAR-10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cutout: Option<usize>,
+    /// α of the Beta(α, α) distribution of a batch's share λ, by which each sample is mixed with another, labels included
+    /// (Zhang et al., arXiv 1710.09412, use 0.1 to 0.4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
 }
 
 /// The limits of a random resized crop.
@@ -67,6 +74,8 @@ mod place {
     pub const CUTOUT: u64 = 6;
     /// And on: four for each attempt.
     pub const RESIZED_CROP: u64 = 16;
+    /// And on: one or more for each value of an image.
+    pub const NOISE: u64 = 1 << 32;
 }
 
 /// How often a resized crop is drawn again that does not fit into the image.
@@ -94,6 +103,12 @@ impl Augment {
             (_, Some(side)) if side > least => too_large("cutout", side),
             _ => Ok(()),
         }
+    }
+
+    /// What moves pixels, without what changes them: what is done to a target as to its image.
+    pub(super) fn placement(&self) -> Augment {
+        let Augment { pad_crop, ref resized_crop, flip, .. } = *self;
+        Augment { pad_crop, resized_crop: *resized_crop, flip, ..Augment::default() }
     }
 
     /// All that is done to bytes: `picture` as it is to be trained on, in `bytes`, as `[height, width]` says.
@@ -127,6 +142,37 @@ impl Augment {
         };
         let ((top, rows), (left, columns)) = (span(0, height), span(1, width));
         Some(Rect { top, left, height: rows, width: columns })
+    }
+}
+
+/// Adds normal noise of this deviation.
+pub(super) fn add_noise(values: &mut [f32], deviation: f64, draws: &mut Draws) {
+    for value in values {
+        let normal: f64 = StandardNormal.sample(draws);
+        *value += (deviation * normal) as f32;
+    }
+}
+
+/// The draws of a sample's noise.
+pub(super) fn noise(draws: Stream) -> Draws {
+    Draws::new(draws, place::NOISE)
+}
+
+/// The share that a sample keeps when it is mixed with another: drawn from Beta(α, α) by the stream of the batch.
+pub(super) fn mixing_share(alpha: f64, draws: Stream) -> f32 {
+    let beta = Beta::new(alpha, alpha).expect("a config takes no α that is not above 0");
+    beta.sample(&mut Draws::new(draws, 0)) as f32
+}
+
+/// Mixes each of the first `samples` rows of so many elements with the row after it, the last one with the first: each
+/// keeps `share` of itself.
+pub(super) fn mix(rows: &mut [f32], elements: usize, samples: usize, share: f32) {
+    let rows = &mut rows[..samples * elements];
+    let Some(first) = rows.get(..elements).map(<[f32]>::to_vec) else { return };
+    for at in 0..rows.len() {
+        // The row after has not been mixed yet; the first one has.
+        let other = rows.get(at + elements).copied().unwrap_or_else(|| first[at % elements]);
+        rows[at] = share * rows[at] + (1.0 - share) * other;
     }
 }
 

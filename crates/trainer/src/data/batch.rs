@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::loader::Goal;
 use super::order::Stream;
-use super::{Augment, DataError, Split};
+use super::{Augment, DataError, Split, augment};
 
 /// One batch. Its shape never changes: the last one of an epoch is padded, and `mask` says where.
 ///
@@ -13,8 +14,11 @@ use super::{Augment, DataError, Split};
 pub struct Batch {
     /// batch × C × H × W, normalised.
     pub images: Vec<f32>,
-    /// One label a row.
+    /// One label a row; of mixed samples that of the one that `images` began as.
     pub labels: Vec<u32>,
+    /// Where samples are mixed, batch × classes: the share of each class. Where images are to be made, batch × C × H × W: those,
+    /// from 0 to 1. Else empty.
+    pub targets: Vec<f32>,
     /// The weight of each row in loss and accuracy: 1 for a sample, 0 for padding.
     pub mask: Vec<f32>,
     /// How many rows are samples.
@@ -29,6 +33,7 @@ impl Drop for Batch {
         let buffers = Buffers {
             images: std::mem::take(&mut self.images),
             labels: std::mem::take(&mut self.labels),
+            targets: std::mem::take(&mut self.targets),
             mask: std::mem::take(&mut self.mask),
         };
         self.pool.lock().push(buffers);
@@ -46,6 +51,7 @@ impl fmt::Debug for Batch {
 pub(super) struct Buffers {
     images: Vec<f32>,
     labels: Vec<u32>,
+    targets: Vec<f32>,
     mask: Vec<f32>,
 }
 
@@ -87,6 +93,9 @@ pub(super) struct Filler {
     /// Which sample stands at which place; `None` where each stands at its own.
     pub order: Option<Vec<u32>>,
     pub augment: Augment,
+    pub goal: Goal,
+    /// The deviation of the noise on each channel, normalised as the channel is; empty for none.
+    pub noise: Vec<f64>,
     /// What chance is keyed by, besides the sample.
     pub seed: u64,
     pub epoch: u64,
@@ -99,37 +108,79 @@ impl Filler {
         let samples = self.batch.min(self.split.len() - start);
         // The guard must be gone before the long work begins.
         let recycled = self.pool.lock().pop();
-        let Buffers { mut images, mut labels, mut mask } = recycled.unwrap_or_default();
+        let Buffers { mut images, mut labels, mut targets, mut mask } = recycled.unwrap_or_default();
         images.clear();
         labels.clear();
+        targets.clear();
         mask.clear();
         images.reserve_exact(self.batch * self.split.sample_len());
         labels.reserve_exact(self.batch);
         mask.reserve_exact(self.batch);
         // From here on an error gives the buffers back, too.
-        let mut batch = Batch { images, labels, mask, samples, index, pool: self.pool.clone() };
+        let mut batch = Batch { images, labels, targets, mask, samples, index, pool: self.pool.clone() };
 
         let mut bytes = Vec::new();
         for row in 0..samples {
             let place = start + row;
             let sample = self.order.as_ref().map_or(place, |order| order[place] as usize);
             self.add(sample, &mut bytes, &mut batch.images)?;
+            if self.goal == Goal::Images {
+                self.add_target(sample, &mut bytes, &mut batch.targets)?;
+            }
             batch.labels.push(self.split.labels()[sample]);
             batch.mask.push(1.0);
         }
+        if let (Goal::Classes(classes), Some(alpha)) = (self.goal, self.augment.mixup) {
+            self.mix(&mut batch, classes, alpha);
+        }
         // Padding repeats what is there, so that it costs no decoding.
-        let len = self.split.sample_len();
+        let (len, target) = (self.split.sample_len(), batch.targets.len() / samples);
         for row in samples..self.batch {
             let first = row % samples;
             batch.images.extend_from_within(first * len..(first + 1) * len);
             batch.labels.push(batch.labels[first]);
+            batch.targets.extend_from_within(first * target..(first + 1) * target);
             batch.mask.push(0.0);
         }
         Ok(batch)
     }
 
+    /// Mixes the samples of a batch, images and labels alike.
+    fn mix(&self, batch: &mut Batch, classes: usize, alpha: f64) {
+        let draws = Stream::of_batch(self.seed, self.epoch, batch.index as u64);
+        let (share, samples) = (augment::mixing_share(alpha, draws), batch.samples);
+        batch.targets.reserve_exact(self.batch * classes);
+        batch.targets.resize(samples * classes, 0.0);
+        for (row, &label) in batch.labels.iter().enumerate() {
+            batch.targets[row * classes + label as usize] = 1.0;
+        }
+        augment::mix(&mut batch.images, self.split.sample_len(), samples, share);
+        augment::mix(&mut batch.targets, classes, samples, share);
+    }
+
+    /// Adds the image that is to be made of a sample: cut and mirrored as the sample's, and otherwise as it is.
+    fn add_target(&self, sample: usize, bytes: &mut Vec<u8>, targets: &mut Vec<f32>) -> Result<(), DataError> {
+        let [_, height, width] = self.split.shape();
+        let draws = Stream::of_sample(self.seed, self.epoch, sample as u64);
+        targets.reserve_exact(self.batch * self.split.sample_len() - targets.len());
+        self.augment.placement().apply(&self.split.target(sample)?, [height, width], draws, bytes);
+        targets.extend(bytes.iter().map(|&byte| f32::from(byte) / 255.0));
+        Ok(())
+    }
+
     /// Adds one sample's floats; `bytes` is for use in between.
     fn add(&self, sample: usize, bytes: &mut Vec<u8>, images: &mut Vec<f32>) -> Result<(), DataError> {
+        let begin = images.len();
+        self.add_clean(sample, bytes, images)?;
+        let [_, height, width] = self.split.shape();
+        let mut draws = augment::noise(Stream::of_sample(self.seed, self.epoch, sample as u64));
+        for (plane, &deviation) in images[begin..].chunks_exact_mut(height * width).zip(&self.noise) {
+            augment::add_noise(plane, deviation, &mut draws);
+        }
+        Ok(())
+    }
+
+    fn add_clean(&self, sample: usize, bytes: &mut Vec<u8>, images: &mut Vec<f32>) -> Result<(), DataError> {
         let [_, height, width] = self.split.shape();
         let mut normalise = |bytes: &[u8]| {
             for (plane, table) in bytes.chunks_exact(height * width).zip(&*self.table) {

@@ -116,6 +116,8 @@ impl Dataset {
 pub struct Split {
     shape: [usize; 3],
     images: Images,
+    /// A second image of each sample, what is to be made of the first, N × C × H × W: empty if samples have none.
+    targets: Vec<u8>,
     labels: Vec<u32>,
 }
 
@@ -146,7 +148,20 @@ impl Split {
             )));
         }
         check_labels(classes, &labels)?;
-        Ok(Split { shape, images: Images::Pixels(images), labels })
+        Ok(Split { shape, images: Images::Pixels(images), targets: Vec::new(), labels })
+    }
+
+    /// Pairs of images of one shape: what is seen, and what is to be made of it. There is one class.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if the bytes are not as many images of `shape` on either side.
+    pub fn pairs(shape: [usize; 3], images: Vec<u8>, targets: Vec<u8>) -> Result<Split, DataError> {
+        let sample = checked_len(shape)?;
+        let (count, others) = (images.len() / sample, targets.len() / sample);
+        if targets.len() != images.len() {
+            return Err(DataError::Invalid(format!("{count} images cannot be paired with {others}")));
+        }
+        Ok(Split { targets, ..Split::new(shape, 1, images, vec![0; count])? })
     }
 
     /// As [`Split::new`], of images that are decoded and brought to `shape` when they are needed.
@@ -159,7 +174,7 @@ impl Split {
         checked_len(shape)?;
         assert_eq!(images.len(), labels.len());
         check_labels(classes, &labels)?;
-        Ok(Split { shape, images: Images::Encoded(images), labels })
+        Ok(Split { shape, images: Images::Encoded(images), targets: Vec::new(), labels })
     }
 
     /// As [`Split::new`], of images that are read when they are needed, see [`Samples`]: one for each label, from index 0 on.
@@ -174,7 +189,8 @@ impl Split {
     ) -> Result<Split, DataError> {
         checked_len(shape)?;
         check_labels(classes, &labels)?;
-        Ok(Split { shape, images: Images::Own(Own::new(Arc::new(samples), labels.len())), labels })
+        let images = Images::Own(Own::new(Arc::new(samples), labels.len()));
+        Ok(Split { shape, images, targets: Vec::new(), labels })
     }
 
     /// Of picture files (PNG, JPEG) without labels: grey if `shape` has one channel, colours if it has three.
@@ -253,6 +269,21 @@ impl Split {
         }
     }
 
+    /// Whether samples are pairs of images.
+    pub fn is_paired(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
+    /// What is to be made of an image: the second one of a pair, or else itself.
+    pub(super) fn target(&self, index: usize) -> Result<Picture<'_>, DataError> {
+        if !self.is_paired() {
+            return self.picture(index);
+        }
+        let [_, height, width] = self.shape;
+        let len = self.sample_len();
+        Ok(Picture { height, width, bytes: Cow::Borrowed(&self.targets[index * len..][..len]) })
+    }
+
     /// Two splits: `first` samples by chance, and the others. Which they are depends on the seed alone; both keep the
     /// order of this one.
     pub fn divide(&self, first: usize, seed: u64) -> (Split, Split) {
@@ -269,17 +300,19 @@ impl Split {
 
     fn select(&self, indices: &[u32]) -> Split {
         let of = || indices.iter().map(|&index| index as usize);
+        let chosen = |bytes: &[u8]| {
+            let len = self.sample_len();
+            let mut chosen = Vec::with_capacity(indices.len() * len);
+            of().for_each(|index| chosen.extend_from_slice(&bytes[index * len..][..len]));
+            chosen
+        };
+        let targets = if self.is_paired() { chosen(&self.targets) } else { Vec::new() };
         let images = match &self.images {
-            Images::Pixels(bytes) => {
-                let len = self.sample_len();
-                let mut chosen = Vec::with_capacity(indices.len() * len);
-                of().for_each(|index| chosen.extend_from_slice(&bytes[index * len..][..len]));
-                Images::Pixels(chosen)
-            }
+            Images::Pixels(bytes) => Images::Pixels(chosen(bytes)),
             Images::Encoded(images) => Images::Encoded(of().map(|index| images[index].clone()).collect()),
             Images::Own(own) => Images::Own(own.select(indices)),
         };
-        Split { shape: self.shape, images, labels: of().map(|index| self.labels[index]).collect() }
+        Split { shape: self.shape, images, targets, labels: of().map(|index| self.labels[index]).collect() }
     }
 }
 

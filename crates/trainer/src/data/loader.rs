@@ -24,6 +24,15 @@ const FEW: usize = 2;
 /// Workers at most where they have to be decoded: a graphics card waits for no more.
 const MANY: usize = 8;
 
+/// What a net is to make of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// The right one of so many classes.
+    Classes(usize),
+    /// The second image of a pair, or the same image where samples are not pairs.
+    Images,
+}
+
 /// How to batch a split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoaderOptions {
@@ -33,6 +42,10 @@ pub struct LoaderOptions {
     pub shuffle: Option<u64>,
     /// What chance does to the images. Keyed by the seed, so it needs one.
     pub augment: Augment,
+    /// What is to be made of the images.
+    pub goal: Goal,
+    /// The deviation of normal noise on all images, evaluated ones included, as a share of white; targets have none.
+    pub noise: f64,
     /// What is subtracted from `x / 255`, per channel.
     pub mean: Vec<f32>,
     /// What the difference is divided by, per channel.
@@ -51,6 +64,8 @@ impl LoaderOptions {
             batch,
             shuffle: None,
             augment: Augment::default(),
+            goal: Goal::Classes(set.classes),
+            noise: 0.0,
             mean: set.mean.clone(),
             std: set.std.clone(),
             workers: if set.train.is_encoded() { cores.min(MANY) } else { FEW },
@@ -96,6 +111,14 @@ impl Loader {
         options.augment.check(split.shape())?;
         if options.shuffle.is_none() && !options.augment.is_none() {
             return Err(DataError::Invalid("augmentation needs the seed of a shuffle".to_owned()));
+        }
+        if options.goal == Goal::Images && options.augment.mixup.is_some() {
+            let what = "`data.augment.mixup` mixes labels, and a net that makes images learns from none";
+            return Err(DataError::Invalid(what.to_owned()));
+        }
+        if options.goal != Goal::Images && split.is_paired() {
+            let what = "the set has pairs of images and no labels; it is for nets that make images, for example `unet`";
+            return Err(DataError::Invalid(what.to_owned()));
         }
         // The first buffer, so that a batch that cannot be had is an error now and not an abort in the worker.
         let buffers = Buffers::new(options.batch, split.sample_len())
@@ -143,6 +166,11 @@ impl Loader {
             batch: self.options.batch,
             order,
             augment: self.options.augment.clone(),
+            goal: self.options.goal,
+            noise: match self.options.noise > 0.0 {
+                true => self.options.std.iter().map(|&std| self.options.noise / f64::from(std)).collect(),
+                false => Vec::new(),
+            },
             seed: self.options.shuffle.unwrap_or(0),
             epoch,
         });

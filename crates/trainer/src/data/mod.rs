@@ -46,7 +46,7 @@ pub use catalogue::{Entry, catalogue};
 pub use dataset::{Dataset, Share, Split};
 pub use error::DataError;
 pub use get::{Got, Progress, get};
-pub use loader::{Epoch, Loader, LoaderOptions};
+pub use loader::{Epoch, Goal, Loader, LoaderOptions};
 pub use own::{Frame, is_path, open as open_own};
 pub use samples::Samples;
 

@@ -11,10 +11,15 @@
 //! key      mix(mix(seed + G) + epoch)
 //! draw(i)  mix(key + (i + 1) · G)
 //! sample   key of sample n: draw(n) of the stream of the seed's complement
+//! batch    key of batch b: that of sample 2^64 - 1 - b, which no set has
 //! ```
 //!
 //! The shuffle is Fisher–Yates from the last place down. These numbers are part of what makes a run repeatable: a test
 //! pins them, and changing them changes the result of every seed.
+
+use std::convert::Infallible;
+
+use rand_core::TryRng;
 
 /// The step of SplitMix64: 2^64 divided by the golden ratio.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -34,6 +39,11 @@ impl Stream {
     /// The stream of one sample in one epoch, which shares nothing with the order of that epoch.
     pub fn of_sample(seed: u64, epoch: u64, sample: u64) -> Stream {
         Stream { key: Stream::new(!seed, epoch).draw(sample) }
+    }
+
+    /// The stream of one batch in one epoch.
+    pub fn of_batch(seed: u64, epoch: u64, batch: u64) -> Stream {
+        Stream::of_sample(seed, epoch, u64::MAX - batch)
     }
 
     /// Draw number `index`: 64 uniform bits.
@@ -57,6 +67,40 @@ impl Stream {
     /// Draw number `index`, brought to `least` … `most`.
     pub fn between(self, index: u64, [least, most]: [f64; 2]) -> f64 {
         least + (most - least) * self.unit(index)
+    }
+}
+
+/// A stream from its beginning, one draw after another: for distributions that need as many as chance will have it.
+#[derive(Debug, Clone)]
+pub struct Draws {
+    stream: Stream,
+    next: u64,
+}
+
+impl Draws {
+    /// From draw number `first` on.
+    pub fn new(stream: Stream, first: u64) -> Draws {
+        Draws { stream, next: first }
+    }
+}
+
+impl TryRng for Draws {
+    type Error = Infallible;
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.next += 1;
+        Ok(self.stream.draw(self.next - 1))
+    }
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok((self.try_next_u64()? >> 32) as u32)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.try_next_u64()?.to_le_bytes()[..chunk.len()]);
+        }
+        Ok(())
     }
 }
 

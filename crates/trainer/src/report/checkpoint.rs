@@ -94,6 +94,8 @@ impl fmt::Display for CheckpointReport {
             writeln!(f, "  rate        {:.3e} for the next step", position.learning_rate)?;
             if let Some((best, accuracy)) = standing.best.and_then(|best| Some((best, best.watched_accuracy()?))) {
                 writeln!(f, "  best        {:.2} % after step {}", 100.0 * accuracy, count(best.step))?;
+            } else if let Some((best, loss)) = standing.best.and_then(|best| Some((best, best.watched()?))) {
+                writeln!(f, "  best        loss {loss:.5} after step {}", count(best.step))?;
             }
         }
         if let Some(parameters) = self.parameters {

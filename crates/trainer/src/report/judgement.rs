@@ -1,7 +1,7 @@
 //! A judgement as a report.
 
 use super::units::count;
-use crate::run::Judgement;
+use crate::run::{Judgement, Reconstruction};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -26,6 +26,17 @@ pub struct JudgementReport {
 impl fmt::Display for JudgementReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { net, set, file, judgement } = self;
+        let judgement = match judgement {
+            Judgement::Classes(judgement) => judgement,
+            Judgement::Images(Reconstruction { samples, squared_error, absolute_error, psnr }) => {
+                writeln!(f, "{net} on {} samples of {set}, from {}", count(*samples), file.display())?;
+                writeln!(
+                    f,
+                    "PSNR {psnr:.2} dB: mean squared error {squared_error:.6}, mean absolute error {absolute_error:.6}"
+                )?;
+                return write!(f, "\nValues go from 0 to 1.");
+            }
+        };
         writeln!(f, "{net} on {} samples of {set}, from {}", count(judgement.samples), file.display())?;
         let percent = |share: f64| format!("{:.2} %", 100.0 * share);
         let top_5 = judgement.top_5_accuracy.map_or(String::new(), |top_5| format!(", top 5 {}", percent(top_5)));

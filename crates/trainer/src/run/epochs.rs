@@ -11,7 +11,7 @@ use super::record::{EpochRecord, Record, StepRecord, Sums};
 use super::standing::Standing;
 use super::stepper::{EVALUATE, Finished, Moment, Stepper, TRAIN};
 use super::stores::StoreLog;
-use super::{Progress, Schedule, interrupt};
+use super::{Measure, Progress, Schedule, interrupt};
 use crate::Error;
 use crate::checkpoint::{self, About, Checkpoint, Position, Shelf};
 use crate::config;
@@ -36,6 +36,7 @@ pub(super) struct Epochs<'a> {
     /// How images were normalised.
     pub facts: DataFacts,
     pub settings: config::Train,
+    pub measure: Measure,
     pub loaders: &'a Loaders,
     /// The training batches that come next: they are being made while kernels compile and evaluations run.
     pub upcoming: Epoch,
@@ -95,7 +96,7 @@ struct Due {
 }
 
 impl Epochs<'_> {
-    /// Runs to the end, or until accuracy has not risen for too long.
+    /// Runs to the end, or until evaluations have not become better for too long.
     pub fn run(&mut self) -> Result<(), Error> {
         if self.is_over() && !self.standing.is_tested() {
             // Resumed with fewer epochs or less patience than it had: it ends where no end was in sight.
@@ -124,7 +125,7 @@ impl Epochs<'_> {
         Ok(())
     }
 
-    /// Whether the run ended because accuracy had not risen for too long.
+    /// Whether the run ended because evaluations had not become better for too long.
     pub fn stopped_early(&self) -> bool {
         self.settings.patience > 0 && self.standing.stale >= self.settings.patience
     }
@@ -206,6 +207,7 @@ impl Epochs<'_> {
                 if due.epoch {
                     self.record(Record::Epoch(record))?;
                     self.metrics.parameters(record.step, &self.stepper.session)?;
+                    self.show_answers()?;
                 } else {
                     self.record(Record::Evaluation(record))?;
                 }
@@ -231,6 +233,23 @@ impl Epochs<'_> {
         Ok(())
     }
 
+    /// Shows TensorBoard what the net makes of a few images, if that is images.
+    fn show_answers(&mut self) -> Result<(), Error> {
+        if self.measure.is_accuracy() || !self.metrics.has_board() {
+            return Ok(());
+        }
+        let Loaders { validation, test, .. } = self.loaders;
+        let Some(batch) = validation.as_ref().unwrap_or(test).epoch(0).next() else { return Ok(()) };
+        let batch = batch?;
+        let outputs = self.stepper.outputs(&batch)?;
+        self.metrics.answers(self.standing.step, &batch, &outputs, &self.facts)
+    }
+
+    /// The share of right answers, if answers are classes.
+    fn accuracy(&self, sums: &Sums) -> Option<f64> {
+        self.measure.is_accuracy().then(|| sums.accuracy())
+    }
+
     /// Evaluates; none if the user interrupts it.
     fn evaluate(&mut self) -> Result<Option<EpochRecord>, Error> {
         let begin = Instant::now();
@@ -246,21 +265,25 @@ impl Epochs<'_> {
             epoch,
             step,
             train_loss: self.standing.training.loss(),
-            train_accuracy: self.standing.training.accuracy(),
+            train_accuracy: self.accuracy(&self.standing.training),
             validation_loss: None,
             validation_accuracy: None,
+            validation_psnr: None,
             test_loss: None,
             test_accuracy: None,
+            test_psnr: None,
             seconds: 0.0,
         };
         if let Some(held_out) = validation {
             let Some(sums) = self.judge_by(held_out)? else { return Ok(None) };
-            (record.validation_loss, record.validation_accuracy) = (Some(sums.loss()), Some(sums.accuracy()));
+            (record.validation_loss, record.validation_accuracy) = (Some(sums.loss()), self.accuracy(&sums));
+            record.validation_psnr = self.measure.psnr(sums.loss());
         }
         // With a validation set, the test set is for the end: nothing is chosen by it.
         if validation.is_none() || self.is_last(&record) {
             let Some(sums) = self.judge_by(test)? else { return Ok(None) };
-            (record.test_loss, record.test_accuracy) = (Some(sums.loss()), Some(sums.accuracy()));
+            (record.test_loss, record.test_accuracy) = (Some(sums.loss()), self.accuracy(&sums));
+            record.test_psnr = self.measure.psnr(sums.loss());
         }
         Ok(Some(record))
     }
@@ -348,7 +371,7 @@ impl Epochs<'_> {
                 step: moment.step,
                 epoch: moment.epoch,
                 loss,
-                accuracy: correct / counted.max(1.0),
+                accuracy: self.measure.is_accuracy().then(|| correct / counted.max(1.0)),
                 learning_rate: moment.learning_rate,
                 samples_per_second,
                 data_wait_ms: moment.data_wait_ms,

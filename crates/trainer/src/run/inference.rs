@@ -1,13 +1,13 @@
 //! A trained net that answers: the forward pass alone, over what a run left.
 
-use super::judgement::{Count, Judgement, log_softmax};
+use super::judgement::{Count, Errors, Judgement, log_softmax};
 use super::resume::resolved;
-use super::{net, weights};
+use super::{net, step_shape, weights};
 use crate::Error;
 use crate::checkpoint::{self, Weights};
-use crate::config::Config;
-use crate::data::{Augment, Batch, Dataset, Loader, LoaderOptions, Split};
-use frugal_model::{StepShape, inference_step};
+use crate::config::{Config, Loss};
+use crate::data::{Augment, Batch, Dataset, Goal, Loader, LoaderOptions, Split};
+use frugal_model::{Task, inference_step};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::{Gpu, Plan, Session};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,13 @@ impl DataFacts {
             mean: data.mean.clone(),
             std: data.std.clone(),
         }
+    }
+
+    /// Images as they were before they were normalised, from 0 to 1.
+    pub(super) fn restored(&self, images: &[f32]) -> Vec<f32> {
+        let [_, height, width] = self.shape;
+        let planes = images.chunks_exact(height * width).zip(self.std.iter().zip(&self.mean).cycle());
+        planes.flat_map(|(plane, (std, mean))| plane.iter().map(move |x| x * std + mean)).collect()
     }
 }
 
@@ -125,13 +132,13 @@ impl Trained {
     /// [`Error::Plan`], [`Error::Gpu`].
     pub fn open(&self, batch: usize, image: [usize; 3], gpu: &Rc<Gpu>) -> Result<Inference, Error> {
         let classes = self.facts.class_names.len();
-        let shape = StepShape { batch, image, classes };
+        let shape = step_shape(&self.config.model.net()?, batch, image, classes);
         let graph = inference_step(&net(&self.config.model, shape)?, shape)?;
         self.weights.check(self.config.model.name(), &graph, &[])?;
         let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options())?;
         let session = Session::new(gpu.clone(), vec![plan], 0)?;
         self.weights.restore(&session, &[])?;
-        Ok(Inference { session, classes })
+        Ok(Inference { session, classes, binary: self.config.loss == Loss::Bce })
     }
 
     /// Picture files (PNG, JPEG) as an evaluation would show them to the net, one by one.
@@ -140,8 +147,9 @@ impl Trained {
     /// [`Error::Data`] names the first that is no picture.
     pub fn pictures(&self, files: &[PathBuf]) -> Result<Vec<Batch>, Error> {
         let DataFacts { shape, mean, std, .. } = self.facts.clone();
-        let augment = Augment::default();
-        let options = LoaderOptions { batch: 1, shuffle: None, augment, mean, std, workers: 0, prefetch: 0 };
+        let (augment, goal) = (Augment::default(), Goal::Classes(1));
+        let options =
+            LoaderOptions { batch: 1, shuffle: None, augment, goal, noise: 0.0, mean, std, workers: 0, prefetch: 0 };
         let loader = Loader::new(Arc::new(Split::pictures(shape, files)?), options)?;
         Ok(loader.epoch(0).collect::<Result<_, _>>()?)
     }
@@ -152,6 +160,9 @@ impl Trained {
     /// As [`Trained::open`]; [`Error::Usage`] if the set has other classes or channels than the net learned.
     pub fn judge(&self, data: &Dataset, batch: usize, gpu: &Rc<Gpu>) -> Result<Judgement, Error> {
         let (here, there) = (self.facts.class_names.len(), data.classes);
+        let by_classes = self.config.task() == Task::Classes;
+        // A net that makes images learned nothing of classes.
+        let here = if by_classes { here } else { there };
         if here != there || data.shape[0] != self.facts.shape[0] {
             return Err(Error::Usage(format!(
                 "{} has {there} classes and {} channels, but the net learned {here} classes from {} channels",
@@ -163,7 +174,25 @@ impl Trained {
         let (mean, std) = (self.facts.mean.clone(), self.facts.std.clone());
         let plain = LoaderOptions::evaluate(data, batch);
         let workers = self.config.data.workers.unwrap_or(plain.workers);
-        let options = LoaderOptions { mean, std, workers, ..plain };
+        let options = LoaderOptions {
+            mean,
+            std,
+            workers,
+            goal: self.config.goal(here),
+            noise: self.config.data.noise.unwrap_or(0.0),
+            ..plain
+        };
+        if !by_classes {
+            let mut errors = Errors::default();
+            let len = data.shape.iter().product();
+            for batch in Loader::new(data.test.clone(), options)?.epoch(0) {
+                let batch = batch?;
+                let made = net.images(&batch.images)?;
+                let pairs = made.chunks_exact(len).zip(batch.targets.chunks_exact(len));
+                pairs.take(batch.samples).for_each(|(image, target)| errors.add(image, target));
+            }
+            return Ok(Judgement::Images(errors.judgement()));
+        }
         let mut count = Count::new(here);
         for batch in Loader::new(data.test.clone(), options)?.epoch(0) {
             let batch = batch?;
@@ -172,7 +201,7 @@ impl Trained {
                 count.add(logits, label as usize);
             }
         }
-        Ok(count.judgement(&data.class_names))
+        Ok(Judgement::Classes(count.judgement(&data.class_names)))
     }
 }
 
@@ -180,6 +209,8 @@ impl Trained {
 pub struct Inference {
     session: Session,
     classes: usize,
+    /// Whether outputs are logits of values by themselves.
+    binary: bool,
 }
 
 impl Inference {
@@ -191,6 +222,18 @@ impl Inference {
         self.session.step(0, &[bytemuck::cast_slice(images)])?;
         let metrics = self.session.finished()?.pop().expect("a step with metrics reports");
         Ok(metrics.words.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// The images that a net makes of a batch of them, with values from 0 to 1, or about that.
+    ///
+    /// # Errors
+    /// As [`Inference::logits`].
+    pub fn images(&mut self, images: &[f32]) -> Result<Vec<f32>, Error> {
+        let mut made = self.logits(images)?;
+        if self.binary {
+            made.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
+        }
+        Ok(made)
     }
 
     /// The probabilities of a batch, image by image: the softmax of the logits, in double precision.

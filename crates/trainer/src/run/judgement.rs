@@ -1,15 +1,38 @@
-//! How a net answers to a labelled set: loss, accuracy, and which classes it takes for which.
+//! How a net answers to a set: loss, accuracy, and which classes it takes for which; or how far its images are off.
 
+use super::measure::psnr;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Of so many classes, five are no answer.
 const FEW_CLASSES: usize = 20;
+/// How a net answers to a set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Judgement {
+    /// By classes.
+    Classes(Classification),
+    /// By images.
+    Images(Reconstruction),
+}
+
+/// How far images are from what was to be made; values go from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Reconstruction {
+    /// How many samples were looked at.
+    pub samples: u64,
+    /// Mean over all values.
+    pub squared_error: f64,
+    /// Mean over all values.
+    pub absolute_error: f64,
+    /// Peak signal-to-noise ratio of that squared error, in dB.
+    pub psnr: f64,
+}
 
 /// How a net answers to a labelled set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Judgement {
+pub struct Classification {
     /// How many samples were looked at.
     pub samples: u64,
     /// Mean cross-entropy, in nats.
@@ -37,6 +60,35 @@ pub struct ClassJudgement {
     pub accuracy: Option<f64>,
 }
 
+/// Adds up errors until all are in.
+#[derive(Debug, Default)]
+pub(super) struct Errors {
+    samples: u64,
+    values: u64,
+    squares: f64,
+    sizes: f64,
+}
+
+impl Errors {
+    /// Adds a sample.
+    pub fn add(&mut self, image: &[f32], target: &[f32]) {
+        self.samples += 1;
+        self.values += image.len() as u64;
+        for (x, t) in image.iter().zip(target) {
+            let error = f64::from(*x) - f64::from(*t);
+            self.squares += error * error;
+            self.sizes += error.abs();
+        }
+    }
+
+    pub fn judgement(self) -> Reconstruction {
+        let values = self.values.max(1) as f64;
+        let squared_error = self.squares / values;
+        let absolute_error = self.sizes / values;
+        Reconstruction { samples: self.samples, squared_error, absolute_error, psnr: psnr(squared_error) }
+    }
+}
+
 /// Counts answers until all are in.
 #[derive(Debug)]
 pub(super) struct Count {
@@ -59,7 +111,7 @@ impl Count {
         self.in_top_5 += u64::from(ahead < 5);
     }
 
-    pub fn judgement(self, names: &[String]) -> Judgement {
+    pub fn judgement(self, names: &[String]) -> Classification {
         let Self { loss, in_top_5, confusion } = self;
         let samples: u64 = confusion.iter().flatten().sum();
         let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
@@ -68,7 +120,7 @@ impl Count {
             let samples = row.iter().sum();
             ClassJudgement { name: names[class].clone(), samples, accuracy: share(row[class], samples) }
         };
-        Judgement {
+        Classification {
             samples,
             loss: loss / samples.max(1) as f64,
             accuracy: share(right, samples).unwrap_or(0.0),
@@ -136,6 +188,16 @@ mod tests {
         let names: Vec<String> = (0..30).map(|class| class.to_string()).collect();
         let judgement = count.judgement(&names);
         assert_eq!((judgement.accuracy, judgement.top_5_accuracy), (0.25, Some(0.75)));
+    }
+
+    #[test]
+    fn errors_are_means_over_all_values() {
+        let mut errors = Errors::default();
+        errors.add(&[0.5, 1.0], &[0.5, 0.5]);
+        errors.add(&[0.25, 1.25], &[0.5, 1.0]);
+        let Reconstruction { samples, squared_error, absolute_error, psnr } = errors.judgement();
+        assert_eq!((samples, squared_error, absolute_error), (2, 0.09375, 0.25));
+        assert!((psnr - 10.280_287_236_002_437).abs() < 1e-9, "{psnr}");
     }
 
     #[test]

@@ -22,7 +22,12 @@ impl Loaders {
     pub fn new(config: &Config, data: &Dataset) -> Result<Self, Error> {
         let seed = config.seed.into();
         let plain = LoaderOptions::evaluate(data, config.data.batch);
-        let plain = LoaderOptions { workers: config.data.workers.unwrap_or(plain.workers), ..plain };
+        let plain = LoaderOptions {
+            workers: config.data.workers.unwrap_or(plain.workers),
+            goal: config.goal(data.classes),
+            noise: config.data.noise.unwrap_or(0.0),
+            ..plain
+        };
         let (train, validation) = data.parts(config.data.validation, seed)?;
         let augmented = LoaderOptions { augment: config.data.augment.clone(), ..plain.clone().shuffled(seed) };
         Ok(Self {

@@ -6,6 +6,7 @@ use super::inference::DataFacts;
 use super::record::Record;
 use super::stepper::TRAIN;
 use crate::Error;
+use crate::data::Batch;
 use frugal_tensor::Session;
 use std::collections::BTreeMap;
 
@@ -64,6 +65,19 @@ impl Metrics {
         self.board.as_mut().map_or(Ok(()), |board| board.images(step, images, facts))
     }
 
+    /// Whether TensorBoard is wanted.
+    pub fn has_board(&self) -> bool {
+        self.board.is_some()
+    }
+
+    /// Shows what the net makes of some images of a batch, where TensorBoard is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn answers(&mut self, step: u64, batch: &Batch, outputs: &[f32], facts: &DataFacts) -> Result<(), Error> {
+        self.board.as_mut().map_or(Ok(()), |board| board.answers(step, batch, outputs, facts))
+    }
+
     /// Shows how the parameters are distributed, where TensorBoard is wanted.
     ///
     /// # Errors
@@ -103,13 +117,15 @@ impl Metrics {
 fn row(record: &Record) -> Option<String> {
     Some(match record {
         Record::Step(r) => {
-            let (step, epoch, loss, accuracy) = (r.step, r.epoch, r.loss, r.accuracy);
+            let (step, epoch, loss) = (r.step, r.epoch, r.loss);
+            let accuracy = r.accuracy.map_or(String::new(), |accuracy| accuracy.to_string());
             let (rate, pace, wait) = (r.learning_rate, r.samples_per_second, r.data_wait_ms);
             format!("step,{step},{epoch},{loss},{accuracy},,,,,{rate},{pace:.1},{wait:.3}\n")
         }
         Record::Epoch(r) | Record::Evaluation(r) => {
             let kind = if matches!(record, Record::Epoch(_)) { "epoch" } else { "evaluation" };
-            let (step, epoch, loss, accuracy) = (r.step, r.epoch, r.train_loss, r.train_accuracy);
+            let (step, epoch, loss) = (r.step, r.epoch, r.train_loss);
+            let accuracy = r.train_accuracy.map_or(String::new(), |accuracy| accuracy.to_string());
             let cells = [r.validation_loss, r.validation_accuracy, r.test_loss, r.test_accuracy]
                 .map(|value| value.map_or(String::new(), |value| value.to_string()))
                 .join(",");

@@ -20,7 +20,9 @@ pub mod interrupt;
 mod judgement;
 mod loaders;
 mod lock;
+mod measure;
 pub mod metrics;
+pub mod picture;
 mod plans;
 mod progress;
 pub mod record;
@@ -34,8 +36,9 @@ pub mod weights;
 pub use budget::Chosen;
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
 pub use inference::{DataFacts, Inference, Trained, Which};
-pub use judgement::Judgement;
+pub use judgement::{Classification, Judgement, Reconstruction};
 pub use lock::Lock;
+pub use measure::Measure;
 pub use plans::{Plans, Request};
 pub use progress::{Progress, View};
 pub use record::Summary;
@@ -51,7 +54,7 @@ use crate::data::Dataset;
 use environment::{AdapterFacts, Environment};
 use epochs::{Epochs, Paces};
 use folder::Folder;
-use frugal_model::{ModelError, Net, StepShape, inference_step};
+use frugal_model::{ModelError, Net, StepShape, Task, inference_step};
 use frugal_tensor::{Gpu, Plan, Session};
 use loaders::Loaders;
 use metrics::Metrics;
@@ -88,7 +91,7 @@ pub struct Job<'a> {
 /// # Errors
 /// [`Error::Model`] if there is no such net, [`Error::Config`] if its layers do not fit the images.
 pub fn request(config: &Config, image: [usize; 3], classes: usize) -> Result<Request, Error> {
-    let shape = StepShape { batch: config.data.batch, image, classes };
+    let shape = step_shape(&config.model.net()?, config.data.batch, image, classes);
     let (training, store) = (config.training(), config.store.clone());
     Ok(Request { net: net(&config.model, shape)?, shape, training, store })
 }
@@ -102,6 +105,11 @@ fn net(model: &Model, shape: StepShape) -> Result<Net, Error> {
         return Err(layers.locate(&error).map_or_else(|| ModelError::Graph(error).into(), Error::Config));
     }
     Ok(net)
+}
+
+/// The extents of a step on a set. Where a net makes images, they are of the shape that it sees.
+fn step_shape(net: &Net, batch: usize, image: [usize; 3], classes: usize) -> StepShape {
+    StepShape { batch, image, classes: if net.task == Task::Classes { classes } else { image[0] } }
 }
 
 /// The plans of a run on an open device: what cannot run is known before anything is written.
@@ -165,6 +173,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         about: about(config, data, gpu),
         facts: DataFacts::of(data),
         settings: config.train.clone(),
+        measure: Measure::of(config),
         upcoming: loaders.train.epoch_from(standing.step / steps_per_epoch, (standing.step % steps_per_epoch) as usize),
         standing,
         loaders: &loaders,
@@ -191,10 +200,8 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let (Some(last), Some(best)) = (standing.last, standing.best) else {
         unreachable!("a run ends with an evaluation")
     };
-    let (Some(test_accuracy), Some(test_loss)) = (last.test_accuracy, last.test_loss) else {
-        unreachable!("the last evaluation is on the test set, too")
-    };
-    let Some(best_accuracy) = best.watched_accuracy() else { unreachable!("an evaluation gives an accuracy") };
+    let Some(test_loss) = last.test_loss else { unreachable!("the last evaluation is on the test set, too") };
+    let Some(best_score) = best.watched() else { unreachable!("an evaluation gives a loss") };
     let stopped_early = epochs.stopped_early();
     let seconds_per_step = epochs.paces.seconds_per_step();
     let session = epochs.stepper.session;
@@ -214,13 +221,15 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         name: config.name.clone(),
         seed: config.seed,
         store: config.store.to_string(),
-        test_accuracy,
+        test_accuracy: last.test_accuracy,
         test_loss,
+        test_psnr: last.test_psnr,
         validation_accuracy: last.validation_accuracy,
+        validation_loss: last.validation_loss,
         train_loss: last.train_loss,
         steps: standing.step,
         stopped_early,
-        best: (best.step, best_accuracy),
+        best: (best.step, best_score),
         seconds_per_step,
         data_wait_ms: standing.waiting.mean(),
         seconds: standing.seconds,

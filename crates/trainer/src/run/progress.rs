@@ -142,15 +142,17 @@ impl Progress {
     }
 
     fn line(&mut self, place: &str, record: &EpochRecord) {
-        let accuracy = |of: &str, share: Option<f64>| {
-            share.map_or(String::new(), |share| format!("  {of} accuracy {:.2} %", 100.0 * share))
+        let judged = |of: &str, accuracy: Option<f64>, loss: Option<f64>| match (accuracy, loss) {
+            (Some(share), _) => format!("  {of} accuracy {:.2} %", 100.0 * share),
+            (None, Some(loss)) => format!("  {of} loss {loss:.5}"),
+            (None, None) => String::new(),
         };
         let line = format!(
             "{}  {place}  loss {:.4}{}{}  {:.1} s",
             self.label,
             record.train_loss,
-            accuracy("validation", record.validation_accuracy),
-            accuracy("test", record.test_accuracy),
+            judged("validation", record.validation_accuracy, record.validation_loss),
+            judged("test", record.test_accuracy, record.test_loss),
             record.seconds,
         );
         match &mut self.show {

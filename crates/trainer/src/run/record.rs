@@ -39,8 +39,9 @@ pub struct StepRecord {
     pub epoch: u64,
     /// Mean over the batch.
     pub loss: f32,
-    /// Share of the batch that was right.
-    pub accuracy: f32,
+    /// Share of the batch that was right, if the net names classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f32>,
     /// Of this step.
     pub learning_rate: f32,
     /// At the pace of this step.
@@ -58,20 +59,27 @@ pub struct EpochRecord {
     pub step: u64,
     /// Mean over the epoch, while the net was changing.
     pub train_loss: f64,
-    /// Share of right answers over the epoch, while the net was changing.
-    pub train_accuracy: f64,
+    /// Share of right answers over the epoch, while the net was changing, if it names classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_accuracy: Option<f64>,
     /// Mean over what is held out for validation, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
     /// Share of right answers on what is held out for validation, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<f64>,
+    /// Peak signal-to-noise ratio on what is held out for validation, in dB, if the loss is the squared error of images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_psnr: Option<f64>,
     /// Mean over the test set: after the last epoch, and after each one where nothing is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
     /// Share of right answers on the test set, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
+    /// Peak signal-to-noise ratio on the test set, in dB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_psnr: Option<f64>,
     /// Seconds, with the evaluation.
     pub seconds: f64,
 }
@@ -80,6 +88,19 @@ impl EpochRecord {
     /// Share of right answers on what the run is watched by: what is held out for validation, or else the test set.
     pub fn watched_accuracy(&self) -> Option<f64> {
         self.validation_accuracy.or(self.test_accuracy)
+    }
+
+    /// That share, or the loss on the same if the net names no classes.
+    pub fn watched(&self) -> Option<f64> {
+        self.watched_accuracy().or(self.validation_loss).or(self.test_loss)
+    }
+
+    /// Whether it is better than another evaluation of the run: by a higher accuracy, or else by a lower loss.
+    pub fn beats(&self, other: &EpochRecord) -> bool {
+        match (self.watched_accuracy(), other.watched_accuracy()) {
+            (None, None) => self.watched().zip(other.watched()).is_some_and(|(own, other)| own < other),
+            (own, other) => own > other,
+        }
     }
 }
 
@@ -111,21 +132,28 @@ pub struct Summary {
     pub seed: u32,
     /// The store, by its label.
     pub store: String,
-    /// Share of right answers on the test set after the last epoch, from 0 to 1.
-    pub test_accuracy: f64,
+    /// Share of right answers on the test set after the last epoch, from 0 to 1, if the net names classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
     /// Mean over the test set after the last epoch.
     pub test_loss: f64,
+    /// Peak signal-to-noise ratio of that, in dB, if it is the squared error of images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_psnr: Option<f64>,
     /// Share of right answers on what is held out for validation after the last epoch, if anything is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<f64>,
+    /// Mean over what is held out for validation after the last epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
     /// Mean over the last epoch.
     pub train_loss: f64,
     /// Training steps done.
     pub steps: u64,
-    /// Whether the run ended before its time, because the accuracy no longer rose.
+    /// Whether the run ended before its time, because evaluations no longer became better.
     pub stopped_early: bool,
-    /// The step with the best evaluation, and its share of right answers: on what is held out for validation, or else on the
-    /// test set.
+    /// The step with the best evaluation, and its share of right answers, or its loss if the net names no classes: on what is
+    /// held out for validation, or else on the test set.
     pub best: (u64, f64),
     /// Median, without the first steps of each epoch.
     pub seconds_per_step: f64,

@@ -84,6 +84,7 @@ fn check(config: &Config, step: &Step, checkpoint: &Checkpoint) -> Result<(), Er
     compare("data.mean or data.std", made.data.normalisation == config.data.normalisation);
     compare("data.batch", made.data.batch == config.data.batch);
     compare("data.validation", made.data.validation == config.data.validation);
+    compare("data.noise", made.data.noise == config.data.noise);
     compare("data.augment", made.data.augment == config.data.augment);
     compare("model.layers", made.model.design == config.model.design);
     compare("loss", made.loss == config.loss);

@@ -18,7 +18,7 @@ pub struct Standing {
     pub waiting: Mean,
     /// The last evaluation.
     pub last: Option<EpochRecord>,
-    /// The best one: the first of those with the highest accuracy that the run is watched by.
+    /// The best one: the first of those with the highest accuracy, or the lowest loss, that the run is watched by.
     pub best: Option<EpochRecord>,
     /// Evaluations since the best one.
     pub stale: u64,
@@ -48,13 +48,13 @@ impl Standing {
 
     /// Evaluations since the best one, with this one booked.
     pub fn stale_after(&self, record: &EpochRecord) -> u64 {
-        let better = self.best.is_none_or(|best| record.watched_accuracy() > best.watched_accuracy());
+        let better = self.best.is_none_or(|best| record.beats(&best));
         if better { 0 } else { self.stale + 1 }
     }
 
     /// Whether the net as it is has been evaluated on the test set.
     pub fn is_tested(&self) -> bool {
-        self.last.is_some_and(|last| last.step == self.step && last.test_accuracy.is_some())
+        self.last.is_some_and(|last| last.step == self.step && last.test_loss.is_some())
     }
 }
 
@@ -69,16 +69,30 @@ mod tests {
             epoch: 1,
             step,
             train_loss: 0.0,
-            train_accuracy: 0.0,
+            train_accuracy: Some(0.0),
             validation_loss: Some(0.0),
             validation_accuracy: Some(accuracy),
+            validation_psnr: None,
             test_loss: Some(0.0),
             test_accuracy: Some(step as f64),
+            test_psnr: None,
             seconds: 0.0,
         };
         let mut standing = Standing::default();
         let better = [0.5, 0.5, 0.4, 0.6, 0.6].map(|accuracy| standing.judge(record(9 - standing.stale, accuracy)));
         assert_eq!(better, [true, false, false, true, false]);
         assert_eq!((standing.stale, standing.best.unwrap().watched_accuracy()), (1, Some(0.6)));
+
+        // Where there is none, a lower loss is.
+        let record = |loss: f64| EpochRecord {
+            validation_loss: Some(loss),
+            validation_accuracy: None,
+            test_accuracy: None,
+            ..record(1, 0.0)
+        };
+        let mut standing = Standing::default();
+        let better = [0.5, 0.5, 0.6, 0.4, f64::NAN].map(|loss| standing.judge(record(loss)));
+        assert_eq!(better, [true, false, false, true, false]);
+        assert_eq!(standing.best.unwrap().watched(), Some(0.4));
     }
 }

@@ -9,10 +9,10 @@ use super::demand::{Demand, margin};
 use super::divergence;
 use crate::Error;
 use crate::data::Batch;
-use frugal_model::{IMAGES, LABELS, MASK};
+use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
 use frugal_tensor::codec::error_bounded::Record as CodecRecord;
 use frugal_tensor::gpu::StepMetrics;
-use frugal_tensor::graph::CONTROL;
+use frugal_tensor::graph::{CONTROL, Node};
 use frugal_tensor::ops::cross_entropy::STATUS;
 use frugal_tensor::plan::Room;
 use frugal_tensor::{Plan, Session};
@@ -64,6 +64,7 @@ pub(super) struct Finished {
 pub(super) enum Slot {
     Images,
     Labels,
+    Targets,
     Mask,
     Control,
 }
@@ -126,6 +127,26 @@ impl Stepper {
         }
         finished.extend(self.submit(flight)?);
         Ok(finished)
+    }
+
+    /// What the net makes of a batch, where that is compared with targets. No step may be in flight.
+    pub fn outputs(&mut self, batch: &Batch) -> Result<Vec<f32>, Error> {
+        let plan = &self.session.plans()[EVALUATE];
+        let graph = &plan.graph;
+        let targets = plan.uploads().iter().copied().find(|&id| graph.value(id).name == TARGETS);
+        let reads = |node: &Node| node.inputs.get(1).copied() == targets;
+        let (Some(at), true) = (graph.nodes().iter().position(reads), targets.is_some()) else { return Ok(Vec::new()) };
+        let output = graph.nodes()[at].inputs[0];
+        let mut words = Vec::new();
+        let control = [0, self.seed, 0, 0];
+        let uploads = uploads(&self.slots[EVALUATE], batch, &control);
+        self.session.step_by_node(EVALUATE, &uploads, |session, node| {
+            if node == at {
+                words = session.read_value(EVALUATE, output)?;
+            }
+            Ok(node < at)
+        })?;
+        Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
     /// Learns bounds and sizes from a step that changes nothing else.
@@ -224,6 +245,7 @@ pub(super) fn uploads<'a>(slots: &[Slot], batch: &'a Batch, control: &'a [u32; 4
     let bytes = |slot: &Slot| match slot {
         Slot::Images => bytemuck::cast_slice(&batch.images),
         Slot::Labels => bytemuck::cast_slice(&batch.labels),
+        Slot::Targets => bytemuck::cast_slice(&batch.targets),
         Slot::Mask => bytemuck::cast_slice(&batch.mask),
         Slot::Control => bytemuck::cast_slice(control),
     };
@@ -235,9 +257,10 @@ pub(super) fn slots(plan: &Plan) -> Vec<Slot> {
     let slot = |name: &str| match name {
         IMAGES => Slot::Images,
         LABELS => Slot::Labels,
+        TARGETS => Slot::Targets,
         MASK => Slot::Mask,
         CONTROL => Slot::Control,
-        other => unreachable!("classifiers have no input `{other}`"),
+        other => unreachable!("steps have no input `{other}`"),
     };
     plan.uploads().iter().map(|&id| slot(&plan.graph.value(id).name)).collect()
 }

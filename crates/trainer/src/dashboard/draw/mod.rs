@@ -47,7 +47,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State) {
         (false, _) => {
             let [facts, curves] = Layout::vertical([Constraint::Length(panels::FACTS), Constraint::Min(0)]).areas(body);
             panels::draw_facts(frame, facts, state);
-            let [loss, accuracy] = halves(curves, curves.height >= 16);
+            let [loss, accuracy] = halves(curves, curves.height >= 16 && state.names_classes());
             if loss.height >= chart::LEAST {
                 chart::draw_loss(frame, loss, state);
             }
@@ -64,9 +64,13 @@ fn draw_large(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let said = (area.height.saturating_sub(8 + 12) as usize).min(state.said.len());
     let [curves, figures, lines] =
         Layout::vertical([Constraint::Min(0), Constraint::Length(8), Constraint::Length(said as u16)]).areas(area);
-    let [loss, accuracy] = Layout::horizontal([Constraint::Fill(1); 2]).areas(curves);
-    chart::draw_loss(frame, loss, state);
-    chart::draw_accuracy(frame, accuracy, state);
+    if state.names_classes() {
+        let [loss, accuracy] = Layout::horizontal([Constraint::Fill(1); 2]).areas(curves);
+        chart::draw_loss(frame, loss, state);
+        chart::draw_accuracy(frame, accuracy, state);
+    } else {
+        chart::draw_loss(frame, curves, state);
+    }
     let [memory, pace] = Layout::horizontal([Constraint::Fill(1); 2]).areas(figures);
     panels::draw_memory(frame, memory, state);
     panels::draw_pace(frame, pace, state);

@@ -95,7 +95,9 @@ pub fn draw_facts(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let figure = |value: Option<f64>, digits: usize, unit: &str| value.map(|value| format!("{value:.digits$}{unit}"));
     let evaluation = state.evaluation.as_ref();
     let percent = |share: Option<f64>| share.map(|share| 100.0 * share);
+    let psnr = evaluation.and_then(|of| of.validation_psnr.or(of.test_psnr));
     let watched = match evaluation {
+        _ if !state.names_classes() => ("PSNR", psnr, TEST),
         Some(of) if of.validation_accuracy.is_some() => ("validation", percent(of.validation_accuracy), VALIDATION),
         of => ("test", percent(of.and_then(|of| of.test_accuracy)), TEST),
     };
@@ -104,7 +106,7 @@ pub fn draw_facts(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let rows = [
         ("loss", figure(last(&state.loss.train), 4, ""), TRAIN),
         ("accuracy", figure(last(&state.accuracy.train), 1, " %"), TRAIN),
-        (watched.0, figure(watched.1, 1, " %"), watched.2),
+        (watched.0, figure(watched.1, 1, if state.names_classes() { " %" } else { " dB" }), watched.2),
         (
             "samples/s",
             pace.map(|(pace, steps)| format!("{}, {} a step", samples(pace), milliseconds(1e3 / steps))),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::{Loader, LoaderOptions, Split};
+use super::super::{Goal, Loader, LoaderOptions, Split};
 use super::*;
 
 fn picture(channels: usize, height: usize, width: usize, seed: u64) -> Picture<'static> {
@@ -65,6 +65,7 @@ proptest! {
             flip: true,
             jitter: Some(Jitter { brightness: spread, contrast: spread, saturation: spread }),
             cutout: Some(out),
+            mixup: None,
         };
         let draws = Stream::of_sample(9, 9, sample);
         let mut bytes = Vec::new();
@@ -159,6 +160,7 @@ fn everything() -> Augment {
         flip: true,
         jitter: Some(Jitter { brightness: 0.3, contrast: 0.3, saturation: 0.3 }),
         cutout: Some(3),
+        mixup: None,
     }
 }
 
@@ -166,8 +168,9 @@ fn loader(augment: Augment, seed: u64, batch: usize, workers: usize) -> Loader {
     let images: Vec<u8> = picture(3, 200, 64, 1).bytes.into_owned();
     let split = Split::new([3, 8, 8], 10, images, (0..200).map(|at| at % 10).collect()).unwrap();
     let (mean, std) = (vec![0.4; 3], vec![0.2; 3]);
-    Loader::new(Arc::new(split), LoaderOptions { batch, shuffle: Some(seed), augment, mean, std, workers, prefetch: 2 })
-        .unwrap()
+    let (shuffle, goal) = (Some(seed), Goal::Classes(10));
+    let options = LoaderOptions { batch, shuffle, augment, goal, noise: 0.0, mean, std, workers, prefetch: 2 };
+    Loader::new(Arc::new(split), options).unwrap()
 }
 
 fn epoch(loader: &Loader, epoch: u64) -> Vec<Vec<f32>> {
@@ -203,6 +206,98 @@ fn what_happens_to_a_sample_follows_seed_and_epoch_alone() {
     assert!((0.05..9.0 / 64.0 + 0.001).contains(&share), "{share}");
 }
 
+/// λ of a batch, pinned: changing it changes the result of every run with mixup.
+#[test]
+fn shares_are_spread_as_they_should_be_and_never_change() {
+    assert_eq!(mixing_share(0.2, Stream::of_batch(1, 2, 3)), 0.000_436_188_92);
+    for alpha in [0.01, 0.2, 1.0, 4.0, 100.0] {
+        let count = 20_000;
+        let shares: Vec<f64> =
+            (0..count).map(|batch| mixing_share(alpha, Stream::of_batch(5, 6, batch)).into()).collect();
+        assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
+        let mean = shares.iter().sum::<f64>() / count as f64;
+        let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / count as f64;
+        // Of Beta(α, α): 1/2 and 1 / (4 · (2α + 1)); 5 deviations of the estimates at most.
+        let wanted = 0.25 / (2.0 * alpha + 1.0);
+        assert!((mean - 0.5).abs() < 5.0 * (wanted / count as f64).sqrt(), "{alpha}: {mean}");
+        assert!((variance / wanted - 1.0).abs() < 0.05, "{alpha}: {variance} for {wanted}");
+    }
+}
+
+/// Against the definition, row by row, with everything else done to the images as without mixup.
+#[test]
+fn mixup_mixes_each_sample_with_the_next_of_its_batch() {
+    let (batch, classes) = (48, 10);
+    let mixed = loader(Augment { mixup: Some(0.7), ..everything() }, 7, batch, 2);
+    let plain = loader(everything(), 7, batch, 2);
+    let mut shares = Vec::new();
+    for (index, (mixed, plain)) in mixed.epoch(3).zip(plain.epoch(3)).enumerate() {
+        let (mixed, plain) = (mixed.unwrap(), plain.unwrap());
+        assert!(plain.targets.is_empty() && mixed.targets.len() == batch * classes && mixed.labels == plain.labels);
+        let share = mixing_share(0.7, Stream::of_batch(7, 3, index as u64));
+        shares.push(share);
+        for row in 0..batch {
+            // The last batch has 8 samples, again and again.
+            let own = row % mixed.samples;
+            let next = (own + 1) % mixed.samples;
+            let mix = |a: f32, b: f32| share * a + (1.0 - share) * b;
+            let pixels = 192;
+            let image = |batch: &[f32], row: usize| batch[row * pixels..(row + 1) * pixels].to_vec();
+            let wanted = image(&plain.images, own).into_iter().zip(image(&plain.images, next)).map(|(a, b)| mix(a, b));
+            assert!(image(&mixed.images, row).into_iter().eq(wanted), "batch {index}, row {row}");
+            let is = |row: usize, class: usize| f32::from(u8::from(plain.labels[row] as usize == class));
+            let wanted = (0..classes).map(|class| mix(is(own, class), is(next, class)));
+            assert!(mixed.targets[row * classes..][..classes].iter().copied().eq(wanted), "batch {index}, row {row}");
+        }
+    }
+    assert_eq!(shares.len(), 5);
+    assert!(shares.windows(2).all(|pair| pair[0] != pair[1]), "{shares:?}");
+}
+
+/// What is to be made of an image is cut and mirrored with it, and has none of what changes its values.
+#[test]
+fn targets_move_with_their_images() {
+    let images: Vec<u8> = picture(1, 60, 64, 1).bytes.into_owned();
+    let negatives = images.iter().map(|x| 255 - x).collect();
+    let split = Arc::new(Split::pairs([1, 8, 8], images, negatives).unwrap());
+    let of = |augment: Augment, noise: f64, workers: usize| {
+        let (goal, mean, std) = (Goal::Images, vec![0.0], vec![1.0]);
+        let options =
+            LoaderOptions { batch: 25, shuffle: Some(7), augment, goal, noise, mean, std, workers, prefetch: 2 };
+        let batches = Loader::new(split.clone(), options).unwrap().epoch(3);
+        let both =
+            |batch: Result<_, _>| batch.map(|batch: super::super::Batch| (batch.images.clone(), batch.targets.clone()));
+        let both: Vec<(Vec<f32>, Vec<f32>)> = batches.map(|batch| both(batch).unwrap()).collect();
+        let (images, targets): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+        (images.concat(), targets.concat())
+    };
+    let moves = Augment { flip: true, ..Augment::default() };
+    let (images, targets) = of(moves.clone(), 0.0, 2);
+    assert_eq!(targets.len(), 3 * 25 * 64);
+    assert!(images.iter().zip(&targets).all(|(x, t)| (x + t - 1.0).abs() < 1e-6));
+    let jitter = Some(Jitter { brightness: 0.3, ..Jitter::default() });
+    let (changed, same) = of(Augment { jitter, cutout: Some(3), ..moves.clone() }, 0.0, 1);
+    assert!(same == targets && changed != images);
+    // Normal noise of the deviation that was asked for, the same whoever makes it.
+    let (noisy, same) = of(moves.clone(), 0.25, 0);
+    assert!(same == targets && of(moves, 0.25, 3).0 == noisy);
+    let noise: Vec<f64> = noisy.iter().zip(&images).take(60 * 64).map(|(a, b)| f64::from(a - b)).collect();
+    let moment = |power: i32| noise.iter().map(|x| x.powi(power)).sum::<f64>() / noise.len() as f64;
+    let deviation = moment(2).sqrt();
+    assert!(moment(1).abs() < 5.0 * 0.25 / 62.0, "mean {}", moment(1));
+    assert!((deviation / 0.25 - 1.0).abs() < 5.0 / (2.0f64 * 3840.0).sqrt(), "deviation {deviation}");
+    assert!((moment(4) / deviation.powi(4) - 3.0).abs() < 0.4, "kurtosis {}", moment(4) / deviation.powi(4));
+    // Labels are for classifiers, images for others.
+    let refused = |split: &Arc<Split>, augment: Augment, goal: Goal| {
+        let (mean, std) = (vec![0.0], vec![1.0]);
+        let options =
+            LoaderOptions { batch: 1, shuffle: Some(1), augment, goal, noise: 0.0, mean, std, workers: 0, prefetch: 0 };
+        matches!(Loader::new(split.clone(), options), Err(DataError::Invalid(_)))
+    };
+    assert!(refused(&split, Augment::default(), Goal::Classes(1)));
+    assert!(refused(&split, Augment { mixup: Some(0.2), ..Augment::default() }, Goal::Images));
+}
+
 #[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let shape = [3, 8, 10];
@@ -214,6 +309,8 @@ fn what_cannot_be_done_is_refused_by_name() {
         batch: 1,
         shuffle: None,
         augment: everything(),
+        goal: Goal::Classes(1),
+        noise: 0.0,
         mean: vec![0.0],
         std: vec![1.0],
         workers: 0,

@@ -15,7 +15,17 @@ fn numbered(count: usize) -> Arc<Split> {
 
 fn options(batch: usize, shuffle: Option<u64>, prefetch: usize) -> LoaderOptions {
     let augment = Augment::default();
-    LoaderOptions { batch, shuffle, augment, mean: vec![0.0], std: vec![1.0 / 255.0], workers: prefetch, prefetch }
+    LoaderOptions {
+        batch,
+        shuffle,
+        augment,
+        goal: Goal::Classes(7),
+        noise: 0.0,
+        mean: vec![0.0],
+        std: vec![1.0 / 255.0],
+        workers: prefetch,
+        prefetch,
+    }
 }
 
 /// The numbers of the samples in the unmasked rows of an epoch, after checking everything about its batches.

@@ -6,7 +6,8 @@
 //! images  labels                                            without a test part
 //! ```
 //!
-//! Images are unsigned bytes, N×H×W, N×H×W×C or N×C×H×W with 1 or 3 channels; labels are whole numbers, N or N×1.
+//! Images are unsigned bytes, N×H×W, N×H×W×C or N×C×H×W with 1 or 3 channels; labels are whole numbers, N or N×1. Where the
+//! second array has images of the first one's shape, samples are pairs: what is seen, and what is to be made of it.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -54,34 +55,58 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
         return Err(own(path, what));
     };
     let test = test.filter(|test| test.iter().all(|name| has(name)));
-    let (train_shape, train_pixels, train_labels) = part(path, &mut archive, *train)?;
+    let (train_shape, train_pixels, train_answers) = part(path, &mut archive, *train)?;
     let test = test.map(|names| part(path, &mut archive, names)).transpose()?;
-    let classes = train_labels.iter().max().map_or(0, |&most| most as usize + 1);
-    let train_split = Split::new(train_shape, classes, train_pixels, train_labels)?;
-    let test_split = test.map(|(shape, pixels, labels)| {
+    let paired = |answers: &Answers| matches!(answers, Answers::Images(_));
+    if test.as_ref().is_some_and(|(.., answers)| paired(answers) != paired(&train_answers)) {
+        return Err(own(path, "one of training and test part has pairs of images, the other one labels"));
+    }
+    let classes = match &train_answers {
+        Answers::Labels(labels) => labels.iter().max().map_or(0, |&most| most as usize + 1),
+        Answers::Images(_) => 1,
+    };
+    let split = |shape, pixels, answers| match answers {
+        Answers::Labels(labels) => Split::new(shape, classes, pixels, labels),
+        Answers::Images(targets) => Split::pairs(shape, pixels, targets),
+    };
+    let train_split = split(train_shape, train_pixels, train_answers)?;
+    let test_split = test.map(|(shape, pixels, answers)| {
         if shape != train_shape {
             return Err(own(path, format!("test images are {shape:?}, training images {train_shape:?}")));
         }
         // A class that was never learned.
-        Split::new(shape, classes, pixels, labels).map_err(|error| own(path, format!("in the test part, {error}")))
+        split(shape, pixels, answers).map_err(|error| own(path, format!("in the test part, {error}")))
     });
     let names = (0..classes).map(|class| class.to_string()).collect();
     dataset(path, names, train_split, test_split.transpose()?)
 }
 
-/// Shape of an image, pixels and labels.
-type Part = ([usize; 3], Vec<u8>, Vec<u32>);
+/// What belongs to the images.
+enum Answers {
+    Labels(Vec<u32>),
+    Images(Vec<u8>),
+}
+
+/// Shape of an image, pixels, and what belongs to them.
+type Part = ([usize; 3], Vec<u8>, Answers);
 
 fn part(path: &Path, archive: &mut Archive, [images, labels]: [&'static str; 2]) -> Result<Part, DataError> {
     let (images, labels) = (read(path, archive, images)?, read(path, archive, labels)?);
     let (shape, pixels) = planes(path, images)?;
     let name = labels.name;
+    if labels.dims.len() > 2 {
+        let (other, targets) = planes(path, labels)?;
+        if (other, targets.len()) != (shape, pixels.len()) {
+            return Err(own(path, format!("pairs of images must have one shape, and `{name}` has another")));
+        }
+        return Ok((shape, pixels, Answers::Images(targets)));
+    }
     let labels = numbers(path, labels)?;
     let count = pixels.len() / shape.iter().product::<usize>();
     if labels.len() != count {
         return Err(own(path, format!("`{name}` has {} labels for {count} images", labels.len())));
     }
-    Ok((shape, pixels, labels))
+    Ok((shape, pixels, Answers::Labels(labels)))
 }
 
 /// Reads an array; memory is taken only for bytes that really come.

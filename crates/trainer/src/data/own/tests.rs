@@ -52,6 +52,21 @@ fn archives_of_all_three_namings_are_read() {
 }
 
 #[test]
+fn a_second_array_of_images_makes_pairs() {
+    let set = open(&fixture("pairs.npz"), Frame::default()).unwrap();
+    assert_eq!((set.shape, set.classes, set.train.len(), set.test.len()), ([3, 6, 5], 1, 9, 3));
+    let (part, _) = set.train.divide(4, 1);
+    for split in [&*set.train, &*set.test, &part] {
+        assert!(split.is_paired());
+        for at in 0..split.len() {
+            let (image, target) = (split.image(at).unwrap(), split.target(at).unwrap());
+            assert!(image.iter().zip(&*target.bytes).all(|(x, t)| x + t == 255));
+        }
+    }
+    assert!(!open(&fixture("keras.npz"), Frame::default()).unwrap().train.is_paired());
+}
+
+#[test]
 fn mean_and_deviation_are_those_of_the_training_images() {
     let set = open(&fixture("keras.npz"), Frame::default()).unwrap();
     for channel in 0..3 {
@@ -68,6 +83,8 @@ fn archives_that_are_no_sets_say_why() {
     refused("negative.npz", &["`labels` has -1 as the label of sample 0"]);
     refused("unseen.npz", &["in the test part", "label 3, but there are 3 classes"]);
     refused("other_names.npz", &["x_train and y_train", "there are: classes, pictures"]);
+    refused("uneven_pairs.npz", &["pairs of images must have one shape, and `labels` has another"]);
+    refused("half_pairs.npz", &["one of training and test part has pairs of images, the other one labels"]);
     refused("too_few.npz", &["`labels` has 3 labels for 9 images"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.npz");

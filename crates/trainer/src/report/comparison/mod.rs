@@ -1,4 +1,4 @@
-//! Stores side by side: what each saves, what it costs in accuracy and time.
+//! Stores side by side: what each saves, what it costs in accuracy, or loss, and time.
 
 mod tables;
 mod words;
@@ -9,7 +9,7 @@ use crate::report::convolutions::Convolutions;
 use crate::report::plan::PlanReport;
 use crate::run::examine::{Examination, Examinations};
 use crate::run::record::{Discarded, median};
-use crate::run::{Fit, Summary};
+use crate::run::{Fit, Measure, Summary};
 use serde::Serialize;
 
 /// A comparison of stores.
@@ -25,6 +25,8 @@ pub struct Comparison {
     pub batch: usize,
     /// Epochs of each run.
     pub epochs: u64,
+    /// What its runs are judged by.
+    pub measure: Measure,
     /// Seeds of each store.
     pub seeds: Vec<u32>,
     /// The adapter.
@@ -40,10 +42,14 @@ pub struct Comparison {
 pub struct Row {
     /// Its label.
     pub store: String,
-    /// Mean share of right answers on the test set, from 0 to 1.
+    /// Mean share of right answers on the test set, from 0 to 1, if the net names classes.
     pub test_accuracy: Option<f64>,
     /// Sample standard deviation over the seeds; absent for one seed.
     pub test_accuracy_deviation: Option<f64>,
+    /// Mean over the test set.
+    pub test_loss: Option<f64>,
+    /// Sample standard deviation over the seeds; absent for one seed.
+    pub test_loss_deviation: Option<f64>,
     /// Mean over the last epochs.
     pub train_loss: Option<f64>,
     /// Median over the seeds of the median step.
@@ -124,20 +130,17 @@ impl Row {
     pub fn new(store: String, memory: Memory, runs: &[Result<Summary, Divergence>]) -> Self {
         let finished: Vec<&Summary> = runs.iter().filter_map(|run| run.as_ref().ok()).collect();
         let count = finished.len();
-        let mean = |f: &dyn Fn(&Summary) -> f64| {
-            (count > 0).then(|| finished.iter().map(|run| f(run)).sum::<f64>() / count as f64)
-        };
-        let test_accuracy = mean(&|run| run.test_accuracy);
-        let deviation = test_accuracy.filter(|_| count > 1).map(|accuracy| {
-            let squares: f64 = finished.iter().map(|run| (run.test_accuracy - accuracy).powi(2)).sum();
-            (squares / (count - 1) as f64).sqrt()
-        });
+        let all = |f: &dyn Fn(&Summary) -> Option<f64>| finished.iter().map(|run| f(run)).collect::<Option<Vec<f64>>>();
+        let (test_accuracy, test_accuracy_deviation) = mean_and_deviation(all(&|run| run.test_accuracy));
+        let (test_loss, test_loss_deviation) = mean_and_deviation(all(&|run| Some(run.test_loss)));
         let mut milliseconds: Vec<f64> = finished.iter().map(|run| 1e3 * run.seconds_per_step).collect();
         Self {
             store,
             test_accuracy,
-            test_accuracy_deviation: deviation,
-            train_loss: mean(&|run| run.train_loss),
+            test_accuracy_deviation,
+            test_loss,
+            test_loss_deviation,
+            train_loss: mean_and_deviation(all(&|run| Some(run.train_loss))).0,
             milliseconds_per_step: (count > 0).then(|| median(&mut milliseconds)),
             overhead: None,
             memory,
@@ -146,6 +149,15 @@ impl Row {
             diverged: runs.iter().filter_map(|run| run.as_ref().err().cloned()).collect(),
         }
     }
+}
+
+/// The mean, and the sample standard deviation of more than one.
+fn mean_and_deviation(values: Option<Vec<f64>>) -> (Option<f64>, Option<f64>) {
+    let Some(values) = values.filter(|values| !values.is_empty()) else { return (None, None) };
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (Some(mean), (count > 1.0).then(|| (squares / (count - 1.0)).sqrt()))
 }
 
 /// Sums over runs; none if sizes do not follow the data.

@@ -2,6 +2,7 @@
 
 use super::{Comparison, Row};
 use crate::report::units::{bytes, count, largest_batch};
+use crate::run::Measure;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -10,8 +11,10 @@ use std::fmt::Write;
 pub struct Cells {
     /// The label.
     pub store: String,
-    /// Mean ± deviation, or where it diverged.
-    pub accuracy: String,
+    /// Accuracy or loss on the test set, mean ± deviation, or where it diverged.
+    pub judged: String,
+    /// In dB, where it follows from that.
+    pub psnr: String,
     /// Over the last epochs.
     pub loss: String,
     /// Median.
@@ -51,11 +54,13 @@ pub fn budget(budget: u64) -> String {
 }
 
 impl Row {
-    fn accuracy(&self) -> String {
-        let runs = match (self.test_accuracy, self.test_accuracy_deviation) {
-            (Some(mean), Some(deviation)) => format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * deviation),
-            (Some(mean), None) => format!("{:.2} %", 100.0 * mean),
-            (None, _) => String::new(),
+    fn judged(&self, measure: Measure) -> String {
+        let runs = match (measure.is_accuracy(), self.judged_by(measure)) {
+            (true, (Some(mean), Some(deviation))) => format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * deviation),
+            (true, (Some(mean), None)) => format!("{:.2} %", 100.0 * mean),
+            (false, (Some(mean), Some(deviation))) => format!("{mean:.5} ± {deviation:.5}"),
+            (false, (Some(mean), None)) => format!("{mean:.5}"),
+            (_, (None, _)) => String::new(),
         };
         match self.diverged.iter().map(|run| run.step).min() {
             None => runs,
@@ -64,8 +69,16 @@ impl Row {
         }
     }
 
+    /// Mean and deviation of what runs are judged by.
+    pub(super) fn judged_by(&self, measure: Measure) -> (Option<f64>, Option<f64>) {
+        match measure {
+            Measure::Accuracy => (self.test_accuracy, self.test_accuracy_deviation),
+            Measure::SquaredError | Measure::Loss => (self.test_loss, self.test_loss_deviation),
+        }
+    }
+
     /// As people read it.
-    pub fn cells(&self) -> Cells {
+    pub fn cells(&self, measure: Measure) -> Cells {
         let memory = &self.memory;
         let times = |ratio: f64| format!("{ratio:.2}×");
         let share = |share: f64| match 100.0 * share {
@@ -75,7 +88,8 @@ impl Row {
         let error = self.gradient_error.as_ref();
         Cells {
             store: self.store.clone(),
-            accuracy: self.accuracy(),
+            judged: self.judged(measure),
+            psnr: or_nothing(self.test_loss.and_then(|loss| measure.psnr(loss)), |psnr| format!("{psnr:.2} dB")),
             loss: or_nothing(self.train_loss, |loss| format!("{loss:.4}")),
             milliseconds: or_nothing(self.milliseconds_per_step, |time| format!("{time:.1}")),
             overhead: or_nothing(self.overhead.filter(|_| self.store != "raw"), share),
@@ -97,18 +111,27 @@ impl Comparison {
         self.stores.iter().any(|row| row.gradient_error.is_some())
     }
 
+    /// Whether the peak signal-to-noise ratio is known.
+    pub fn has_psnr(&self) -> bool {
+        self.measure == Measure::SquaredError
+    }
+
     /// What each store saves, and what it costs: two tables, so that neither is wider than a terminal.
     fn tables(&self) -> [(Vec<String>, Vec<Vec<String>>); 2] {
         let batch = format!("batch in {}", budget(self.budget));
         let saves = ["saves", "kept", "ratio", "convolutions", "peak", "ratio", &batch].map(str::to_owned);
-        let mut costs = ["costs", "test accuracy", "train loss", "ms/step", "overhead"].map(str::to_owned).to_vec();
+        let mut costs = vec!["costs".to_owned(), format!("test {}", self.measure.name())];
+        costs.extend(self.has_psnr().then(|| "PSNR".to_owned()));
+        costs.extend(["train loss", "ms/step", "overhead"].map(str::to_owned));
         if self.examined() {
             costs.extend(["gradient error", "worst"].map(str::to_owned));
         }
-        let cells = || self.stores.iter().map(Row::cells);
+        let cells = || self.stores.iter().map(|row| row.cells(self.measure));
         let saved = |c: Cells| vec![c.store, c.kept, c.kept_ratio, c.convolutions, c.peak, c.peak_ratio, c.batch];
         let paid = |c: Cells| {
-            let mut cells = vec![c.store, c.accuracy, c.loss, c.milliseconds, c.overhead];
+            let mut cells = vec![c.store, c.judged];
+            cells.extend(self.has_psnr().then_some(c.psnr));
+            cells.extend([c.loss, c.milliseconds, c.overhead]);
             cells.extend(self.examined().then_some([c.gradient, c.worst]).into_iter().flatten());
             cells
         };
@@ -144,7 +167,7 @@ impl Comparison {
 
     /// `table.csv`.
     pub fn to_csv(&self) -> String {
-        let mut text = "store,test_accuracy,test_accuracy_deviation,train_loss,milliseconds_per_step,overhead,\
+        let mut text = "store,test_accuracy,test_accuracy_deviation,test_loss,test_loss_deviation,train_loss,milliseconds_per_step,overhead,\
                         kept_bytes,kept_ratio,kept_ratio_convolutions,convolutions_with_masks,convolutions_without_images,\
                         convolution_inputs_rebuilt,peak_bytes,peak_ratio,budget,largest_batch,\
                         gradient_error,gradient_error_worst,worst_parameter,overflows,repeated_steps,diverged_runs,diverged_at_step\n"
@@ -158,6 +181,8 @@ impl Comparison {
                 quoted(&row.store),
                 number(row.test_accuracy, 6),
                 number(row.test_accuracy_deviation, 6),
+                number(row.test_loss, 6),
+                number(row.test_loss_deviation, 6),
                 number(row.train_loss, 6),
                 number(row.milliseconds_per_step, 4),
                 number(row.overhead, 4),

@@ -34,6 +34,9 @@ impl Comparison {
                 "  convolutions by the mean over training, batches by what is planned before anything ran".into(),
             );
         }
+        if self.has_psnr() {
+            lines.push("- PSNR: 10·log10(1 / test loss), as values of images go from 0 to 1".to_owned());
+        }
         if self.noise() > 0.0 {
             lines.push("- ±: deviation between seeds; smaller differences may be chance".to_owned());
         }
@@ -124,29 +127,46 @@ impl Comparison {
         self.sentences().into_iter().filter(|sentence| Some(sentence) != said.as_ref()).collect()
     }
 
-    /// The store to begin with: it keeps least among those that lose no accuracy to speak of, or else among all.
+    /// The store to begin with: it keeps least among those that answer as well as raw, or nearly, or else among all.
     pub fn best(&self) -> Option<&Row> {
-        let raw = self.raw()?.test_accuracy?;
+        let raw = self.raw()?.judged_by(self.measure).0?;
         let others = || self.stores.iter().filter(|row| row.store != "raw" && row.diverged.is_empty());
         let least = |a: &&Row, b: &&Row| a.memory.kept_ratio.total_cmp(&b.memory.kept_ratio);
-        let loses_nothing = |row: &&Row| row.test_accuracy.is_some_and(|accuracy| accuracy >= raw - self.noise());
+        let loses_nothing = |row: &&Row| {
+            let judged = row.judged_by(self.measure).0;
+            judged.is_some_and(|judged| match self.measure.is_accuracy() {
+                true => judged >= raw - self.noise(),
+                false => judged <= raw + self.noise(),
+            })
+        };
         others().filter(loses_nothing).max_by(least).or_else(|| others().max_by(least))
     }
 
     /// The largest deviation between seeds.
     fn noise(&self) -> f64 {
-        self.stores.iter().filter_map(|row| row.test_accuracy_deviation).fold(0.0, f64::max)
+        self.stores.iter().filter_map(|row| row.judged_by(self.measure).1).fold(0.0, f64::max)
+    }
+
+    /// What is judged, of one store against raw; none if one of the two has not reached its end.
+    fn judged(&self, row: &Row, raw: &Row) -> Option<String> {
+        let (own, raw) = (row.judged_by(self.measure).0?, raw.judged_by(self.measure).0?);
+        let chance = if (own - raw).abs() < self.noise() { " (less than ±)" } else { "" };
+        let (change, none, unit) = match self.measure.is_accuracy() {
+            true => (100.0 * (own - raw), 0.005, "points"),
+            false => (100.0 * (own / raw - 1.0), 0.05, "%"),
+        };
+        let name = self.measure.name();
+        let number = |change: f64| if unit == "%" { format!("{change:.1} %") } else { format!("{change:.2} {unit}") };
+        Some(match change {
+            p if p.abs() < none => format!("the same test {name}"),
+            p if p > 0.0 => format!("{} more test {name}{chance}", number(p)),
+            p => format!("{} less test {name}{chance}", number(-p)),
+        })
     }
 
     /// A sentence about one store; none if one of the two has not reached its end.
     pub fn against(&self, row: &Row, raw: &Row) -> Option<String> {
-        let points = 100.0 * (row.test_accuracy? - raw.test_accuracy?);
-        let chance = if points.abs() < 100.0 * self.noise() { " (less than ±)" } else { "" };
-        let accuracy = match points {
-            p if p.abs() < 0.005 => "the same test accuracy".to_owned(),
-            p if p > 0.0 => format!("{p:.2} points more test accuracy{chance}"),
-            p => format!("{:.2} points less test accuracy{chance}", -p),
-        };
+        let judged = self.judged(row, raw)?;
         let time = match 100.0 * row.overhead? {
             p if p.abs() < 0.5 => "the same time per step".to_owned(),
             p if p > 0.0 => format!("{p:.0} % more time per step"),
@@ -158,7 +178,7 @@ impl Comparison {
             format!(" It changes gradients by {mean:.3} of their noise, at worst by {worst:.3} ({worst_parameter}).")
         });
         Some(format!(
-            "{} kept {} instead of raw's {}, {}, and took {} in all instead of {}, {}, at {accuracy} and {time}.{}",
+            "{} kept {} instead of raw's {}, {}, and took {} in all instead of {}, {}, at {judged} and {time}.{}",
             row.store,
             bytes(memory.kept_bytes),
             bytes(raw.kept_bytes),

@@ -62,7 +62,7 @@ impl Page<'_> {
         // The ending makes every name and text of a user or a driver safe.
         templates.add_template("report.html", include_str!("report.html")).expect("tests render the template");
         let Self { comparison, pictures, environment, config, .. } = *self;
-        let cells: Vec<Cells> = comparison.stores.iter().map(|row| row.cells()).collect();
+        let cells: Vec<Cells> = comparison.stores.iter().map(|row| row.cells(comparison.measure)).collect();
         let examined: Vec<&str> = self.examinations.stores.iter().map(|e| e.store.as_str()).collect();
         let (diverged, runs) = comparison.diverged();
         let pictures: Vec<_> = pictures.iter().map(|p| json!({ "svg": p.svg, "caption": p.caption })).collect();
@@ -74,6 +74,8 @@ impl Page<'_> {
             "sentences": comparison.other_sentences(),
             "budget": budget(comparison.budget),
             "cells": cells,
+            "measure": comparison.measure.name(),
+            "has_psnr": comparison.has_psnr(),
             "has_gradient": comparison.examined(),
             "diverged": diverged,
             "runs": runs,

@@ -74,23 +74,29 @@ fn chart(title: &str, x_label: &'static str, [x, y]: [Scale; 2], series: Vec<Ser
 
 /// Whether runs were watched by what they hold out for validation.
 pub fn validated(traces: &[Trace]) -> bool {
-    traces.iter().flat_map(|trace| &trace.epochs).any(|epoch| epoch.validation_accuracy.is_some())
+    traces.iter().flat_map(|trace| &trace.epochs).any(|epoch| epoch.validation_loss.is_some())
 }
 
-/// Right answers over epochs on the test set, or on what is held out for validation where anything is.
-pub fn accuracy(traces: &[Trace], palette: &Palette) -> Option<Chart> {
+/// Whether runs are judged by right answers, and not by their loss.
+pub fn by_accuracy(traces: &[Trace]) -> bool {
+    traces.iter().flat_map(|trace| &trace.epochs).any(|epoch| epoch.watched_accuracy().is_some())
+}
+
+/// Right answers, or else the loss, over epochs on the test set, or on what is held out for validation where anything is.
+pub fn judged(traces: &[Trace], palette: &Palette) -> Option<Chart> {
+    let unit = if by_accuracy(traces) { 100.0 } else { 1.0 };
     let series = names(traces.iter().map(|trace| trace.store.as_str())).into_iter().filter_map(|store| {
         let runs = traces.iter().filter(|trace| trace.store == store && !trace.epochs.is_empty());
-        let epochs = |run: &Trace| {
-            run.epochs.iter().filter_map(|e| Some((e.epoch as f64, 100.0 * e.watched_accuracy()?))).collect()
-        };
+        let epochs =
+            |run: &Trace| run.epochs.iter().filter_map(|e| Some((e.epoch as f64, unit * e.watched()?))).collect();
         let faint: Vec<Points> = runs.map(epochs).collect();
         let line = mean(&faint);
         let look = palette.look(store, &[]);
         (!line.is_empty()).then(|| Series { name: Some(store.to_owned()), look, style: Style::Marked, line, faint })
     });
-    let title = if validated(traces) { "Validation accuracy, %" } else { "Test accuracy, %" };
-    chart(title, "epoch", [Scale::Whole, Scale::Linear], series.collect())
+    let of = if validated(traces) { "Validation" } else { "Test" };
+    let title = if by_accuracy(traces) { format!("{of} accuracy, %") } else { format!("{of} loss") };
+    chart(&title, "epoch", [Scale::Whole, Scale::Linear], series.collect())
 }
 
 /// The training loss over steps.

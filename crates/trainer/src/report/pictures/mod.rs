@@ -37,11 +37,14 @@ impl Picture {
 pub fn pictures(comparison: &Comparison, traces: &[Trace], rates: &[RatePoint]) -> Vec<Picture> {
     let palette = Palette::of(comparison);
     let mut pictures = Vec::new();
-    pictures.extend(curves::accuracy(traces, &palette).map(|chart| {
+    pictures.extend(curves::judged(traces, &palette).map(|chart| {
         let set = if curves::validated(traces) { "on what is held out for validation" } else { "on the test set" };
-        let caption =
-            format!("Right answers {set} after each epoch: the mean of each store's runs, and thin, each run.");
-        Picture::new("accuracy", caption, &chart)
+        let (name, what) = match curves::by_accuracy(traces) {
+            true => ("accuracy", "Right answers"),
+            false => ("error", "Loss"),
+        };
+        let caption = format!("{what} {set} after each epoch: the mean of each store's runs, and thin, each run.");
+        Picture::new(name, caption, &chart)
     }));
     pictures.extend(curves::loss(traces, &palette).map(|chart| {
         let caption = "Loss of each training step: faint as it was, in the mean over seeds, and smoothed over steps.";

@@ -6,6 +6,7 @@ use super::folder::{Folder, Log};
 use super::inference::DataFacts;
 use super::record::Record;
 use crate::Error;
+use crate::data::Batch;
 use event::{Event, Histogram, Image, Summary, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -46,19 +47,21 @@ impl Board {
         match record {
             Record::Step(r) if r.step == 1 || r.step.is_multiple_of(INTERVAL) => {
                 let values = [
-                    scalar("train/loss", r.loss),
-                    scalar("train/accuracy", r.accuracy),
-                    scalar("train/learning_rate", r.learning_rate),
-                    scalar("train/samples_per_second", r.samples_per_second as f32),
+                    ("train/loss", Some(r.loss)),
+                    ("train/accuracy", r.accuracy),
+                    ("train/learning_rate", Some(r.learning_rate)),
+                    ("train/samples_per_second", Some(r.samples_per_second as f32)),
                 ];
-                self.event(r.step, values.to_vec())
+                self.event(r.step, values.into_iter().filter_map(|(tag, value)| Some(scalar(tag, value?))).collect())
             }
             Record::Epoch(r) | Record::Evaluation(r) => {
                 let values = [
                     ("validation/loss", r.validation_loss),
                     ("validation/accuracy", r.validation_accuracy),
+                    ("validation/psnr", r.validation_psnr),
                     ("test/loss", r.test_loss),
                     ("test/accuracy", r.test_accuracy),
+                    ("test/psnr", r.test_psnr),
                 ];
                 let values = values.into_iter().filter_map(|(tag, value)| Some(scalar(tag, value? as f32)));
                 self.event(r.step, values.collect())
@@ -86,30 +89,27 @@ impl Board {
     /// # Errors
     /// [`Error::Io`].
     pub fn images(&mut self, step: u64, images: &[f32], facts: &DataFacts) -> Result<(), Error> {
+        let images = facts.restored(images);
+        let each = images.chunks_exact(facts.shape.iter().product());
+        let values =
+            each.take(IMAGES).enumerate().filter_map(|(index, x)| picture(&format!("batch/{index}"), x, facts.shape));
+        self.event(step, values.collect())
+    }
+
+    /// Adds what a net makes of a few images of a batch: each image, what was made of it, and what it was to be, side by side.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn answers(&mut self, step: u64, batch: &Batch, outputs: &[f32], facts: &DataFacts) -> Result<(), Error> {
         let [channels, height, width] = facts.shape;
-        let colour = match channels {
-            1 => image::ColorType::L8,
-            3 => image::ColorType::Rgb8,
-            // No picture.
-            _ => return Ok(()),
-        };
-        let mut values = Vec::new();
-        for (index, planes) in images.chunks_exact(channels * height * width).take(IMAGES).enumerate() {
-            let byte = |pixel: usize, channel: usize| {
-                let value = planes[channel * height * width + pixel] * facts.std[channel] + facts.mean[channel];
-                (255.0 * value).round().clamp(0.0, 255.0) as u8
-            };
-            let pixels = (0..height * width).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel)));
-            let bytes: Vec<u8> = pixels.map(|(pixel, channel)| byte(pixel, channel)).collect();
-            let mut encoded = std::io::Cursor::new(Vec::new());
-            let (wide, high) = (width as u32, height as u32);
-            image::write_buffer_with_format(&mut encoded, &bytes, wide, high, colour, image::ImageFormat::Png)
-                .expect("PNG takes any picture");
-            let (height, width) = (height as i32, width as i32);
-            let image = Image { height, width, colorspace: channels as i32, encoded: encoded.into_inner() };
-            values.push(Value { tag: format!("batch/{index}"), image: Some(image), ..Value::default() });
-        }
-        self.event(step, values)
+        let len = channels * height * width;
+        let images = facts.restored(&batch.images);
+        let three = images.chunks_exact(len).zip(outputs.chunks_exact(len)).zip(batch.targets.chunks_exact(len));
+        let values = three.take(IMAGES.min(batch.samples)).enumerate().filter_map(|(index, ((x, y), target))| {
+            let planes = super::picture::beside(&[x, y, target], width);
+            picture(&format!("answers/{index}"), &planes, [channels, height, 3 * width])
+        });
+        self.event(step, values.collect())
     }
 
     /// As [`Log::flush`].
@@ -126,6 +126,14 @@ impl Board {
         let summary = Some(Summary { value });
         self.log.add(&Event { wall_time: now(), step: step as i64, summary, ..Event::default() }.record())
     }
+}
+
+/// None if it has neither one nor three channels.
+fn picture(tag: &str, planes: &[f32], shape: [usize; 3]) -> Option<Value> {
+    let [channels, height, width] = shape.map(|extent| extent as i32);
+    let encoded = super::picture::png(planes, shape)?;
+    let image = Some(Image { height, width, colorspace: channels, encoded });
+    Some(Value { tag: tag.to_owned(), image, ..Value::default() })
 }
 
 fn scalar(tag: &str, value: f32) -> Value {

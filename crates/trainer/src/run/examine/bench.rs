@@ -6,12 +6,12 @@ use crate::Error;
 use crate::config::{Config, Form};
 use crate::data::{Batch, Dataset};
 use crate::run::loaders::Loaders;
+use crate::run::step_shape;
 use crate::run::weights::Named;
-use frugal_model::{Net, StepShape, gradient_step};
+use frugal_model::{Net, StepShape, Training, gradient_step};
 use frugal_tensor::codec::{Policy, Rule};
 use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::{Element, Graph, Init, Kind, Trained, ValueId};
-use frugal_tensor::ops::loss::Loss;
 use frugal_tensor::{Gpu, Plan, Session};
 use std::rc::Rc;
 
@@ -27,7 +27,7 @@ pub(super) type Gradients = Vec<Vec<f32>>;
 pub struct Bench<'a> {
     net: Net,
     shape: StepShape,
-    loss: Loss,
+    training: Training,
     seed: u32,
     gpu: &'a Rc<Gpu>,
     batches: Vec<Batch>,
@@ -51,11 +51,11 @@ impl<'a> Bench<'a> {
         if batches.len() < 2 {
             return Err(Error::TooFewBatches);
         }
-        let shape = StepShape { batch, image: data.shape, classes: data.classes };
         let net = config.model.net()?;
+        let shape = step_shape(&net, batch, data.shape, data.classes);
         let (raw, noise, means) = Default::default();
-        let loss = config.loss.operator();
-        let mut bench = Self { net, shape, loss, seed: config.seed, gpu, batches, weights, raw, noise, means };
+        let training = config.training();
+        let mut bench = Self { net, shape, training, seed: config.seed, gpu, batches, weights, raw, noise, means };
         (bench.raw, bench.means) = bench.raw_gradients()?;
         bench.noise = (0..bench.raw[0].len()).map(|layer| deviation(&bench.raw, layer)).collect();
         Ok(bench)
@@ -102,7 +102,7 @@ impl<'a> Bench<'a> {
 
     /// Of each batch what is compared, and the means over all batches of everything.
     fn raw_gradients(&self) -> Result<(Vec<Gradients>, Named), Error> {
-        let (mut graph, gradients) = gradient_step(&self.net, self.shape, self.loss)?;
+        let (mut graph, gradients) = gradient_step(&self.net, self.shape, self.training)?;
         gradients.iter().for_each(|(_, gradient)| graph.mark_metric(*gradient));
         let mut step = self.start(graph, &gradients, &Policy::raw(), &Named::new())?;
         let metrics = step.run()?;
@@ -122,7 +122,7 @@ impl<'a> Bench<'a> {
 
     /// A session that computes gradients at the bench's weights.
     fn open(&self, policy: &Policy, state: &Named) -> Result<Step<'_>, Error> {
-        let (mut graph, gradients) = gradient_step(&self.net, self.shape, self.loss)?;
+        let (mut graph, gradients) = gradient_step(&self.net, self.shape, self.training)?;
         // Codecs that aim at a fraction of the noise get the mean from which it is measured.
         for (name, gradient) in &gradients {
             let shape = graph.shape(*gradient).clone();
