@@ -112,7 +112,7 @@ impl Layer {
             Layer::BatchNorm(norm) => layers::batch_norm_like(graph, name, x, *norm, build.mode),
             Layer::LayerNorm => layers::layer_norm(graph, name, x),
             Layer::GroupNorm { groups } => layers::group_norm(graph, name, x, *groups),
-            Layer::Dropout { rate } => layers::dropout(graph, name, x, *rate, build.mode),
+            Layer::Dropout { rate } => build.dropout(graph, name, x, *rate),
             _ => graph.within(name, |graph| self.apply_within(graph, x, build)),
         }
     }

@@ -63,7 +63,8 @@ fn a_resolved_list_gives_itself_again() {
     let again = parse(&config.to_toml()).unwrap();
     assert!(again == config, "{}", config.to_toml());
     // Also as tables of their own.
-    let text = DIGITS.replace("net = \"lenet\"", "[[model.layers]]\nlinear = 4\n[[model.layers]]\nlinear = \"classes\"");
+    let text =
+        DIGITS.replace("net = \"lenet\"", "[[model.layers]]\nlinear = 4\n[[model.layers]]\nlinear = \"classes\"");
     assert!(parse(&text).unwrap().to_toml().contains("linear = 4"));
 }
 
@@ -101,7 +102,12 @@ fn lists_that_cannot_be_read_are_refused_where_they_stand() {
     check("{ relu = 6 }", "`model.layers[0].relu` must be true", "", "6");
     check("{ dropout = 1 }", "`model.layers[0].dropout` must be a number of at least 0 and below 1", "", "1");
     check("{ linear = \"all\" }", "a number of outputs, or \"classes\"", "", "\"all\"");
-    check("{ conv = 8, max_pool = 2 }", "two layers at once: conv and max_pool", "a place of its own", "{ conv = 8, max_pool = 2 }");
+    check(
+        "{ conv = 8, max_pool = 2 }",
+        "two layers at once: conv and max_pool",
+        "a place of its own",
+        "{ conv = 8, max_pool = 2 }",
+    );
     check("7", "must be the name of a layer, or a table", "", "7");
     check("{ residual = [\"relu\", \"gleu\"] }", "`model.layers[0].residual[1]`", "did you mean `gelu`?", "\"gleu\"");
     let both = DIGITS.replace("net = \"lenet\"", "net = \"lenet\"\nlayers = [\"relu\"]");
@@ -115,7 +121,8 @@ fn layers_that_do_not_fit_are_refused_where_they_stand() {
     check("\"relu\", { conv = 8, kernel = 11 }", "layer `1`", "", "{ conv = 8, kernel = 11 }");
     check("\"flatten\", { linear = 9 }", "a logit for each class", "as many as the data has", "{ linear = 9 }");
     check("\"relu\"", "a logit for each class", "end with \"flatten\"", "\"relu\"");
-    let block = "{ residual = [\"relu\", { conv = 4, kernel = 3, groups = 2 }] }, \"flatten\", { linear = \"classes\" }";
+    let block =
+        "{ residual = [\"relu\", { conv = 4, kernel = 3, groups = 2 }] }, \"flatten\", { linear = \"classes\" }";
     check(block, "layer `0.body.1`", "", "{ conv = 4, kernel = 3, groups = 2 }");
     let sum = "{ residual = [{ conv = 4, kernel = 3 }] }";
     check(&format!("{sum}, \"flatten\", {{ linear = \"classes\" }}"), "layer `0`: add", "", sum);
@@ -134,14 +141,17 @@ fn a_list_is_planned_trained_resumed_and_looked_at() {
     assert!(desk.ok(&["eval", "run"]).contains("layers on 360 samples"));
 
     // Stopped, and gone on with, to the same bits; other layers are refused.
-    for file in ["summary.json", "weights.safetensors", "checkpoints/best.safetensors", "checkpoints/step-00000029.safetensors"] {
+    for file in
+        ["summary.json", "weights.safetensors", "checkpoints/best.safetensors", "checkpoints/step-00000029.safetensors"]
+    {
         std::fs::rename(desk.path("run").join(file), desk.path("kept").with_extension(file.replace('/', "-"))).unwrap();
     }
     let resolved = std::fs::read_to_string(desk.path("run/config.resolved.toml")).unwrap();
-    for (from, to, said) in [("\"relu\"", "\"gelu\"", "model.layers"), ("conv = 4", "conv = 5", "`0.weight`")] {
+    for (from, to) in [("\"relu\"", "\"gelu\""), ("conv = 4", "conv = 5")] {
+        assert!(resolved.contains(from));
         std::fs::write(desk.path("run/config.resolved.toml"), resolved.replace(from, to)).unwrap();
         let text = desk.fails(2, &["resume", "run"]);
-        assert!(text.contains(said), "{text}");
+        assert!(text.contains("other settings: model.layers"), "{text}");
     }
     std::fs::write(desk.path("run/config.resolved.toml"), &resolved).unwrap();
     desk.ok(&["resume", "run"]);

@@ -39,7 +39,8 @@ fn desk() -> Desk {
     let desk = Desk::new();
     let resnet = DIGITS.replace("lenet", "resnet8");
     std::fs::write(desk.path("resnet.toml"), &resnet).unwrap();
-    std::fs::write(desk.path("with.toml"), resnet.replace("[model]", "[model]\nweights = \"with.safetensors\"")).unwrap();
+    std::fs::write(desk.path("with.toml"), resnet.replace("[model]", "[model]\nweights = \"with.safetensors\""))
+        .unwrap();
     desk.ok(&["train", "resnet.toml", "--out", "run"]);
     desk
 }

@@ -5,9 +5,9 @@
 
 use super::{Checkpoint, CheckpointError, PARAMETER, STATISTIC, Tensor, decode};
 use crate::Error;
+use frugal_tensor::Session;
 use frugal_tensor::graph::{Element, Graph, Kind, Value};
 use frugal_tensor::ops::optimizer::Recipe;
-use frugal_tensor::Session;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
@@ -47,7 +47,9 @@ impl Weights {
         for (name, kind) in about.kinds {
             if kind == PARAMETER || kind == STATISTIC {
                 let average = tensors.remove(&format!("{name}{}", Recipe::AVERAGE));
-                if let Some(tensor) = average.or_else(|| tensors.remove(&name)) {
+                let tensor = average.or_else(|| tensors.remove(&name));
+                // Counters and the like are not the net's.
+                if let Some(tensor) = tensor.filter(|tensor| tensor.element == Element::F32) {
                     kept.insert(name, tensor);
                 }
             }
@@ -145,7 +147,9 @@ fn our_name(name: &str) -> String {
         return name.to_owned();
     }
     ["norm", "conv"].iter().fold(name.to_owned(), |name, part| {
-        [1, 2].iter().fold(name, |name, number| name.replace(&format!(".{part}.{number}."), &format!(".{part}{number}.")))
+        [1, 2]
+            .iter()
+            .fold(name, |name, number| name.replace(&format!(".{part}.{number}."), &format!(".{part}{number}.")))
     })
 }
 

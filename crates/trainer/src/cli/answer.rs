@@ -63,8 +63,12 @@ pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
     let data = settings.open()?;
     let gpu = Gpu::open(options.source.device.as_deref())?;
     let judgement = trained.judge(&data, settings.batch, &gpu)?;
-    let report =
-        JudgementReport { net: trained.config.model.name().to_owned(), set: data.name, file: trained.weights.path, judgement };
+    let report = JudgementReport {
+        net: trained.config.model.name().to_owned(),
+        set: data.name,
+        file: trained.weights.path,
+        judgement,
+    };
     if options.source.json {
         print_json(&report)
     } else {

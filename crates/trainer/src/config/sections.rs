@@ -64,7 +64,8 @@ fn model(root: &Reader<'_>, folder: &Path) -> Result<Model> {
     match section.get("weights_except") {
         Some(node) if weights.is_none() => {
             let message = "`model.weights_except` leaves layers out of `model.weights`, which is missing";
-            Err(ConfigError::at(&node.place, message, "of what?").help("add for example `weights = \"net.safetensors\"`"))
+            Err(ConfigError::at(&node.place, message, "of what?")
+                .help("add for example `weights = \"net.safetensors\"`"))
         }
         _ => {
             let weights_except = except.into_iter().map(name).collect::<Result<_>>()?;

@@ -180,7 +180,8 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let coded = standing.stores.summary(train_plan, standing.discarded);
     // Where sizes follow the data, the plan is no longer that of the beginning.
     let planned = train_plan.bytes(&[evaluation], &raw);
-    let metadata = [("net", config.model.name().to_owned()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
+    let metadata =
+        [("net", config.model.name().to_owned()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
     weights::write(&session, folder, &metadata)?;
     let allocated = session.bytes();
     let with_session = gpu.buffer_bytes();

@@ -124,7 +124,7 @@ impl Layers {
         let error = ConfigError::at(place, format!("the layers do not fit: {error}"), given);
         let planes = shapes.first().is_some_and(|shape| shape.rank() == 4);
         Some(match *operator {
-            "linear" | "matmul" if planes => error.help("put \"flatten\" or \"global_avg_pool\" before it"),
+            "matrix product" if planes => error.help("put \"flatten\" or \"global_avg_pool\" before it"),
             "the loss" if planes => {
                 error.help("end with \"flatten\" or \"global_avg_pool\" and `{ linear = \"classes\" }`")
             }
@@ -284,7 +284,9 @@ fn convolution(table: &Reader<'_>, kind: &str) -> Result<Conv> {
 fn outputs(table: &Reader<'_>) -> Result<Option<usize>> {
     match table.get("linear") {
         Some(Node { value: Value::Text(text), .. }) if text == "classes" => Ok(None),
-        Some(Node { value: Value::Integer(outputs), .. }) if (1..=MOST).contains(outputs) => Ok(Some(*outputs as usize)),
+        Some(Node { value: Value::Integer(outputs), .. }) if (1..=MOST).contains(outputs) => {
+            Ok(Some(*outputs as usize))
+        }
         Some(node) => Err(table.wrong("linear", node, "a number of outputs, or \"classes\"")),
         None => Ok(None),
     }
