@@ -27,7 +27,7 @@ NETS = {
     "resnet50": (lambda: ResNet50(10), 64, 1),
     "resnet164": (lambda: ResNet164(10), 16, 1),
     "densenet121": (lambda: DenseNet121(10), 64, 1),
-    "mobilenet-v2": (lambda: MobileNetV2(10), 32, 1),
+    "mobilenet-v2": (lambda: MobileNetV2(10), 40, 1),
     "efficientnet-lite0": (lambda: EfficientNetLite0(10), 33, 1),
 }
 # Gradients of larger parameters are left out.
