@@ -82,8 +82,8 @@ pub enum Layer {
 
 /// Adds the layers one after the other, under their numbers.
 pub(crate) fn forward(graph: &mut Graph, x: ValueId, list: &[Layer], build: Build) -> Result<ValueId, GraphError> {
-    let numbered = list.iter().enumerate();
-    numbered.fold(Ok(x), |x, (number, layer)| layer.apply(graph, &number.to_string(), x?, build))
+    let mut numbered = list.iter().enumerate();
+    numbered.try_fold(x, |x, (number, layer)| layer.apply(graph, &number.to_string(), x, build))
 }
 
 /// [`forward`] for a whole net, which has to end with a logit for each class.
