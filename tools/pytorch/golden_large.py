@@ -5,13 +5,15 @@ far f32 is from them, as in golden.py.
 """
 
 import json
+import sys
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from golden import F32, F64, FIXTURES, gap
-from imagenet_nets import VGG11, VGG16, AlexNet, DenseNet121, ResNet18, ResNet34, ResNet50, ResNet164
+from imagenet_nets import VGG11, VGG16, AlexNet, DenseNet121, EfficientNetLite0, MobileNetV2, ResNet18, ResNet34
+from imagenet_nets import ResNet50, ResNet164
 from nets import batch, fill
 
 SAMPLES = 4
@@ -25,6 +27,8 @@ NETS = {
     "resnet50": (lambda: ResNet50(10), 64, 1),
     "resnet164": (lambda: ResNet164(10), 16, 1),
     "densenet121": (lambda: DenseNet121(10), 64, 1),
+    "mobilenet-v2": (lambda: MobileNetV2(10), 40, 1),
+    "efficientnet-lite0": (lambda: EfficientNetLite0(10), 33, 1),
 }
 # Gradients of larger parameters are left out.
 LARGEST = 65536
@@ -42,10 +46,14 @@ def first_step(make, extent, dtype):
 
 
 if __name__ == "__main__":
-    out = {}
+    # All nets, or those that are named; the others stay as they were.
+    path = FIXTURES / "large_nets.json"
+    out = json.loads(path.read_text()) if sys.argv[1:] else {}
     for name, (make, extent, narrow) in NETS.items():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         (loss, norms), (peer_loss, peer) = first_step(make, extent, F64), first_step(make, extent, F32)
         gradients = {n: [norm, gap(norm, peer[n])] for n, norm in norms.items() if norm > 1e-9}
         out[name] = dict(extent=extent, narrow=narrow, samples=SAMPLES, loss=loss, gap=gap(loss, peer_loss), gradients=gradients)
         print(f"{name}: loss {loss:.6f}, gap {out[name]['gap']:.1e}, of gradients {max(g for _, g in gradients.values()):.1e}")
-    (FIXTURES / "large_nets.json").write_text(json.dumps(out, indent=None) + "\n")
+    path.write_text(json.dumps(out, indent=None) + "\n")

@@ -82,8 +82,8 @@ pub enum Layer {
 
 /// Adds the layers one after the other, under their numbers.
 pub(crate) fn forward(graph: &mut Graph, x: ValueId, list: &[Layer], build: Build) -> Result<ValueId, GraphError> {
-    let numbered = list.iter().enumerate();
-    numbered.fold(Ok(x), |x, (number, layer)| layer.apply(graph, &number.to_string(), x?, build))
+    let mut numbered = list.iter().enumerate();
+    numbered.try_fold(x, |x, (number, layer)| layer.apply(graph, &number.to_string(), x, build))
 }
 
 /// [`forward`] for a whole net, which has to end with a logit for each class.
@@ -112,7 +112,7 @@ impl Layer {
             Layer::BatchNorm(norm) => layers::batch_norm_like(graph, name, x, *norm, build.mode),
             Layer::LayerNorm => layers::layer_norm(graph, name, x),
             Layer::GroupNorm { groups } => layers::group_norm(graph, name, x, *groups),
-            Layer::Dropout { rate } => layers::dropout(graph, name, x, *rate, build.mode),
+            Layer::Dropout { rate } => build.dropout(graph, name, x, *rate),
             _ => graph.within(name, |graph| self.apply_within(graph, x, build)),
         }
     }

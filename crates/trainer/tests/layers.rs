@@ -147,10 +147,11 @@ fn a_list_is_planned_trained_resumed_and_looked_at() {
         std::fs::rename(desk.path("run").join(file), desk.path("kept").with_extension(file.replace('/', "-"))).unwrap();
     }
     let resolved = std::fs::read_to_string(desk.path("run/config.resolved.toml")).unwrap();
-    for (from, to, said) in [("\"relu\"", "\"gelu\"", "model.layers"), ("conv = 4", "conv = 5", "`0.weight`")] {
+    for (from, to) in [("\"relu\"", "\"gelu\""), ("conv = 4", "conv = 5")] {
+        assert!(resolved.contains(from));
         std::fs::write(desk.path("run/config.resolved.toml"), resolved.replace(from, to)).unwrap();
         let text = desk.fails(2, &["resume", "run"]);
-        assert!(text.contains(said), "{text}");
+        assert!(text.contains("other settings: model.layers"), "{text}");
     }
     std::fs::write(desk.path("run/config.resolved.toml"), &resolved).unwrap();
     desk.ok(&["resume", "run"]);

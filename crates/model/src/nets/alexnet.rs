@@ -1,7 +1,7 @@
 //! AlexNet as torchvision has it (arXiv 1404.5997): 61,100,840 parameters with 1000 classes.
 
 use super::Build;
-use crate::layers::{Conv, dropout, linear, linear_relu};
+use crate::layers::{Conv, linear, linear_relu};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
 pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
@@ -11,9 +11,9 @@ pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<Val
         graph.flatten(x)
     })?;
     graph.within("classifier", |graph| {
-        let x = dropout(graph, "0", x, 0.5, build.mode)?;
+        let x = build.dropout(graph, "0", x, 0.5)?;
         let x = linear_relu(graph, "1", x, build.channels(4096))?;
-        let x = dropout(graph, "3", x, 0.5, build.mode)?;
+        let x = build.dropout(graph, "3", x, 0.5)?;
         let x = linear_relu(graph, "4", x, build.channels(4096))?;
         linear(graph, "6", x, build.classes)
     })

@@ -3,7 +3,7 @@
 //! 1000 classes.
 
 use super::Build;
-use crate::layers::{Conv, batch_norm_like, dropout, linear, relu6};
+use crate::layers::{Conv, batch_norm_like, linear, relu6};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 use frugal_tensor::ops::batch_norm::BatchNorm;
 
@@ -38,7 +38,7 @@ pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<Val
     x = conv_norm(graph, ["_conv_head", "_bn1"], x, Conv::new(build.channels(1280), 1), build)?;
     x = relu6(graph, "_bn1", x)?;
     x = graph.within("_avg_pooling", |graph| graph.global_average_pool(x))?;
-    x = dropout(graph, "_dropout", x, 0.2, build.mode)?;
+    x = build.dropout(graph, "_dropout", x, 0.2)?;
     linear(graph, "_fc", x, build.classes)
 }
 

@@ -2,7 +2,7 @@
 //! without a rectifier at their narrow ends. 3,504,872 parameters with 1000 classes.
 
 use super::Build;
-use crate::layers::{Conv, conv_norm, dropout, linear, relu6};
+use crate::layers::{Conv, conv_norm, linear, relu6};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
 /// Of each stage: by how much its blocks widen, their channels, their number, the stride of the first.
@@ -13,7 +13,7 @@ pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<Val
     let x = graph.within("features", |graph| features(graph, x, build))?;
     let x = graph.within("avgpool", |graph| graph.global_average_pool(x))?;
     graph.within("classifier", |graph| {
-        let x = dropout(graph, "0", x, 0.2, build.mode)?;
+        let x = build.dropout(graph, "0", x, 0.2)?;
         linear(graph, "1", x, build.classes)
     })
 }

@@ -14,7 +14,7 @@ mod vgg;
 mod vgg_small;
 
 use crate::ModelError;
-use crate::layers::Mode;
+use crate::layers::{self, Mode};
 use crate::sequential::{self, Layer};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 use std::fmt;
@@ -26,12 +26,19 @@ pub(crate) struct Build {
     pub(crate) classes: usize,
     pub(crate) mode: Mode,
     narrow: usize,
+    drops: bool,
 }
 
 impl Build {
     /// The channels of a hidden layer that has `full` of them in the published net.
     fn channels(&self, full: usize) -> usize {
         full.div_ceil(self.narrow)
+    }
+
+    /// Dropout, unless the net does without.
+    pub(crate) fn dropout(&self, graph: &mut Graph, name: &str, x: ValueId, rate: f32) -> Result<ValueId, GraphError> {
+        let mode = if self.drops { self.mode } else { Mode::Evaluation };
+        layers::dropout(graph, name, x, rate, mode)
     }
 }
 
@@ -66,6 +73,7 @@ pub struct Net {
     /// What it makes of images.
     pub task: Task,
     narrow: usize,
+    drops: bool,
     source: Source,
 }
 
@@ -75,7 +83,7 @@ const fn net(name: &'static str, about: &'static str, forward: Forward) -> Net {
 
 /// A net that need not be a classifier.
 const fn other(task: Task, name: &'static str, about: &'static str, forward: Forward) -> Net {
-    Net { name, about, task, narrow: 1, source: Source::Function(forward) }
+    Net { name, about, task, narrow: 1, drops: true, source: Source::Function(forward) }
 }
 
 /// A residual net for small images.
@@ -133,7 +141,7 @@ impl Net {
     /// A classifier of these layers, one after the other, with the parameter names of PyTorch's `nn.Sequential`.
     pub fn sequential(layers: impl Into<Arc<[Layer]>>) -> Net {
         let source = Source::Layers(layers.into());
-        Net { name: Self::SEQUENTIAL, about: "layers, one after the other", task: Task::Classes, narrow: 1, source }
+        Net { source, ..other(Task::Classes, Self::SEQUENTIAL, "layers, one after the other", |_, x, _| Ok(x)) }
     }
 
     /// The net with one in `by` of its hidden channels, rounded up: the same layers for trying things out. Nets of
@@ -142,12 +150,17 @@ impl Net {
         Net { narrow: by.max(1), ..self }
     }
 
+    /// The net without its dropout: what is left can be compared number by number.
+    pub fn without_dropout(self) -> Net {
+        Net { drops: false, ..self }
+    }
+
     /// Adds the forward pass: images N×C×H×W to logits N×classes, or to what its task says.
     ///
     /// # Errors
     /// [`GraphError::Shape`] if the net does not fit the images.
     pub fn forward(&self, graph: &mut Graph, x: ValueId, classes: usize, mode: Mode) -> Result<ValueId, GraphError> {
-        let build = Build { classes, mode, narrow: self.narrow };
+        let build = Build { classes, mode, narrow: self.narrow, drops: self.drops };
         match &self.source {
             Source::Function(forward) => forward(graph, x, build),
             Source::Layers(layers) => sequential::classifier(graph, x, layers, build),

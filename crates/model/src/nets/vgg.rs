@@ -2,7 +2,7 @@
 //! with 1000 classes.
 
 use super::Build;
-use crate::layers::{Conv, dropout, linear, linear_relu};
+use crate::layers::{Conv, linear, linear_relu};
 use frugal_tensor::graph::{Graph, GraphError, ValueId};
 
 pub(super) fn forward_11(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
@@ -36,9 +36,9 @@ fn forward(graph: &mut Graph, x: ValueId, build: Build, stages: [usize; 5]) -> R
     })?;
     graph.within("classifier", |graph| {
         let x = linear_relu(graph, "0", x, build.channels(4096))?;
-        let x = dropout(graph, "2", x, 0.5, build.mode)?;
+        let x = build.dropout(graph, "2", x, 0.5)?;
         let x = linear_relu(graph, "3", x, build.channels(4096))?;
-        let x = dropout(graph, "5", x, 0.5, build.mode)?;
+        let x = build.dropout(graph, "5", x, 0.5)?;
         linear(graph, "6", x, build.classes)
     })
 }

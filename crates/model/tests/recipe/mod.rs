@@ -66,24 +66,17 @@ const LARGEST: usize = 131_072;
 
 /// A net in training with the recipe's weights, its gradients kept readable.
 pub fn start(net: &str, image: [usize; 3], samples: usize, optimizer: Optimizer, set: Option<KernelSet>) -> Run {
-    start_in(Mode::Training, Net::find(net).unwrap(), image, samples, optimizer, set)
+    start_with(Net::find(net).unwrap(), image, samples, optimizer, set)
 }
 
-/// A net that trains in a mode of its own: in that of evaluation nothing is dropped.
-pub fn start_in(
-    mode: Mode,
-    net: Net,
-    image: [usize; 3],
-    samples: usize,
-    optimizer: Optimizer,
-    set: Option<KernelSet>,
-) -> Run {
+/// [`start`] with a net that is not as its name says.
+pub fn start_with(net: Net, image: [usize; 3], samples: usize, optimizer: Optimizer, set: Option<KernelSet>) -> Run {
     let gpu = Gpu::open(None).expect("the tests need an adapter");
     let mut graph = Graph::new();
     let images = graph.input(IMAGES, [samples, image[0], image[1], image[2]], Element::F32);
     let labels = graph.input(LABELS, [samples], Element::U32);
     let mask = graph.input(MASK, [samples], Element::F32);
-    let logits = net.forward(&mut graph, images, CLASSES, mode).unwrap();
+    let logits = net.forward(&mut graph, images, CLASSES, Mode::Training).unwrap();
     let loss = graph.cross_entropy(logits, labels, mask).unwrap();
     let gradients = graph.differentiate(&[(loss, None)]).unwrap();
     graph.update(optimizer, &gradients).unwrap();

@@ -47,7 +47,9 @@ impl Weights {
         for (name, kind) in about.kinds {
             if kind == PARAMETER || kind == STATISTIC {
                 let average = tensors.remove(&format!("{name}{}", Recipe::AVERAGE));
-                if let Some(tensor) = average.or_else(|| tensors.remove(&name)) {
+                let tensor = average.or_else(|| tensors.remove(&name));
+                // Counters and the like are not the net's.
+                if let Some(tensor) = tensor.filter(|tensor| tensor.element == Element::F32) {
                     kept.insert(name, tensor);
                 }
             }

@@ -124,7 +124,7 @@ impl Layers {
         let error = ConfigError::at(place, format!("the layers do not fit: {error}"), given);
         let planes = shapes.first().is_some_and(|shape| shape.rank() == 4);
         Some(match *operator {
-            "linear" | "matmul" if planes => error.help("put \"flatten\" or \"global_avg_pool\" before it"),
+            "matrix product" if planes => error.help("put \"flatten\" or \"global_avg_pool\" before it"),
             "the loss" if planes => {
                 error.help("end with \"flatten\" or \"global_avg_pool\" and `{ linear = \"classes\" }`")
             }
