@@ -10,9 +10,11 @@
 //! * [`data`]: from published files to batches.
 //! * [`checkpoint`]: what a run leaves to go on from.
 //! * [`run`]: one training run, its folder and what it leaves there.
+//! * [`bench`]: measuring speed.
 //! * [`report`]: plans, tables and adapters as people and programs read them.
 //! * [`cli`]: the verbs.
 
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

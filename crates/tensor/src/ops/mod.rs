@@ -12,6 +12,7 @@ pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
+pub mod floor;
 pub mod gemm;
 pub mod kernel;
 pub mod loss;
