@@ -1,4 +1,4 @@
-//! What the adapter can do at all, measured on the spot.
+//! What the adapter can do at all, measured on the spot: the best of some samples, for other work on a machine only slows.
 
 use super::operators::{Sampling, time};
 use super::spread::Spread;
@@ -41,7 +41,7 @@ pub struct Copied {
 pub struct Rate {
     /// What did it.
     pub by: String,
-    /// At the median; a multiply-add is two operations.
+    /// At its best; a multiply-add is two operations.
     pub gflops: f64,
 }
 
@@ -73,7 +73,7 @@ impl Floor {
             KernelSet::Registers | KernelSet::Naive => 1 << 16,
         };
         let spread = time(gpu, sampling, |graph| graph_of(graph, MultiplyAdds([elements].into()), &[]))?;
-        let gflops = |multiply_adds: u64, spread: Spread| 2e-9 * multiply_adds as f64 / spread.median;
+        let gflops = |multiply_adds: u64, spread: Spread| 2e-9 * multiply_adds as f64 / spread.least;
         let by = "registers alone".to_owned();
         let multiply_adds = Rate { by, gflops: gflops(MultiplyAdds::EACH * elements as u64, spread) };
 
@@ -101,7 +101,7 @@ impl Floor {
     /// The milliseconds of a copy that reads and writes so many bytes: between those that were measured in a straight line,
     /// beyond them at the nearest one's pace.
     fn copying(&self, bytes: u64) -> f64 {
-        let point = |copied: &Copied| (copied.bytes as f64, copied.milliseconds.median);
+        let point = |copied: &Copied| (copied.bytes as f64, copied.milliseconds.least);
         let bytes = bytes as f64;
         let points: Vec<(f64, f64)> = self.copies.iter().map(point).collect();
         let (Some(&smallest), Some(&largest)) = (points.first(), points.last()) else { return 0.0 };

@@ -42,9 +42,9 @@ pub struct Row {
     pub bound: Bound,
     /// What that takes.
     pub floor_milliseconds: f64,
-    /// That over what it takes: 1 could not be better.
+    /// That over what it takes at its best: 1 could not be better.
     pub share_of_floor: f64,
-    /// Its multiply-adds per second over those of the best matrix product; none if it has no multiply-adds.
+    /// Its multiply-adds per second at its best over those of the best matrix product; none if it has no multiply-adds.
     pub share_of_product: Option<f64>,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for OperatorsReport {
         writeln!(f, "operators on {}, kernels: {kernels}; medians of {samples} samples\n", adapter.name)?;
         writeln!(f, "floor")?;
         for copied in &floor.copies {
-            let milliseconds = copied.milliseconds.median;
+            let milliseconds = copied.milliseconds.least;
             let rate = copied.bytes as f64 * 1e-6 / milliseconds;
             let size = bytes(copied.bytes);
             writeln!(f, "  copy           {rate:9.1} GB/s      {size} read and written in {milliseconds:.3} ms")?;
@@ -99,7 +99,7 @@ impl fmt::Display for OperatorsReport {
         write!(
             f,
             "{}\n\nof floor: what a copy of as many bytes, or as many multiply-adds in registers, would take, over what it \
-             takes\nof product: multiply-adds per second over those of the best matrix product",
+             takes at its best\nof product: multiply-adds per second over those of the best matrix product",
             table.trim_fmt()
         )
     }
