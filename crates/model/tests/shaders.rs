@@ -8,6 +8,7 @@ use frugal_tensor::graph::{Element, Graph, Init};
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
+use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};
@@ -293,6 +294,12 @@ fn variants() -> BTreeSet<Variant> {
             add(&nets[0], &Policy::with(Uniform { bits, group }));
         }
     }
+    // What `frugal bench` holds operators against.
+    let mut floor = Graph::new();
+    let x = floor.parameter("x", [8], Init::Constant(0.0)).unwrap();
+    floor.apply(Copy, &[x]).unwrap();
+    floor.apply(MultiplyAdds([8].into()), &[]).unwrap();
+    add(&floor, &Policy::raw());
     variants
 }
 

@@ -10,6 +10,7 @@
 //! * [`data`]: from published files to batches.
 //! * [`checkpoint`]: what a run leaves to go on from.
 //! * [`run`]: one training run, its folder and what it leaves there.
+//! * [`bench`]: measuring speed.
 //! * [`report`]: plans, tables and adapters as people and programs read them.
 //! * [`dashboard`]: a run on the whole terminal.
 //! * [`cli`]: the verbs.
@@ -27,6 +28,7 @@
 //! # Ok::<(), data::DataError>(())
 //! ```
 
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

@@ -8,6 +8,10 @@ use crate::plan::{PlanOptions, ROUNDS};
 /// would be taken by accident.
 const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
+/// A clock on the device that can be read between two dispatches: for [`crate::Session::time_nodes`] alone.
+pub(super) const CLOCK: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES.union(wgpu::Features::TIMESTAMP_QUERY);
+
 /// An adapter and what is known of it.
 pub struct Adapter {
     pub(super) handle: wgpu::Adapter,
@@ -84,10 +88,11 @@ impl Adapter {
 
     /// The features that Frugal takes where the adapter has them.
     pub(super) fn wanted_features(&self) -> wgpu::Features {
-        match self.subgroup() {
+        let subgroups = match self.subgroup() {
             Some(_) => wgpu::Features::SUBGROUP,
             None => wgpu::Features::empty(),
-        }
+        };
+        subgroups | (self.features() & CLOCK)
     }
 
     /// What a plan has to know of it.

@@ -9,7 +9,7 @@ pub mod shader;
 
 pub use adapter::Adapter;
 pub use error::GpuError;
-pub use session::{Data, Session, StepMetrics};
+pub use session::{Clock, Data, NodeTimes, Session, StepMetrics};
 
 use crate::plan::PlanOptions;
 use shader::Variant;

@@ -235,7 +235,7 @@ impl Kernel {
 }
 
 /// Invocations in a workgroup of an element-wise kernel.
-const ELEMENTWISE_WORKGROUP: usize = 64;
+pub(super) const ELEMENTWISE_WORKGROUP: usize = 64;
 
 /// A kernel with one invocation for each four elements of the first output. Its `Params` start with the number of such
 /// vectors; whether it works in place is a variable.

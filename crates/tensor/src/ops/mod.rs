@@ -12,6 +12,7 @@ pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
+pub mod floor;
 mod gemm;
 pub(crate) mod kernel;
 pub mod loss;

@@ -8,12 +8,14 @@ mod error;
 mod ledger;
 mod memory;
 mod moments;
+mod parts;
 
 pub use capacity::{MARGIN, Room};
 pub use error::PlanError;
 pub use ledger::{Bytes, KeptValue, LayerBytes};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, ROUNDS, place};
 pub use moments::{Alive, Moment};
+pub use parts::Part;
 
 use crate::codec::{Policy, Stored, recompute::store_within};
 use crate::graph::{Graph, Kind, Node, ValueId};

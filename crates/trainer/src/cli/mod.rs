@@ -1,12 +1,14 @@
 //! The command line: verbs and options, and how errors are shown.
 
 mod answer;
+mod bench;
 mod compare;
 mod data;
 mod inspect;
 mod manual;
 mod plan;
 mod resume;
+mod subject;
 mod train;
 
 use crate::Error;
@@ -48,6 +50,9 @@ enum Verb {
     Inspect(inspect::Options),
     Plan(plan::Options),
     Compare(compare::Options),
+    /// Measure speed: a training step, or operators one by one
+    #[command(subcommand)]
+    Bench(bench::Verb),
     /// List the adapters of this machine
     Devices {
         /// Print JSON, with all features
@@ -163,6 +168,7 @@ pub fn main() -> ExitCode {
         Verb::Inspect(options) => inspect::run(&options),
         Verb::Plan(options) => plan::run(&options),
         Verb::Compare(options) => compare::run(&options),
+        Verb::Bench(verb) => bench::run(&verb),
         Verb::Devices { json } => devices(json),
         Verb::Data(verb) => data::run(&verb),
         Verb::Nets => nets(),

@@ -7,10 +7,12 @@ pub mod devices;
 pub mod fit;
 pub mod judgement;
 mod measured;
+pub mod operator_times;
 pub mod page;
 pub mod pictures;
 pub mod plan;
 pub mod sets;
+pub mod step_times;
 pub mod trace;
 pub mod units;
 

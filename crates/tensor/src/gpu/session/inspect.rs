@@ -30,24 +30,7 @@ impl Session {
         staging.take_words(place.size)
     }
 
-    /// Runs a step node by node, waiting for each, and returns the seconds that each node took: for finding out where
-    /// time goes. The sum is more than a step takes, because nothing overlaps.
-    ///
-    /// # Errors
-    /// As [`Session::step`].
-    pub fn time_nodes(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<Vec<f64>, GpuError> {
-        self.begin_slow_step(plan, uploads)?;
-        let mut seconds = Vec::new();
-        for node in 0..self.plans[plan].graph.nodes().len() {
-            let start = std::time::Instant::now();
-            self.run_node(plan, node);
-            self.gpu.wait()?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        Ok(seconds)
-    }
-
-    fn begin_slow_step(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
+    pub(super) fn begin_slow_step(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
         self.finished()?;
         let encoder = self.upload(plan, uploads)?;
         let submission = self.gpu.queue.submit([encoder.finish()]);
@@ -55,7 +38,7 @@ impl Session {
         self.gpu.wait()
     }
 
-    fn run_node(&self, plan: usize, node: usize) {
+    pub(super) fn run_node(&self, plan: usize, node: usize) {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());

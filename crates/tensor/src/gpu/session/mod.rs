@@ -9,6 +9,7 @@ mod learn;
 mod memory;
 mod recorded;
 mod staging;
+mod timing;
 
 use super::{Gpu, GpuError};
 use crate::graph::{Init, ValueId};
@@ -18,6 +19,7 @@ use recorded::Recorded;
 use staging::Staging;
 use std::collections::VecDeque;
 use std::rc::Rc;
+pub use timing::{Clock, NodeTimes};
 
 /// What a step reports.
 #[derive(Clone, Debug, PartialEq)]

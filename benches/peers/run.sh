@@ -1,0 +1,75 @@
+#!/bin/sh
+# Trains two nets with Frugal and its peers, in turn on this machine, from the same weights over the same batch, and prints a
+# table of each net. README.md says what is compared and what each needs. Usage:
+#
+#     benches/peers/run.sh [frugal|burn|meganeura|pytorch]...     all of them without arguments
+#
+# PYTHON names the interpreter for PyTorch (python3), CARGO_TARGET_DIR the folder for the peers' builds (benches/peers/target),
+# FRUGAL a binary of Frugal (built here otherwise), OUT the file for the figures (benches/peers/results.jsonl).
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+python=${PYTHON:-python3}
+target=${CARGO_TARGET_DIR:-$here/target}
+out=${OUT:-$here/results.jsonl}
+[ $# -gt 0 ] || set -- frugal burn meganeura pytorch
+starts=$(mktemp -d)
+trap 'rm -rf "$starts"' EXIT
+
+# Everything is built before anything is measured.
+frugal=${FRUGAL:-}
+if [ -z "$frugal" ]; then
+    cargo build --release --manifest-path "$root/Cargo.toml"
+    frugal=${CARGO_TARGET_DIR:-$root/target}/release/frugal
+fi
+for peer in "$@"; do
+    case $peer in
+    burn | meganeura)
+        CARGO_TARGET_DIR=$target cargo build --release --manifest-path "$here/$peer/Cargo.toml"
+        ;;
+    frugal | pytorch) ;;
+    *)
+        echo "error: no peer '$peer'; there are frugal, burn, meganeura and pytorch" >&2
+        exit 2
+        ;;
+    esac
+done
+
+# measure PEER NET START STEPS: one line of figures.
+measure() {
+    case $1 in
+    burn) (cd "$here/burn" && "$target/release/peer-burn" "$2" "$3" "$4") ;;
+    meganeura) "$target/release/peer-meganeura" "$2" "$3" "$4" ;;
+    pytorch) "$python" "$here/pytorch.py" "$2" "$3" "$4" ;;
+    esac | tail -n 1 >>"$out"
+}
+
+: >"$out"
+for net in lenet resnet20; do
+    case $net in
+    lenet) shape=1x28x28 batch=64 ;;
+    resnet20) shape=3x32x32 batch=32 ;;
+    esac
+    start=$starts/$net.safetensors
+    step="bench step --net $net --shape $shape --classes 10 --batch $batch"
+    # shellcheck disable=SC2086 # a list of options
+    "$frugal" $step --warm-up 1 --steps 1 --write-start "$start" >/dev/null
+    for peer in "$@"; do
+        # The slow ones get few steps.
+        case $peer-$net in
+        burn-resnet20 | meganeura-*) steps=4 ;;
+        burn-lenet) steps=10 ;;
+        *) steps=20 ;;
+        esac
+        echo "measuring $peer on $net" >&2
+        if [ "$peer" = frugal ]; then
+            # shellcheck disable=SC2086
+            "$frugal" $step --warm-up 1 --steps $steps --json | tr -d '\n' >>"$out"
+            echo >>"$out"
+        else
+            measure "$peer" "$net" "$start" $steps || echo "$peer failed on $net" >&2
+        fi
+    done
+done
+"$python" "$here/table.py" "$out"

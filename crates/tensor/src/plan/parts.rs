@@ -1,0 +1,56 @@
+//! What each node of a step is there for.
+
+use super::Plan;
+use crate::graph::{Kind, Phase};
+
+/// What a node is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// From the inputs to the loss.
+    Forward,
+    /// From the loss to the gradients.
+    Backward,
+    /// Optimisers, and what else moves across steps.
+    Update,
+    /// Puts a kept value into its stored form, rectifiers' masks included.
+    Encode,
+    /// Takes a kept value out of its stored form.
+    Decode,
+    /// Makes a value again that was not kept.
+    Rebuild,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 6] = [Part::Forward, Part::Backward, Part::Update, Part::Encode, Part::Decode, Part::Rebuild];
+
+    /// A word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Forward => "forward",
+            Part::Backward => "backward",
+            Part::Update => "update",
+            Part::Encode => "encode",
+            Part::Decode => "decode",
+            Part::Rebuild => "rebuild",
+        }
+    }
+}
+
+impl Plan {
+    /// What each node is there for, in the order of the nodes.
+    pub fn parts(&self) -> Vec<Part> {
+        let coded = self.stored.iter().filter(|stored| stored.waiting != stored.source);
+        let encoded: Vec<_> = coded.map(|stored| stored.waiting).collect();
+        let decoded: Vec<_> = self.stored.iter().flat_map(|stored| stored.views.iter().copied()).collect();
+        let part = |node: &crate::graph::Node| match node.phase {
+            _ if node.outputs.iter().any(|output| encoded.contains(output)) => Part::Encode,
+            _ if node.outputs.iter().any(|output| decoded.contains(output)) => Part::Decode,
+            Phase::Backward if node.outputs.iter().any(|&v| self.graph.value(v).kind == Kind::Stored) => Part::Rebuild,
+            Phase::Forward => Part::Forward,
+            Phase::Backward => Part::Backward,
+            Phase::Update => Part::Update,
+        };
+        self.graph.nodes().iter().map(part).collect()
+    }
+}

@@ -1,0 +1,49 @@
+//! What a step under measurement is fed.
+
+use frugal_model::MASK;
+use frugal_tensor::Plan;
+use frugal_tensor::graph::{CONTROL, Element};
+use frugal_tensor::random::Stream;
+
+/// Step size of all measured steps.
+pub const LEARNING_RATE: f32 = 0.01;
+/// Steps done before, as far as codecs and optimisers can tell: those that learn have settled by then.
+const STEPS_BEFORE: u32 = 1001;
+
+/// The uploads of a plan: random numbers in [0, 1), labels in turn, every sample counts.
+#[derive(Clone, Debug)]
+pub struct Uploads {
+    words: Vec<Vec<u32>>,
+    control: Option<usize>,
+}
+
+impl Uploads {
+    /// For a plan whose labels are below `classes`.
+    pub fn of(plan: &Plan, classes: usize) -> Self {
+        let uploads = plan.uploads().iter().map(|&id| plan.graph.value(id));
+        let words = |value: &frugal_tensor::graph::Value| {
+            let elements = value.shape.elements();
+            match (value.name.as_str(), value.element) {
+                (CONTROL, _) => vec![STEPS_BEFORE, 0, LEARNING_RATE.to_bits(), 0],
+                (MASK, _) => vec![1f32.to_bits(); elements],
+                (_, Element::U32) => (0..elements).map(|n| (n % classes) as u32).collect(),
+                _ => Stream::new(0, 0).uniform().take(elements).map(f32::to_bits).collect(),
+            }
+        };
+        let control = plan.uploads().iter().position(|&id| plan.graph.value(id).name == CONTROL);
+        Self { words: uploads.map(words).collect(), control }
+    }
+
+    /// The same for a step that only looks ([`frugal_tensor::Session::learn`]).
+    pub fn looking(mut self) -> Self {
+        if let Some(control) = self.control {
+            self.words[control][3] |= 1;
+        }
+        self
+    }
+
+    /// In the order of the plan's uploads.
+    pub fn bytes(&self) -> Vec<&[u8]> {
+        self.words.iter().map(|words| bytemuck::cast_slice(words)).collect()
+    }
+}

@@ -1,0 +1,77 @@
+//! The step that a command is about: a config's, or that of a net by name.
+
+use super::Changes;
+use crate::Error;
+use crate::config::{Choice, Config, Form, Loss, Optimizer};
+use crate::run::{self, MOST_SAMPLES, Request};
+use clap::Args;
+use frugal_model::{Net, StepShape, Training};
+use std::path::PathBuf;
+
+/// Options that describe a training step.
+#[derive(Debug, Args)]
+pub(super) struct Subject {
+    /// The config, a TOML file; or describe a net by --net, --shape and --classes
+    #[arg(required_unless_present = "net", conflicts_with_all = ["net", "shape", "classes"])]
+    config: Option<PathBuf>,
+    /// A net by name (see `frugal nets`)
+    #[arg(long, value_name = "NAME", requires = "shape", requires = "classes")]
+    net: Option<String>,
+    /// Channels, height and width of an image, for example 1x28x28
+    #[arg(long, value_name = "CxHxW", value_parser = shape)]
+    shape: Option<[usize; 3]>,
+    /// Number of classes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    classes: Option<u64>,
+    /// Samples per step [default: the config's, or 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_SAMPLES as u64))]
+    batch: Option<u64>,
+    /// Form in which values wait for the backward pass, for example uniform:4 or raw+cheap [default: the config's,
+    /// or raw]
+    #[arg(long, value_name = "NAME", value_parser = Choice::parse)]
+    store: Option<Choice>,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+impl Subject {
+    /// The step.
+    pub fn request(&self) -> Result<Request, Error> {
+        let mut request = match (&self.config, &self.net, self.shape, self.classes) {
+            (Some(config), ..) => {
+                let (config, _) = Config::load(config, &self.changes.overrides())?;
+                let (image, classes) = config.data.shape()?;
+                run::request(&config, image, classes)?
+            }
+            (None, Some(net), Some(image), Some(classes)) => {
+                if !self.changes.overrides().is_empty() {
+                    return Err(Error::Usage("--set, --seed and --epochs change a config; there is none".to_owned()));
+                }
+                let net = Net::find(net)?;
+                let training = Training::from(Optimizer::default().operator());
+                let training = Training { loss: Loss::usual(net.task).operator(), ..training };
+                Request {
+                    net,
+                    shape: StepShape { batch: 64, image, classes: classes as usize },
+                    training,
+                    store: Choice::from(Form::Raw).into(),
+                }
+            }
+            _ => return Err(Error::Usage("give a config, or --net with --shape and --classes".to_owned())),
+        };
+        request.shape.batch = self.batch.map_or(request.shape.batch, |batch| batch as usize);
+        if let Some(store) = self.store {
+            request.store = request.store.with_default(store);
+        }
+        Ok(request)
+    }
+}
+
+/// `1x28x28`, or `1×28×28`.
+fn shape(text: &str) -> Result<[usize; 3], String> {
+    let parts: Result<Vec<usize>, _> = text.split(['x', '×']).map(|part| part.trim().parse()).collect();
+    match parts.as_deref() {
+        Ok(&[c, h, w]) if [c, h, w].iter().all(|extent| (1..=65_536).contains(extent)) => Ok([c, h, w]),
+        _ => Err("expected channels, height and width, for example 1x28x28".to_owned()),
+    }
+}
