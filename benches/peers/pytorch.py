@@ -23,6 +23,8 @@ from torch.nn import functional as F  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "pytorch"))
 from nets import LeNet, ResNet20  # noqa: E402
 
+WARM_UP = 3  # steps before those that are measured, the first included
+
 
 def main(name, path, steps):
     torch.set_num_threads(2)
@@ -43,6 +45,7 @@ def main(name, path, steps):
 
     losses = [step()]
     first = time.perf_counter() - BEGAN
+    losses += [step() for _ in range(1, WARM_UP)]
     times = []
     for _ in range(steps):
         begin = time.perf_counter()

@@ -4,8 +4,9 @@
 #
 #     benches/peers/run.sh [frugal|burn|meganeura|pytorch]...     all of them without arguments
 #
-# PYTHON names the interpreter for PyTorch (python3), CARGO_TARGET_DIR the folder for the peers' builds (benches/peers/target),
-# FRUGAL a binary of Frugal (built here otherwise), OUT the file for the figures (benches/peers/results.jsonl).
+# PYTHON names the interpreter for PyTorch (python3), CARGO_TARGET_DIR the folder for builds (benches/peers/target for the peers'), BIN a
+# folder with frugal, peer-burn and peer-meganeura, if they are not to be built, OUT the file for the figures
+# (benches/peers/results.jsonl).
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,17 +19,18 @@ starts=$(mktemp -d)
 trap 'rm -rf "$starts"' EXIT
 
 # Everything is built before anything is measured.
-frugal=${FRUGAL:-}
-if [ -z "$frugal" ]; then
-    cargo build --release --manifest-path "$root/Cargo.toml"
-    frugal=${CARGO_TARGET_DIR:-$root/target}/release/frugal
-fi
-for peer in "$@"; do
+build() {
+    CARGO_TARGET_DIR=$target cargo build --release --manifest-path "$1/Cargo.toml"
+    cp "$target/release/$2" "$bin/"
+}
+bin=${BIN:-$target/measured}
+mkdir -p "$bin"
+bin=$(cd "$bin" && pwd)
+for peer in frugal "$@"; do
     case $peer in
-    burn | meganeura)
-        CARGO_TARGET_DIR=$target cargo build --release --manifest-path "$here/$peer/Cargo.toml"
-        ;;
-    frugal | pytorch) ;;
+    frugal) [ -n "${BIN:-}" ] || build "$root" frugal ;;
+    burn | meganeura) [ -n "${BIN:-}" ] || build "$here/$peer" "peer-$peer" ;;
+    pytorch) ;;
     *)
         echo "error: no peer '$peer'; there are frugal, burn, meganeura and pytorch" >&2
         exit 2
@@ -36,13 +38,13 @@ for peer in "$@"; do
     esac
 done
 
-# measure PEER NET START STEPS: one line of figures.
+# measure PEER NET START STEPS: one line of figures. Burn may hang: two of its threads race on the device.
 measure() {
     case $1 in
-    burn) (cd "$here/burn" && "$target/release/peer-burn" "$2" "$3" "$4") ;;
-    meganeura) "$target/release/peer-meganeura" "$2" "$3" "$4" ;;
+    burn) (cd "$here/burn" && timeout 900 "$bin/peer-burn" "$2" "$3" "$4") ;;
+    meganeura) timeout 900 "$bin/peer-meganeura" "$2" "$3" "$4" ;;
     pytorch) "$python" "$here/pytorch.py" "$2" "$3" "$4" ;;
-    esac | tail -n 1 >>"$out"
+    esac
 }
 
 : >"$out"
@@ -54,21 +56,21 @@ for net in lenet resnet20; do
     start=$starts/$net.safetensors
     step="bench step --net $net --shape $shape --classes 10 --batch $batch"
     # shellcheck disable=SC2086 # a list of options
-    "$frugal" $step --warm-up 1 --steps 1 --write-start "$start" >/dev/null
+    "$bin/frugal" $step --warm-up 1 --steps 1 --write-start "$start" >/dev/null
     for peer in "$@"; do
         # The slow ones get few steps.
         case $peer-$net in
-        burn-resnet20 | meganeura-*) steps=4 ;;
-        burn-lenet) steps=10 ;;
+        burn-resnet20 | meganeura-*) steps=3 ;;
+        burn-lenet) steps=9 ;;
         *) steps=20 ;;
         esac
         echo "measuring $peer on $net" >&2
         if [ "$peer" = frugal ]; then
             # shellcheck disable=SC2086
-            "$frugal" $step --warm-up 1 --steps $steps --json | tr -d '\n' >>"$out"
+            "$bin/frugal" $step --warm-up 3 --steps $steps --json | tr -d '\n' >>"$out"
             echo >>"$out"
         else
-            measure "$peer" "$net" "$start" $steps || echo "$peer failed on $net" >&2
+            measure "$peer" "$net" "$start" $steps >>"$out" || echo "$peer failed on $net" >&2
         fi
     done
 done

@@ -23,10 +23,11 @@ fn a_step_is_measured_from_the_same_start_every_time() {
     let per_second = report["images_per_second"].as_f64().unwrap();
     assert!((per_second * figures[2] / 8e3 - 1.0).abs() < 1e-6);
     let parts = report["milliseconds"].as_object().unwrap();
-    for part in ["forward", "backward", "update", "encode"] {
+    for part in ["forward", "backward", "update"] {
         assert!(parts[part].as_f64().unwrap() > 0.0, "{part}");
     }
-    assert_eq!([&parts["decode"], &parts["rebuild"]], [0.0, 0.0]);
+    // Nothing is coded, and what is made again is but seen under another shape.
+    assert_eq!(["encode", "decode", "rebuild"].map(|part| parts[part].as_f64()), [Some(0.0); 3]);
     let sum = |list: &str, field: &str| -> f64 {
         report[list].as_array().unwrap().iter().map(|row| row[field].as_f64().unwrap()).sum()
     };
@@ -77,7 +78,7 @@ fn a_store_shows_in_the_parts_of_a_step() {
         assert!(text.contains(piece), "{piece}: {text}");
     }
     let complaint = desk.fails(2, &["bench", "step"]);
-    assert!(complaint.contains("--net"), "{complaint}");
+    assert!(complaint.contains("<CONFIG>"), "{complaint}");
 }
 
 #[test]

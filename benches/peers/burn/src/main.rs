@@ -171,7 +171,7 @@ fn train<N: Net>(start: Start, device: Device, net: N) {
 
 fn main() {
     let start = Start::from_arguments();
-    let device = Device::wgpu(DeviceKind::Default).autodiff();
+    let device = Device::wgpu(DeviceKind::default()).autodiff();
     match start.net.as_str() {
         "lenet" => {
             let net = LeNet::new(&start, &device);

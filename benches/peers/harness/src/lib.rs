@@ -1,7 +1,7 @@
 //! What the programs of this folder share: the weights and the batch that all start from, and the figures that each prints.
 //!
 //! A program is called as `PROGRAM NET START STEPS`: a net by name, the file that `frugal bench step --write-start` wrote, and
-//! how many steps to measure after the first. It prints one JSON object on a line.
+//! how many steps to measure. It prints one JSON object on a line.
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
@@ -9,6 +9,8 @@ use std::time::Instant;
 
 /// Step size of SGD.
 pub const LEARNING_RATE: f64 = 0.01;
+/// Steps before those that are measured, the first included: some compile and tune in more than one.
+const WARM_UP: usize = 3;
 /// Momentum of SGD, without dampening.
 pub const MOMENTUM: f64 = 0.9;
 
@@ -17,7 +19,7 @@ pub struct Start {
     bytes: Vec<u8>,
     /// Which net.
     pub net: String,
-    /// Steps to measure after the first.
+    /// Steps to measure.
     pub steps: usize,
     began: Instant,
 }
@@ -50,11 +52,12 @@ impl Start {
         (tensor.data().as_chunks::<4>().0.to_vec(), tensor.shape().to_vec())
     }
 
-    /// Runs the first step and those to measure, and prints the figures. `step` trains once, waits for it, and returns its
+    /// Warms up, measures, and prints the figures. `step` trains once, waits for it, and returns its
     /// loss. The first step's time counts from the start of the program.
     pub fn measure(self, framework: &str, note: &str, mut step: impl FnMut() -> f32) {
         let mut losses = vec![step()];
         let first = self.began.elapsed().as_secs_f64();
+        losses.extend((1..WARM_UP).map(|_| step()));
         let mut milliseconds = Vec::new();
         for _ in 0..self.steps {
             let start = Instant::now();
