@@ -75,7 +75,13 @@ fn unknown_keys_are_refused_with_a_suggestion() {
 
 #[test]
 fn unknown_names_are_refused_with_a_suggestion() {
-    check(&GOOD.replace("\"lenet\"", "\"lenet\"\nnarrow = 0"), &[], "`model.narrow` must be", "from 1", "0");
+    check(
+        &GOOD.replace("\"lenet\"", "\"lenet\"\nnarrow = 0"),
+        &[],
+        "`model.narrow` must be a whole number from 1",
+        "",
+        "0",
+    );
     check(&GOOD.replace("lenet", "lenett"), &[], "`model.net` cannot be", "did you mean `lenet`?", "\"lenett\"");
     check(&GOOD.replace("digits", "digit"), &[], "`data.set` cannot be", "did you mean `digits`?", "\"digit\"");
     let text = format!("{GOOD}\n[store]\ndefault = \"frequency\"");

@@ -71,7 +71,10 @@ fn parts_that_do_not_fit_are_refused() {
     let wide = Split::of([1, 2, 4], 2, Indices, vec![0, 1]).unwrap();
     let refused = |result: Result<Dataset, DataError>| matches!(result, Err(DataError::Invalid(_)));
     assert!(refused(Dataset::new("a", names(), split(4), wide)));
-    assert!(refused(Dataset::new("a", names(), split(0), split(4))));
+    assert!(refused(Dataset::new("a", names(), split(0), split(0))));
+    // Nets can be judged by a set without training samples.
+    let judge = Dataset::new("a", names(), split(0), split(4)).unwrap();
+    assert!(matches!(judge.parts(None, 1), Err(DataError::Invalid(_))));
     assert!(refused(Dataset::new("a", vec!["even".into()], split(4), split(4))));
     assert!(matches!(Split::of([1, 2, 3], 1, Indices, vec![0, 1]), Err(DataError::Invalid(_))));
     assert!(matches!(Dataset::new("a", names(), split(8), split(4)), Err(DataError::Sample { index: 7, .. })));
