@@ -71,8 +71,10 @@ fn layer(
     Ok(Case { layer: name.to_owned(), graph, policy: Policy::raw(), classes: 10, measures: |_, _, _| true })
 }
 
-/// (net and layer, N×C×H×W, filters, kernel, stride, groups).
-const CONVOLUTIONS: &[(&str, [usize; 4], usize, usize, usize, usize)] = &[
+/// Net and layer, N×C×H×W, filters, extent of the kernel, stride, groups.
+type Convolution = (&'static str, [usize; 4], usize, usize, usize, usize);
+
+const CONVOLUTIONS: &[Convolution] = &[
     ("lenet conv1", [64, 1, 28, 28], 8, 5, 1, 1),
     ("lenet conv2", [64, 8, 14, 14], 16, 5, 1, 1),
     ("resnet20 conv1", [32, 3, 32, 32], 16, 3, 1, 1),
@@ -99,7 +101,7 @@ const CONVOLUTIONS: &[(&str, [usize; 4], usize, usize, usize, usize)] = &[
 ];
 
 fn convolutions() -> Result<Vec<Case>, Error> {
-    let case = |&(name, shape, filters, kernel, stride, groups): &(&str, [usize; 4], _, usize, usize, usize)| {
+    let case = |&(name, shape, filters, kernel, stride, groups): &Convolution| {
         let convolution = Conv::new(filters, kernel).stride(stride).groups(groups);
         let strides = if stride > 1 { format!(" stride {stride}") } else { String::new() };
         let name = format!("{name} {kernel}×{kernel}{strides} to {filters}");
