@@ -11,7 +11,7 @@
 //!
 //! let shape = StepShape { batch: 64, image: [3, 32, 32], classes: 10 };
 //! let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
-//! let step = training_step(Net::find("resnet20")?, shape, sgd)?;
+//! let step = training_step(&Net::find("resnet20")?, shape, sgd)?;
 //! let options = PlanOptions::unlimited(KernelSet::Tiles);
 //! let raw = Plan::new(step.clone(), &Policy::raw(), options)?;
 //! let split = Plan::new(step, &Policy::with(FrequencySplit::default()), options)?;

@@ -10,7 +10,7 @@
 //! * [`data`]: from published files to batches.
 //! * [`checkpoint`]: what a run leaves to go on from.
 //! * [`run`]: one training run, its folder and what it leaves there.
-//! * [`bench`]: measuring speed.
+//! * [`mod@bench`]: measuring speed.
 //! * [`report`]: plans, tables and adapters as people and programs read them.
 //! * [`dashboard`]: a run on the whole terminal.
 //! * [`cli`]: the verbs.

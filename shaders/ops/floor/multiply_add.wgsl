@@ -1,7 +1,7 @@
 // y = Σ over chains of a ← a · factor + term, again and again: what arithmetic costs where nothing is loaded.
 // Variables: chains, unrolled. Dispatch: one invocation of 64 for each element.
 struct Params {
-    elements: u32,
+    count: u32,
     turns: u32,
     factor: f32,
     term: f32,
@@ -10,18 +10,9 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
-{% include "parts/grid.wgsl" %}
+{% include "parts/each.wgsl" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = group_index(group, groups) * 64u + lane;
-    if i >= p.elements {
-        return;
-    }
+fn each(i: u32) {
     let factor = p.factor;
     let term = p.term;
     let start = f32(i & 255u);

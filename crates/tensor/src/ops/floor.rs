@@ -22,8 +22,9 @@ impl Operator for Copy {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let vectors = context.outputs[0].shape.elements().div_ceil(4);
-        let kernel = Kernel::new("ops/floor/copy").parameter(vectors).inputs([0]).outputs([0]);
-        vec![kernel.invocations(vectors, 128)]
+        let pairs = vectors.div_ceil(2);
+        let kernel = Kernel::new("ops/floor/copy").parameters([pairs, vectors]).inputs([0]).outputs([0]);
+        vec![kernel.invocations(pairs, 64)]
     }
 }
 
