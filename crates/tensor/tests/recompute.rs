@@ -33,12 +33,23 @@ fn norm(g: &mut Graph, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
 /// A net with everything that can be made again: norms, rectifiers, residual additions, biases, dropout, concatenations,
 /// views, max pooling behind norms with windows that overlap and that do not; and with pooling between.
 fn training_step() -> Result<Graph, GraphError> {
+    training_step_with(false)
+}
+
+/// With a `wide` layer before all others, the peak is there, and pooling again does not raise it under any codec.
+fn training_step_with(wide: bool) -> Result<Graph, GraphError> {
     let mut g = Graph::new();
     let g = &mut g;
     let images = g.input("images", [BATCH, 3, 16, 16], Element::F32);
     let labels = g.input("labels", [BATCH], Element::U32);
     let mask = g.input("mask", [BATCH], Element::F32);
-    let x = conv(g, "stem", images, 8, 1)?;
+    let mut x = images;
+    if wide {
+        x = conv(g, "wide", x, 24, 1)?;
+        x = norm(g, "wide.bn", x)?;
+        x = g.relu(x)?;
+    }
+    let x = conv(g, "stem", x, 8, 1)?;
     let x = norm(g, "stem.bn", x)?;
     let x = g.relu(x)?;
     let mut x = g.max_pool_padded(x, 3, 2, 1)?;
@@ -126,24 +137,22 @@ fn training_is_the_same_bit_for_bit() {
 fn less_waits_under_every_codec() {
     let gpu = gpu();
     let policies = [
-        (Policy::raw(), false),
-        (Policy::with(F16), false),
-        (Policy::with(Uniform::default()), true),
-        (Policy::with(FrequencySplit { block: 4, bits: 2, parity: false }), true),
+        Policy::raw(),
+        Policy::with(F16),
+        Policy::with(Uniform::default()),
+        Policy::with(FrequencySplit { block: 4, bits: 2, parity: false }),
     ];
-    for (policy, coarse) in policies {
+    for policy in policies {
         let plan = |strength| {
             let policy = policy.clone().recompute(strength);
-            Plan::new(training_step().unwrap(), &policy, gpu.plan_options()).unwrap()
+            Plan::new(training_step_with(true).unwrap(), &policy, gpu.plan_options()).unwrap()
         };
         let whole = plan(Recompute::None);
         for strength in STRENGTHS {
             let plan = plan(strength);
             let rebuilt = plan.stored.iter().filter(|stored| stored.is_rebuilt()).count();
             let pools = plan.graph.nodes().iter().filter(|node| node.operator.name() == "max pooling again").count();
-            // Pooled again where that does not raise the peak: what coarse codecs keep may be smaller than what it takes.
-            let pooled = strength == Recompute::Cheap && (!coarse || pools > 0);
-            assert_eq!(pools >= 2, pooled, "{strength:?}: {pools} under {policy:?}");
+            assert_eq!(pools >= 2, strength == Recompute::Cheap, "{strength:?}: {pools} under {policy:?}");
             assert!(strength == Recompute::Segments || rebuilt >= 8, "{strength:?}: {rebuilt} values under {policy:?}");
             assert!(plan.kept_bytes() < whole.kept_bytes() || rebuilt == 0, "{strength:?} under {policy:?}");
             let values = trained(&gpu, &policy.clone().recompute(strength), gpu.plan_options());
