@@ -1,6 +1,7 @@
 //! Finding and choosing an adapter.
 
 use super::GpuError;
+use super::pipelines::SPIRV;
 use crate::ops::KernelSet;
 use crate::plan::{PlanOptions, ROUNDS};
 
@@ -92,7 +93,11 @@ impl Adapter {
             Some(_) => wgpu::Features::SUBGROUP,
             None => wgpu::Features::empty(),
         };
-        subgroups | (self.features() & CLOCK)
+        let spirv = match self.info.backend {
+            wgpu::Backend::Vulkan => SPIRV,
+            _ => wgpu::Features::empty(),
+        };
+        subgroups | (self.features() & (CLOCK | spirv))
     }
 
     /// What a plan has to know of it.

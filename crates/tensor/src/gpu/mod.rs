@@ -4,6 +4,7 @@
 
 mod adapter;
 mod error;
+mod pipelines;
 mod session;
 pub mod shader;
 
@@ -12,9 +13,7 @@ pub use error::GpuError;
 pub use session::{Clock, Data, NodeTimes, Session, StepMetrics};
 
 use crate::plan::PlanOptions;
-use shader::Variant;
-use std::cell::RefCell;
-use std::collections::HashMap;
+use pipelines::Pipelines;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -24,10 +23,8 @@ pub struct Gpu {
     adapter: Adapter,
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
-    pipelines: RefCell<HashMap<Variant, Rc<wgpu::ComputePipeline>>>,
+    pipelines: Pipelines,
     failure: Arc<Mutex<Option<Failure>>>,
-    /// Whether shaders check array bounds.
-    checked: bool,
     one_thread: PhantomData<*const ()>,
 }
 
@@ -71,15 +68,8 @@ impl Gpu {
                 first(&slot, Failure::Lost(message));
             }
         });
-        let gpu = Gpu {
-            adapter,
-            device,
-            queue,
-            pipelines: RefCell::default(),
-            failure,
-            checked: std::env::var_os("FRUGAL_CHECKED").is_some(),
-            one_thread: PhantomData,
-        };
+        let pipelines = Pipelines::new(&device, std::env::var_os("FRUGAL_CHECKED").is_some());
+        let gpu = Gpu { adapter, device, queue, pipelines, failure, one_thread: PhantomData };
         // wgpu uploads a few words of its own when it opens a device: let them go, so that the byte count starts clean.
         gpu.queue.submit([]);
         gpu.wait()?;
@@ -129,47 +119,5 @@ impl Gpu {
         let polled = self.device.poll(wgpu::PollType::Poll);
         self.check(0)?;
         polled.map(|_| ()).map_err(|error| GpuError::Lost(error.to_string()))
-    }
-
-    /// The pipeline of a shader variant, compiled on first use.
-    pub(crate) fn pipeline(&self, variant: &Variant) -> Result<Rc<wgpu::ComputePipeline>, GpuError> {
-        if let Some(pipeline) = self.pipelines.borrow().get(variant) {
-            return Ok(pipeline.clone());
-        }
-        let source = variant.expand()?;
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(variant.shader),
-            source: wgpu::ShaderSource::Wgsl(source.into()),
-        };
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let trusted = variant.source.is_none() && !self.checked;
-        let module =
-            if trusted { self.trusted_module(descriptor) } else { self.device.create_shader_module(descriptor) };
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(variant.shader),
-            layout: None,
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(GpuError::Shader { shader: variant.to_string(), reason: error.to_string() });
-        }
-        let pipeline = Rc::new(pipeline);
-        self.pipelines.borrow_mut().insert(variant.clone(), pipeline.clone());
-        Ok(pipeline)
-    }
-
-    /// A module of one of this crate's shaders, without injected bounds checks: the plan has checked every size, and each
-    /// shader its own indices.
-    #[allow(unsafe_code)]
-    fn trusted_module(&self, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
-        // SAFETY: shaders index only within the extents that the plan puts into their parameters, and every loop ends;
-        // `FRUGAL_CHECKED=1` runs them with all checks.
-        unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
 }

@@ -116,9 +116,8 @@ pub enum Binding {
 /// One dispatch.
 ///
 /// Its shader binds the uniform `Params` at 0 and the values at 1, 2, … in group 0, all of them `read_write`, because
-/// values share buffers. It uses each of its bindings, and its entry point is `main`. The grid is one-dimensional; where it has
-/// more than 65,535 workgroups it is folded, so a shader computes `group = id.x + id.y * count.x` and checks its bounds
-/// (`parts/grid.wgsl` does the first).
+/// values share buffers. Its entry point is `main`. The grid is one-dimensional; where it has more than 65,535 workgroups it
+/// is folded, so a shader computes `group = id.x + id.y * count.x` and checks its bounds (`parts/grid.wgsl` does the first).
 ///
 /// ```
 /// # use frugal_tensor::ops::Kernel;

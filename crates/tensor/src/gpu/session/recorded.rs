@@ -3,11 +3,10 @@
 use crate::gpu::shader::Variant;
 use crate::gpu::{Gpu, GpuError};
 use crate::plan::{ALIGNMENT, Plan, Region};
-use std::rc::Rc;
 
 /// A dispatch, ready to be encoded.
 pub(super) struct Recorded {
-    pipeline: Rc<wgpu::ComputePipeline>,
+    pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     grid: [u32; 2],
     pub(super) node: usize,
@@ -32,10 +31,12 @@ pub(super) fn record(
     let binding = |buffer, offset, size: u64| {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(size) })
     };
-    plan.dispatches
+    let variants = plan.dispatches.iter().map(|dispatch| (Variant::of(&dispatch.kernel), dispatch.places.len()));
+    gpu.pipelines.compile(variants)?;
+    let recorded = plan
+        .dispatches
         .iter()
         .map(|dispatch| {
-            let pipeline = gpu.pipeline(&Variant::of(&dispatch.kernel))?;
             let mut entries = vec![wgpu::BindGroupEntry {
                 binding: 0,
                 resource: binding(uniforms, dispatch.uniform_offset, ALIGNMENT),
@@ -54,10 +55,12 @@ pub(super) fn record(
             }
             let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some(dispatch.kernel.shader),
-                layout: &pipeline.get_bind_group_layout(0),
+                layout: &gpu.pipelines.group_layout(dispatch.places.len()),
                 entries: &entries,
             });
-            Ok(Recorded { pipeline, bind_group, grid: dispatch.grid, node: dispatch.node })
+            let pipeline = gpu.pipelines.get(&Variant::of(&dispatch.kernel));
+            Recorded { pipeline, bind_group, grid: dispatch.grid, node: dispatch.node }
         })
-        .collect()
+        .collect();
+    Ok(recorded)
 }
