@@ -50,6 +50,7 @@ fn a_step_is_measured_from_the_same_start_every_time() {
     assert_eq!(losses.len(), 6);
     assert!(losses[5] < losses[0]);
     assert_eq!(json(&call(&["--json"]))["losses"], report["losses"]);
+    assert_eq!(json(&call(&["--json", "--checked"]))["losses"], report["losses"], "with checks in the shaders");
 
     let start = std::fs::read(desk.path("start.safetensors")).unwrap();
     let start = safetensors::SafeTensors::deserialize(&start).unwrap();

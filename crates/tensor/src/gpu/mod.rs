@@ -40,6 +40,19 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoAdapter`], [`GpuError::NoSuchAdapter`], [`GpuError::NoDevice`].
     pub fn open(wish: Option<&str>) -> Result<Rc<Gpu>, GpuError> {
+        Self::open_with(wish, std::env::var_os("FRUGAL_CHECKED").is_some())
+    }
+
+    /// As [`Gpu::open`], but all shaders check array bounds and end every loop: what a defect in one reads or writes stays
+    /// within its values. Without it only shaders from outside this crate do, unless `FRUGAL_CHECKED` is set.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub fn open_checked(wish: Option<&str>) -> Result<Rc<Gpu>, GpuError> {
+        Self::open_with(wish, true)
+    }
+
+    fn open_with(wish: Option<&str>, checked: bool) -> Result<Rc<Gpu>, GpuError> {
         let adapter = Adapter::choose(wish)?;
         let (device, queue) = pollster::block_on(adapter.handle.request_device(&wgpu::DeviceDescriptor {
             label: Some("frugal"),
@@ -68,7 +81,7 @@ impl Gpu {
                 first(&slot, Failure::Lost(message));
             }
         });
-        let pipelines = Pipelines::new(&device, std::env::var_os("FRUGAL_CHECKED").is_some());
+        let pipelines = Pipelines::new(&device, checked);
         let gpu = Gpu { adapter, device, queue, pipelines, failure, one_thread: PhantomData };
         // wgpu uploads a few words of its own when it opens a device: let them go, so that the byte count starts clean.
         gpu.queue.submit([]);

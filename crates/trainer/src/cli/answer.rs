@@ -1,5 +1,6 @@
 //! `frugal eval` and `frugal predict`: what a trained net answers.
 
+use super::device::Device;
 use super::{print, print_json};
 use crate::Error;
 use crate::data::{Batch, Frame};
@@ -8,7 +9,6 @@ use crate::run::picture::png;
 use crate::run::{Inference, Trained, Which};
 use clap::Args;
 use frugal_model::Task;
-use frugal_tensor::Gpu;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -24,9 +24,8 @@ struct Source {
     /// Take the values in this file: a checkpoint or weights of the run's net
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// Adapter, by number or part of its name (see `frugal devices`)
-    #[arg(long, value_name = "D")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: Device,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -65,7 +64,7 @@ pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
         settings.frame = Frame { size: Some([height, width]), grey: channels == 1 };
     }
     let data = settings.open()?;
-    let gpu = Gpu::open(options.source.device.as_deref())?;
+    let gpu = options.source.device.open()?;
     let judgement = trained.judge(&data, settings.batch, &gpu)?;
     let report = JudgementReport {
         net: trained.config.model.name().to_owned(),
@@ -124,7 +123,7 @@ pub(super) fn predict(options: &Predict) -> Result<(), Error> {
     let trained = options.source.read()?;
     // All of them before the device is opened: one may not be a picture.
     let pictures = trained.pictures(&options.images)?;
-    let gpu = Gpu::open(options.source.device.as_deref())?;
+    let gpu = options.source.device.open()?;
     let mut net = trained.open(1, trained.facts.shape, &gpu)?;
     if trained.config.task() != Task::Classes {
         return make(options, &trained, &mut net, &pictures);

@@ -4,6 +4,7 @@ mod answer;
 mod bench;
 mod compare;
 mod data;
+mod device;
 mod inspect;
 mod manual;
 mod plan;
@@ -17,6 +18,7 @@ use crate::dashboard::screen::Aside;
 use crate::report::devices::DeviceReport;
 use crate::run::View;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use device::Device;
 use frugal_model::Net;
 use frugal_tensor::gpu::{Adapter, GpuError};
 use frugal_tensor::ops::KernelSet;
@@ -98,9 +100,8 @@ struct Where {
     /// Folder for the results [default: a new one under runs/<name>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Adapter, by number or part of its name (see `frugal devices`)
-    #[arg(long, value_name = "D")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: Device,
 }
 
 /// Options that say what a run shows of itself.

@@ -1,12 +1,12 @@
 //! `frugal resume`.
 
 use super::Watch;
+use super::device::Device;
 use super::train::train;
 use crate::Error;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Left};
 use clap::Args;
-use frugal_tensor::Gpu;
 use std::path::PathBuf;
 
 /// Go on with a run that was stopped, to the same bits.
@@ -20,15 +20,14 @@ pub(super) struct Options {
     run: PathBuf,
     #[command(flatten)]
     watch: Watch,
-    /// Adapter, by number or part of its name (see `frugal devices`)
-    #[arg(long, value_name = "D")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: Device,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let Left { config, checkpoint, lock } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
     let data = config.data.open()?;
-    let gpu = Gpu::open(options.device.as_deref())?;
+    let gpu = options.device.open()?;
     let plans = run::plans(&config, &data, &gpu)?;
     let folder = Folder::open(&options.run)?;
     let adapter = &gpu.adapter().info.name;
