@@ -114,3 +114,29 @@ fn operators_stand_beside_the_floor() {
     let complaint = desk.fails(2, &["bench", "ops", "--samples", "1", "--filter", "no such thing"]);
     assert!(complaint.contains("no such thing"), "{complaint}");
 }
+
+#[test]
+fn a_page_has_steps_operators_and_other_frameworks() {
+    let desk = Desk::new();
+    let peer = r#"{"framework": "Other 1.0", "note": "by hand", "net": "lenet", "steps": 1, "first_step_seconds": 2.0,
+        "milliseconds_per_step": {"median": 1000000.0, "least": 1.0, "most": 2000000.0}, "peak_resident_bytes": null,
+        "losses": [3.0, 2.0]}"#;
+    let own = r#"{"store": "raw"}"#;
+    std::fs::write(desk.path("peers.jsonl"), format!("{}\n\n{own}\n", peer.replace('\n', " "))).unwrap();
+    let call = ["bench", "page", "--nets", "lenet", "--filter", "fc2"];
+    let page = desk.ok(&[&call[..], &["--peers", "peers.jsonl"]].concat());
+    let rows = |begin: &str| page.lines().filter(|line| line.starts_with(begin)).map(str::to_owned).collect::<Vec<_>>();
+    for form in ["raw", "error-bounded", "frequency-split", "frequency-split+cheap"] {
+        // One dash, between the least and the most: a step that failed has one in each column.
+        let [row] = &rows(&format!("| {form} |"))[..] else { panic!("{page}") };
+        assert_eq!(row.matches('–').count(), 1, "{row}");
+    }
+    assert!(rows("| matrix product |").len() >= 3, "{page}");
+    let [other] = &rows("| Other 1.0 (by hand) |")[..] else { panic!("{page}") };
+    assert!(other.contains("| 1000000.0 (1.0–2000000.0) |") && other.ends_with("| 3.0000 | 2.0000 |"), "{other}");
+
+    std::fs::write(desk.path("peers.jsonl"), format!("{own}\n{{\n")).unwrap();
+    let complaint = desk.fails(2, &[&call[..], &["--peers", "peers.jsonl"]].concat());
+    assert!(complaint.contains("peers.jsonl, line 2"), "{complaint}");
+    desk.fails(2, &["bench", "page", "--nets", "lenett"]);
+}

@@ -1,9 +1,9 @@
-//! The two nets of this comparison in Burn, on its wgpu backend with fusion and autotuning.
+//! The nets of this comparison in Burn, on its wgpu backend with fusion and autotuning.
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::nn::pool::{AdaptiveAvgPool2dConfig, MaxPool2dConfig};
+use burn::nn::pool::{AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, SgdConfig};
@@ -95,16 +95,28 @@ impl Normed {
     }
 }
 
+/// The branch of a block, with a rectifier after each of its convolutions but the last, and its shortcut.
 #[derive(Module, Debug)]
 struct Block {
-    first: Normed,
-    second: Normed,
+    branch: Vec<Normed>,
     shortcut: Option<Normed>,
 }
 
 impl Block {
+    /// The 3×3 convolution that comes first has the stride.
+    fn new(start: &Start, name: &str, bottleneck: bool, stride: usize, device: &Device) -> Self {
+        let strides: &[usize] = if bottleneck { &[1, stride, 1] } else { &[stride, 1] };
+        let convolution = |(index, &stride)| Normed::new(start, &format!("{name}.conv{}", index + 1), stride, device);
+        let shortcut = format!("{name}.downsample.0");
+        Self {
+            branch: strides.iter().enumerate().map(convolution).collect(),
+            shortcut: start.has(&format!("{shortcut}.weight")).then(|| Normed::new(start, &shortcut, stride, device)),
+        }
+    }
+
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.second.forward(relu(self.first.forward(x.clone())));
+        let (last, others) = self.branch.split_last().expect("a branch has convolutions");
+        let y = last.forward(others.iter().fold(x.clone(), |y, layer| relu(layer.forward(y))));
         let shortcut = match &self.shortcut {
             Some(shortcut) => shortcut.forward(x),
             None => x,
@@ -113,37 +125,39 @@ impl Block {
     }
 }
 
+/// The residual nets of arXiv 1512.03385: for small images as in its section 4.2, for large ones as torchvision builds them.
 #[derive(Module, Debug)]
-struct ResNet20 {
+struct ResNet {
     stem: Normed,
+    pool: Option<MaxPool2d>,
     blocks: Vec<Block>,
     fc: Linear,
 }
 
-impl ResNet20 {
-    fn new(start: &Start, device: &Device) -> Self {
-        let places = (1..=3).flat_map(|stage| (0..3).map(move |index| (stage, index)));
+impl ResNet {
+    fn new(start: &Start, stages: &[usize], large: bool, bottleneck: bool, device: &Device) -> Self {
+        let places = stages.iter().enumerate().flat_map(|(stage, &blocks)| (0..blocks).map(move |index| (stage, index)));
         let block = |(stage, index)| {
-            let name = format!("layer{stage}.{index}");
-            let strides = stage > 1 && index == 0;
-            let stride = if strides { 2 } else { 1 };
-            Block {
-                first: Normed::new(start, &format!("{name}.conv1"), stride, device),
-                second: Normed::new(start, &format!("{name}.conv2"), 1, device),
-                shortcut: strides.then(|| Normed::new(start, &format!("{name}.downsample.0"), stride, device)),
-            }
+            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+            Block::new(start, &format!("layer{}.{index}", stage + 1), bottleneck, stride, device)
         };
+        let pool = MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
         Self {
-            stem: Normed::new(start, "conv1", 1, device),
+            stem: Normed::new(start, "conv1", if large { 2 } else { 1 }, device),
+            pool: large.then(|| pool.init()),
             blocks: places.map(block).collect(),
             fc: linear(start, "fc", device),
         }
     }
 }
 
-impl Net for ResNet20 {
+impl Net for ResNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let x = relu(self.stem.forward(images));
+        let x = match &self.pool {
+            Some(pool) => pool.forward(x),
+            None => x,
+        };
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         let x = AdaptiveAvgPool2dConfig::new([1, 1]).init().forward(x);
         self.fc.forward(x.flatten(1, 3))
@@ -172,13 +186,22 @@ fn train<N: Net>(start: Start, device: Device, net: N) {
 fn main() {
     let start = Start::from_arguments();
     let device = Device::wgpu(DeviceKind::default()).autodiff();
+    let residual = |stages: &[usize], large, bottleneck| ResNet::new(&start, stages, large, bottleneck, &device);
     match start.net.as_str() {
         "lenet" => {
             let net = LeNet::new(&start, &device);
             train(start, device, net);
         }
         "resnet20" => {
-            let net = ResNet20::new(&start, &device);
+            let net = residual(&[3, 3, 3], false, false);
+            train(start, device, net);
+        }
+        "resnet18" => {
+            let net = residual(&[2, 2, 2, 2], true, false);
+            train(start, device, net);
+        }
+        "resnet50" => {
+            let net = residual(&[3, 4, 6, 3], true, true);
             train(start, device, net);
         }
         other => panic!("no net `{other}` here"),

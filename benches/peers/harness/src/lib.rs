@@ -40,6 +40,11 @@ impl Start {
         (words.into_iter().map(f32::from_le_bytes).collect(), extents)
     }
 
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        SafeTensors::deserialize(&self.bytes).expect("the start is a safetensors file").tensor(name).is_ok()
+    }
+
     /// The class of each sample.
     pub fn labels(&self) -> Vec<u32> {
         self.words("labels", Dtype::U32).0.into_iter().map(u32::from_le_bytes).collect()

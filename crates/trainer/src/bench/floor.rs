@@ -8,7 +8,7 @@ use frugal_tensor::graph::{Graph, GraphError, Init, Kind, ValueId};
 use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::{KernelSet, Operator};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
 /// Elements of the values that are copied, from what one dispatch costs to what leaves every cache.
@@ -17,7 +17,7 @@ const COPIED: [usize; 4] = [1 << 14, 1 << 18, 1 << 21, 1 << 24];
 const PRODUCTS: [usize; 2] = [512, 1024];
 
 /// What the adapter can do at all.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Floor {
     /// Copies, the smallest first.
     pub copies: Vec<Copied>,
@@ -28,7 +28,7 @@ pub struct Floor {
 }
 
 /// A copy of a value.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Copied {
     /// Read and written.
     pub bytes: u64,
@@ -37,7 +37,7 @@ pub struct Copied {
 }
 
 /// A speed of arithmetic.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rate {
     /// What did it.
     pub by: String,
@@ -46,7 +46,7 @@ pub struct Rate {
 }
 
 /// Which of the two an operator cannot beat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bound {
     /// Copying as many bytes as it reads and writes.

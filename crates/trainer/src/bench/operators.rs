@@ -100,7 +100,7 @@ pub fn measure(
     }
     Ok(OperatorsReport {
         adapter: AdapterFacts::of(gpu.adapter()),
-        kernels: kernel_set_name(gpu.adapter().kernel_set()),
+        kernels: kernel_set_name(gpu.adapter().kernel_set()).to_owned(),
         samples: sampling.samples,
         floor,
         rows,
@@ -172,7 +172,7 @@ fn row(plan: &Plan, index: usize, dispatches: usize, layer: &str, milliseconds: 
     let shape = values.max_by_key(|value| value.bytes()).map_or_else(Vec::new, |value| value.shape.extents().to_vec());
     Row {
         layer: layer.to_owned(),
-        operator: node.operator.name(),
+        operator: node.operator.name().to_owned(),
         shape,
         dispatches,
         milliseconds,

@@ -1,9 +1,9 @@
 //! What is said of a figure that was measured several times.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The five-number summary of a sample.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The least.
     pub least: f64,

@@ -78,18 +78,18 @@ pub fn measure(
 
     let plan = &session.plans()[0];
     Ok(StepReport {
-        net: net.name,
+        net: net.name.to_owned(),
         shape: shape.image,
         classes: shape.classes,
         batch: shape.batch,
         store: store.to_string(),
         adapter: AdapterFacts::of(gpu.adapter()),
-        kernels: kernel_set_name(plan.options.set),
+        kernels: kernel_set_name(plan.options.set).to_owned(),
         warm_up: settings.warm_up,
         steps: settings.steps,
         milliseconds_per_step,
         images_per_second: shape.batch as f64 / milliseconds_per_step.median * 1e3,
-        clock: nodes.clock,
+        clock: nodes.clock.to_owned(),
         milliseconds: nodes.parts(plan),
         operators: nodes.operators(plan),
         nodes: plan.graph.nodes().len(),
@@ -154,10 +154,10 @@ impl Nodes {
     }
 
     /// Milliseconds of each part of the step.
-    fn parts(&self, plan: &Plan) -> BTreeMap<&'static str, f64> {
-        let mut parts: BTreeMap<&str, f64> = Part::ALL.into_iter().map(|part| (part.name(), 0.0)).collect();
+    fn parts(&self, plan: &Plan) -> BTreeMap<String, f64> {
+        let mut parts: BTreeMap<String, f64> = Part::ALL.map(|part| (part.name().to_owned(), 0.0)).into();
         for (part, seconds) in plan.parts().into_iter().zip(&self.seconds) {
-            *parts.entry(part.name()).or_default() += seconds * 1e3;
+            *parts.entry(part.name().to_owned()).or_default() += seconds * 1e3;
         }
         parts
     }
@@ -167,8 +167,12 @@ impl Nodes {
         let mut operators: BTreeMap<&str, OperatorTime> = BTreeMap::new();
         for ((node, seconds), dispatches) in plan.graph.nodes().iter().zip(&self.seconds).zip(&self.dispatches) {
             let name = node.operator.name();
-            let entry =
-                operators.entry(name).or_insert(OperatorTime { name, nodes: 0, dispatches: 0, milliseconds: 0.0 });
+            let entry = operators.entry(name).or_insert(OperatorTime {
+                name: name.to_owned(),
+                nodes: 0,
+                dispatches: 0,
+                milliseconds: 0.0,
+            });
             entry.nodes += 1;
             entry.dispatches += dispatches;
             entry.milliseconds += seconds * 1e3;

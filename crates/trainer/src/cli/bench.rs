@@ -5,10 +5,13 @@ use super::subject::Subject;
 use super::{STORES, print, print_json};
 use crate::Error;
 use crate::bench::operators::{self, Sampling};
+use crate::bench::page::{self, Workload};
 use crate::bench::step::{self, Settings};
+use crate::report::speed_page::SpeedPage;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What is measured.
@@ -19,6 +22,8 @@ pub(super) enum Verb {
     Step(Step),
     /// Operators on layers of real nets, beside what the adapter can do at all
     Ops(Operators),
+    /// A page in Markdown about this machine: steps of four nets in several forms, all operators
+    Page(Page),
 }
 
 /// Options of `frugal bench step`.
@@ -52,6 +57,24 @@ pub(super) struct Operators {
     common: Common,
 }
 
+/// Options of `frugal bench page`.
+#[derive(Debug, Args)]
+pub(super) struct Page {
+    /// Nets to measure, for example lenet,resnet20 [default: all; on an adapter without a GPU the first two]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(value_parser = PossibleValuesParser::new(page::WORKLOADS.map(|workload| workload.net)))]
+    nets: Vec<String>,
+    /// Only operators that have this text in their name, or in that of their layer
+    #[arg(long, value_name = "NAME")]
+    filter: Option<String>,
+    /// Figures of other frameworks, lines of JSON as benches/peers/run.sh leaves them
+    #[arg(long, value_name = "FILE")]
+    peers: Option<PathBuf>,
+    /// Adapter, by number or part of its name (see `frugal devices`)
+    #[arg(long, value_name = "D")]
+    device: Option<String>,
+}
+
 /// Options of both.
 #[derive(Debug, Args)]
 struct Common {
@@ -66,6 +89,7 @@ pub(super) fn run(verb: &Verb) -> Result<(), Error> {
     match verb {
         Verb::Step(options) => step(options),
         Verb::Ops(options) => operators(options),
+        Verb::Page(options) => page(options),
     }
 }
 
@@ -92,22 +116,50 @@ fn step(options: &Step) -> Result<(), Error> {
 fn operators(options: &Operators) -> Result<(), Error> {
     let gpu = options.common.device.open()?;
     let sampling = Sampling { samples: options.samples as usize, ..Sampling::default() };
-    let terminal = std::io::stderr().is_terminal();
-    let say = |what: &str| {
-        if terminal {
-            // Over the line before.
-            eprint!("\r\x1b[2Kmeasuring {what}");
-        }
-    };
-    let report = operators::measure(&gpu, sampling, options.filter.as_deref(), say);
-    if terminal {
-        eprint!("\r\x1b[2K");
-    }
-    let report = report?;
+    let report = while_saying(|say| operators::measure(&gpu, sampling, options.filter.as_deref(), say))?;
     if options.common.json {
         print_json(&report)
     } else {
         print(report)
     }
     Ok(())
+}
+
+/// Every figure comes of a call of this program, see [`crate::bench::page`].
+fn page(options: &Page) -> Result<(), Error> {
+    let peers = options.peers.as_deref().map(page::peers).transpose()?.unwrap_or_default();
+    let program = std::env::current_exe().map_err(Error::io("find the program", Path::new("frugal")))?;
+    let device: Vec<&str> = options.device.iter().flat_map(|device| ["--device", device]).collect();
+    let filter = options.filter.iter().flat_map(|filter| ["--filter", filter]);
+    let filtered: Vec<&str> = device.iter().copied().chain(filter).collect();
+    let (operators, steps) = while_saying(|say| {
+        say("operators");
+        let operators = page::operators(&program, &filtered)?;
+        let wanted = |index: usize, workload: &Workload| match options.nets.as_slice() {
+            [] => operators.kernels != "cpu" || index < page::SMALL,
+            names => names.iter().any(|name| name == workload.net),
+        };
+        let workloads = page::WORKLOADS.into_iter().enumerate().filter(|(index, workload)| wanted(*index, workload));
+        let steps = workloads.map(|(_, workload)| (workload, page::steps(&program, workload, &device, &mut *say)));
+        let steps: Vec<_> = steps.collect();
+        Ok::<_, Error>((operators, steps))
+    })?;
+    let command = std::env::args().skip(1).fold("frugal".to_owned(), |line, word| line + " " + &word);
+    print(SpeedPage { command, operators, steps, peers });
+    Ok(())
+}
+
+/// Does something that says what it is at, on a terminal.
+fn while_saying<T>(work: impl FnOnce(&mut dyn FnMut(&str)) -> T) -> T {
+    let terminal = std::io::stderr().is_terminal();
+    let done = work(&mut |what| {
+        if terminal {
+            // Over the line before.
+            eprint!("\r\x1b[2Kmeasuring {what}");
+        }
+    });
+    if terminal {
+        eprint!("\r\x1b[2K");
+    }
+    done
 }

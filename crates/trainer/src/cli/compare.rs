@@ -15,8 +15,8 @@ use crate::run::examine::{Examinations, Examinee, examine_runs};
 use crate::run::folder::Folder;
 use crate::run::{self, Fit, Job, Lock, Measure, Plans, Summary, View};
 use clap::Args;
-use frugal_tensor::{Gpu, PlanOptions};
 use frugal_tensor::ops::KernelSet;
+use frugal_tensor::{Gpu, PlanOptions};
 use std::path::PathBuf;
 use std::rc::Rc;
 

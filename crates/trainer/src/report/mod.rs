@@ -12,6 +12,7 @@ pub mod page;
 pub mod pictures;
 pub mod plan;
 pub mod sets;
+pub mod speed_page;
 pub mod step_times;
 pub mod trace;
 pub mod units;

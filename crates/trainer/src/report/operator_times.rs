@@ -3,16 +3,16 @@
 use super::units::bytes;
 use crate::bench::{Bound, Floor, Spread};
 use crate::run::environment::AdapterFacts;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How long operators take, beside what the adapter can do at all.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperatorsReport {
     /// The adapter.
     pub adapter: AdapterFacts,
     /// The family of kernels: `gpu` or `cpu`.
-    pub kernels: &'static str,
+    pub kernels: String,
     /// Samples of each figure.
     pub samples: usize,
     /// What the adapter can do at all.
@@ -22,12 +22,12 @@ pub struct OperatorsReport {
 }
 
 /// An operator on a layer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// A net and its layer.
     pub layer: String,
     /// What is done.
-    pub operator: &'static str,
+    pub operator: String,
     /// Extents of the largest value that it reads or makes.
     pub shape: Vec<usize>,
     /// Dispatches.
@@ -87,7 +87,7 @@ impl fmt::Display for OperatorsReport {
             let extents: Vec<String> = row.shape.iter().map(usize::to_string).collect();
             table.add_row([
                 layer,
-                row.operator.to_owned(),
+                row.operator.clone(),
                 extents.join("×"),
                 format!("{median:.3}"),
                 format!("{lower:.3}–{upper:.3}"),

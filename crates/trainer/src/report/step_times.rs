@@ -3,7 +3,7 @@
 use super::units::{bytes, count};
 use crate::bench::Spread;
 use crate::run::environment::AdapterFacts;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,10 +11,10 @@ use std::fmt;
 const OPERATORS: usize = 12;
 
 /// How long a training step takes. As JSON it has everything; as text it is for reading.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StepReport {
     /// The net.
-    pub net: &'static str,
+    pub net: String,
     /// Channels, height and width of an image.
     pub shape: [usize; 3],
     /// Number of classes.
@@ -26,7 +26,7 @@ pub struct StepReport {
     /// The adapter.
     pub adapter: AdapterFacts,
     /// The family of kernels: `gpu` or `cpu`.
-    pub kernels: &'static str,
+    pub kernels: String,
     /// Steps before those that count.
     pub warm_up: usize,
     /// Steps that count.
@@ -37,9 +37,9 @@ pub struct StepReport {
     pub images_per_second: f64,
     /// What `milliseconds` and `operators` were read from: the `device`, between the nodes of a step, or the `host`, which
     /// waited after each node and so saw more than a step takes.
-    pub clock: &'static str,
+    pub clock: String,
     /// Of all nodes that are there for the same.
-    pub milliseconds: BTreeMap<&'static str, f64>,
+    pub milliseconds: BTreeMap<String, f64>,
     /// The slowest first.
     pub operators: Vec<OperatorTime>,
     /// Nodes of the step.
@@ -57,10 +57,10 @@ pub struct StepReport {
 }
 
 /// The time of an operator's nodes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperatorTime {
     /// The operator.
-    pub name: &'static str,
+    pub name: String,
     /// How many nodes do it.
     pub nodes: usize,
     /// How many dispatches these have.
@@ -70,7 +70,7 @@ pub struct OperatorTime {
 }
 
 /// Memory of a step.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct StepBytes {
     /// What the step allocates on the device, as planned.
     pub allocated: u64,
@@ -82,7 +82,7 @@ pub struct StepBytes {
 }
 
 /// Seconds of what comes before a step can be repeated.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Seconds {
     /// Finding the adapter and opening the device.
     pub device: f64,
@@ -133,7 +133,7 @@ impl fmt::Display for StepReport {
             [name, format!("{milliseconds:.2}"), of(milliseconds), nodes.to_string(), dispatches.to_string()]
         };
         for OperatorTime { name, nodes, dispatches, milliseconds } in shown {
-            table.add_row(row((*name).to_owned(), *milliseconds, *nodes, *dispatches));
+            table.add_row(row(name.clone(), *milliseconds, *nodes, *dispatches));
         }
         if !rest.is_empty() {
             let sum = |what: fn(&OperatorTime) -> usize| rest.iter().map(what).sum();
@@ -142,7 +142,7 @@ impl fmt::Display for StepReport {
             table.add_row(row(name, milliseconds, sum(|o| o.nodes), sum(|o| o.dispatches)));
         }
         writeln!(f, "{}", table.trim_fmt())?;
-        match self.clock {
+        match self.clock.as_str() {
             "device" => writeln!(f, "by the device's clock, between the nodes of a step\n")?,
             _ => writeln!(f, "by the host's clock, which waits after each node: more than the step takes\n")?,
         }

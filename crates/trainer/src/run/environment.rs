@@ -2,7 +2,7 @@
 
 use frugal_tensor::Gpu;
 use frugal_tensor::ops::KernelSet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::process::Command;
 use std::time::SystemTime;
 
@@ -32,7 +32,7 @@ pub struct Environment {
 }
 
 /// An adapter, by what drivers say of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdapterFacts {
     /// Its name.
     pub name: String,

@@ -1,0 +1,129 @@
+//! What a page about one machine needs: steps of some nets in several forms, operators beside the floor, and what other
+//! frameworks were measured at.
+//!
+//! Every measurement is a process of its own, a call of this program: one that runs out of memory or loses the device takes
+//! no other with it, and peaks of memory and first steps are each one's own.
+
+use crate::Error;
+use crate::report::operator_times::OperatorsReport;
+use crate::report::step_times::StepReport;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A net at the size at which it is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Its name.
+    pub net: &'static str,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// Samples per step.
+    pub batch: usize,
+}
+
+/// All of them, the smallest first.
+pub const WORKLOADS: [Workload; 4] = [
+    Workload { net: "lenet", shape: [1, 28, 28], classes: 10, batch: 64 },
+    Workload { net: "resnet20", shape: [3, 32, 32], classes: 10, batch: 32 },
+    Workload { net: "resnet18", shape: [3, 224, 224], classes: 1000, batch: 128 },
+    Workload { net: "resnet50", shape: [3, 224, 224], classes: 1000, batch: 32 },
+];
+
+/// How many of [`WORKLOADS`] an adapter without a GPU measures: the others take minutes a step there.
+pub const SMALL: usize = 2;
+
+/// The forms in which each is measured, as options of `frugal bench step`.
+const FORMS: [&[&str]; 4] = [
+    &["--store", "raw"],
+    &["--store", "error-bounded"],
+    &["--store", "frequency-split"],
+    &["--store", "frequency-split+cheap"],
+];
+
+/// A line of figures of another framework, as the programs in `benches/peers` print them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Peer {
+    /// Its name and version.
+    pub framework: String,
+    /// What to know of it.
+    pub note: String,
+    /// The net, at the size of [`WORKLOADS`].
+    pub net: String,
+    /// As [`StepReport::milliseconds_per_step`].
+    pub milliseconds_per_step: Span,
+    /// As [`Seconds::until_first_step`](crate::report::step_times::Seconds).
+    pub first_step_seconds: f64,
+    /// As [`StepBytes::peak_resident`](crate::report::step_times::StepBytes).
+    pub peak_resident_bytes: Option<u64>,
+    /// Of all steps.
+    pub losses: Vec<f64>,
+}
+
+/// Milliseconds of a step.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Span {
+    /// Half lies below.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+}
+
+/// A form, and its figures or why there are none.
+pub type Measured = (String, Result<StepReport, String>);
+
+/// Measures a workload in every form, by calls of `program` with these options besides. `say` hears of each.
+pub fn steps(program: &Path, workload: Workload, options: &[&str], mut say: impl FnMut(&str)) -> Vec<Measured> {
+    let Workload { net, shape: [channels, height, width], classes, batch } = workload;
+    let form = |form: &&[&str]| {
+        say(&format!("{net} {}", form[1]));
+        let (shape, classes, batch) = (format!("{channels}x{height}x{width}"), classes.to_string(), batch.to_string());
+        let described = ["--net", net, "--shape", &shape, "--classes", &classes, "--batch", &batch];
+        let arguments = [&["bench", "step", "--json"], &described[..], form, options].concat();
+        (form[1].to_owned(), call(program, &arguments))
+    };
+    FORMS.iter().map(form).collect()
+}
+
+/// Measures operators by a call of `program`.
+///
+/// # Errors
+/// [`Error::Usage`] with what the call said.
+pub fn operators(program: &Path, options: &[&str]) -> Result<OperatorsReport, Error> {
+    call(program, &[&["bench", "ops", "--json"], options].concat()).map_err(Error::Usage)
+}
+
+/// Reads lines of figures. Frugal's own among them are passed over: the page measures them anew.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Usage`] if a line is none.
+pub fn peers(path: &Path) -> Result<Vec<Peer>, Error> {
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let mut peers = Vec::new();
+    for (number, line) in lines {
+        let wrong = |error| Error::Usage(format!("{}, line {}: {error}", path.display(), number + 1));
+        let line: serde_json::Value = serde_json::from_str(line).map_err(wrong)?;
+        if line.get("store").is_none() {
+            peers.push(serde_json::from_value(line).map_err(wrong)?);
+        }
+    }
+    Ok(peers)
+}
+
+/// What a call printed, or the last of what it complained about.
+fn call<T: DeserializeOwned>(program: &Path, arguments: &[&str]) -> Result<T, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("`frugal {}`: {error}", arguments.join(" "));
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(|error| failed(&error))?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let words: Vec<&str> = complaint.split_whitespace().collect();
+        return Err(if words.is_empty() { failed(&output.status) } else { words.join(" ") });
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| failed(&error))
+}
