@@ -144,7 +144,9 @@ fn page(options: &Page) -> Result<(), Error> {
         let steps: Vec<_> = steps.collect();
         Ok::<_, Error>((operators, steps))
     })?;
-    let command = std::env::args().skip(1).fold("frugal".to_owned(), |line, word| line + " " + &word);
+    let nets = (!options.nets.is_empty()).then(|| format!(" --nets {}", options.nets.join(",")));
+    let filter = options.filter.as_ref().map(|filter| format!(" --filter {filter}"));
+    let command = ["frugal bench page".to_owned()].into_iter().chain(nets).chain(filter).collect();
     print(SpeedPage { command, operators, steps, peers });
     Ok(())
 }
