@@ -71,7 +71,7 @@ type Shapes = ([usize; 4], [usize; 3], [usize; 2], [usize; 2]);
 
 #[test]
 fn convolution() {
-    let cases: [Shapes; 16] = [
+    let cases: [Shapes; 21] = [
         ([2, 3, 8, 8], [16, 3, 3], [1, 1], [1, 1]),
         ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0]),
         ([3, 5, 7, 11], [13, 3, 3], [1, 1], [1, 1]),
@@ -88,6 +88,12 @@ fn convolution() {
         ([1, 2, 6, 6], [3, 2, 4], [3, 2], [1, 3]),
         ([5, 2, 3, 3], [2, 3, 3], [1, 1], [2, 2]),
         ([1, 2, 40, 3], [33, 3, 1], [1, 1], [1, 0]),
+        // Large kernels: a net's first layer, an odd one, planes wider than a tile.
+        ([1, 3, 20, 40], [9, 7, 7], [2, 2], [3, 3]),
+        ([2, 2, 13, 11], [5, 7, 7], [2, 2], [3, 3]),
+        ([1, 2, 9, 37], [3, 6, 7], [1, 1], [3, 3]),
+        ([1, 2, 12, 36], [10, 7, 7], [1, 1], [3, 3]),
+        ([1, 3, 17, 36], [4, 5, 5], [2, 2], [2, 2]),
     ];
     for (input, kernel, stride, padding) in cases {
         check_convolution(input, kernel, Conv2d { stride, padding, ..Conv2d::default() });

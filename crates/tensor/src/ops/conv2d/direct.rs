@@ -38,7 +38,7 @@ struct Correlation {
 pub fn serves(direction: Direction, convolution: &Conv2d, e: &Extents) -> bool {
     let Conv2d { stride: [sy, sx], padding: [py, px], dilation: [dy, dx], .. } = *convolution;
     let reach = (e.kernel[0].max(e.kernel[1]) - 1) * dy;
-    let small = e.taps() <= 25 && sy <= 4 && (dy == 1 || reach <= 8) && e.output[0] + 2 <= MOST_ITERATIONS;
+    let small = e.taps() <= 49 && sy <= 4 && (dy == 1 || reach <= 8) && e.output[0] + 2 <= MOST_ITERATIONS;
     // Where taps run backwards or outputs spread, the padding becomes what the kernel has beyond it.
     let adjoint = e.kernel[0] == e.kernel[1] && py <= reach;
     sy == sx && py == px && dy == dx && small && (direction != Direction::InputGradient || adjoint)
@@ -93,8 +93,10 @@ impl Correlation {
     /// Output pixels per lane, across and down, and blocks of output channels per lane.
     fn tile(&self, taps: usize, lanes: usize) -> [usize; 3] {
         let [height, width] = self.output;
-        let most = MOST_SUMS.min(MOST_MULTIPLY_ADDS / taps);
         let unit = if self.transposed { self.stride } else { 1 };
+        // Of the adjoint's taps only every so-manieth, down and across, meets an output pixel.
+        let taps = taps.div_ceil(unit * unit);
+        let most = MOST_SUMS.min(MOST_MULTIPLY_ADDS / taps);
         let [tile_width, tile_height] = match taps {
             _ if self.transposed && self.stride > 2 => [4 * self.stride, self.stride],
             1 => [8, 8],
@@ -102,7 +104,9 @@ impl Correlation {
             _ if width <= 32 => [width, height.div_ceil(height.div_ceil((most / width).max(1)))],
             2..=9 if width.is_multiple_of(16) && (self.stride == 1 || self.transposed) => [16, 8],
             2..=9 => [8, 8],
-            _ => [8, 4],
+            10..=25 if most < 64 => [8, 4],
+            // Beyond the body that fits the cache, but it loads half as many weights for a pixel.
+            _ => [8, 8],
         };
         // No more than there is: on the last, tiny planes of a deep net most of a tile would be idle.
         let least = |tile: usize, extent: usize| tile.next_multiple_of(unit).min(extent.next_multiple_of(unit));
