@@ -1,5 +1,6 @@
 // y[i] = x[i + offset] for indices i of four axes, or 0 where x has no such element.
-// Dispatch: one invocation of 64 for each element of y.
+// Elements are vectors where the last axis and its offset are whole ones.
+// Variables: vector. Dispatch: one invocation of 64 for each element of y.
 struct Params {
     count: u32,
     // Of y; the extent of its first axis is never needed.
@@ -18,9 +19,11 @@ struct Params {
     offset_3: u32,
 }
 
+alias Element = {{ "vec4<f32>" if vector else "f32" }};
+
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<Element>;
+@group(0) @binding(2) var<storage, read_write> y: array<Element>;
 
 {% include "parts/each.wgsl" %}
 
@@ -31,7 +34,7 @@ fn each(index: u32) {
     let i2 = outer_2 % p.made_2 + p.offset_2;
     let i1 = outer_1 % p.made_1 + p.offset_1;
     let i0 = outer_1 / p.made_1 + p.offset_0;
-    var value = 0.0;
+    var value = Element();
     if i0 < p.read_0 && i1 < p.read_1 && i2 < p.read_2 && i3 < p.read_3 {
         value = x[((i0 * p.read_1 + i1) * p.read_2 + i2) * p.read_3 + i3];
     }

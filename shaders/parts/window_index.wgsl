@@ -4,15 +4,20 @@
 const PLACES = {{ places }}u;
 const PER_WORD = {{ per_word }}u;
 
-fn place_in(word: u32, digit: u32) -> u32 {
+// The word without its digits below this one.
+fn digits_from(word: u32, digit: u32) -> u32 {
 {% if bits %}
-    return (word >> ({{ bits }}u * digit)) & (PLACES - 1u);
+    return word >> ({{ bits }}u * digit);
 {% else %}
     // Divided by PLACES^digit, factor by factor: constants divide faster.
     var rest = word;
 {% for power in [1, 2, 4, 8, 16] if power < per_word %}
     rest = select(rest, rest / {{ places ** power }}u, (digit & {{ power }}u) != 0u);
 {% endfor %}
-    return rest % PLACES;
+    return rest;
 {% endif %}
+}
+
+fn place_in(word: u32, digit: u32) -> u32 {
+    return digits_from(word, digit) % PLACES;
 }

@@ -25,7 +25,11 @@ Template variables
   tile_width, tile_height: output pixels a lane; channel_blocks: output channels a lane
   width, height: the input's, if one tile is as wide or as high as the output, else 0: what lies beyond is then neither loaded
     nor multiplied
-  weight_vec: 4 to load weights as vec4, for which there must be a multiple of 4 of them in all; else 1
+  depth: input channels a turn of the loop, a divisor of c; more than 1 only with a single tap
+  even: whether the tiles cover the output and nothing else
+  weight_vec: 4 to load weights as vec4, for which there must be a multiple of 4 of them in all; else 1.  With a single tap it
+    runs over input channels (w_loop = 1, depth = 4) or
+  adjacent: over output channels: those of a lane are side by side (w_lane = 1, k a multiple of channel_blocks = 4)
   vec: 4 if w and ow are multiples of 4, tile_width too, and tile_width*stride (transposed: tile_width/stride) is; else 1
   lanes: the workgroup's size = the subgroup size (8 on lavapipe);  subgroups: false to do without subgroup operations
 Bindings: 0 Params, 1 x, 2 w, 3 y
@@ -57,7 +61,8 @@ Dispatch: groups = batch * tiles_y * tiles_x * members * k_blocks workgroups wit
 {%- set skip = lead - before_x -%}
 {%- set chunks = [XW + skip, (width + step - 1) // step]|min if width else XW -%}
 {%- endif -%}
-{%- set loads = (rows * chunks + LANES - 1) // LANES -%}
+{%- set values = depth * rows * chunks -%}
+{%- set loads = (values + LANES - 1) // LANES if subgroups else values -%}
 {#- The weights of a channel lie in so many vec4, at whatever place they start in the first. -#}
 {%- set weight_loads = (KH * KW + 6) // 4 -%}
 {%- set origin_x = "tx * " ~ (TW // S if transposed else TW * S) ~ "u" -%}
@@ -93,35 +98,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let plane = p.h * p.w{% if vec == 4 %} / 4u{% endif %};
   let row_length = p.w{% if vec == 4 %} / 4u{% endif %};
   // Where in a plane this lane reads, and whether that is inside.
-{% if subgroups %}
 {% for j in range(loads) %}
-  let row{{j}} = {{origin_y}} + {{step}}u * (({{j * LANES}}u + lane) / {{chunks}}u) - {{above}}u;
-  let col{{j}} = {% if vec == 4 %}{{origin_x}} / 4u - {{lead // 4}}u{% else %}{{origin_x}} - {{lead}}u{% endif %} + {{1 if vec == 4 else step}}u * (({{j * LANES}}u + lane) % {{chunks}}u);
-  let inside{{j}} = (row{{j}} < p.h) & (col{{j}} < row_length);
-  let at{{j}} = select(0u, row{{j}} * row_length + col{{j}}, inside{{j}});
+  let v{{j}} = {% if subgroups %}{{j * LANES}}u + lane{% else %}{{j}}u{% endif %};
+  let row{{j}} = {{origin_y}} + {{step}}u * (v{{j}} / {{chunks}}u{% if depth > 1 %} % {{rows}}u{% endif %}) - {{above}}u;
+  let col{{j}} = {% if vec == 4 %}{{origin_x}} / 4u - {{lead // 4}}u{% else %}{{origin_x}} - {{lead}}u{% endif %} + {{1 if vec == 4 else step}}u * (v{{j}} % {{chunks}}u);
+  let inside{{j}} = (row{{j}} < p.h) & (col{{j}} < row_length){% if depth > 1 %} & (v{{j}} < {{values}}u){% endif %};
+  let at{{j}} = select(0u, {% if depth > 1 %}v{{j}} / {{rows * chunks}}u * plane + {% endif %}row{{j}} * row_length + col{{j}}, inside{{j}});
 {% endfor %}
-{% else %}
-{% for v in range(rows * chunks) %}
-  let row{{v}} = {{origin_y}} + {{step * (v // chunks)}}u - {{above}}u;
-  let col{{v}} = {% if vec == 4 %}{{origin_x}} / 4u - {{lead // 4}}u{% else %}{{origin_x}} - {{lead}}u{% endif %} + {{(1 if vec == 4 else step) * (v % chunks)}}u;
-  let inside{{v}} = (row{{v}} < p.h) & (col{{v}} < row_length);
-  let at{{v}} = select(0u, row{{v}} * row_length + col{{v}}, inside{{v}});
-{% endfor %}
-{% endif %}
 {% for b in range(channel_blocks) %}
-  let k{{b}} = (kb * {{channel_blocks}}u + {{b}}u) * {{LANES}}u + lane;
+  let k{{b}} = {% if adjacent %}(kb * {{LANES}}u + lane) * {{channel_blocks}}u + {{b}}u{% else %}(kb * {{channel_blocks}}u + {{b}}u) * {{LANES}}u + lane{% endif %};
   var w_at{{b}} = min(k{{b}}, p.k - 1u) * p.w_lane{% if grouped is defined %} + member * p.c * p.k * {{KH * KW}}u{% endif %};
 {% for i in range(TH) %}{% for j in range(TW) %}
   var sum{{b}}_{{i}}_{{j}} = 0.0;
 {% endfor %}{% endfor %}
 {% endfor %}
   var base = n * p.c * plane;
-  for (var c = 0u; c < p.c; c++) {
-{% for j in range(loads if subgroups else rows * chunks) %}
+  for (var c = 0u; c < p.c; c += {{depth}}u) {
+{% for j in range(loads) %}
     let x{{j}} = select({{value_type}}(0.0), x[base + at{{j}}], inside{{j}});
 {% endfor %}
+{% if adjacent %}
+{% for d in range(depth) %}
+    let f{{d}} = w[(w_at0 + {{d}}u * p.w_loop) / 4u];
 {% for b in range(channel_blocks) %}
-{% if weight_vec == 4 %}
+    let w{{b}}_{{d}} = f{{d}}.{{"xyzw"[b]}};
+{% endfor %}
+{% endfor %}
+{% endif %}
+{% for b in range(channel_blocks) if not adjacent %}
+{% if depth == 4 and weight_vec == 4 %}
+    let f{{b}} = w[w_at{{b}} / 4u];
+{% for d in range(depth) %}
+    let w{{b}}_{{d}} = f{{b}}.{{"xyzw"[d]}};
+{% endfor %}
+{% elif depth > 1 %}
+{% for d in range(depth) %}
+    let w{{b}}_{{d}} = w[w_at{{b}} + {{d}}u * p.w_loop];
+{% endfor %}
+{% elif weight_vec == 4 %}
 {% for j in range(weight_loads) %}
     let f{{b}}_{{j}} = w[w_at{{b}} / 4u + {{j}}u];
 {% endfor %}
@@ -141,18 +155,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% endif %}
 {% endfor %}
 {# A block at a time: the weights of one fit into registers, those of two do not. -#}
-{% for b in range(channel_blocks) %}
+{% for d in range(depth) %}{% for b in range(channel_blocks) %}
 {% for row in range(XH) %}{% for col in range(XW) %}
 {% set from = skip + col * (step if vec == 4 else 1) %}
 {% set down, across = row + above - before_y, from // vec %}
 {% if 0 <= down and down < rows and 0 <= across and across < chunks %}
 {% if b == 0 %}
-{% set v = down * chunks + across %}
+{% set v = (d * rows + down) * chunks + across %}
 {% set part = "." ~ "xyzw"[from % 4] if vec == 4 else "" %}
 {% if subgroups %}
-    let b{{row}}_{{col}} = subgroupBroadcast(x{{v // LANES}}{{part}}, {{v % LANES}}u);
+    let b{{d}}_{{row}}_{{col}} = subgroupBroadcast(x{{v // LANES}}{{part}}, {{v % LANES}}u);
 {% else %}
-    let b{{row}}_{{col}} = x{{v}}{{part}};
+    let b{{d}}_{{row}}_{{col}} = x{{v}}{{part}};
 {% endif %}
 {% endif %}
 {% for r in range(KH) %}{% for s in range(KW) %}
@@ -163,31 +177,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% set hit = i * S + r * D == row * step and j * S + s * D == col * step %}
 {% endif %}
 {% if hit and i >= 0 and j >= 0 and i < TH and j < TW %}
-    sum{{b}}_{{i}}_{{j}} = fma(b{{row}}_{{col}}, w{{b}}_{{r * KW + s}}, sum{{b}}_{{i}}_{{j}});
+    sum{{b}}_{{i}}_{{j}} = fma(b{{d}}_{{row}}_{{col}}, w{{b}}_{{d if depth > 1 else r * KW + s}}, sum{{b}}_{{i}}_{{j}});
 {% endif %}
 {% endfor %}{% endfor %}
 {% endif %}
 {% endfor %}{% endfor %}
-{% endfor %}
-    base += plane;
+{% endfor %}{% endfor %}
+    base += {% if depth > 1 %}{{depth}}u * {% endif %}plane;
 {% for b in range(channel_blocks) %}
-    w_at{{b}} += p.w_loop;
+    w_at{{b}} += {% if depth > 1 %}{{depth}}u * {% endif %}p.w_loop;
 {% endfor %}
   }
 {% for b in range(channel_blocks) %}
   let y_at{{b}} = ((n * p.k + k{{b}}) * p.oh + ty * {{TH}}u) * p.ow + tx * {{TW}}u;
 {% for i in range(TH) %}
-  let row_ok{{b}}_{{i}} = (k{{b}} < p.k) & (ty * {{TH}}u + {{i}}u < p.oh);
-{% if vec == 4 %}
-{% for j in range(TW // 4) %}
-  if (row_ok{{b}}_{{i}} & (tx * {{TW}}u + {{j * 4}}u < p.ow)) {
-    y[(y_at{{b}} + {{i}}u * p.ow) / 4u + {{j}}u] = vec4<f32>(sum{{b}}_{{i}}_{{j * 4}}, sum{{b}}_{{i}}_{{j * 4 + 1}}, sum{{b}}_{{i}}_{{j * 4 + 2}}, sum{{b}}_{{i}}_{{j * 4 + 3}});
-  }
-{% endfor %}
+{% if even %}
+  if (k{{b}} < p.k) {
 {% else %}
-{% for j in range(TW) %}
-  if (row_ok{{b}}_{{i}} & (tx * {{TW}}u + {{j}}u < p.ow)) { y[y_at{{b}} + {{i}}u * p.ow + {{j}}u] = sum{{b}}_{{i}}_{{j}}; }
+  let row_ok{{b}}_{{i}} = (k{{b}} < p.k) & (ty * {{TH}}u + {{i}}u < p.oh);
+{% endif %}
+{% for j in range(TW // vec) %}
+{% set value = "sum" ~ b ~ "_" ~ i ~ "_" %}
+  {% if not even %}if (row_ok{{b}}_{{i}} & (tx * {{TW}}u + {{j * vec}}u < p.ow)) { {% endif %}
+{% if vec == 4 %}
+y[(y_at{{b}} + {{i}}u * p.ow) / 4u + {{j}}u] = vec4<f32>({{value}}{{j * 4}}, {{value}}{{j * 4 + 1}}, {{value}}{{j * 4 + 2}}, {{value}}{{j * 4 + 3}});
+{%- else %}
+y[y_at{{b}} + {{i}}u * p.ow + {{j}}u] = {{value}}{{j}};
+{%- endif %}
+{% if not even %} }{% endif %}
+
 {% endfor %}
+{% if even %}
+  }
 {% endif %}
 {% endfor %}
 {% endfor %}

@@ -1,18 +1,19 @@
-// dtable[v, d] = Σ dy[i, d] over the positions i from start to before stop with indices[i] = v, in order; added to what is
-// there, except where the sum begins.
-// Variables: width, begins. Dispatch: one workgroup of `width` for each row and `width` columns.
+// dtable[v, d] = Σ dy[i, d] over the positions i in the list of row v (link.wgsl), in order; added to what is there, except
+// where the sum begins. `columns` counts vectors where they are loaded.
+// Variables: width, begins, vector. Dispatch: one workgroup of `width` for each row and `width` columns.
 struct Params {
     rows: u32,
     columns: u32,
     chunks: u32,
-    start: u32,
-    stop: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> indices: array<u32>;
-@group(0) @binding(3) var<storage, read_write> dtable: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dy: array<{{ "vec4<f32>" if vector else "f32" }}>;
+@group(0) @binding(2) var<storage, read_write> first: array<u32>;
+@group(0) @binding(3) var<storage, read_write> next: array<u32>;
+@group(0) @binding(4) var<storage, read_write> dtable: array<{{ "vec4<f32>" if vector else "f32" }}>;
+
+const NONE = 0xffffffffu;
 
 {% include "parts/grid.wgsl" %}
 
@@ -29,11 +30,9 @@ fn main(
         return;
     }
     let at = row * p.columns + column;
-    var sum = {{ "0.0" if begins else "dtable[at]" }};
-    for (var i = p.start; i < p.stop; i++) {
-        if indices[i] == row {
-            sum += dy[i * p.columns + column];
-        }
+    var sum = {{ ("vec4<f32>()" if vector else "0.0") if begins else "dtable[at]" }};
+    for (var i = first[row]; i != NONE; i = next[i]) {
+        sum += dy[i * p.columns + column];
     }
     dtable[at] = sum;
 }

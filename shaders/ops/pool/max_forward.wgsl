@@ -1,6 +1,6 @@
 // y[n,c,oy,ox] = max over the window of x; index = its place in the window, row by row, packed as in
 // codec/window_index.rs, {{ per_word }} in a word. The first of equals wins, and a NaN wins over all, of several the last.
-// Variables: places, per_word, bits. Dispatch: one invocation of 64 for each word of indices.
+// Variables: places, per_word, bits, kernel_height, kernel_width. Dispatch: one invocation of 64 for each word of indices.
 struct Params {
 {% include "ops/pool/params.wgsl" %}
 }
@@ -27,18 +27,18 @@ fn main(
     if start >= p.outputs {
         return;
     }
-    // The lowest digit comes last.
+    var ox = start % p.out_width;
+    var oy = (start / p.out_width) % p.out_height;
+    var plane = start / (p.out_width * p.out_height);
     var packed = 0u;
-    for (var output = min(start + PER_WORD, p.outputs); output > start;) {
-        output--;
-        let ox = output % p.out_width;
-        let oy = (output / p.out_width) % p.out_height;
-        let plane = output / (p.out_width * p.out_height);
+    // That of the next digit.
+    var base = 1u;
+    for (var output = start; output < min(start + PER_WORD, p.outputs); output++) {
         var best = 0.0;
         var place = 0u;
         var found = false;
-        for (var r = 0u; r < p.kernel_height; r++) {
-            for (var s = 0u; s < p.kernel_width; s++) {
+        for (var r = 0u; r < {{ kernel_height }}u; r++) {
+            for (var s = 0u; s < {{ kernel_width }}u; s++) {
                 // Above or left of the input these wrap to huge numbers.
                 let iy = oy * p.stride_y + r - p.pad_y;
                 let ix = ox * p.stride_x + s - p.pad_x;
@@ -46,14 +46,25 @@ fn main(
                     let value = x[(plane * p.height + iy) * p.width + ix];
                     if !found | (value > best) | is_nan(value) {
                         best = value;
-                        place = r * p.kernel_width + s;
+                        place = r * {{ kernel_width }}u + s;
                         found = true;
                     }
                 }
             }
         }
         y[output] = best;
-        packed = packed * PLACES + place;
+        packed += place * base;
+        base *= PLACES;
+        // Counted on: divisions cost more than all else here.
+        ox++;
+        if ox == p.out_width {
+            ox = 0u;
+            oy++;
+        }
+        if oy == p.out_height {
+            oy = 0u;
+            plane++;
+        }
     }
     index[word] = packed;
 }

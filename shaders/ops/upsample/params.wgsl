@@ -15,11 +15,18 @@ struct Read {
     share: f32,
 }
 
+{% if bilinear %}
+// (o + ½) · inputs / outputs − ½ = ((2·o + 1) · inputs − outputs) / (2 · outputs), at least 0, in whole numbers: what is
+// divided.
+fn position_of(o: u32, inputs: u32, outputs: u32) -> u32 {
+    let above = (2u * o + 1u) * inputs;
+    return above - min(above, outputs);
+}
+
+{% endif %}
 fn read(o: u32, inputs: u32, outputs: u32) -> Read {
 {% if bilinear %}
-    // (o + ½) · inputs / outputs − ½ = ((2·o + 1) · inputs − outputs) / (2 · outputs), at least 0, in whole numbers.
-    let above = (2u * o + 1u) * inputs;
-    let position = above - min(above, outputs);
+    let position = position_of(o, inputs, outputs);
     let first = position / (2u * outputs);
     let share = f32(position % (2u * outputs)) / f32(2u * outputs);
     return Read(first, min(first + 1u, inputs - 1u), share);
@@ -37,10 +44,10 @@ fn weight(i: u32, r: Read) -> f32 {
 // The outputs that may read element i, from x to before y.
 fn readers(i: u32, inputs: u32, outputs: u32) -> vec2<u32> {
 {% if bilinear %}
-    // Positions above i − 1 and below i + 1; the first elements serve all before them, and the last all behind.
-    let begin = (max(2u * i, 1u) - 1u) * outputs / (2u * inputs);
-    let end = ((2u * i + 3u) * outputs) / (2u * inputs) + 1u;
-    return vec2(select(begin, 0u, i <= 1u), select(min(end, outputs), outputs, i + 1u == inputs));
+    // Positions above i − 1 and below i + 1: at most ⌈2 · outputs / inputs⌉ of them. The last element serves all behind it.
+    let begin = ((max(2u * i, 1u) - 1u) * outputs + inputs) / (2u * inputs);
+    let end = ((2u * i + 3u) * outputs + inputs - 1u) / (2u * inputs);
+    return vec2(select(begin, 0u, i == 0u), select(min(end, outputs), outputs, i + 1u == inputs));
 {% else %}
     return vec2((i * outputs + inputs - 1u) / inputs, ((i + 1u) * outputs + inputs - 1u) / inputs);
 {% endif %}

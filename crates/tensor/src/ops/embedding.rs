@@ -1,7 +1,7 @@
 //! Embedding: rows of a table by their numbers. Keeps the numbers.
 
 use super::kernel::MOST_ITERATIONS;
-use super::{Kernel, KernelContext, KernelSet, Operator, Output, want};
+use super::{Binding, Kernel, KernelContext, KernelSet, Operator, Output, want};
 use crate::graph::{Backward, Element, Graph, GraphError, Need, Shape, Value, ValueId};
 
 /// `y[i…, d] = table[indices[i…], d]`. Inputs: indices (words), table (rows × columns). An index outside the table gives NaNs,
@@ -9,10 +9,8 @@ use crate::graph::{Backward, Element, Graph, GraphError, Need, Shape, Value, Val
 #[derive(Debug)]
 pub struct Embedding;
 
-/// `dtable[v, d] = Σ dy[i, d]` over the positions i with index v, in order: neither sorting nor atomics.
-///
-/// Every row goes through all indices, so rows × positions of them are read, besides each element of dy once: cheap for
-/// tables of a few thousand rows, not for the vocabulary of a large language model.
+/// `dtable[v, d] = Σ dy[i, d]` over the positions i with index v, in order: neither sorting nor atomics. The positions of each
+/// row are linked to a list first.
 #[derive(Debug)]
 struct EmbeddingGradient(Shape);
 
@@ -59,23 +57,44 @@ impl Operator for EmbeddingGradient {
         Ok(vec![Output::new("table_gradient", self.0.clone())])
     }
 
-    /// One after the other if there are more positions than a loop may have.
+    /// The first position of each row, and for each position the next of its row.
+    fn scratch(&self, context: &KernelContext) -> Vec<usize> {
+        let [rows, _] = self.0.matrix().expect("checked forward");
+        vec![rows, context.inputs[1].shape.elements()]
+    }
+
+    /// One part after the other if there are more positions than a loop may have.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [rows, columns] = self.0.matrix().expect("checked forward");
         let positions = context.inputs[1].shape.elements();
-        let width = if context.set == KernelSet::Registers { 8 } else { 64 };
+        // Each workgroup that links goes through all positions: cores should be few, a GPU should not wait for one of its.
+        let (width, most_owned) = if context.set == KernelSet::Registers { (8, 4096) } else { (64, 16) };
+        let owned = rows.div_ceil(width).min(most_owned);
+        let vector = columns.is_multiple_of(4);
+        let columns = if vector { columns / 4 } else { columns };
         let chunks = columns.div_ceil(width);
-        let part = |start: usize| {
-            Kernel::new("ops/embedding/gradient")
+        let most = MOST_ITERATIONS - most_owned;
+        let parts = (0..positions.max(1)).step_by(most).flat_map(|start| {
+            let link = Kernel::new("ops/embedding/link")
+                .variable("width", width)
+                .parameters([rows, owned, start, (start + most).min(positions)])
+                .inputs([1])
+                .bind(Binding::Scratch(0))
+                .bind(Binding::Scratch(1))
+                .invocations(rows.div_ceil(owned), width);
+            let sum = Kernel::new("ops/embedding/gradient")
                 .variable("width", width)
                 .variable("begins", start == 0)
+                .variable("vector", vector)
                 .parameters([rows, columns, chunks])
-                .parameters([start, (start + MOST_ITERATIONS).min(positions)])
-                .inputs([0, 1])
+                .inputs([0])
+                .bind(Binding::Scratch(0))
+                .bind(Binding::Scratch(1))
                 .outputs([0])
-                .workgroups(rows * chunks)
-        };
-        (0..positions.max(1)).step_by(MOST_ITERATIONS).map(part).collect()
+                .workgroups(rows * chunks);
+            [link, sum]
+        });
+        parts.collect()
     }
 }
 

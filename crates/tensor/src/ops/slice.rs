@@ -97,8 +97,15 @@ impl Operator for Slice {
         while axes.len() < 4 {
             axes.insert(0, Axis { made: 1, read: 1, offset: 0 });
         }
-        let count = context.outputs[0].shape.elements();
+        let last = &mut axes[3];
+        let vector = [last.made, last.read, last.offset.unsigned_abs()].iter().all(|n| n.is_multiple_of(4));
+        if vector {
+            *last = Axis { made: last.made / 4, read: last.read / 4, offset: last.offset / 4 };
+        }
+        let elements = context.outputs[0].shape.elements();
+        let count = if vector { elements / 4 } else { elements };
         let kernel = Kernel::new("ops/slice")
+            .variable("vector", vector)
             .parameter(count)
             .parameters(axes.iter().skip(1).map(|axis| axis.made))
             .parameters(axes.iter().map(|axis| axis.read))

@@ -53,8 +53,17 @@ impl Operator for Transpose {
         while axes.len() < 4 {
             axes.insert(0, (1, 0));
         }
-        let count = context.outputs[0].shape.elements();
+        let vector = axes[3].0.is_multiple_of(4);
+        let aligned = vector && axes[3].1 == 1 && axes[..3].iter().all(|axis| axis.1.is_multiple_of(4));
+        let lanes = if vector { 4 } else { 1 };
+        axes[3].0 /= lanes;
+        if aligned {
+            axes[..3].iter_mut().for_each(|axis| axis.1 /= lanes);
+        }
+        let count = context.outputs[0].shape.elements() / lanes;
         let kernel = Kernel::new("ops/transpose")
+            .variable("vector", vector)
+            .variable("aligned", aligned)
             .parameter(count)
             .parameters(axes.iter().skip(1).map(|axis| axis.0))
             .parameters(axes.iter().map(|axis| axis.1))

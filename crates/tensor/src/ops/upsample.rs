@@ -1,7 +1,11 @@
 //! Planes at other extents, usually larger ones: nearest element, or linear in both directions. Keeps nothing.
 
-use super::{Kernel, KernelContext, Operator, Output, want};
+use super::kernel::MOST_ITERATIONS;
+use super::{Kernel, KernelContext, KernelSet, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
+
+/// Rows of the output whose weights an invocation keeps in registers.
+const MOST_REACH: usize = 16;
 
 /// How an element of the output is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +33,18 @@ struct UpsampleGradient {
     input: Shape,
 }
 
-/// A kernel of either direction that makes `made`.
+/// A kernel of either direction that makes `made`, without its workgroups.
 fn kernel(shader: &'static str, how: Upsampling, input: &Shape, output: &Shape, made: &Shape) -> Kernel {
-    let count = made.elements();
     Kernel::new(shader)
         .variable("bilinear", how == Upsampling::Bilinear)
-        .parameters([count, input[2], input[3], output[2], output[3]])
+        .parameters([made.elements(), input[2], input[3], output[2], output[3]])
         .inputs([0])
         .outputs([0])
-        .invocations(count, 64)
+}
+
+/// Whether rows are made in one walk each: where loads cost most, and no element of the input is passed over.
+fn by_rows(context: &KernelContext, input: &Shape, output: &Shape) -> bool {
+    context.set == KernelSet::Registers && output[3] >= input[3] && output[3] <= MOST_ITERATIONS
 }
 
 impl Operator for Upsample {
@@ -59,7 +66,11 @@ impl Operator for Upsample {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let (input, output) = (&context.inputs[0].shape, &context.outputs[0].shape);
-        vec![kernel("ops/upsample/forward", self.how, input, output, output)]
+        let kernel = |shader| kernel(shader, self.how, input, output, output);
+        vec![match by_rows(context, input, output) {
+            true => kernel("ops/upsample/forward_rows").invocations(output.elements() / output[3], 8),
+            false => kernel("ops/upsample/forward").invocations(output.elements(), 64),
+        }]
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
@@ -81,7 +92,19 @@ impl Operator for UpsampleGradient {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        vec![kernel("ops/upsample/gradient", self.how, &self.input, &context.inputs[0].shape, &self.input)]
+        let (input, output) = (&self.input, &context.inputs[0].shape);
+        let kernel = |shader| kernel(shader, self.how, input, output, input);
+        // See `readers` in ops/upsample/params.wgsl.
+        let reach = match self.how {
+            Upsampling::Nearest => output[2].div_ceil(input[2]),
+            Upsampling::Bilinear => (2 * output[2]).div_ceil(input[2]),
+        };
+        vec![match by_rows(context, input, output) && reach <= MOST_REACH {
+            true => kernel("ops/upsample/gradient_rows")
+                .variable("reach", reach)
+                .invocations(input.elements() / input[3], 8),
+            false => kernel("ops/upsample/gradient").invocations(input.elements(), 64),
+        }]
     }
 }
 

@@ -38,7 +38,7 @@ struct Correlation {
 pub fn serves(direction: Direction, convolution: &Conv2d, e: &Extents) -> bool {
     let Conv2d { stride: [sy, sx], padding: [py, px], dilation: [dy, dx], .. } = *convolution;
     let reach = (e.kernel[0].max(e.kernel[1]) - 1) * dy;
-    let small = e.taps() <= 25 && sy <= 4 && (dy == 1 || reach <= 8) && e.output[0] + 2 <= MOST_ITERATIONS;
+    let small = e.taps() <= 49 && sy <= 4 && (dy == 1 || reach <= 8) && e.output[0] + 2 <= MOST_ITERATIONS;
     // Where taps run backwards or outputs spread, the padding becomes what the kernel has beyond it.
     let adjoint = e.kernel[0] == e.kernel[1] && py <= reach;
     sy == sx && py == px && dy == dx && small && (direction != Direction::InputGradient || adjoint)
@@ -49,6 +49,7 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: 
     let (stride, padding) = (convolution.stride[0], convolution.padding[0]);
     let [channels, filters] = [e.channels, e.filters].map(|all| all / e.groups);
     let dilation = convolution.dilation[0];
+    let e = &regardless_of_rows(direction, convolution, e);
     match direction {
         Direction::Forward => {
             let correlation = Correlation {
@@ -84,6 +85,20 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: 
     }
 }
 
+/// Where no pixel has to do with its neighbours, a plane may be cut into rows of any length: of one, or, for the weights'
+/// gradient, which walks down, of whole vectors.
+fn regardless_of_rows(direction: Direction, convolution: &Conv2d, e: &Extents) -> Extents {
+    let pixels = e.input_pixels();
+    let alone = e.taps() == 1 && convolution.stride == [1, 1] && e.input == e.output;
+    let short = !e.input[1].is_multiple_of(4) && pixels.is_multiple_of(4) && pixels / 4 + 2 <= MOST_ITERATIONS;
+    let plane = match direction {
+        Direction::Forward | Direction::InputGradient if alone => [1, pixels],
+        Direction::WeightGradient if alone && short => [pixels / 4, 4],
+        _ => return *e,
+    };
+    Extents { input: plane, output: plane, ..*e }
+}
+
 /// With several groups the shader works on one of so many convolutions side by side.
 fn grouped(kernel: Kernel, e: &Extents) -> Kernel {
     if e.groups > 1 { kernel.variable("grouped", true).parameter(e.groups) } else { kernel }
@@ -93,22 +108,28 @@ impl Correlation {
     /// Output pixels per lane, across and down, and blocks of output channels per lane.
     fn tile(&self, taps: usize, lanes: usize) -> [usize; 3] {
         let [height, width] = self.output;
-        let most = MOST_SUMS.min(MOST_MULTIPLY_ADDS / taps);
+        let blocks = if taps == 1 { filter_blocks_of_one_tap(self.filters, lanes) } else { 1 };
         let unit = if self.transposed { self.stride } else { 1 };
-        let [tile_width, tile_height] = match taps {
+        // Of the adjoint's taps only every so-manieth, down and across, meets an output pixel.
+        let met = taps.div_ceil(unit * unit);
+        let most = MOST_SUMS.min(MOST_MULTIPLY_ADDS / met) / blocks;
+        let [tile_width, tile_height] = match met {
             _ if self.transposed && self.stride > 2 => [4 * self.stride, self.stride],
-            1 => [8, 8],
+            _ if taps == 1 && self.transposed => [8, 8],
+            _ if taps == 1 && height == 1 => [width.div_ceil(width.div_ceil(most)).next_multiple_of(4), 1],
+            _ if taps == 1 && width > most => [8, most / 8],
             // As wide as the plane: no column is loaded twice, none that is padding is loaded at all.
-            _ if width <= 32 => [width, height.div_ceil(height.div_ceil((most / width).max(1)))],
-            2..=9 if width.is_multiple_of(16) && (self.stride == 1 || self.transposed) => [16, 8],
-            2..=9 => [8, 8],
-            _ => [8, 4],
+            _ if taps == 1 || width <= 32 => [width, height.div_ceil(height.div_ceil((most / width).max(1)))],
+            1..=9 if width.is_multiple_of(16) && (self.stride == 1 || self.transposed) => [16, 8],
+            10..=25 if most < 64 => [8, 4],
+            // Of large kernels that is more than the body that fits the cache, but loads half as many weights for a pixel.
+            _ => [8, 8],
         };
         // No more than there is: on the last, tiny planes of a deep net most of a tile would be idle.
         let least = |tile: usize, extent: usize| tile.next_multiple_of(unit).min(extent.next_multiple_of(unit));
         let (tile_width, tile_height) = (least(tile_width, width), least(tile_height, height));
-        let two = self.filters > lanes && 2 * tile_width * tile_height <= most;
-        [tile_width, tile_height, if two { 2 } else { 1 }]
+        let two = taps > 1 && self.filters > lanes && 2 * tile_width * tile_height <= most;
+        [tile_width, tile_height, if two { 2 } else { blocks }]
     }
 
     fn kernel(&self, e: &Extents, context: &KernelContext) -> Kernel {
@@ -119,8 +140,14 @@ impl Correlation {
         let tiles = [self.output[1].div_ceil(tile_width), self.output[0].div_ceil(tile_height)];
         // One tap reads nothing beyond the plane.
         let whole = |axis: usize| if tiles[1 - axis] == 1 && e.taps() > 1 { self.input[axis] } else { 0 };
+        let single = e.taps() == 1;
+        let depth = if single && self.channels.is_multiple_of(4) { 4usize } else { 1 };
+        // The weights of a lane's output channels lie side by side, those of its input channels, or its taps.
+        let adjacent = single && self.weight_steps[0] == 1 && blocks == 4 && self.filters.is_multiple_of(4);
+        let along = single && self.weight_steps[1] == 1 && depth == 4;
         // Fewer taps lie in as many vectors as there are taps.
-        let weight_vector = e.taps() >= 9 && (e.filters * (e.channels / e.groups) * e.taps()).is_multiple_of(4);
+        let taps = e.taps() >= 9 && (e.filters * (e.channels / e.groups) * e.taps()).is_multiple_of(4);
+        let weight_vector = adjacent || along || taps;
         let filter_blocks = self.filters.div_ceil(lanes * blocks);
         let groups = e.samples * tiles[0] * tiles[1] * e.groups * filter_blocks;
         let kernel = Kernel::new("ops/conv2d/direct")
@@ -134,6 +161,9 @@ impl Correlation {
             .variable("tile_width", tile_width)
             .variable("tile_height", tile_height)
             .variable("channel_blocks", blocks)
+            .variable("even", tiles[0] * tile_width == self.output[1] && tiles[1] * tile_height == self.output[0])
+            .variable("depth", depth)
+            .variable("adjacent", adjacent)
             .variable("width", whole(1))
             .variable("height", whole(0))
             .variable("weight_vec", if weight_vector { 4u32 } else { 1 })
@@ -150,6 +180,12 @@ impl Correlation {
     }
 }
 
+/// Blocks of output channels a lane where a kernel has one tap: then all is a matrix product, and 4 of them by 32 pixels, or
+/// input channels, load the least for each multiply-add.
+fn filter_blocks_of_one_tap(filters: usize, lanes: usize) -> usize {
+    filters.div_ceil(lanes).next_power_of_two().min(4)
+}
+
 /// The weights' gradient: its kernel without the binding of what it makes, and the number of partial sums that it makes.
 fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -> (Kernel, usize) {
     let (stride, padding) = (convolution.stride[0], convolution.padding[0]);
@@ -159,7 +195,9 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
     let whole = width.is_multiple_of(4) && out_width.is_multiple_of(4);
     let sevens = !whole && !out_width.is_multiple_of(8) && out_width.is_multiple_of(7);
     let (tile_width, out_blocks, most_channels) = match e.taps() {
-        1..=9 => (if sevens { 7 } else { out_width.min(8) }, 2, 8),
+        // A matrix product: see there.
+        1 => (if whole { 4 } else { out_width.min(7) }, filter_blocks_of_one_tap(filters, lanes), 32),
+        2..=9 => (if sevens { 7 } else { out_width.min(8) }, 2, 8),
         taps => {
             let tile_width = if out_width <= 32 { out_width } else { 8 };
             (tile_width, 1, (MOST_MULTIPLY_ADDS / (taps * tile_width)).clamp(1, 4))

@@ -3,6 +3,7 @@
 use super::Windows;
 use crate::codec::window_index;
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ops::kernel::MOST_ITERATIONS;
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, Part, Rebuild};
 
 /// The largest element of each window; the first of equals, row by row. Padding never wins.
@@ -69,6 +70,8 @@ impl Operator for MaxPool {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let words = context.outputs[1].shape.elements();
         let kernel = window_index::packed(Kernel::new("ops/pool/max_forward"), self.places())
+            .variable("kernel_height", self.kernel[0])
+            .variable("kernel_width", self.kernel[1])
             .parameters(self.parameters(&context.inputs[0].shape, &context.outputs[0].shape))
             .invocations(words, 64);
         vec![kernel.inputs([0]).outputs([0, 1])]
@@ -105,13 +108,26 @@ impl Operator for MaxPoolGradient {
         let pool = &self.pool;
         let parameters = pool.parameters(&self.input, &context.inputs[0].shape);
         let apart = (0..2).all(|axis| pool.stride[axis] >= pool.kernel[axis] && pool.padding[axis] == 0);
-        let kernel = if apart && context.set != KernelSet::Naive {
-            let bands_per_plane = self.input[2].div_ceil(pool.stride[0]);
-            let bands = self.input[0] * self.input[1] * bands_per_plane;
-            Kernel::new("ops/pool/max_gradient_apart").parameters([bands, bands_per_plane]).invocations(bands, 8)
-        } else {
-            let elements = self.input.elements();
-            Kernel::new("ops/pool/max_gradient").parameter(elements).invocations(elements, 64)
+        let [n, c, h, w] = self.input.nchw().expect("checked forward");
+        let vector = (h * w).is_multiple_of(4);
+        let windows = &context.inputs[0].shape;
+        let iterations = if vector { h * w / 4 } else { h * w } + windows[2] * (windows[3] + 1);
+        let kernel = match context.set {
+            KernelSet::Registers if iterations <= MOST_ITERATIONS => Kernel::new("ops/pool/max_gradient_plane")
+                .variable("kernel_width", pool.kernel[1])
+                .variable("overlapping", !apart)
+                .variable("vector", vector)
+                .parameter(n * c)
+                .invocations(n * c, 8),
+            KernelSet::Registers | KernelSet::Tiles if apart => {
+                let bands_per_plane = h.div_ceil(pool.stride[0]);
+                let bands = n * c * bands_per_plane;
+                Kernel::new("ops/pool/max_gradient_apart").parameters([bands, bands_per_plane]).invocations(bands, 8)
+            }
+            _ => {
+                let elements = self.input.elements();
+                Kernel::new("ops/pool/max_gradient").parameter(elements).invocations(elements, 64)
+            }
         };
         let kernel = window_index::packed(kernel, pool.places()).parameters(parameters);
         vec![kernel.inputs([0, 1]).outputs([0])]
