@@ -110,7 +110,7 @@ impl Correlation {
         let [height, width] = self.output;
         let blocks = if taps == 1 { filter_blocks_of_one_tap(self.filters, lanes) } else { 1 };
         let unit = if self.transposed { self.stride } else { 1 };
-        // Of the adjoint's taps only every so-manieth, down and across, meets an output pixel.
+        // Of the taps of the adjoint an output pixel meets one in `unit`, down and across.
         let met = taps.div_ceil(unit * unit);
         let most = MOST_SUMS.min(MOST_MULTIPLY_ADDS / met) / blocks;
         let [tile_width, tile_height] = match met {
