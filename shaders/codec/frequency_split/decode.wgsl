@@ -1,5 +1,5 @@
 // x̂ = mean of the cell + (m + q·s), see crates/tensor/src/codec/frequency_split.rs.
-// Variables: bits, vector (rows and cells are whole vectors), parity, tiles.
+// Variables: bits, vector (rows and cells are whole vectors), parity, tiles, run.
 // Dispatch: with tiles one invocation of 64 for each word of codes, without one invocation of 8 for each plane.
 {% include "codec/frequency_split/params.wgsl" %}
 

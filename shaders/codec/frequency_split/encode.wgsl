@@ -1,7 +1,7 @@
 // The frequency split of DIVISION (arXiv 2208.04187), see crates/tensor/src/codec/frequency_split.rs for layout and
 // promise: means of B×B blocks in bf16; h = x − mean in Q = {{ bits }} bits, see parts/stochastic.wgsl, or with parity
 // parts/division.wgsl.
-// Variables: bits, vector (rows and cells are whole vectors), parity, tiles.
+// Variables: bits, vector (rows and cells are whole vectors), parity, tiles, run, wide (lanes of the widest cell).
 // Dispatch: with tiles one workgroup of 64 for each plane, without one invocation of 8.
 {% include "codec/frequency_split/params.wgsl" %}
 
@@ -35,12 +35,16 @@ fn look(plane: u32, y0: u32, y1: u32, x0: u32, x1: u32) -> Look {
     var seen = Look(Lane(), Lane(3.4e38), Lane(-3.4e38));
     for (var y = y0; y < y1; y++) {
         let row = (plane * p.height + y) * p.width / STEP;
-        for (var column = x0 / STEP; column < x1 / STEP; column++) {
-            let value = x[row + column];
-            seen.sum += value;
+        // In a narrower one the last column is looked at again, which changes no extreme.
+{% for j in range(wide) %}
+        {
+            let column = x0 / STEP + {{ j }}u;
+            let value = x[row + min(column, x1 / STEP - 1u)];
+            seen.sum += select(Lane(), value, column < x1 / STEP);
             seen.low = min(seen.low, value);
             seen.high = max(seen.high, value);
         }
+{% endfor %}
     }
     return seen;
 }

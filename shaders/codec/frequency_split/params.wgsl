@@ -3,7 +3,7 @@
    in the half that the last mean leaves. With vectors four elements of a row, all in one cell, are worked on at a time.
    A cell is a block. With parity, as the authors of DIVISION have it, only whole blocks have cells, and where there is a
    remainder the cells' means are stretched over the whole plane.
-   Variables: bits, vector, parity. -#}
+   Variables: bits, vector, parity, tiles, run (elements of a word of codes that always lie in one cell). -#}
 struct Params {
     planes: u32,
     height: u32,

@@ -179,7 +179,11 @@ impl Operator for Encode {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let shape = &context.inputs[0].shape;
         let [n, c, h, w] = shape.nchw().expect("checked by outputs");
+        let [_, across, block] = self.0.means(h, w);
+        let widest = if self.0.parity { w.div_ceil(across) } else { w.min(block) };
+        let wide = if self.0.vector(h, w) { widest / 4 } else { widest };
         let kernel = self.0.kernel("codec/frequency_split/encode", shape, context.set, stream(context));
+        let kernel = kernel.variable("wide", wide);
         let shared = self.0.shares_planes(h, w, context.set);
         let kernel = if shared { kernel.workgroups(n * c) } else { kernel };
         vec![kernel.inputs([0, 1]).outputs([0])]
