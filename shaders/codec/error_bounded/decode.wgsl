@@ -56,10 +56,16 @@ fn main(
         let parameter = (parameters >> (4u * ((first - start) / BLOCK))) & 15u;
         let k = max(parameter, 1u) - 1u;
         let lower = (1u << k) - 1u;
+{% if masked %}
+        var bits = 0u;
+{% endif %}
         for (var i = first; i < min(first + BLOCK, stop); i++) {
 {% if masked %}
-            let bits = vec4(mask[i / 8u] >> (4u * (i % 8u))) & vec4(1u, 2u, 4u, 8u);
-            let open = bits != vec4<u32>();
+            if i % 8u == 0u {
+                bits = mask[i / 8u];
+            }
+            let open = (vec4(bits) & vec4(1u, 2u, 4u, 8u)) != vec4<u32>();
+            bits >>= 4u;
 {% else %}
             let open = lanes_of(i) < vec4(p.elements);
 {% endif %}

@@ -1,5 +1,5 @@
 // x̂ = mean of the cell + (m + q·s), see crates/tensor/src/codec/frequency_split.rs.
-// Variables: bits, vector (rows and cells are whole vectors), parity, tiles.
+// Variables: bits, vector (rows and cells are whole vectors), parity, tiles, run.
 // Dispatch: with tiles one invocation of 64 for each word of codes, without one invocation of 8 for each plane.
 {% include "codec/frequency_split/params.wgsl" %}
 
@@ -60,30 +60,33 @@ fn main(
     let base = plane * p.stride;
     let m = bf16_value(words[base]);
     let s = bf16_value(words[base] >> 16u);
-    // Row by row, so that no index has to be divided.
+    // Word by word along the rows, so that no index has to be divided.
+    let whole = p.height * p.width / PER_WORD;
     var at = plane * p.height * p.width / STEP;
-    var word = 0u;
-    var codes = 0u;
-    var left = 0u;
-    for (var y = 0u; y < p.height; y++) {
-        let row = cell_at(y, p.down, p.height) * p.across;
-        var column = 0u;
-        for (var cell = 0u; cell < p.across; cell++) {
-            let mean = mean_of(base, row + cell);
-            let end = begin_of(cell + 1u, p.across, p.width);
-            for (; column < end; column += STEP) {
-                if left == 0u {
-                    codes = codes_at(base, word);
-                    word++;
-                    left = 32u;
-                }
-                x[at] = mean + rest_of(codes, m, s);
-                at++;
-                left -= STEP_BITS;
-{% if bits * step < 32 %}
-                codes >>= STEP_BITS;
-{% endif %}
-            }
+    let stop = at + p.height * p.width / STEP;
+    var place = Place();
+    for (var word = 0u; word < whole; word++) {
+        let codes = words[base + p.head + word];
+{% for start in range(0, 32, bits * run) %}
+        let mean_{{ start }} = mean_of(base, cell_of(place));
+        place = after(place);
+{% for bit in range(start, start + bits * run, bits * step) %}
+        x[at] = mean_{{ start }} + rest_of(codes >> {{ bit }}u, m, s);
+        at++;
+{% endfor %}
+{% endfor %}
+    }
+    if whole == p.codes {
+        return;
+    }
+    var codes = codes_at(base, whole);
+    while at < stop {
+        let mean = mean_of(base, cell_of(place));
+        place = after(place);
+        for (var i = 0u; i < {{ run }}u && at < stop; i += STEP) {
+            x[at] = mean + rest_of(codes, m, s);
+            codes >>= {{ bits * step if bits * step < 32 else 0 }}u;
+            at++;
         }
     }
 }

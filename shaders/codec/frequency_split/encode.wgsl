@@ -1,7 +1,7 @@
 // The frequency split of DIVISION (arXiv 2208.04187), see crates/tensor/src/codec/frequency_split.rs for layout and
 // promise: means of B×B blocks in bf16; h = x − mean in Q = {{ bits }} bits, see parts/stochastic.wgsl, or with parity
 // parts/division.wgsl.
-// Variables: bits, vector (rows and cells are whole vectors), parity, tiles.
+// Variables: bits, vector (rows and cells are whole vectors), parity, tiles, run, wide (lanes of the widest cell).
 // Dispatch: with tiles one workgroup of 64 for each plane, without one invocation of 8.
 {% include "codec/frequency_split/params.wgsl" %}
 
@@ -35,21 +35,23 @@ fn look(plane: u32, y0: u32, y1: u32, x0: u32, x1: u32) -> Look {
     var seen = Look(Lane(), Lane(3.4e38), Lane(-3.4e38));
     for (var y = y0; y < y1; y++) {
         let row = (plane * p.height + y) * p.width / STEP;
-        for (var column = x0 / STEP; column < x1 / STEP; column++) {
-            let value = x[row + column];
-            seen.sum += value;
+        // In a narrower one the last column is looked at again, which changes no extreme.
+{% for j in range(wide) %}
+        {
+            let column = x0 / STEP + {{ j }}u;
+            let value = x[row + min(column, x1 / STEP - 1u)];
+            seen.sum += select(Lane(), value, column < x1 / STEP);
             seen.low = min(seen.low, value);
             seen.high = max(seen.high, value);
         }
+{% endfor %}
     }
     return seen;
 }
 
 // Stores nothing; gives the rounded mean of a cell, and the extremes of its rests in one pass: rounding is monotonic, so
 // the extremes of x − mean are the extremes of x, minus the mean.
-fn measure(plane: u32, cell: u32, mean: ptr<function, u32>) -> Extent {
-    let down = cell / p.across;
-    let right = cell % p.across;
+fn measure(plane: u32, down: u32, right: u32, mean: ptr<function, u32>) -> Extent {
     let y0 = begin_of(down, p.down, p.height);
     let y1 = begin_of(down + 1u, p.down, p.height);
     let x0 = begin_of(right, p.across, p.width);
@@ -68,19 +70,6 @@ fn measure(plane: u32, cell: u32, mean: ptr<function, u32>) -> Extent {
     return Extent(least(seen.low) - center, most(seen.high) - center, is_finite(sum));
 }
 
-// Writes one word of means; gives the extremes of both cells.
-fn put_means(plane: u32, base: u32, pair: u32, cells: u32) -> Extent {
-    var mean = 0u;
-    var extent = measure(plane, 2u * pair, &mean);
-    var packed = mean;
-    if 2u * pair + 1u < cells {
-        extent = join(extent, measure(plane, 2u * pair + 1u, &mean));
-        packed |= mean << 16u;
-    }
-    words[base + 1u + pair] = packed;
-    return extent;
-}
-
 // Means are written before.
 fn put_codes(base: u32, word: u32, codes: u32) {
     if is_beside(word) {
@@ -91,6 +80,23 @@ fn put_codes(base: u32, word: u32, codes: u32) {
 }
 
 {% if tiles %}
+fn measure_cell(plane: u32, cell: u32, mean: ptr<function, u32>) -> Extent {
+    return measure(plane, cell / p.across, cell % p.across, mean);
+}
+
+// Writes one word of means; gives the extremes of both cells.
+fn put_means(plane: u32, base: u32, pair: u32, cells: u32) -> Extent {
+    var mean = 0u;
+    var extent = measure_cell(plane, 2u * pair, &mean);
+    var packed = mean;
+    if 2u * pair + 1u < cells {
+        extent = join(extent, measure_cell(plane, 2u * pair + 1u, &mean));
+        packed |= mean << 16u;
+    }
+    words[base + 1u + pair] = packed;
+    return extent;
+}
+
 var<workgroup> extents: array<Extent, 64>;
 
 @compute @workgroup_size(64)
@@ -161,40 +167,53 @@ fn main(
         return;
     }
     let base = plane * p.stride;
-    let cells = p.down * p.across;
     var extent = NOTHING;
-    for (var pair = 0u; pair < (cells + 1u) / 2u; pair++) {
-        extent = join(extent, put_means(plane, base, pair, cells));
+    var cell = 0u;
+    var pair = 0u;
+    for (var down = 0u; down < p.down; down++) {
+        for (var right = 0u; right < p.across; right++) {
+            var mean = 0u;
+            extent = join(extent, measure(plane, down, right, &mean));
+            // A word is written once for each of its means, which costs less than a branch.
+            pair = select(pair | (mean << 16u), mean, cell % 2u == 0u);
+            words[base + 1u + cell / 2u] = pair;
+            cell++;
+        }
     }
     let coder = coder_of(extent);
     words[base] = coder.range;
     let stream = stream_of(p.stream, control[1], control[0]);
-    // Row by row, so that no index has to be divided.
+    // Word by word along the rows, so that no index has to be divided.
+    let whole = p.height * p.width / PER_WORD;
     var at = plane * p.height * p.width / STEP;
-    var word = 0u;
+    let stop = at + p.height * p.width / STEP;
+    var place = Place();
+    for (var word = 0u; word < whole; word++) {
+        var packed = 0u;
+{% for start in range(0, 32, bits * run) %}
+        let mean_{{ start }} = mean_of(base, cell_of(place));
+        place = after(place);
+{% for bit in range(start, start + bits * run, bits * step) %}
+        packed |= codes_of(x[at] - mean_{{ start }}, coder, stream, at * STEP) << {{ bit }}u;
+        at++;
+{% endfor %}
+{% endfor %}
+        words[base + p.head + word] = packed;
+    }
+    if whole == p.codes {
+        return;
+    }
     var packed = 0u;
     var filled = 0u;
-    for (var y = 0u; y < p.height; y++) {
-        let row = cell_at(y, p.down, p.height) * p.across;
-        var column = 0u;
-        for (var cell = 0u; cell < p.across; cell++) {
-            let mean = mean_of(base, row + cell);
-            let end = begin_of(cell + 1u, p.across, p.width);
-            for (; column < end; column += STEP) {
-                packed |= codes_of(x[at] - mean, coder, stream, at * STEP) << filled;
-                filled += STEP_BITS;
-                if filled == 32u {
-                    put_codes(base, word, packed);
-                    word++;
-                    packed = 0u;
-                    filled = 0u;
-                }
-                at++;
-            }
+    while at < stop {
+        let mean = mean_of(base, cell_of(place));
+        place = after(place);
+        for (var i = 0u; i < {{ run }}u && at < stop; i += STEP) {
+            packed |= codes_of(x[at] - mean, coder, stream, at * STEP) << filled;
+            filled += STEP_BITS;
+            at++;
         }
     }
-    if filled > 0u {
-        put_codes(base, word, packed);
-    }
+    put_codes(base, whole, packed);
 }
 {% endif %}

@@ -3,7 +3,7 @@
    in the half that the last mean leaves. With vectors four elements of a row, all in one cell, are worked on at a time.
    A cell is a block. With parity, as the authors of DIVISION have it, only whole blocks have cells, and where there is a
    remainder the cells' means are stretched over the whole plane.
-   Variables: bits, vector, parity. -#}
+   Variables: bits, vector, parity, tiles, run (elements of a word of codes that always lie in one cell). -#}
 struct Params {
     planes: u32,
     height: u32,
@@ -40,3 +40,39 @@ fn cell_at(place: u32, cells: u32, extent: u32) -> u32 {
 fn begin_of(cell: u32, cells: u32, extent: u32) -> u32 {
     return {{ "(cell * extent + cells - 1u) / cells" if parity else "min(cell * p.block, extent)" }};
 }
+
+{% if not tiles %}
+// Where a walk along the rows of a plane has come to: the column, and of each axis the cell and how far in it.
+struct Place {
+    column: u32,
+    right: Along,
+    down: Along,
+}
+
+// Of places·cells/extent (or place/block) the whole and what is left.
+struct Along {
+    cell: u32,
+    rest: u32,
+}
+
+fn moved(along: Along, by: u32, cells: u32, extent: u32) -> Along {
+    let rest = along.rest + {{ "by * cells" if parity else "by" }};
+    let most = {{ "extent" if parity else "p.block" }};
+    let beyond = (rest >= most) & (along.cell + 1u < cells);
+    return Along(along.cell + u32(beyond), select(rest, rest - most, beyond));
+}
+
+// A run on.
+fn after(place: Place) -> Place {
+    let column = place.column + {{ run }}u;
+    let right = moved(place.right, {{ run }}u, p.across, p.width);
+    let turns = column == p.width;
+    let down = moved(place.down, u32(turns), p.down, p.height);
+    let inside = u32(!turns);
+    return Place(column * inside, Along(right.cell * inside, right.rest * inside), down);
+}
+
+fn cell_of(place: Place) -> u32 {
+    return place.down.cell * p.across + place.right.cell;
+}
+{% endif %}

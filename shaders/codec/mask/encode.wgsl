@@ -24,11 +24,12 @@ fn main(
     }
     let vectors = (p.elements + 3u) / 4u;
     var bits = 0u;
-    for (var j = 0u; j < min(8u, vectors - 8u * word); j++) {
-        let v = x[8u * word + j];
+    for (var j = 0u; j < 8u; j++) {
+        let i = 8u * word + j;
+        let v = x[min(i, vectors - 1u)];
         let inside = (v > vec4(p.low)){% if bounded %} & (v < vec4(p.high)){% endif %};
         let ones = select(vec4<u32>(), vec4(1u, 2u, 4u, 8u), inside);
-        bits |= (ones.x | ones.y | ones.z | ones.w) << (4u * j);
+        bits |= select(0u, (ones.x | ones.y | ones.z | ones.w) << (4u * j), i < vectors);
     }
     mask[word] = bits;
 }

@@ -105,6 +105,17 @@ impl FrequencySplit {
         block.is_multiple_of(4) && w.is_multiple_of(whole)
     }
 
+    /// Elements of a word of codes that always lie in one cell, wherever in a plane they start.
+    fn run(&self, h: usize, w: usize) -> usize {
+        let [down, across, block] = self.means(h, w);
+        let fits = |run: &usize| match (down * across, self.parity) {
+            (1, _) => true,
+            (_, false) => w.is_multiple_of(*run) && block.is_multiple_of(*run),
+            (_, true) => w.is_multiple_of(across * run),
+        };
+        [32, 16, 8, 4, 2].into_iter().find(|run| run * self.bits <= 32 && fits(run)).unwrap_or(1)
+    }
+
     /// A kernel of either direction: CPU-backed drivers get one invocation per plane, which walks along the rows without
     /// dividing indices; otherwise the caller says how many workgroups.
     fn kernel(&self, shader: &'static str, shape: &Shape, set: KernelSet, stream: u32) -> Kernel {
@@ -116,6 +127,7 @@ impl FrequencySplit {
             .variable("bits", self.bits)
             .variable("vector", self.vector(h, w))
             .variable("parity", self.parity)
+            .variable("run", self.run(h, w))
             .variable("tiles", tiles)
             .parameters([n * c, h, w, block, down, across])
             .parameters([range + means, self.code_words(h, w), range + means + codes])
@@ -167,7 +179,11 @@ impl Operator for Encode {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let shape = &context.inputs[0].shape;
         let [n, c, h, w] = shape.nchw().expect("checked by outputs");
+        let [_, across, block] = self.0.means(h, w);
+        let widest = if self.0.parity { w.div_ceil(across) } else { w.min(block) };
+        let wide = if self.0.vector(h, w) { widest / 4 } else { widest };
         let kernel = self.0.kernel("codec/frequency_split/encode", shape, context.set, stream(context));
+        let kernel = kernel.variable("wide", wide);
         let shared = self.0.shares_planes(h, w, context.set);
         let kernel = if shared { kernel.workgroups(n * c) } else { kernel };
         vec![kernel.inputs([0, 1]).outputs([0])]
