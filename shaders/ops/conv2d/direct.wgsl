@@ -154,6 +154,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% endfor %}
 {% endif %}
 {% endfor %}
+{% set sums = steps() %}
 {# A block at a time: the weights of one fit into registers, those of two do not. -#}
 {% for d in range(depth) %}{% for b in range(channel_blocks) %}
 {% for row in range(XH) %}{% for col in range(XW) %}
@@ -177,12 +178,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% set hit = i * S + r * D == row * step and j * S + s * D == col * step %}
 {% endif %}
 {% if hit and i >= 0 and j >= 0 and i < TH and j < TW %}
-    sum{{b}}_{{i}}_{{j}} = fma(b{{d}}_{{row}}_{{col}}, w{{b}}_{{d if depth > 1 else r * KW + s}}, sum{{b}}_{{i}}_{{j}});
+{% set sum = "sum" ~ b ~ "_" ~ i ~ "_" ~ j %}
+{% set before = sums.now(sum) %}
+    let {{sums.next(sum)}} = fma(b{{d}}_{{row}}_{{col}}, w{{b}}_{{d if depth > 1 else r * KW + s}}, {{before}});
 {% endif %}
 {% endfor %}{% endfor %}
 {% endif %}
 {% endfor %}{% endfor %}
 {% endfor %}{% endfor %}
+{% for sum, newest in sums.all() %}
+    {{sum}} = {{newest}};
+{% endfor %}
     base += {% if depth > 1 %}{{depth}}u * {% endif %}plane;
 {% for b in range(channel_blocks) %}
     w_at{{b}} += {% if depth > 1 %}{{depth}}u * {% endif %}p.w_loop;

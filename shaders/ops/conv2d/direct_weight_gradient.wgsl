@@ -122,6 +122,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% for b in range(out_blocks) %}{% for j in range(TW // vec) %}
       let y{{b}}_{{j}} = select({{value_type}}(0.0), dy[select(0u, k_at{{b}} + dy_at + {{j}}u, live{{j}})], live{{j}});
 {% endfor %}{% endfor %}
+{% set sums = steps() %}
 {% for d in range(in_channels) %}{% for row in range(XH) %}{% if row % D == 0 %}
 {% for col in range(XW) %}
 {% set from = skip + col * step %}
@@ -137,14 +138,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% set j = (col * step - s * D) // S %}
 {% if j * S + s * D == col * step and j >= 0 and j < TW %}
 {% for b in range(out_blocks) %}
-{% set acc = "sum" ~ b ~ "_" ~ d ~ "_" ~ (row // D * KW + s) %}
-      {{acc}} = fma(b{{d}}_{{row}}_{{col}}, y{{b}}_{{j // vec}}{% if vec == 4 %}.{{"xyzw"[j % 4]}}{% endif %}, {{acc}});
+{% set sum = "sum" ~ b ~ "_" ~ d ~ "_" ~ (row // D * KW + s) %}
+{% set before = sums.now(sum) %}
+      let {{sums.next(sum)}} = fma(b{{d}}_{{row}}_{{col}}, y{{b}}_{{j // vec}}{% if vec == 4 %}.{{"xyzw"[j % 4]}}{% endif %}, {{before}});
 {% endfor %}
 {% endif %}
 {% endfor %}
 {% endif %}
 {% endfor %}
 {% endif %}{% endfor %}{% endfor %}
+{% for sum, newest in sums.all() %}
+      {{sum}} = {{newest}};
+{% endfor %}
 {% for row in range(keep) %}{% for j in range(loads) %}
       x{{row}}_{{j}} = x{{row + S}}_{{j}};
 {% endfor %}{% endfor %}

@@ -79,6 +79,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let b{{j}} = b[b_at{{j}} + q0 / 4u];
 {% endfor %}
 {% endif %}
+{% set sums = steps() %}
 {% for q in range(4) %}
 {% set part = "xyzw"[q] %}
     let q{{q}} = min(q0 + {{q}}u, p.k - 1u);
@@ -113,9 +114,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let a{{q}}_{{i}}_ = subgroupBroadcast(a{{q}}_{{i // LANES}}, {{i % LANES}}u);
 {% endif %}
 {% for j in range(cols) %}
-    sum{{i}}_{{j}} = fma(a{{q}}_{{i}}{% if subgroups and (vec_a == 1 or transpose_a) %}_{% endif %}, b{{q}}_{{j}}, sum{{i}}_{{j}});
+{% set sum = "sum" ~ i ~ "_" ~ j %}
+{% set before = sums.now(sum) %}
+    let {{sums.next(sum)}} = fma(a{{q}}_{{i}}{% if subgroups and (vec_a == 1 or transpose_a) %}_{% endif %}, b{{q}}_{{j}}, {{before}});
 {% endfor %}
 {% endfor %}
+{% endfor %}
+{% for sum, newest in sums.all() %}
+    {{sum}} = {{newest}};
 {% endfor %}
   }
 {% for i in range(rows) %}

@@ -7,10 +7,11 @@
 use super::GpuError;
 use crate::ops::{Kernel, Variable};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use minijinja::value::Object;
+use minijinja::{AutoEscape, Environment, State, UndefinedBehavior};
 use rust_embed::RustEmbed;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex};
 
 #[derive(RustEmbed)]
 #[folder = "../../shaders"]
@@ -22,12 +23,44 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("the default delimiters are valid"));
+    environment.add_function("steps", || minijinja::Value::from_object(Steps::default()));
     environment.set_loader(|path| {
         let text = Files::get(path).map(|file| String::from_utf8_lossy(&file.data).into_owned());
         Ok(text)
     });
     environment
 });
+
+/// Names for values that unrolled code works out in steps, so that each step is a `let` instead of a variable written
+/// again: compilers keep what they made of every such write for as long as a pipeline lives (Mesa's NIR: most of its memory).
+///
+/// In a template: `{% set sums = steps() %}`; `sums.now("a")` is the name of the newest value, at first `a` itself;
+/// `sums.next("a")` names one more; `sums.all()` has each name with its newest value, for writing it back at the end.
+#[derive(Debug, Default)]
+struct Steps(Mutex<BTreeMap<String, usize>>);
+
+impl Object for Steps {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        arguments: &[minijinja::Value],
+    ) -> Result<minijinja::Value, minijinja::Error> {
+        let mut steps = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let named = |name: &str, step: usize| if step == 0 { name.to_owned() } else { format!("{name}s{step}") };
+        let name = arguments.first().and_then(minijinja::Value::as_str);
+        match (method, name) {
+            ("now", Some(name)) => Ok(named(name, steps.get(name).copied().unwrap_or(0)).into()),
+            ("next", Some(name)) => {
+                let step = steps.entry(name.to_owned()).or_default();
+                *step += 1;
+                Ok(named(name, *step).into())
+            }
+            ("all", None) => Ok(steps.iter().map(|(name, &step)| vec![name.clone(), named(name, step)]).collect()),
+            _ => Err(minijinja::ErrorKind::UnknownMethod.into()),
+        }
+    }
+}
 
 /// What distinguishes one compiled shader from another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
