@@ -26,6 +26,7 @@ Template variables
   width, height: the input's, if one tile is as wide or as high as the output, else 0: what lies beyond is then neither loaded
     nor multiplied
   depth: input channels a turn of the loop, a divisor of c; more than 1 only with a single tap
+  even: whether the tiles cover the output and nothing else
   weight_vec: 4 to load weights as vec4, for which there must be a multiple of 4 of them in all; else 1.  With a single tap it
     runs over input channels (w_loop = 1, depth = 4) or
   adjacent: over output channels: those of a lane are side by side (w_lane = 1, k a multiple of channel_blocks = 4)
@@ -190,17 +191,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% for b in range(channel_blocks) %}
   let y_at{{b}} = ((n * p.k + k{{b}}) * p.oh + ty * {{TH}}u) * p.ow + tx * {{TW}}u;
 {% for i in range(TH) %}
-  let row_ok{{b}}_{{i}} = (k{{b}} < p.k) & (ty * {{TH}}u + {{i}}u < p.oh);
-{% if vec == 4 %}
-{% for j in range(TW // 4) %}
-  if (row_ok{{b}}_{{i}} & (tx * {{TW}}u + {{j * 4}}u < p.ow)) {
-    y[(y_at{{b}} + {{i}}u * p.ow) / 4u + {{j}}u] = vec4<f32>(sum{{b}}_{{i}}_{{j * 4}}, sum{{b}}_{{i}}_{{j * 4 + 1}}, sum{{b}}_{{i}}_{{j * 4 + 2}}, sum{{b}}_{{i}}_{{j * 4 + 3}});
-  }
-{% endfor %}
+{% if even %}
+  if (k{{b}} < p.k) {
 {% else %}
-{% for j in range(TW) %}
-  if (row_ok{{b}}_{{i}} & (tx * {{TW}}u + {{j}}u < p.ow)) { y[y_at{{b}} + {{i}}u * p.ow + {{j}}u] = sum{{b}}_{{i}}_{{j}}; }
+  let row_ok{{b}}_{{i}} = (k{{b}} < p.k) & (ty * {{TH}}u + {{i}}u < p.oh);
+{% endif %}
+{% for j in range(TW // vec) %}
+{% set value = "sum" ~ b ~ "_" ~ i ~ "_" %}
+  {% if not even %}if (row_ok{{b}}_{{i}} & (tx * {{TW}}u + {{j * vec}}u < p.ow)) { {% endif %}
+{% if vec == 4 %}
+y[(y_at{{b}} + {{i}}u * p.ow) / 4u + {{j}}u] = vec4<f32>({{value}}{{j * 4}}, {{value}}{{j * 4 + 1}}, {{value}}{{j * 4 + 2}}, {{value}}{{j * 4 + 3}});
+{%- else %}
+y[y_at{{b}} + {{i}}u * p.ow + {{j}}u] = {{value}}{{j}};
+{%- endif %}
+{% if not even %} }{% endif %}
+
 {% endfor %}
+{% if even %}
+  }
 {% endif %}
 {% endfor %}
 {% endfor %}

@@ -161,6 +161,7 @@ impl Correlation {
             .variable("tile_width", tile_width)
             .variable("tile_height", tile_height)
             .variable("channel_blocks", blocks)
+            .variable("even", tiles[0] * tile_width == self.output[1] && tiles[1] * tile_height == self.output[0])
             .variable("depth", depth)
             .variable("adjacent", adjacent)
             .variable("width", whole(1))
