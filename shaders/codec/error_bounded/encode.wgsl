@@ -1,5 +1,5 @@
 // Levels, predicted from their neighbours, in Rice codes; see crates/tensor/src/codec/error_bounded/mod.rs for layout and
-// promise. Masked: only what is above zero is coded.
+// promise. Masked: only what is above zero is coded, and bit i % 32 of word i / 32 of the mask says whether element i is.
 // Each tile is walked twice by one invocation: to choose k for each block and count bits and, once one atomic addition has
 // found it a place, to write them. Nothing rare hides behind a branch: drivers that run on CPU cores execute both sides.
 // Variables: masked, width. Dispatch: one invocation of {{ width }} for each tile.
@@ -12,6 +12,9 @@
 @group(0) @binding(2) var<storage, read_write> status: array<atomic<u32>>;
 @group(0) @binding(3) var<storage, read_write> record: array<atomic<u32>>;
 @group(0) @binding(4) var<storage, read_write> words: array<u32>;
+{% if masked %}
+@group(0) @binding(5) var<storage, read_write> mask: array<u32>;
+{% endif %}
 
 {% include "parts/grid.wgsl" %}
 
@@ -85,6 +88,9 @@ fn look(first: u32, stop: u32, mode: u32, scale: Scale, left: ptr<function, i32>
     var nonzero = vec4<u32>();
     var worst = vec4<f32>();
     var largest = vec4<u32>();
+{% if masked %}
+    var bits = 0u;
+{% endif %}
     for (var i = first; i < stop; i++) {
         let v = load(i);
         let s = symbols(v, i, mode, scale, left);
@@ -100,6 +106,9 @@ fn look(first: u32, stop: u32, mode: u32, scale: Scale, left: ptr<function, i32>
         let magnitude = bitcast<vec4<u32>>(v) & vec4(0x7fffffffu);
         largest = max(largest, magnitude);
 {% if masked %}
+        let ones = select(vec4<u32>(), vec4(1u, 2u, 4u, 8u), s.open);
+        bits = select(bits, 0u, i % 8u == 0u) | (total(ones) << (4u * (i % 8u)));
+        mask[i / 8u] = bits;
         worst = max(worst, abs(v - s.back));
         nonzero += select(vec4<u32>(), vec4(1u), s.open);
 {% else %}
@@ -229,7 +238,11 @@ fn main(
     var left = 0;
     var buffer = 0u;
     var filled = 0u;
-    for (var first = start; first < stop; first += BLOCK) {
+    var written = 0u;
+    let last = at + size - 1u;
+    // Zeros alone take no words.
+    let end = select(stop, start, size == 0u);
+    for (var first = start; first < end; first += BLOCK) {
         let parameter = (parameters >> (4u * ((first - start) / BLOCK))) & 15u;
         let k = max(parameter, 1u) - 1u;
         let lower = vec4((1u << k) - 1u);
@@ -240,25 +253,27 @@ fn main(
             let coded = s.open & vec4(parameter > 0u);
             let length = select(vec4<u32>(), long + parameter, coded);
             let bit = select(vec4<u32>(), ((s.u & lower) << vec4(1u)) | vec4(1u), coded) << long;
-            // Two codes are at most 32 bits. A word is written as often as something is added to it.
+            // Two codes are at most 32 bits.
             let pair = bit.xz | (bit.yw << length.xz);
             let pair_length = length.xz + length.yw;
 {% for c in "xy" %}
-            buffer |= pair.{{ c }} << filled;
-            // Where nothing is added, the place may be another tile's already.
-            if pair_length.{{ c }} > 0u {
-                words[at] = buffer;
-            }
-            filled += pair_length.{{ c }};
-            if filled >= 32u {
-                at++;
-                filled -= 32u;
-                buffer = select(0u, pair.{{ c }} >> (pair_length.{{ c }} - filled), filled > 0u);
+            {
+                buffer |= pair.{{ c }} << filled;
+                // A word is written after each pair, whether or not something was added: a store that depends on the
+                // elements costs more. Behind the last word lie those of another tile; there the last is written again.
+                written = select(buffer, written, at > last);
+                words[min(at, last)] = written;
+                filled += pair_length.{{ c }};
+                let next = filled >= 32u;
+                at += u32(next);
+                filled &= 31u;
+                buffer = select(buffer, select(0u, pair.{{ c }} >> (pair_length.{{ c }} - filled), filled > 0u), next);
             }
 {% endfor %}
         }
     }
-    if filled > 0u {
+    // What the last pair left over.
+    if (size > 0u) & (at <= last) {
         words[at] = buffer;
     }
 }

@@ -60,7 +60,7 @@ pub struct Site {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attached {
-    /// From the value, and what else it reads, to packed words.
+    /// From the value, and what else it reads, to packed words; perhaps also to the mask of the site.
     pub encode: Rc<dyn Operator>,
     /// What the encoder reads besides the value.
     pub encode_reads: Vec<ValueId>,
@@ -68,6 +68,8 @@ pub struct Attached {
     pub decode: Rc<dyn Operator>,
     /// What the decoder reads besides the words.
     pub decode_reads: Vec<ValueId>,
+    /// Whether the encoder's second output is the mask of the site: then nothing else need make it.
+    pub makes_mask: bool,
     /// What steers it from step to step.
     pub steering: Option<Steering>,
 }
@@ -76,7 +78,14 @@ impl Attached {
     /// An encoder that reads the value alone, and a decoder that reads the words alone.
     pub fn new(encode: impl Operator + 'static, decode: impl Operator + 'static) -> Self {
         let (encode_reads, decode_reads) = (Vec::new(), Vec::new());
-        Self { encode: Rc::new(encode), encode_reads, decode: Rc::new(decode), decode_reads, steering: None }
+        Self {
+            encode: Rc::new(encode),
+            encode_reads,
+            decode: Rc::new(decode),
+            decode_reads,
+            makes_mask: false,
+            steering: None,
+        }
     }
 
     /// As [`Attached::new`], but the encoder reads the control words (see [`Graph::control`]) as well, by which it draws random
@@ -211,10 +220,15 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
                         let attached = codec.attach(graph, &Site { source, mask })?;
                         let mut inputs = vec![source];
                         inputs.extend(attached.encode_reads);
-                        let encode = graph.make_node(attached.encode, &inputs, layer.clone())?;
+                        let mut encode = graph.make_node(attached.encode, &inputs, layer.clone())?;
                         let words = encode.outputs[0];
                         graph.value_mut(words).kind = Kind::Stored;
-                        after.entry(source).or_default().push(encode);
+                        let encoders = after.entry(source).or_default();
+                        if let Some(mask) = mask.filter(|_| attached.makes_mask) {
+                            encode.outputs[1] = mask;
+                            encoders.retain(|node| node.outputs != [mask]);
+                        }
+                        encoders.push(encode);
                         let steering = attached.steering;
                         stored.push(Stored { steering, ..Stored::new(source, words, codec.name(), rule) });
                         let decode = (attached.decode, attached.decode_reads);

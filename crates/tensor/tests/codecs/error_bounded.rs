@@ -17,6 +17,8 @@ struct Trip {
     record: String,
     words: ValueId,
     decoded: ValueId,
+    /// The mask that was made on its own, and the encoder's.
+    masks: Option<[ValueId; 2]>,
 }
 
 impl Trip {
@@ -25,14 +27,18 @@ impl Trip {
         let x = graph.input("x", shape.clone(), Element::F32);
         let mask = masked.then(|| graph.apply_one(EncodeMask(Interval::POSITIVE), &[x]).unwrap());
         let attached = ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
+        assert_eq!(attached.makes_mask, masked);
         let steering = attached.steering;
         let [words, decoded] = attached.round_trip(&mut graph, x).unwrap();
         graph.mark_metric(words);
         graph.mark_metric(decoded);
+        let encode = graph.nodes().iter().find(|node| node.outputs[0] == words).unwrap();
+        let masks = mask.map(|mask| [mask, encode.outputs[1]]);
+        masks.iter().flatten().for_each(|&mask| graph.mark_metric(mask));
         let record = graph.value(steering.unwrap().record).name.clone();
         let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
         let plan = plan.resized(&[(words, ErrorBounded::head_words(shape) + payload)]).unwrap();
-        Self { session: Session::new(gpu.clone(), vec![plan], 0).unwrap(), record, words, decoded }
+        Self { session: Session::new(gpu.clone(), vec![plan], 0).unwrap(), record, words, decoded, masks }
     }
 
     /// The words, the elements that come of them, and what the record says.
@@ -44,6 +50,11 @@ impl Trip {
         self.session.finished().unwrap();
         let id = self.session.plans()[0].graph.find(&self.record).unwrap();
         let record = Record::read(&self.session.read_value(0, id).unwrap());
+        if let Some(masks) = self.masks {
+            let [alone, ours] = masks.map(|mask| self.session.read_value(0, mask).unwrap());
+            let bit = |mask: &[u32], i: usize| mask[i / 32] >> (i % 32) & 1;
+            assert!((0..x.len()).all(|i| bit(&alone, i) == bit(&ours, i)), "the encoder's mask is another");
+        }
         let decoded = self.session.read_value(0, self.decoded).unwrap();
         let decoded = decoded.into_iter().map(f32::from_bits).collect();
         (self.session.read_value(0, self.words).unwrap(), decoded, record)

@@ -32,7 +32,7 @@ pub use record::{Record, WORDS as RECORD_WORDS};
 pub use steer::{Steering, gradients_reached};
 pub(super) use steer::{reaches_gradient, steer};
 
-use super::{Attached, Codec, Site, stream};
+use super::{Attached, Codec, Site, mask, stream};
 use crate::graph::{Graph, GraphError, Shape, Value, ValueId};
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
 use crate::plan::MARGIN;
@@ -134,12 +134,13 @@ impl Codec for ErrorBounded {
             encode_reads: vec![graph.control(), status, record],
             decode: Rc::new(Decode { shape: value.shape }),
             decode_reads: site.mask.into_iter().collect(),
+            makes_mask: masked,
             steering: Some(Steering { record, target: self.target, interval: self.interval }),
         })
     }
 }
 
-/// Inputs: the value, control, status, record.
+/// Inputs: the value, control, status, record. Outputs: the words; masked, the mask, which falls out of the levels.
 #[derive(Debug)]
 struct Encode {
     masked: bool,
@@ -171,7 +172,8 @@ impl Operator for Encode {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let words = ErrorBounded::head_words(&inputs[0].shape) + self.payload;
-        Ok(vec![Output::words("error_bounded", words)])
+        let mask = self.masked.then(|| Output::words("mask", mask::words(inputs[0].shape.elements())));
+        Ok([Output::words("error_bounded", words)].into_iter().chain(mask).collect())
     }
 
     fn mutates(&self) -> &'static [usize] {
@@ -187,7 +189,7 @@ impl Operator for Encode {
             .workgroups(1);
         let (shape, words) = (&context.inputs[0].shape, context.outputs[0]);
         let encode = kernel("codec/error_bounded/encode", shape, words, self.masked, context.set);
-        vec![begin, encode.inputs([0, 2, 3]).outputs([0])]
+        vec![begin, encode.inputs([0, 2, 3]).outputs(0..context.outputs.len())]
     }
 }
 
