@@ -108,7 +108,9 @@ fn look(first: u32, stop: u32, mode: u32, scale: Scale, left: ptr<function, i32>
 {% if masked %}
         let ones = select(vec4<u32>(), vec4(1u, 2u, 4u, 8u), s.open);
         bits = select(bits, 0u, i % 8u == 0u) | (total(ones) << (4u * (i % 8u)));
-        mask[i / 8u] = bits;
+        if (i % 8u == 7u) | (i + 1u == stop) {
+            mask[i / 8u] = bits;
+        }
         worst = max(worst, abs(v - s.back));
         nonzero += select(vec4<u32>(), vec4(1u), s.open);
 {% else %}

@@ -1,10 +1,15 @@
-// parts[n, c] = scale[c]² · Σ δ² over each plane, in steps in which bounds are renewed.
-// Variables: scaled (else scale is 1), gated, and those of parts/sum_plane.wgsl, as is the dispatch.
+// parts[n, c] = scale[c]² · Σ d² over each plane, in steps in which bounds are renewed; d = δ, or δ · f′ with an activation f
+// behind.
+// Variables: scaled (else scale is 1), gated, kind (of f, or none), masked, and those of parts/sum_plane.wgsl, as is the dispatch.
 struct Params {
     planes: u32,
     size: u32,
     channels: u32,
     interval: u32,
+{% if kind != "none" %}
+    low: f32,
+    high: f32,
+{% endif %}
 }
 
 {% include "parts/lane.wgsl" %}
@@ -12,22 +17,30 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> control: array<u32>;
 @group(0) @binding(2) var<storage, read_write> delta: array<Lane>;
-{% if scaled %}
-@group(0) @binding(3) var<storage, read_write> scale: array<f32>;
-@group(0) @binding(4) var<storage, read_write> parts: array<f32>;
-{% else %}
-@group(0) @binding(3) var<storage, read_write> parts: array<f32>;
+{% set next = 3 %}
+{% if kind != "none" %}
+@group(0) @binding({{ next }}) var<storage, read_write> kept: array<{{ "u32" if masked else "Lane" }}>;
+{% set next = next + 1 %}
 {% endif %}
+{% if scaled %}
+@group(0) @binding({{ next }}) var<storage, read_write> scale: array<f32>;
+{% set next = next + 1 %}
+{% endif %}
+@group(0) @binding({{ next }}) var<storage, read_write> parts: array<f32>;
 
 {% include "parts/grid.wgsl" %}
 
 {% include "parts/due.wgsl" %}
 
+{% if kind != "none" %}
+{% include "parts/through.wgsl" %}
+
+{% endif %}
 fn begin(plane: u32) {
 }
 
 fn term(index: u32) -> Terms {
-    let d = delta[index];
+    let d = {{ "delta[index]" if kind == "none" else "through(delta[index], index)" }};
     return Terms(d * d, Lane());
 }
 

@@ -98,7 +98,7 @@ impl Activation {
     }
 
     /// The slope for a kernel that includes `parts/through.wgsl`, from what was kept; or the function made again.
-    pub(super) fn slope(self, kernel: Kernel, kept: &Value, again: bool) -> Kernel {
+    pub(crate) fn slope(self, kernel: Kernel, kept: &Value, again: bool) -> Kernel {
         self.function(kernel).variable("masked", kept.element == Element::U32).variable("again", again)
     }
 
@@ -177,6 +177,10 @@ impl Operator for ActivationGradient {
 
     fn may_overwrite(&self) -> Option<usize> {
         Some(0)
+    }
+
+    fn gradient_of(&self) -> Option<Activation> {
+        Some(self.0)
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {

@@ -121,6 +121,11 @@ pub trait Operator: fmt::Debug {
         None
     }
 
+    /// The activation of which it is the gradient, from what arrives and what was kept: for operators that do it on the way.
+    fn gradient_of(&self) -> Option<activation::Activation> {
+        None
+    }
+
     /// What the node moves in values that live across steps, once the step is known to count: an operator and its inputs,
     /// to which the step's status is added (running statistics). See [`Graph::settle`].
     fn settle(&self, _node: &Node, _graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {

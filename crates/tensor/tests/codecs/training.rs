@@ -5,12 +5,13 @@ use super::lossless::Lossless;
 use frugal_tensor::codec::error_bounded::{OVERFLOW, Target};
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Stored, Uniform};
 use frugal_tensor::graph::{CONTROL, Element, Graph, Init, ValueId};
+use frugal_tensor::ops::KernelSet;
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::plan::{MARGIN, Room};
 use frugal_tensor::random::Stream;
-use frugal_tensor::{Gpu, Plan, Policy, Session};
+use frugal_tensor::{Gpu, Plan, PlanOptions, Policy, Session};
 use std::rc::Rc;
 
 const BATCH: usize = 16;
@@ -51,6 +52,11 @@ const MIDDLES: &[(&str, Middle)] = &[
     ("batch norm", |g, x| {
         let state = BatchNormState::new(g, 8).unwrap();
         g.apply(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(x)).unwrap()[0]
+    }),
+    ("batch norm and rectifier", |g, x| {
+        let state = BatchNormState::new(g, 8).unwrap();
+        let y = g.apply(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(x)).unwrap()[0];
+        g.relu(y).unwrap()
     }),
     ("bias and rectifier", |g, x| {
         let b = g.parameter("middle", [8], Init::Constant(0.1)).unwrap();
@@ -223,4 +229,17 @@ fn a_codec_without_error_trains_as_raw_does_to_the_bit() {
         let lossless = train(&gpu, *middle, &Policy::with(Lossless));
         assert_eq!(train(&gpu, *middle, &Policy::raw()), lossless, "{name}");
     }
+}
+
+/// Bounds are steered by what arrives at a norm's gradient; that must not keep it and the rectifier's from being one pass.
+#[test]
+fn steering_leaves_the_gradients_of_norm_and_rectifier_in_one_pass() {
+    let (_, middle) = MIDDLES.iter().find(|(name, _)| *name == "batch norm and rectifier").unwrap();
+    let options = PlanOptions::unlimited(KernelSet::Tiles);
+    let plan = Plan::new(net(*middle), &Policy::with(ErrorBounded::default()), options).unwrap();
+    let count = |name| plan.graph.nodes().iter().filter(|node| node.operator.name() == name).count();
+    assert_eq!([count("batch norm and activation gradient"), count("batch norm gradient")], [1, 0]);
+    let gains = plan.graph.nodes().iter().filter(|node| node.operator.name() == "gradient gain");
+    let reads_mask = |&id: &ValueId| plan.stored.iter().any(|stored| stored.form == "mask" && stored.waiting == id);
+    assert_eq!(gains.filter(|node| node.inputs.iter().any(reads_mask)).count(), 1);
 }

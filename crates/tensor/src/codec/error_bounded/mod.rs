@@ -14,7 +14,8 @@
 //! 3. tiles with exact zeros without dither, so that zeros come back as zeros;
 //! 4. tiles that this would not shrink, or in which one element would break the bound or is not finite, wait raw.
 //!
-//! **Masked:** where a rectifier's mask waits anyway, it says which elements are zero, and only the others are coded.
+//! **Masked:** where a rectifier's mask waits anyway, it says which elements are zero, and only the others are coded. The
+//! encoder makes it on the way.
 //!
 //! **Promise:** |x̂ − x| ≤ bound for every element, checked as it is coded; zeros come back as zeros; raw tiles, and so
 //! infinities and NaNs, bit for bit. (Some drivers take what is below 2^-126 for zero.)

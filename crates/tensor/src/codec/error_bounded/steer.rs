@@ -28,6 +28,7 @@
 use super::{RECORD_WORDS, Target};
 use crate::codec::Stored;
 use crate::graph::{Graph, GraphError, Node, Phase, Trained, Value, ValueId};
+use crate::ops::activation::Activation;
 use crate::ops::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
 use std::rc::Rc;
 
@@ -123,11 +124,11 @@ pub(in crate::codec) fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<()
         let (control, status) = (graph.control(), graph.status()?);
         for (position, (reader, trained)) in trained.into_iter().enumerate() {
             graph.set_phase(Phase::Backward);
-            let mut inputs = vec![control, reader.with];
-            inputs.extend(reader.scale);
-            let gain = graph.make_node(Rc::new(Gain { interval }), &inputs, layer.clone())?;
+            let Arriving { behind, from, node } = Arriving::at(graph, &reader);
+            let inputs: Vec<ValueId> = [control].into_iter().chain(from).chain(reader.scale).collect();
+            let gain = graph.make_node(Rc::new(Gain { interval, behind }), &inputs, layer.clone())?;
             let parts = gain.outputs[0];
-            before.push((reader.node, gain));
+            before.push((node, gain));
             graph.set_phase(Phase::Update);
             let renew = Renew {
                 target,
@@ -157,10 +158,39 @@ pub(in crate::codec) fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<()
     Ok(())
 }
 
-/// Σ δ² of each plane, times scale². Inputs: control, δ, perhaps the scale of each channel.
+/// Where the δ of a reader comes from.
+struct Arriving {
+    /// An activation whose gradient is taken on the way.
+    behind: Option<Activation>,
+    /// δ; or what arrives at the activation and what that kept.
+    from: Vec<ValueId>,
+    /// The node before which these are there.
+    node: usize,
+}
+
+impl Arriving {
+    /// Of a δ that an activation's gradient makes for this reader alone: otherwise the two could not become one pass.
+    fn at(graph: &Graph, reader: &Reader) -> Self {
+        let makes = |node: &Node| node.outputs == [reader.with];
+        let reads = |node: &&Node| node.inputs.contains(&reader.with);
+        let alone = graph.nodes().iter().filter(reads).count() == 1;
+        let maker = graph.nodes().iter().position(makes).filter(|_| alone);
+        let activation = maker.and_then(|node| Some((node, graph.nodes()[node].operator.gradient_of()?)));
+        match activation {
+            Some((node, activation)) => {
+                Self { behind: Some(activation), from: graph.nodes()[node].inputs.clone(), node }
+            }
+            None => Self { behind: None, from: vec![reader.with], node: reader.node },
+        }
+    }
+}
+
+/// Σ δ² of each plane, times scale². Inputs: control, δ (behind an activation what arrives there and what it kept), perhaps the
+/// scale of each channel.
 #[derive(Debug)]
 struct Gain {
     interval: u32,
+    behind: Option<Activation>,
 }
 
 impl Operator for Gain {
@@ -176,13 +206,16 @@ impl Operator for Gain {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, channels, size] = context.inputs[1].shape.planes().expect("checked by outputs");
         let gain = kernel::reduce_planes("codec/error_bounded/gain", samples * channels, size, context.set)
-            .variable("scaled", context.inputs.len() > 2)
+            .variable("scaled", context.inputs.len() > 2 + usize::from(self.behind.is_some()))
             .variable("gated", true)
             .parameter(channels)
             .parameter(self.interval)
             .inputs(0..context.inputs.len())
             .outputs([0]);
-        vec![gain]
+        vec![match self.behind {
+            Some(activation) => activation.slope(gain, context.inputs[2], false),
+            None => gain.variable("kind", "none"),
+        }]
     }
 }
 
