@@ -11,6 +11,7 @@ pub use adapter::Adapter;
 pub use error::GpuError;
 pub use session::{Clock, Data, NodeTimes, Session, StepMetrics};
 
+use crate::ops::TileTable;
 use crate::plan::PlanOptions;
 use shader::Variant;
 use std::cell::RefCell;
@@ -26,6 +27,7 @@ pub struct Gpu {
     pub(crate) queue: wgpu::Queue,
     pipelines: RefCell<HashMap<Variant, Rc<wgpu::ComputePipeline>>>,
     failure: Arc<Mutex<Option<Failure>>>,
+    tiles: RefCell<Option<Rc<TileTable>>>,
     /// Whether shaders check array bounds.
     checked: bool,
     one_thread: PhantomData<*const ()>,
@@ -77,6 +79,7 @@ impl Gpu {
             queue,
             pipelines: RefCell::default(),
             failure,
+            tiles: RefCell::default(),
             checked: std::env::var_os("FRUGAL_CHECKED").is_some(),
             one_thread: PhantomData,
         };
@@ -93,7 +96,17 @@ impl Gpu {
 
     /// What a plan has to know of it.
     pub fn plan_options(&self) -> PlanOptions {
-        self.adapter.plan_options()
+        PlanOptions { tiles: self.tiles(), ..self.adapter.plan_options() }
+    }
+
+    /// Puts what was measured on this adapter in front of the operators' rules, in all plans from now on.
+    pub fn set_tiles(&self, tiles: Option<Rc<TileTable>>) {
+        *self.tiles.borrow_mut() = tiles;
+    }
+
+    /// What was measured on this adapter.
+    pub fn tiles(&self) -> Option<Rc<TileTable>> {
+        self.tiles.borrow().clone()
     }
 
     /// Bytes of all buffers alive on the device, by wgpu's own count.
