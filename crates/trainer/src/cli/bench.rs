@@ -1,12 +1,11 @@
 //! `frugal bench`.
 
 use super::subject::Subject;
-use super::{STORES, print, print_json};
+use super::{Device, STORES, print, print_json};
 use crate::Error;
 use crate::bench::operators::{self, Sampling};
 use crate::bench::step::{self, Settings};
 use clap::{Args, Subcommand};
-use frugal_tensor::Gpu;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -55,9 +54,8 @@ pub(super) struct Operators {
 /// Options of both.
 #[derive(Debug, Args)]
 struct Common {
-    /// Adapter, by number or part of its name (see `frugal devices`)
-    #[arg(long, value_name = "D")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: Device,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -74,7 +72,7 @@ fn step(options: &Step) -> Result<(), Error> {
     let began = Instant::now();
     let request = options.subject.request()?;
     let clock = Instant::now();
-    let gpu = Gpu::open(options.common.device.as_deref())?;
+    let gpu = options.common.device.open(true)?;
     let opened = clock.elapsed().as_secs_f64();
     let settings = Settings {
         warm_up: options.warm_up as usize,
@@ -91,7 +89,7 @@ fn step(options: &Step) -> Result<(), Error> {
 }
 
 fn operators(options: &Operators) -> Result<(), Error> {
-    let gpu = Gpu::open(options.common.device.as_deref())?;
+    let gpu = options.common.device.open(true)?;
     let sampling = Sampling { samples: options.samples as usize, ..Sampling::default() };
     let terminal = std::io::stderr().is_terminal();
     let say = |what: &str| {

@@ -10,20 +10,23 @@ mod plan;
 mod resume;
 mod subject;
 mod train;
+mod tune;
 
 use crate::Error;
 use crate::config::Override;
 use crate::dashboard::screen::Aside;
 use crate::report::devices::DeviceReport;
-use crate::run::View;
+use crate::run::{View, tiles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use frugal_model::Net;
+use frugal_tensor::Gpu;
 use frugal_tensor::gpu::{Adapter, GpuError};
 use frugal_tensor::ops::KernelSet;
 use miette::{GraphicalTheme, MietteHandlerOpts};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 /// Trains deep networks in a fraction of the memory, on any GPU.
 #[derive(Debug, Parser)]
@@ -53,6 +56,7 @@ enum Verb {
     /// Measure speed: a training step, or operators one by one
     #[command(subcommand)]
     Bench(bench::Verb),
+    Tune(tune::Options),
     /// List the adapters of this machine
     Devices {
         /// Print JSON, with all features
@@ -98,9 +102,31 @@ struct Where {
     /// Folder for the results [default: a new one under runs/<name>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    device: Device,
+}
+
+/// Options that say on what something runs, and how.
+#[derive(Debug, Args)]
+struct Device {
     /// Adapter, by number or part of its name (see `frugal devices`)
     #[arg(long, value_name = "D")]
     device: Option<String>,
+    /// Ignore what `frugal tune` measured on the adapter
+    #[arg(long)]
+    no_tuned: bool,
+}
+
+impl Device {
+    /// Opens the adapter, with the table of tiles that it has, if any is wanted.
+    fn open(&self, tuned: bool) -> Result<Rc<Gpu>, Error> {
+        let gpu = Gpu::open(self.device.as_deref())?;
+        let line = if tuned && !self.no_tuned { tiles::pick_up(&gpu)? } else { None };
+        if let Some(line) = line {
+            eprintln!("{line}");
+        }
+        Ok(gpu)
+    }
 }
 
 /// Options that say what a run shows of itself.
@@ -169,6 +195,7 @@ pub fn main() -> ExitCode {
         Verb::Plan(options) => plan::run(&options),
         Verb::Compare(options) => compare::run(&options),
         Verb::Bench(verb) => bench::run(&verb),
+        Verb::Tune(options) => tune::run(&options),
         Verb::Devices { json } => devices(json),
         Verb::Data(verb) => data::run(&verb),
         Verb::Nets => nets(),

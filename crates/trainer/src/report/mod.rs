@@ -14,6 +14,7 @@ pub mod plan;
 pub mod sets;
 pub mod step_times;
 pub mod trace;
+mod tuning;
 pub mod units;
 
 pub use units::{bytes, count};
