@@ -34,7 +34,7 @@ var<workgroup> tile_a: array<{{ vector(a_width) }}, {{ tile_depth * (a_vectors +
 var<workgroup> tile_b: array<{{ vector(b_width) }}, {{ tile_depth * (b_vectors + 1) }}>;
 
 {# Which vectors of a tile an invocation brings: along the depth they are of one step, else of as many steps as rounds. -#}
-{% macro rounds(vectors, along_depth) -%}
+{% macro rounds(vectors) -%}
 {{ (vectors * tile_depth + lanes - 1) // lanes }}
 {%- endmacro %}
 {% macro vector_of(round, vectors, along_depth) -%}
@@ -65,8 +65,8 @@ fn main(
     // Beyond the extents the last row and column are read instead, and their sums thrown away.
     let last_row = p.rows - 1u;
     let last_column = p.columns - 1u;
-{% set a_rounds = rounds(a_vectors, left_along_depth) | int %}
-{% set b_rounds = rounds(b_vectors, right_along_depth) | int %}
+{% set a_rounds = rounds(a_vectors) | int %}
+{% set b_rounds = rounds(b_vectors) | int %}
 {% for round in range(a_rounds) %}
     let a_vector{{ round }} = {{ vector_of(round, a_vectors, left_along_depth) }};
     let a_step{{ round }} = {{ step_of(round, a_vectors, left_along_depth) }};

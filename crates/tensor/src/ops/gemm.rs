@@ -84,9 +84,10 @@ impl Tile {
             (KernelSet::Tiles, 33..=64) => &[USUAL, SMALL],
             (KernelSet::Tiles, _) => &[LARGE, USUAL, SMALL],
         };
-        // What is cut makes its workgroups along the depth, so that smaller tiles are not wanted for that; larger ones would
-        // ask for more parts, and each part is a partial product in memory.
-        let fills = |tile: &&Self| tile.workgroups(rows, columns) >= WORKGROUPS || cut && **tile != LARGE;
+        // What is cut makes its workgroups along the depth, so that smaller tiles are wanted only where columns are few. The large
+        // one would ask for more parts, and each part is a partial product in memory.
+        let cut_fills = |tile: &Self| cut && *tile != LARGE && tile.columns <= columns.max(64);
+        let fills = |tile: &&Self| tile.workgroups(rows, columns) >= WORKGROUPS / 2 || cut_fills(tile);
         *wanted.iter().find(fills).unwrap_or(&wanted[wanted.len() - 1])
     }
 }
@@ -183,5 +184,38 @@ fn core(set: KernelSet) -> &'static str {
         KernelSet::Naive => "naive",
         KernelSet::Tiles => "tiles",
         KernelSet::Registers => "registers",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_candidate_is_possible() {
+        for tile in CANDIDATES {
+            assert_eq!(tile.check(), Ok(()), "{tile:?}");
+        }
+    }
+
+    #[test]
+    fn shapes_get_the_tiles_made_for_them() {
+        let usual = |rows, columns, cut| Tile::usual(KernelSet::Tiles, rows, columns, cut);
+        // ResNet-20's and ResNet-50's convolutions, forward.
+        assert_eq!(usual(16, 8 * 1024, false), NARROW);
+        assert_eq!(usual(16, 32 * 1024, false), WIDE);
+        assert_eq!(usual(32, 64 * 256, false), LOW);
+        assert_eq!(usual(64, 32 * 56 * 56, false), USUAL);
+        assert_eq!(usual(256, 32 * 56 * 56, false), LARGE);
+        assert_eq!(usual(512, 32 * 49, false), USUAL);
+        assert_eq!(usual(2048, 32 * 49, false), LARGE);
+        // Gradients of their weights.
+        assert_eq!(usual(16, 27, true), NARROW);
+        assert_eq!(usual(32, 27, true), SMALL);
+        assert_eq!(usual(64, 576, true), USUAL);
+        assert_eq!(usual(256, 2304, true), USUAL);
+        assert_eq!(usual(512, 4608, true), LARGE);
+        // A classifier.
+        assert_eq!(usual(64, 10, false), SMALL);
     }
 }
