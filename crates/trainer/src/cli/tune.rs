@@ -19,8 +19,8 @@ use std::time::Duration;
 /// other nets stays.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The table is in the user's cache, one for each adapter; the variable FRUGAL_TILES names another file, and
-is empty for none. A table serves the adapter and the driver that it was measured on. docs/tuning.md")]
+The table is in the user's cache, one for each adapter; the variable FRUGAL_TILES names another
+file, or none if it is empty. It serves the adapter and the driver that it was measured on.")]
 pub(super) struct Options {
     #[command(flatten)]
     subject: Subject,
