@@ -22,7 +22,7 @@ fn main(
     }
     var sum = 0.0;
     for (var k = start; k < min(start + p.chunk, p.depth); k++) {
-        sum += left(row, k) * right(k, column);
+        sum += left(left_row(row) + left_depth(k)) * right(right_depth(k), right_column(column));
     }
-    put(part, row, column, sum);
+    put(out_row(part, row) + out_column(column), sum);
 }

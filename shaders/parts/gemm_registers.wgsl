@@ -26,15 +26,23 @@ fn main(
     // Outside the extents the last row and column are read instead, and their sums thrown away.
     let last_row = p.rows - 1u;
     let last_column = p.columns - 1u;
+{% for j in range(8) %}
+    let column{{ j }} = right_column(min(column_base + {{ 8 * j }}u, last_column));
+{% endfor %}
+{% for i in range(tile_rows) %}
+    let row{{ i }} = left_row(min(row_base + {{ i }}u, last_row));
+{% endfor %}
 {% for i in range(tile_rows) %}{% for j in range(8) %}
     var sum{{ i }}_{{ j }} = 0.0;
 {% endfor %}{% endfor %}
     for (var k = start; k < stop; k++) {
+        let right_k = right_depth(k);
+        let left_k = left_depth(k);
 {% for j in range(8) %}
-        let b{{ j }} = right(k, min(column_base + {{ 8 * j }}u, last_column));
+        let b{{ j }} = right(right_k, column{{ j }});
 {% endfor %}
 {% for i in range(tile_rows) %}
-        let a{{ i }} = left(min(row_base + {{ i }}u, last_row), k);
+        let a{{ i }} = left(row{{ i }} + left_k);
 {% for j in range(8) %}
         sum{{ i }}_{{ j }} += a{{ i }} * b{{ j }};
 {% endfor %}{% endfor %}
@@ -43,7 +51,7 @@ fn main(
     if row_base + {{ i }}u < p.rows {
 {% for j in range(8) %}
         if column_base + {{ 8 * j }}u < p.columns {
-            put(part, row_base + {{ i }}u, column_base + {{ 8 * j }}u, sum{{ i }}_{{ j }});
+            put(out_row(part, row_base + {{ i }}u) + out_column(column_base + {{ 8 * j }}u), sum{{ i }}_{{ j }});
         }
 {% endfor %}
     }

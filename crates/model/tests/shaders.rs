@@ -4,7 +4,8 @@
 use frugal_model::{Net, StepShape, Task, Training, evaluation_step, training_step};
 use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::gpu::shader::{Variant, files};
-use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::graph::{Element, Graph, Init, ValueId};
+use frugal_tensor::ops::TileTable;
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
@@ -13,10 +14,12 @@ use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
+use frugal_tensor::ops::tiles::Tunable;
 use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::{Plan, PlanOptions};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// WebGPU's default limits, as far as a shader can break them.
 const STORAGE_BUFFERS: usize = 8;
@@ -265,8 +268,56 @@ fn odd_cases() -> Vec<Graph> {
     graphs
 }
 
-fn variants() -> BTreeSet<Variant> {
+/// Products and convolutions whose tiles a table may choose.
+fn tunable_cases() -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    let mut add = |a: &[usize], b: &[usize], operator: &dyn Fn(&mut Graph, [ValueId; 2]) -> ValueId| {
+        let mut graph = Graph::new();
+        let ids = [("a", a), ("b", b)].map(|(name, shape)| graph.parameter(name, shape, Init::Constant(0.0)).unwrap());
+        let y = operator(&mut graph, ids);
+        let arriving = graph.input("arriving", graph.shape(y).clone(), Element::F32);
+        graph.differentiate(&[(y, Some(arriving))]).unwrap();
+        graphs.push(graph);
+    };
+    for operator in [MatMul::default(), MatMul { transpose_a: true, transpose_b: true }] {
+        for extent in [20, 41] {
+            add(&[extent; 2], &[extent; 2], &|g, ids| g.apply_one(operator, &ids).unwrap());
+        }
+    }
+    for (kernel, stride, groups, dilation) in
+        [(1, 1, 1, 1), (1, 2, 1, 1), (3, 1, 1, 1), (3, 2, 1, 1), (5, 1, 1, 1), (3, 1, 2, 1), (3, 2, 2, 2)]
+    {
+        let padding = [(kernel - 1) * dilation / 2; 2];
+        let operator = Conv2d { stride: [stride; 2], padding, dilation: [dilation; 2], groups, ..Conv2d::default() };
+        for width in [7, 16] {
+            add(&[2, 20, 16, width], &[20, 20 / groups, kernel, kernel], &|g, ids| {
+                g.apply_one(operator, &ids).unwrap()
+            });
+        }
+    }
+    graphs
+}
+
+/// Every choice that a table may make for a graph.
+fn tuned(graph: &Graph) -> BTreeSet<Variant> {
     let mut variants = BTreeSet::new();
+    for options in PlanOptions::all_kernels() {
+        let usual = Plan::new(graph.clone(), &Policy::raw(), options.clone()).unwrap();
+        let tunables: Vec<_> = usual.tunables().map(|(_, tunable)| tunable).collect();
+        for round in 0..tunables.iter().map(|tunable| tunable.candidates.len()).max().unwrap_or(0) {
+            let choice = |tunable: &Tunable| tunable.candidates[round % tunable.candidates.len()];
+            let choices = tunables.iter().map(|tunable| (tunable.work.clone(), choice(tunable)));
+            let table = TileTable::new(options.set, choices).unwrap();
+            let options = PlanOptions { tiles: Some(Rc::new(table)), ..options.clone() };
+            let plan = Plan::new(graph.clone(), &Policy::raw(), options).unwrap();
+            variants.extend(plan.dispatches.iter().map(|dispatch| Variant::of(&dispatch.kernel)));
+        }
+    }
+    variants
+}
+
+fn variants() -> BTreeSet<Variant> {
+    let mut variants: BTreeSet<Variant> = tunable_cases().iter().flat_map(tuned).collect();
     let mut add = |graph: &Graph, policy: &Policy| {
         for options in PlanOptions::all_kernels() {
             let plan = Plan::new(graph.clone(), policy, options).unwrap();

@@ -4,6 +4,7 @@ use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, suggest};
 use crate::data::{self, DataError};
 use crate::report::units;
+use crate::run::tiles::{TilesError, VARIABLE};
 use frugal_model::{ModelError, Net};
 use frugal_tensor::{GpuError, PlanError};
 use miette::{Diagnostic, LabeledSpan, SourceCode};
@@ -32,6 +33,9 @@ pub enum Error {
     /// The device is missing, lost or out of memory.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+    /// A table of tiles cannot be used.
+    #[error(transparent)]
+    Tiles(#[from] TilesError),
     /// The folder for the results holds something already.
     #[error("the folder {} exists and is not empty; results are never overwritten", .0.display())]
     FolderTaken(PathBuf),
@@ -130,7 +134,9 @@ impl Error {
         match self {
             Error::Interrupted { .. } => 130,
             Error::NotARun { .. } | Error::RunInUse(_) | Error::RunFinished(_) | Error::Checkpoint(_) => 2,
-            Error::Config(_) | Error::Usage(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => 2,
+            Error::Config(_) | Error::Usage(_) | Error::Tiles(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => {
+                2
+            }
             Error::Gpu(GpuError::NoSuchAdapter { .. }) | Error::Data(DataError::Unknown { .. }) => 2,
             Error::Model(ModelError::NoSuchNet { .. } | ModelError::NoLoss { .. }) => 2,
             _ => 1,
@@ -149,6 +155,12 @@ impl Error {
             }
             Error::Checkpoint(error) => return checkpoint_advice(error),
             Error::Io { source, .. } => return io_advice(source),
+            Error::Tiles(TilesError::Foreign { .. }) => {
+                format!("`frugal tune` measures on this adapter; {VARIABLE} takes the path of its table, or nothing")
+            }
+            Error::Tiles(_) => {
+                "move the file away and let `frugal tune` write it anew; --no-tuned ignores it".to_owned()
+            }
             Error::FolderTaken(_) => "choose another --out, or move the folder away".to_owned(),
             Error::Diverged { learning_rate, .. } => format!(
                 "lower the learning rate (it was {learning_rate:.3e}): for example `--set optimizer.lr=…`, or a longer \

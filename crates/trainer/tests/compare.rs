@@ -22,7 +22,12 @@ fn compare(code: i32, options: &[&str]) -> (tempfile::TempDir, String, String) {
     let desk = tempfile::tempdir().unwrap();
     std::fs::write(desk.path().join("digits.toml"), DIGITS).unwrap();
     let call = [&["compare", "digits.toml", "--out", "out"][..], options].concat();
-    let output = Command::new(env!("CARGO_BIN_EXE_frugal")).args(call).current_dir(desk.path()).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_frugal"))
+        .args(call)
+        .env("FRUGAL_TILES", "")
+        .current_dir(desk.path())
+        .output()
+        .unwrap();
     let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert_eq!(output.status.code(), Some(code), "{options:?}: {stderr}");
     (desk, stdout, stderr)

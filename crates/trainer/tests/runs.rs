@@ -4,6 +4,7 @@ mod common;
 
 use common::{Desk, json};
 use frugal_trainer::checkpoint::{self, Checkpoint};
+use frugal_trainer::run::tiles::VARIABLE;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::fs;
@@ -42,7 +43,8 @@ fn sets<'a>(settings: &[&'a str]) -> Vec<&'a str> {
 
 fn start(desk: &Desk, arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_frugal"));
-    command.args(arguments).current_dir(desk.path("")).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    command.args(arguments).env(VARIABLE, "").current_dir(desk.path(""));
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Numbers that look like chance, from 0 to 1.

@@ -1,6 +1,6 @@
 // y[n,k,oy,ox] = Σ over c, r, s of w[k,c,r,s] · x[n, c, oy·stride + r·dilation − pad, ox·stride + s·dilation − pad]
 // over the channels of k's group, as C = A·B: rows k, columns (n,oy,ox), depth (c,r,s).
-// Variables: core, tile_rows, dilated, grouped. Dispatch: see parts/gemm_<core>.wgsl.
+// Variables: core and its own, pointwise, dilated, grouped. Dispatch: see parts/gemm_<core>.wgsl.
 {% set down, across = (" * p.dilation_y", " * p.dilation_x") if dilated is defined else ("", "") %}
 {% set first_row = "member * p.rows + " if grouped is defined else "" %}
 {% set first_channel = "member * p.group_channels + " if grouped is defined else "" %}
@@ -13,29 +13,71 @@
 
 {% include "parts/grid.wgsl" %}
 
-fn left(row: u32, k: u32) -> f32 {
-    return w[({{ first_row }}row) * p.depth + k];
+{% set left_along_depth = true %}
+{% set right_along_depth = false %}
+fn pixels() -> u32 {
+    return p.out_height * p.out_width;
 }
 
-fn right(k: u32, column: u32) -> f32 {
+fn left_row(row: u32) -> u32 {
+    return ({{ first_row }}row) * p.depth;
+}
+
+fn left_depth(k: u32) -> u32 {
+    return k;
+}
+
+fn left(at: u32) -> f32 {
+    return w[at];
+}
+
+fn right_depth(k: u32) -> Place {
+{% if pointwise is defined %}
+    return ({{ first_channel }}k) * pixels();
+{% else %}
     let taps = p.kernel_height * p.kernel_width;
-    let c = {{ first_channel }}k / taps;
-    let r = (k % taps) / p.kernel_width{{ down }};
-    let s = k % p.kernel_width{{ across }};
-    let pixels = p.out_height * p.out_width;
-    let n = column / pixels;
-    let oy = (column % pixels) / p.out_width;
-    let ox = column % p.out_width;
-    // Above or left of the input these wrap to huge numbers.
-    let iy = oy * p.stride_y + r - p.pad_y;
-    let ix = ox * p.stride_x + s - p.pad_x;
-    let inside = (iy < p.height) & (ix < p.width);
-    return select(0.0, x[select(0u, ((n * p.channels + c) * p.height + iy) * p.width + ix, inside)], inside);
+    let c = k / taps;
+    let tap = k - c * taps;
+    let r = tap / p.kernel_width;
+    let s = tap - r * p.kernel_width;
+    return Place(({{ first_channel }}c) * p.height * p.width, r{{ down }}, s{{ across }});
+{% endif %}
 }
 
-fn put(part: u32, row: u32, column: u32, sum: f32) {
-    let pixels = p.out_height * p.out_width;
-    y[((column / pixels) * p.filters + {{ first_row }}row) * pixels + column % pixels] = sum;
+fn right_column(column: u32) -> Place {
+    let n = column / pixels();
+    let pixel = column - n * pixels();
+{% if pointwise is defined %}
+    return n * p.channels * pixels() + pixel;
+{% else %}
+    let oy = pixel / p.out_width;
+    let ox = pixel - oy * p.out_width;
+    return Place(n * p.channels * p.height * p.width, oy * p.stride_y - p.pad_y, ox * p.stride_x - p.pad_x);
+{% endif %}
+}
+
+fn right(depth: Place, column: Place) -> f32 {
+{% if pointwise is defined %}
+    return x[depth + column];
+{% else %}
+    let iy = depth.y + column.y;
+    let ix = depth.x + column.x;
+    let inside = (iy < p.height) & (ix < p.width);
+    return select(0.0, x[select(0u, depth.plane + column.plane + iy * p.width + ix, inside)], inside);
+{% endif %}
+}
+
+fn out_row(part: u32, row: u32) -> u32 {
+    return ({{ first_row }}row) * pixels();
+}
+
+fn out_column(column: u32) -> u32 {
+    let n = column / pixels();
+    return n * p.filters * pixels() + column - n * pixels();
+}
+
+fn put(at: u32, sum: f32) {
+    y[at] = sum;
 }
 
 {% include "parts/gemm_" ~ core ~ ".wgsl" %}

@@ -1,6 +1,7 @@
 // dx[n,c,iy,ix] = Σ over k, r, s of w[k,c,r,s] · dy[n, k, (iy + pad − r·dilation) / stride, (ix + pad − s·dilation) / stride]
 // over the filters of c's group, where the divisions leave no rest; as C = A·B: rows c, columns (n,iy,ix), depth (k,r,s).
-// Variables: core, tile_rows, dilated, grouped. Dispatch: see parts/gemm_<core>.wgsl.
+// Variables: core and its own, pointwise, stride_y, stride_x (numbers: dividing by them costs nothing), dilated, grouped. Dispatch:
+// see parts/gemm_<core>.wgsl.
 {% set down, across = (" * p.dilation_y", " * p.dilation_x") if dilated is defined else ("", "") %}
 {% set first_row = "member * p.rows + " if grouped is defined else "" %}
 {% set first_filter = "member * p.group_filters + " if grouped is defined else "" %}
@@ -13,32 +14,82 @@
 
 {% include "parts/grid.wgsl" %}
 
-fn left(row: u32, k: u32) -> f32 {
-    let taps = p.kernel_height * p.kernel_width;
-    return w[(({{ first_filter }}k / taps) * p.rows + row) * taps + k % taps];
+{# Weights of one filter lie side by side along the depth, unless each has a single tap. -#}
+{% set left_along_depth = pointwise is not defined %}
+{% set right_along_depth = false %}
+fn pixels() -> u32 {
+    return p.height * p.width;
 }
 
-fn right(k: u32, column: u32) -> f32 {
+fn left_row(row: u32) -> u32 {
+    return row{{ "" if pointwise is defined else " * p.kernel_height * p.kernel_width" }};
+}
+
+fn left_depth(k: u32) -> u32 {
+{% if pointwise is defined %}
+    return ({{ first_filter }}k) * p.rows;
+{% else %}
     let taps = p.kernel_height * p.kernel_width;
-    let out_channel = {{ first_filter }}k / taps;
-    let r = (k % taps) / p.kernel_width{{ down }};
-    let s = k % p.kernel_width{{ across }};
-    let pixels = p.height * p.width;
-    let n = column / pixels;
+    let f = k / taps;
+    return ({{ first_filter }}f) * p.rows * taps + k - f * taps;
+{% endif %}
+}
+
+fn left(at: u32) -> f32 {
+    return w[at];
+}
+
+fn right_depth(k: u32) -> Place {
+{% if pointwise is defined %}
+    return ({{ first_filter }}k) * pixels();
+{% else %}
+    let taps = p.kernel_height * p.kernel_width;
+    let f = k / taps;
+    let tap = k - f * taps;
+    let r = tap / p.kernel_width;
+    let s = tap - r * p.kernel_width;
+    return Place(({{ first_filter }}f) * p.out_height * p.out_width, r{{ down }}, s{{ across }});
+{% endif %}
+}
+
+fn right_column(column: u32) -> Place {
+    let n = column / pixels();
+    let pixel = column - n * pixels();
+{% if pointwise is defined %}
+    return n * p.filters * pixels() + pixel;
+{% else %}
+    let iy = pixel / p.width;
+    let ix = pixel - iy * p.width;
+    return Place(n * p.filters * p.out_height * p.out_width, iy + p.pad_y, ix + p.pad_x);
+{% endif %}
+}
+
+fn right(depth: Place, column: Place) -> f32 {
+{% if pointwise is defined %}
+    return dy[depth + column];
+{% else %}
     // Before the first output these wrap to huge numbers.
-    let ty = (column % pixels) / p.width + p.pad_y - r;
-    let tx = column % p.width + p.pad_x - s;
-    let oy = ty / p.stride_y;
-    let ox = tx / p.stride_x;
-    let whole = (oy * p.stride_y == ty) & (ox * p.stride_x == tx);
+    let ty = column.y - depth.y;
+    let tx = column.x - depth.x;
+    let oy = ty / {{ stride_y }}u;
+    let ox = tx / {{ stride_x }}u;
+    let whole = (oy * {{ stride_y }}u == ty) & (ox * {{ stride_x }}u == tx);
     let inside = whole & (oy < p.out_height) & (ox < p.out_width);
-    let at = ((n * p.filters + out_channel) * p.out_height + oy) * p.out_width + ox;
-    return select(0.0, dy[select(0u, at, inside)], inside);
+    return select(0.0, dy[select(0u, depth.plane + column.plane + oy * p.out_width + ox, inside)], inside);
+{% endif %}
 }
 
-fn put(part: u32, row: u32, column: u32, sum: f32) {
-    let pixels = p.height * p.width;
-    dx[((column / pixels) * p.channels + {{ first_row }}row) * pixels + column % pixels] = sum;
+fn out_row(part: u32, row: u32) -> u32 {
+    return ({{ first_row }}row) * pixels();
+}
+
+fn out_column(column: u32) -> u32 {
+    let n = column / pixels();
+    return n * p.channels * pixels() + column - n * pixels();
+}
+
+fn put(at: u32, sum: f32) {
+    dx[at] = sum;
 }
 
 {% include "parts/gemm_" ~ core ~ ".wgsl" %}

@@ -1,7 +1,8 @@
 {# Params of all implicit-GEMM convolutions; x is samples × channels × height × width, w is filters × channels of a group ×
    kernel, y is samples × filters × out_height × out_width.
-   Variables: dilated (if it is set, steps between taps are not all 1), grouped (if it is set, there are several groups:
-   then every group is a product of its own, and the cores say in `member` which). -#}
+   Variables: pointwise (if it is set, the kernel is 1×1, the stride 1 and nothing is padded: a plain product), dilated (if it is
+   set, steps between taps are not all 1), grouped (if it is set, there are several groups: then every group is a product of
+   its own, and the cores say in `member` which). -#}
 struct Params {
     rows: u32,
     columns: u32,
@@ -33,4 +34,18 @@ struct Params {
 {% if grouped is defined %}
 
 var<private> member: u32;
+{% endif %}
+{% if pointwise is defined %}
+
+// How far into the values.
+alias Place = u32;
+{% else %}
+
+// A plane of the values, and a row and a column of it, or what is to be added to them. Above and left of the plane they wrap
+// to huge numbers.
+struct Place {
+    plane: u32,
+    y: u32,
+    x: u32,
+}
 {% endif %}

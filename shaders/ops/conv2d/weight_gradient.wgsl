@@ -1,7 +1,7 @@
 // dw[k,c,r,s] = Σ over n, oy, ox of dy[n,k,oy,ox] · x[n, c, oy·stride + r·dilation − pad, ox·stride + s·dilation − pad]
 // as C = A·B: rows k, columns (c,r,s), depth (n,oy,ox). The depth may be cut into parts; then partial products go to
 // dw[part, …] and ops/conv2d/sum_parts.wgsl adds them.
-// Variables: core, tile_rows, dilated, grouped. Dispatch: see parts/gemm_<core>.wgsl.
+// Variables: core and its own, pointwise, dilated, grouped. Dispatch: see parts/gemm_<core>.wgsl.
 {% set down, across = (" * p.dilation_y", " * p.dilation_x") if dilated is defined else ("", "") %}
 {% set first_row = "member * p.rows + " if grouped is defined else "" %}
 {% set first_channel = "member * p.group_channels + " if grouped is defined else "" %}
@@ -14,27 +14,71 @@
 
 {% include "parts/grid.wgsl" %}
 
-fn left(row: u32, k: u32) -> f32 {
-    let pixels = p.out_height * p.out_width;
-    return dy[((k / pixels) * p.filters + {{ first_row }}row) * pixels + k % pixels];
+{% set left_along_depth = true %}
+{% set right_along_depth = true %}
+fn pixels() -> u32 {
+    return p.out_height * p.out_width;
 }
 
-fn right(k: u32, column: u32) -> f32 {
-    let pixels = p.out_height * p.out_width;
-    let n = k / pixels;
-    let oy = (k % pixels) / p.out_width;
-    let ox = k % p.out_width;
+fn left_row(row: u32) -> u32 {
+    return ({{ first_row }}row) * pixels();
+}
+
+fn left_depth(k: u32) -> u32 {
+    let n = k / pixels();
+    return n * p.filters * pixels() + k - n * pixels();
+}
+
+fn left(at: u32) -> f32 {
+    return dy[at];
+}
+
+fn right_depth(k: u32) -> Place {
+    let n = k / pixels();
+    let pixel = k - n * pixels();
+{% if pointwise is defined %}
+    return n * p.channels * pixels() + pixel;
+{% else %}
+    let oy = pixel / p.out_width;
+    let ox = pixel - oy * p.out_width;
+    return Place(n * p.channels * p.height * p.width, oy * p.stride_y - p.pad_y, ox * p.stride_x - p.pad_x);
+{% endif %}
+}
+
+fn right_column(column: u32) -> Place {
+{% if pointwise is defined %}
+    return ({{ first_channel }}column) * pixels();
+{% else %}
     let taps = p.kernel_height * p.kernel_width;
-    let c = {{ first_channel }}column / taps;
-    // Above or left of the input these wrap to huge numbers.
-    let iy = oy * p.stride_y + (column % taps) / p.kernel_width{{ down }} - p.pad_y;
-    let ix = ox * p.stride_x + column % p.kernel_width{{ across }} - p.pad_x;
-    let inside = (iy < p.height) & (ix < p.width);
-    return select(0.0, x[select(0u, ((n * p.channels + c) * p.height + iy) * p.width + ix, inside)], inside);
+    let c = column / taps;
+    let tap = column - c * taps;
+    let r = tap / p.kernel_width;
+    let s = tap - r * p.kernel_width;
+    return Place(({{ first_channel }}c) * p.height * p.width, r{{ down }}, s{{ across }});
+{% endif %}
 }
 
-fn put(part: u32, row: u32, column: u32, sum: f32) {
-    dw[(part * p.filters + {{ first_row }}row) * p.columns + column] = sum;
+fn right(depth: Place, column: Place) -> f32 {
+{% if pointwise is defined %}
+    return x[depth + column];
+{% else %}
+    let iy = depth.y + column.y;
+    let ix = depth.x + column.x;
+    let inside = (iy < p.height) & (ix < p.width);
+    return select(0.0, x[select(0u, depth.plane + column.plane + iy * p.width + ix, inside)], inside);
+{% endif %}
+}
+
+fn out_row(part: u32, row: u32) -> u32 {
+    return (part * p.filters + {{ first_row }}row) * p.columns;
+}
+
+fn out_column(column: u32) -> u32 {
+    return column;
+}
+
+fn put(at: u32, sum: f32) {
+    dw[at] = sum;
 }
 
 {% include "parts/gemm_" ~ core ~ ".wgsl" %}

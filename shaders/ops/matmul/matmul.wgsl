@@ -1,5 +1,5 @@
 // C = op(A)·op(B); op transposes or not. A is M×K (or K×M), B is K×N (or N×K), C is M×N, all row by row.
-// Variables: transpose_a, transpose_b, core, tile_rows. Dispatch: see parts/gemm_<core>.wgsl.
+// Variables: transpose_a, transpose_b, core and its own. Dispatch: see parts/gemm_<core>.wgsl.
 struct Params {
     rows: u32,
     columns: u32,
@@ -14,16 +14,44 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-fn left(row: u32, k: u32) -> f32 {
-    return a[{{ "k * p.rows + row" if transpose_a else "row * p.depth + k" }}];
+{% set left_along_depth = not transpose_a %}
+{% set right_along_depth = transpose_b %}
+alias Place = u32;
+
+fn left_row(row: u32) -> u32 {
+    return row{{ "" if transpose_a else " * p.depth" }};
 }
 
-fn right(k: u32, column: u32) -> f32 {
-    return b[{{ "column * p.depth + k" if transpose_b else "k * p.columns + column" }}];
+fn left_depth(k: u32) -> u32 {
+    return k{{ " * p.rows" if transpose_a else "" }};
 }
 
-fn put(part: u32, row: u32, column: u32, sum: f32) {
-    c[row * p.columns + column] = sum;
+fn left(at: u32) -> f32 {
+    return a[at];
+}
+
+fn right_depth(k: u32) -> Place {
+    return k{{ "" if transpose_b else " * p.columns" }};
+}
+
+fn right_column(column: u32) -> Place {
+    return column{{ " * p.depth" if transpose_b else "" }};
+}
+
+fn right(depth: Place, column: Place) -> f32 {
+    return b[depth + column];
+}
+
+fn out_row(part: u32, row: u32) -> u32 {
+    return row * p.columns;
+}
+
+fn out_column(column: u32) -> u32 {
+    return column;
+}
+
+fn put(at: u32, sum: f32) {
+    c[at] = sum;
 }
 
 {% include "parts/gemm_" ~ core ~ ".wgsl" %}

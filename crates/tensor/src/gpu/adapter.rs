@@ -106,6 +106,7 @@ impl Adapter {
         PlanOptions {
             set: self.kernel_set(),
             subgroup: self.subgroup(),
+            tiles: None,
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
             rounds: ROUNDS,

@@ -12,8 +12,10 @@ pub use adapter::Adapter;
 pub use error::GpuError;
 pub use session::{Clock, Data, NodeTimes, Session, StepMetrics};
 
+use crate::ops::TileTable;
 use crate::plan::PlanOptions;
 use pipelines::Pipelines;
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -25,6 +27,7 @@ pub struct Gpu {
     pub(crate) queue: wgpu::Queue,
     pipelines: Pipelines,
     failure: Arc<Mutex<Option<Failure>>>,
+    tiles: RefCell<Option<Rc<TileTable>>>,
     one_thread: PhantomData<*const ()>,
 }
 
@@ -82,7 +85,8 @@ impl Gpu {
             }
         });
         let pipelines = Pipelines::new(&device, checked);
-        let gpu = Gpu { adapter, device, queue, pipelines, failure, one_thread: PhantomData };
+        let tiles = RefCell::default();
+        let gpu = Gpu { adapter, device, queue, pipelines, failure, tiles, one_thread: PhantomData };
         // wgpu uploads a few words of its own when it opens a device: let them go, so that the byte count starts clean.
         gpu.queue.submit([]);
         gpu.wait()?;
@@ -96,7 +100,17 @@ impl Gpu {
 
     /// What a plan has to know of it.
     pub fn plan_options(&self) -> PlanOptions {
-        self.adapter.plan_options()
+        PlanOptions { tiles: self.tiles(), ..self.adapter.plan_options() }
+    }
+
+    /// Puts what was measured on this adapter in front of the operators' rules, in all plans from now on.
+    pub fn set_tiles(&self, tiles: Option<Rc<TileTable>>) {
+        *self.tiles.borrow_mut() = tiles;
+    }
+
+    /// What was measured on this adapter.
+    pub fn tiles(&self) -> Option<Rc<TileTable>> {
+        self.tiles.borrow().clone()
     }
 
     /// Bytes of all buffers alive on the device, by wgpu's own count.

@@ -3,72 +3,219 @@
 //!
 //! A shader that includes `parts/gemm_<core>.wgsl` has the words rows, columns, depth and chunk first in its `Params`.
 
-use super::{Kernel, KernelSet};
+use super::tiles::{Choice, Work};
+use super::{Kernel, KernelContext, KernelSet, want};
+use serde::{Deserialize, Serialize};
 
-/// Extents of a product, and into how many parts its depth is cut.
+/// The tile of C that a workgroup makes, and what each of its invocations makes of it.
+///
+/// A product of R×K by K×C loads R·C·K·(1/rows + 1/columns) numbers from memory and, within workgroups,
+/// R·C·K·(1/rows per invocation + 1/columns per invocation) from workgroup memory. So large tiles and blocks compute more for
+/// each load; small ones make more workgroups of a small product, and waste less at its edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tile {
+    /// Rows of C.
+    pub rows: usize,
+    /// Columns of C.
+    pub columns: usize,
+    /// Steps of the depth that are in workgroup memory at once, and unrolled.
+    pub depth: usize,
+    /// Rows that an invocation makes.
+    pub rows_per_invocation: usize,
+    /// Columns that an invocation makes.
+    pub columns_per_invocation: usize,
+}
+
+impl Tile {
+    /// rows × columns × depth, with a block of `per` rows and columns for each invocation.
+    pub const fn new([rows, columns, depth]: [usize; 3], per: [usize; 2]) -> Self {
+        Self { rows, columns, depth, rows_per_invocation: per[0], columns_per_invocation: per[1] }
+    }
+
+    /// Invocations in a workgroup.
+    pub fn invocations(&self) -> usize {
+        (self.rows / self.rows_per_invocation) * (self.columns / self.columns_per_invocation)
+    }
+
+    /// Workgroups for a product of so many rows and columns.
+    fn workgroups(&self, rows: usize, columns: usize) -> usize {
+        rows.div_ceil(self.rows) * columns.div_ceil(self.columns)
+    }
+
+    /// Bytes of workgroup memory that `parts/gemm_tiles.wgsl` takes.
+    pub fn workgroup_bytes(&self) -> usize {
+        let width = |per: usize| per.min(4);
+        let [a, b] = [width(self.rows_per_invocation), width(self.columns_per_invocation)];
+        // A vector of three would be as large as one of four, but blocks are powers of two.
+        4 * self.depth * (self.rows + a + self.columns + b)
+    }
+
+    /// Whether `parts/gemm_tiles.wgsl` can work with it within WebGPU's default limits.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { rows, columns, depth, rows_per_invocation: down, columns_per_invocation: across } = *self;
+        let all = [rows, columns, depth, down, across];
+        // Larger numbers fit no limit below, and these cannot overflow.
+        want(all.iter().all(|n| n.is_power_of_two() && *n <= 1024), "its numbers must be powers of two up to 1024")?;
+        let blocks = down <= 8 && across <= 8 && down <= rows && across <= columns;
+        want(blocks, "an invocation has one to eight rows and columns of it")?;
+        let invocations = self.invocations();
+        let most = format!("it takes {invocations} invocations, and there are 256 at most");
+        want(invocations <= 256, most)?;
+        let vectors = (rows / down.min(4)).max(columns / across.min(4));
+        let least = depth.max(vectors);
+        want(invocations >= least, format!("its {invocations} invocations are fewer than the {least} that load it"))?;
+        let bytes = self.workgroup_bytes();
+        want(bytes <= 16_384, format!("it takes {bytes} bytes of workgroup memory, and there are 16384 at most"))?;
+        want(down * across * depth <= 1024, "what is unrolled of it has more than 1024 multiply-adds")
+    }
+
+    /// The tile of a core where no table names another; `cut`: whether the depth may be cut into parts.
+    fn usual(set: KernelSet, rows: usize, columns: usize, cut: bool) -> Self {
+        let wanted: &[Self] = match (set, rows) {
+            (KernelSet::Naive, _) => &[NAIVE],
+            (KernelSet::Registers, _) => &[REGISTERS],
+            // Few rows, as of a net's first layers, must not leave most of a tile idle: then it is wide.
+            (KernelSet::Tiles, ..=16) => &[WIDE, NARROW],
+            (KernelSet::Tiles, 17..=32) => &[LOW, SMALL],
+            (KernelSet::Tiles, 33..=64) => &[USUAL, SMALL],
+            (KernelSet::Tiles, _) => &[LARGE, USUAL, SMALL],
+        };
+        // What is cut makes its workgroups along the depth, so that smaller tiles are wanted only where columns are few. The large
+        // one would ask for more parts, and each part is a partial product in memory.
+        let cut_fills = |tile: &Self| cut && *tile != LARGE && tile.columns <= columns.max(64);
+        let fills = |tile: &&Self| tile.workgroups(rows, columns) >= WORKGROUPS / 2 || cut_fills(tile);
+        *wanted.iter().find(fills).unwrap_or(&wanted[wanted.len() - 1])
+    }
+}
+
+/// Workgroups that fill a GPU: about two for each core of a large one.
+pub const WORKGROUPS: usize = 256;
+
+const NAIVE: Tile = Tile::new([1, 64, 1], [1, 1]);
+const REGISTERS: Tile = Tile::new([8, 64, 1], [8, 8]);
+const NARROW: Tile = Tile::new([16, 64, 16], [1, 4]);
+const WIDE: Tile = Tile::new([16, 256, 8], [4, 4]);
+const SMALL: Tile = Tile::new([32, 32, 16], [4, 4]);
+const LOW: Tile = Tile::new([32, 128, 16], [4, 4]);
+const USUAL: Tile = Tile::new([64, 64, 16], [4, 4]);
+const LARGE: Tile = Tile::new([128, 128, 8], [8, 8]);
+
+/// Tiles for GPUs that are worth measuring.
+pub const CANDIDATES: [Tile; 11] = [
+    NARROW,
+    WIDE,
+    SMALL,
+    LOW,
+    USUAL,
+    LARGE,
+    Tile::new([16, 128, 16], [2, 4]),
+    Tile::new([32, 64, 16], [4, 4]),
+    Tile::new([64, 32, 16], [4, 4]),
+    Tile::new([128, 64, 16], [8, 4]),
+    Tile::new([64, 128, 16], [8, 4]),
+];
+
+/// A product: its extents, its tile, and into how many parts its depth is cut.
 ///
 /// Parts (split-K) make work for all cores of a GPU where the product is small and deep; each writes its own partial
-/// product, and a second kernel adds them in fixed order.
+/// product, and a second kernel adds them in fixed order. Without parts every tile adds in the same order, that of the depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gemm {
-    /// Rows of A and C.
-    pub rows: usize,
-    /// Columns of B and C.
-    pub columns: usize,
-    /// Columns of A, rows of B.
-    pub depth: usize,
+    core: &'static str,
+    tile: Tile,
+    rows: usize,
+    columns: usize,
+    depth: usize,
     /// Parts of the depth.
     pub parts: usize,
 }
 
-/// Rows and columns of C per workgroup on each kernel set; one table for all.
-struct Tile {
-    core: &'static str,
-    rows: usize,
-    columns: usize,
-    rows_per_invocation: usize,
-}
-
-/// The tile for a set and a number of rows: few output channels must not leave most of a tile idle.
-fn tile(set: KernelSet, rows: usize) -> Tile {
-    match set {
-        KernelSet::Naive => Tile { core: "naive", rows: 1, columns: 64, rows_per_invocation: 1 },
-        KernelSet::Registers => Tile { core: "registers", rows: 8, columns: 64, rows_per_invocation: 8 },
-        KernelSet::Tiles => {
-            let rows_per_invocation = match rows {
-                0..=16 => 1,
-                17..=32 => 2,
-                _ => 4,
-            };
-            Tile { core: "tiles", rows: 16 * rows_per_invocation, columns: 64, rows_per_invocation }
-        }
-    }
-}
-
 impl Gemm {
-    /// A product whose depth is not cut.
-    pub fn new(rows: usize, columns: usize, depth: usize) -> Self {
-        Self { rows, columns, depth, parts: 1 }
+    /// C has so many rows and columns, A so many columns; with the tile that was chosen for it, or the usual one.
+    pub fn new(set: KernelSet, [rows, columns, depth]: [usize; 3], chosen: Option<Tile>) -> Self {
+        let tile = chosen.unwrap_or_else(|| Tile::usual(set, rows, columns, false));
+        Self { core: core(set), tile, rows, columns, depth, parts: 1 }
     }
 
-    /// Cuts the depth so that at least about `workgroups` of them have work and no part is shorter than `least`.
-    pub fn in_parts(mut self, set: KernelSet, workgroups: usize, least: usize) -> Self {
-        let tile = tile(set, self.rows);
-        let tiles = self.rows.div_ceil(tile.rows) * self.columns.div_ceil(tile.columns);
-        let parts = workgroups.div_ceil(tiles).min(self.depth / least).max(1);
+    /// As [`Gemm::new`], its depth cut so that at least about `workgroups` of them have work and no part is shorter than
+    /// `least`.
+    pub fn in_parts(
+        set: KernelSet,
+        [rows, columns, depth]: [usize; 3],
+        chosen: Option<Tile>,
+        workgroups: usize,
+        least: usize,
+    ) -> Self {
+        let tile = chosen.unwrap_or_else(|| Tile::usual(set, rows, columns, true));
+        let parts = workgroups.div_ceil(tile.workgroups(rows, columns)).min(depth / least).max(1);
         // No part may be empty: it would leave its partial product unwritten.
-        self.parts = self.depth.div_ceil(self.depth.div_ceil(parts).max(1)).max(1);
-        self
+        let parts = depth.div_ceil(depth.div_ceil(parts).max(1)).max(1);
+        Self { core: core(set), tile, rows, columns, depth, parts }
     }
 
     /// A kernel for this product, its `Params` begun.
-    pub fn kernel(&self, shader: &'static str, set: KernelSet) -> Kernel {
-        let tile = tile(set, self.rows);
-        let tiles = self.rows.div_ceil(tile.rows) * self.columns.div_ceil(tile.columns) * self.parts;
+    pub fn kernel(&self, shader: &'static str) -> Kernel {
         Kernel::new(shader)
-            .variable("core", tile.core)
-            .variable("tile_rows", tile.rows_per_invocation)
+            .variable("core", self.core)
+            .variable("tile_rows", self.tile.rows)
+            .variable("tile_columns", self.tile.columns)
+            .variable("tile_depth", self.tile.depth)
+            .variable("rows_per_invocation", self.tile.rows_per_invocation)
+            .variable("columns_per_invocation", self.tile.columns_per_invocation)
             .parameters([self.rows, self.columns, self.depth, self.depth.div_ceil(self.parts)])
-            .workgroups(tiles)
+            .workgroups(self.tile.workgroups(self.rows, self.columns) * self.parts)
+    }
+}
+
+/// The tile that the adapter's table chooses for this.
+pub fn chosen(context: &KernelContext, work: &Work) -> Option<Tile> {
+    match context.chosen(work) {
+        Some(Choice::Tile(tile)) => Some(tile),
+        _ => None,
+    }
+}
+
+fn core(set: KernelSet) -> &'static str {
+    match set {
+        KernelSet::Naive => "naive",
+        KernelSet::Tiles => "tiles",
+        KernelSet::Registers => "registers",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_candidate_is_possible() {
+        for tile in CANDIDATES {
+            assert_eq!(tile.check(), Ok(()), "{tile:?}");
+        }
+    }
+
+    #[test]
+    fn shapes_get_the_tiles_made_for_them() {
+        let usual = |rows, columns, cut| Tile::usual(KernelSet::Tiles, rows, columns, cut);
+        // ResNet-20's and ResNet-50's convolutions, forward.
+        assert_eq!(usual(16, 8 * 1024, false), NARROW);
+        assert_eq!(usual(16, 32 * 1024, false), WIDE);
+        assert_eq!(usual(32, 64 * 256, false), LOW);
+        assert_eq!(usual(64, 32 * 56 * 56, false), USUAL);
+        assert_eq!(usual(256, 32 * 56 * 56, false), LARGE);
+        assert_eq!(usual(512, 32 * 49, false), USUAL);
+        assert_eq!(usual(2048, 32 * 49, false), LARGE);
+        // Gradients of their weights.
+        assert_eq!(usual(16, 27, true), NARROW);
+        assert_eq!(usual(32, 27, true), SMALL);
+        assert_eq!(usual(64, 576, true), USUAL);
+        assert_eq!(usual(256, 2304, true), USUAL);
+        assert_eq!(usual(512, 4608, true), LARGE);
+        // A classifier.
+        assert_eq!(usual(64, 10, false), SMALL);
     }
 }

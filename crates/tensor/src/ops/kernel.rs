@@ -1,5 +1,6 @@
 //! Kernels as data: which shader, in which variant, over which values, on how many workgroups.
 
+use super::tiles::{Choice, TileTable, Work};
 use crate::graph::Value;
 
 /// Which family of kernels an adapter gets.
@@ -24,6 +25,8 @@ pub struct KernelContext<'a> {
     pub set: KernelSet,
     /// Invocations in a subgroup, if the adapter has subgroups of one fixed size.
     pub subgroup: Option<u32>,
+    /// What was measured on the adapter, in front of the rules.
+    pub tiles: Option<&'a TileTable>,
     /// The inputs.
     pub inputs: Vec<&'a Value>,
     /// The outputs.
@@ -40,6 +43,11 @@ impl KernelContext<'_> {
             Some(size) => (size as usize, true),
             None => (8, false),
         }
+    }
+
+    /// What the table of the adapter chooses for this, if it does.
+    pub(super) fn chosen(&self, work: &Work) -> Option<Choice> {
+        self.tiles?.get(self.set, work)
     }
 }
 

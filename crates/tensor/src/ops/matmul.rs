@@ -1,6 +1,7 @@
 //! The matrix product, each side as it is or transposed.
 
-use super::gemm::Gemm;
+use super::gemm::{self, Gemm};
+use super::tiles::{Choice, PRODUCT, Registers, Tunable, Work};
 use super::{Correlation, Kernel, KernelContext, KernelSet, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
 
@@ -28,10 +29,24 @@ impl MatMul {
 }
 
 impl MatMul {
+    /// What tiles are chosen for. Which of its extents is a batch's is not to be seen.
+    fn work(&self, extents: [usize; 3]) -> Work {
+        let [m, n, k] = extents.map(usize::next_power_of_two);
+        let side = |name: &str, transposed| if transposed { format!("{name}ᵀ") } else { name.to_owned() };
+        Work {
+            operator: PRODUCT.to_owned(),
+            direction: format!("{}·{}", side("a", self.transpose_a), side("b", self.transpose_b)),
+            shape: format!("{m}x{n}x{k}"),
+        }
+    }
+
     /// For drivers that run on CPU cores, see `docs/kernels-cpu.md`.
     fn registers_kernel(&self, [m, n, k]: [usize; 3], context: &KernelContext) -> Kernel {
         let (lanes, subgroups) = context.lanes();
-        let (rows, columns) = (if m * n * k >= 1 << 24 { 32 } else { 16 }, 4);
+        let Registers { rows, columns } = match context.chosen(&self.work([m, n, k])) {
+            Some(Choice::Registers(chosen)) => chosen,
+            _ => Registers { rows: if m * n * k >= 1 << 24 { 32 } else { 16 }, columns: 4 },
+        };
         let along_a = if self.transpose_a { m } else { k };
         let along_b = if self.transpose_b { k } else { n };
         let vector = |extent: usize| if extent.is_multiple_of(4) { 4u32 } else { 1 };
@@ -73,7 +88,10 @@ impl Operator for MatMul {
         let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
         let kernel = match context.set {
             KernelSet::Registers => self.registers_kernel([m, n, k], context),
-            KernelSet::Naive | KernelSet::Tiles => Gemm::new(m, n, k).kernel("ops/matmul/matmul", context.set),
+            KernelSet::Naive | KernelSet::Tiles => {
+                let chosen = gemm::chosen(context, &self.work([m, n, k]));
+                Gemm::new(context.set, [m, n, k], chosen).kernel("ops/matmul/matmul")
+            }
         };
         let kernel = kernel
             .variable("transpose_a", self.transpose_a)
@@ -81,6 +99,17 @@ impl Operator for MatMul {
             .inputs([0, 1])
             .outputs([0]);
         vec![kernel]
+    }
+
+    fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
+        let candidates = match context.set {
+            KernelSet::Naive => return None,
+            KernelSet::Tiles => gemm::CANDIDATES.map(Choice::Tile).to_vec(),
+            KernelSet::Registers => [(16, 4), (32, 4), (16, 8)]
+                .map(|(rows, columns)| Choice::Registers(Registers { rows, columns }))
+                .to_vec(),
+        };
+        Some(Tunable { work: self.work(self.extents(&context.inputs).ok()?), candidates })
     }
 
     /// With C = op(A)·op(B) and D the arriving gradient: dA is D·op(B)ᵀ, dB is op(A)ᵀ·D, each transposed back if its

@@ -24,15 +24,19 @@ mod rebuild;
 pub mod reshape;
 pub mod sample_norm;
 pub mod slice;
+pub mod tiles;
 pub mod transpose;
 pub mod upsample;
 
+pub use gemm::Tile;
 pub use kernel::{Binding, Kernel, KernelContext, KernelSet, MOST_ITERATIONS, Parameter, Variable};
 pub use rebuild::{Part, Rebuild};
+pub use tiles::TileTable;
 
 use crate::graph::{Backward, Element, Graph, GraphError, Kind, Node, Shape, Value, ValueId};
 use std::fmt;
 use std::rc::Rc;
+use tiles::Tunable;
 
 /// A value that an operator makes.
 #[derive(Clone, Debug)]
@@ -158,6 +162,11 @@ pub trait Operator: fmt::Debug {
     /// Elements of each scratch value that the kernels use between them.
     fn scratch(&self, _context: &KernelContext) -> Vec<usize> {
         Vec::new()
+    }
+
+    /// The ways in which its kernels could divide their work, if a table may choose one of them ([`TileTable`]).
+    fn tunable(&self, _context: &KernelContext) -> Option<Tunable> {
+        None
     }
 
     /// The input whose memory the first output may take, if that input has no later reader.

@@ -54,11 +54,17 @@ fn padded(bytes: u64) -> u64 {
 }
 
 /// The kernel context of a node.
-pub(super) fn context<'g>(graph: &'g Graph, node: usize, options: &PlanOptions, in_place: bool) -> KernelContext<'g> {
+pub(super) fn context<'g>(
+    graph: &'g Graph,
+    node: usize,
+    options: &'g PlanOptions,
+    in_place: bool,
+) -> KernelContext<'g> {
     let node = &graph.nodes()[node];
     KernelContext {
         set: options.set,
         subgroup: options.subgroup,
+        tiles: options.tiles.as_deref(),
         inputs: node.inputs.iter().map(|&v| graph.value(v)).collect(),
         outputs: node.outputs.iter().map(|&v| graph.value(v)).collect(),
         in_place,

@@ -19,8 +19,10 @@ pub use parts::Part;
 
 use crate::codec::{Policy, Stored, recompute::store_within};
 use crate::graph::{Graph, Kind, Node, ValueId};
-use crate::ops::{Binding, Kernel, KernelSet};
+use crate::ops::tiles::Tunable;
+use crate::ops::{Binding, Kernel, KernelSet, TileTable};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Upload buffers that take turns, so that the host fills one while the GPU reads the other.
 pub const UPLOADS_IN_FLIGHT: usize = 2;
@@ -44,12 +46,14 @@ fn finish(graph: &mut Graph, set: KernelSet) -> Vec<Node> {
 }
 
 /// What a plan has to know of an adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanOptions {
     /// Which family of kernels suits it.
     pub set: KernelSet,
     /// Invocations in a subgroup, if the adapter has subgroups of one fixed size.
     pub subgroup: Option<u32>,
+    /// What was measured on the adapter: tiles in front of the operators' own rules.
+    pub tiles: Option<Rc<TileTable>>,
     /// Most bytes that one binding may hold.
     pub max_binding: u64,
     /// Most bytes that one buffer may hold.
@@ -61,7 +65,7 @@ pub struct PlanOptions {
 impl PlanOptions {
     /// A GPU that binds whatever a kernel can count: for planning where there is no adapter.
     pub fn unlimited(set: KernelSet) -> Self {
-        Self { set, subgroup: None, max_binding: LARGEST_VALUE, max_buffer: u64::MAX, rounds: ROUNDS }
+        Self { set, subgroup: None, tiles: None, max_binding: LARGEST_VALUE, max_buffer: u64::MAX, rounds: ROUNDS }
     }
 
     /// One for each family of kernels, with and without subgroups, planned fast: for tests.
@@ -137,7 +141,7 @@ impl Plan {
     /// # Errors
     /// [`PlanError::NotShared`] if the other plan lacks one.
     pub fn beside(&self, graph: Graph) -> Result<Self, PlanError> {
-        Self::build(graph, &Policy::raw(), self.options, Some(self))
+        Self::build(graph, &Policy::raw(), self.options.clone(), Some(self))
     }
 
     fn build(
@@ -167,7 +171,7 @@ impl Plan {
         for &(value, words) in sizes {
             graph.value_mut(value).shape = [words].into();
         }
-        Self::lay_out(graph, self.asked.clone(), self.stored.clone(), self.options, None)
+        Self::lay_out(graph, self.asked.clone(), self.stored.clone(), self.options.clone(), None)
     }
 
     /// Places for values, dispatches for nodes.
@@ -274,6 +278,13 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// What a table of tiles may choose for each node, by the node's number.
+    pub fn tunables(&self) -> impl Iterator<Item = (usize, Tunable)> {
+        let context = |node| memory::context(&self.graph, node, &self.options, self.lifetimes.in_place[node]);
+        let nodes = self.graph.nodes().iter().enumerate();
+        nodes.filter_map(move |(index, node)| Some((index, node.operator.tunable(&context(index))?)))
     }
 
     /// Where a value lies.

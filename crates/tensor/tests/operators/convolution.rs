@@ -29,7 +29,7 @@ pub(super) fn convolve(t: &[Tensor], convolution: Conv2d) -> Tensor {
 }
 
 /// Scatters instead of gathering: another way to the same numbers than the kernels take.
-fn convolve_transposed(t: &[Tensor], convolution: Conv2d, output_padding: [usize; 2]) -> Tensor {
+pub(super) fn convolve_transposed(t: &[Tensor], convolution: Conv2d, output_padding: [usize; 2]) -> Tensor {
     let Conv2d { stride, padding, dilation, groups, .. } = convolution;
     let [n, c, h, w] = t[0].nchw();
     let [_, k_group, r, s] = t[1].nchw();

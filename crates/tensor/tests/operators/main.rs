@@ -15,3 +15,4 @@ mod movement;
 mod norms;
 mod optimizers;
 mod pooling;
+mod tiles;

@@ -1,5 +1,5 @@
-//! Measuring speed: whole steps ([`step`]), operators one by one beside what the adapter can do at all ([`operators`]), and a
-//! page about one machine with both ([`page`]).
+//! Measuring speed: whole steps ([`step`]), operators one by one beside what the adapter can do at all ([`operators`]), a page
+//! about one machine with both ([`page`]), and which tiles serve an adapter best ([`mod@tune`]).
 //!
 //! Nothing here trains: inputs are random numbers, and nothing is left behind.
 
@@ -11,6 +11,7 @@ mod resident;
 mod spread;
 mod start;
 pub mod step;
+pub mod tune;
 mod uploads;
 
 pub use floor::{Bound, Floor, Rate};

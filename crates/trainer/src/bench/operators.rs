@@ -102,6 +102,7 @@ pub fn measure(
         adapter: AdapterFacts::of(gpu.adapter()),
         kernels: kernel_set_name(gpu.adapter().kernel_set()).to_owned(),
         samples: sampling.samples,
+        tiles: gpu.tiles().map(|table| table.choices().len()),
         floor,
         rows,
     })

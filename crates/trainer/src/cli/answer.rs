@@ -6,11 +6,13 @@ use crate::Error;
 use crate::data::{Batch, Frame};
 use crate::report::judgement::JudgementReport;
 use crate::run::picture::png;
-use crate::run::{Inference, Trained, Which};
+use crate::run::{Inference, Trained, Which, tiles};
 use clap::Args;
 use frugal_model::Task;
+use frugal_tensor::Gpu;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// The net that answers.
 #[derive(Debug, Args)]
@@ -40,6 +42,15 @@ impl Source {
         };
         Trained::read(&self.run, &which)
     }
+
+    /// The device, with the tiles that a run had.
+    fn open(&self) -> Result<Rc<Gpu>, Error> {
+        let gpu = self.device.open()?;
+        if self.run.is_dir() {
+            tiles::of_run(&self.run, &gpu)?;
+        }
+        Ok(gpu)
+    }
 }
 
 /// Judge a run's net by a test set.
@@ -64,7 +75,7 @@ pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
         settings.frame = Frame { size: Some([height, width]), grey: channels == 1 };
     }
     let data = settings.open()?;
-    let gpu = options.source.device.open()?;
+    let gpu = options.source.open()?;
     let judgement = trained.judge(&data, settings.batch, &gpu)?;
     let report = JudgementReport {
         net: trained.config.model.name().to_owned(),
@@ -123,7 +134,7 @@ pub(super) fn predict(options: &Predict) -> Result<(), Error> {
     let trained = options.source.read()?;
     // All of them before the device is opened: one may not be a picture.
     let pictures = trained.pictures(&options.images)?;
-    let gpu = options.source.device.open()?;
+    let gpu = options.source.open()?;
     let mut net = trained.open(1, trained.facts.shape, &gpu)?;
     if trained.config.task() != Task::Classes {
         return make(options, &trained, &mut net, &pictures);

@@ -1,6 +1,6 @@
 //! `frugal bench`.
 
-use super::device::Device;
+use super::device::TunedDevice;
 use super::subject::Subject;
 use super::{STORES, print, print_json};
 use crate::Error;
@@ -79,7 +79,7 @@ pub(super) struct Page {
 #[derive(Debug, Args)]
 struct Common {
     #[command(flatten)]
-    device: Device,
+    device: TunedDevice,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -97,7 +97,7 @@ fn step(options: &Step) -> Result<(), Error> {
     let began = Instant::now();
     let request = options.subject.request()?;
     let clock = Instant::now();
-    let gpu = options.common.device.open()?;
+    let gpu = options.common.device.open(true)?;
     let opened = clock.elapsed().as_secs_f64();
     let settings = Settings {
         warm_up: options.warm_up as usize,
@@ -114,7 +114,7 @@ fn step(options: &Step) -> Result<(), Error> {
 }
 
 fn operators(options: &Operators) -> Result<(), Error> {
-    let gpu = options.common.device.open()?;
+    let gpu = options.common.device.open(true)?;
     let sampling = Sampling { samples: options.samples as usize, ..Sampling::default() };
     let report = while_saying(|say| operators::measure(&gpu, sampling, options.filter.as_deref(), say))?;
     if options.common.json {

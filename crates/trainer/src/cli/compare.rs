@@ -71,7 +71,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     config.compare.seeds = options.seeds.unwrap_or(config.compare.seeds);
     config.compare.budget = options.budget.unwrap_or(config.compare.budget);
     let data = config.data.open()?;
-    let gpu = options.place.device.open()?;
+    let gpu = options.place.device.open(config.train.tuned)?;
     let environment = Environment::of(&gpu);
     // All of them before the first run: an hour later would be late to learn that one does not fit.
     let raw = run::plans(&with(&config, Form::Raw.into(), config.seed), &data, &gpu)?;

@@ -11,6 +11,7 @@ mod plan;
 mod resume;
 mod subject;
 mod train;
+mod tune;
 
 use crate::Error;
 use crate::config::Override;
@@ -18,7 +19,7 @@ use crate::dashboard::screen::Aside;
 use crate::report::devices::DeviceReport;
 use crate::run::View;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use device::Device;
+use device::TunedDevice;
 use frugal_model::Net;
 use frugal_tensor::gpu::{Adapter, GpuError};
 use frugal_tensor::ops::KernelSet;
@@ -55,6 +56,7 @@ enum Verb {
     /// Measure speed: a training step, or operators one by one
     #[command(subcommand)]
     Bench(bench::Verb),
+    Tune(tune::Options),
     /// List the adapters of this machine
     Devices {
         /// Print JSON, with all features
@@ -101,7 +103,7 @@ struct Where {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    device: Device,
+    device: TunedDevice,
 }
 
 /// Options that say what a run shows of itself.
@@ -170,6 +172,7 @@ pub fn main() -> ExitCode {
         Verb::Plan(options) => plan::run(&options),
         Verb::Compare(options) => compare::run(&options),
         Verb::Bench(verb) => bench::run(&verb),
+        Verb::Tune(options) => tune::run(&options),
         Verb::Devices { json } => devices(json),
         Verb::Data(verb) => data::run(&verb),
         Verb::Nets => nets(),

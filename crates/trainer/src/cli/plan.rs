@@ -5,12 +5,15 @@ use super::{Kernels, STORES, print, print_json};
 use crate::config::{Choice, Choices, Form};
 use crate::report::fit::FitReport;
 use crate::report::plan::PlanReport;
+use crate::run::tiles::TilesFile;
 use crate::run::{self, Fit, Plans};
 use crate::{Error, report::units};
 use clap::Args;
 use frugal_tensor::PlanOptions;
 use serde::Serialize;
 use std::fmt::Display;
+use std::path::PathBuf;
+use std::rc::Rc;
 
 /// Show every byte of a training step before it runs; needs no GPU.
 ///
@@ -29,6 +32,9 @@ pub(super) struct Options {
     /// Family of kernels to assume: it decides what scratch they need
     #[arg(long, value_enum, default_value_t = Kernels::Gpu)]
     kernels: Kernels,
+    /// Assume the tiles of this table of `frugal tune`, and its family of kernels
+    #[arg(long, value_name = "FILE", conflicts_with = "kernels")]
+    tiles: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,7 +42,13 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let request = options.subject.request()?;
-    let kernels = PlanOptions::unlimited(options.kernels.into());
+    let kernels = match &options.tiles {
+        None => PlanOptions::unlimited(options.kernels.into()),
+        Some(path) => {
+            let (_, table) = TilesFile::read(path)?;
+            PlanOptions { tiles: Some(Rc::new(table.clone())), ..PlanOptions::unlimited(table.set()) }
+        }
+    };
     match options.max_batch {
         Some(limit) => {
             let usual = || Form::all().map(Choice::from).collect();
@@ -45,7 +57,10 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
                 let message = format!("{store} chooses forms for a given batch, so it has no largest one");
                 return Err(Error::Usage(message));
             }
-            let fit = |store: Choice| run::largest_batch(&request, &request.store.with_default(store), kernels, limit);
+            let fit = |store: Choice| {
+                let store = request.store.with_default(store);
+                run::largest_batch(&request, &store, kernels.clone(), limit)
+            };
             let fits: Result<Vec<Fit>, Error> = stores.into_iter().map(fit).collect();
             show(&FitReport::new(&request, limit, fits?), options.json);
         }

@@ -5,7 +5,7 @@ use super::device::Device;
 use super::train::train;
 use crate::Error;
 use crate::run::folder::Folder;
-use crate::run::{self, Job, Left};
+use crate::run::{self, Job, Left, tiles};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -28,6 +28,9 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let Left { config, checkpoint, lock } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
     let data = config.data.open()?;
     let gpu = options.device.open()?;
+    if let Some(line) = tiles::of_run(&options.run, &gpu)? {
+        eprintln!("{line}");
+    }
     let plans = run::plans(&config, &data, &gpu)?;
     let folder = Folder::open(&options.run)?;
     let adapter = &gpu.adapter().info.name;

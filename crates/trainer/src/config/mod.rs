@@ -406,6 +406,8 @@ pub struct Train {
     pub patience: u64,
     /// Whether to write TensorBoard event files.
     pub tensorboard: bool,
+    /// Whether tiles that `frugal tune` measured on the adapter are taken.
+    pub tuned: bool,
 }
 
 /// What is kept to go on from. A checkpoint is written whenever one of the intervals is over; 0 stands for never.

@@ -214,7 +214,7 @@ fn schedule(root: &Reader<'_>) -> Result<Schedule> {
 }
 
 fn train(root: &Reader<'_>) -> Result<Train> {
-    let keys = ["epochs", "accumulate", "clip_norm", "ema", "eval_every_steps", "patience", "tensorboard"];
+    let keys = ["epochs", "accumulate", "clip_norm", "ema", "eval_every_steps", "patience", "tensorboard", "tuned"];
     let section = root.section("train", &keys)?;
     let epochs = section.integer("epochs", 1, 1_000_000)?;
     let count = |key| Ok(section.integer(key, 0, u32::MAX.into())?.unwrap_or(0) as u64);
@@ -226,6 +226,7 @@ fn train(root: &Reader<'_>) -> Result<Train> {
         eval_every_steps: count("eval_every_steps")?,
         patience: count("patience")?,
         tensorboard: section.flag("tensorboard")?.unwrap_or(false),
+        tuned: section.flag("tuned")?.unwrap_or(true),
     })
 }
 

@@ -15,6 +15,7 @@ pub mod sets;
 pub mod speed_page;
 pub mod step_times;
 pub mod trace;
+mod tuning;
 pub mod units;
 
 pub use units::{bytes, count};

@@ -1,5 +1,6 @@
 //! How long operators take, as a report.
 
+use super::tuning::tuned;
 use super::units::bytes;
 use crate::bench::{Bound, Floor, Spread};
 use crate::run::environment::AdapterFacts;
@@ -13,6 +14,9 @@ pub struct OperatorsReport {
     pub adapter: AdapterFacts,
     /// The family of kernels: `gpu` or `cpu`.
     pub kernels: String,
+    /// How many choices of tiles were measured on the adapter, if `frugal tune` was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<usize>,
     /// Samples of each figure.
     pub samples: usize,
     /// What the adapter can do at all.
@@ -61,8 +65,13 @@ impl Row {
 
 impl fmt::Display for OperatorsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { adapter, kernels, samples, floor, rows } = self;
-        writeln!(f, "operators on {}, kernels: {kernels}; medians of {samples} samples\n", adapter.name)?;
+        let Self { adapter, kernels, tiles, samples, floor, rows } = self;
+        writeln!(
+            f,
+            "operators on {}, kernels: {kernels}{}; medians of {samples} samples\n",
+            adapter.name,
+            tuned(*tiles)
+        )?;
         writeln!(f, "floor")?;
         for copied in &floor.copies {
             let milliseconds = copied.milliseconds.least;

@@ -1,5 +1,6 @@
 //! How long a training step takes, as a report.
 
+use super::tuning::tuned;
 use super::units::{bytes, count};
 use crate::bench::Spread;
 use crate::run::environment::AdapterFacts;
@@ -27,6 +28,9 @@ pub struct StepReport {
     pub adapter: AdapterFacts,
     /// The family of kernels: `gpu` or `cpu`.
     pub kernels: String,
+    /// How many choices of tiles were measured on the adapter, if `frugal tune` was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<usize>,
     /// Steps before those that count.
     pub warm_up: usize,
     /// Steps that count.
@@ -101,13 +105,13 @@ pub struct Seconds {
 impl fmt::Display for StepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [channels, height, width] = self.shape;
-        let Self { net, classes, batch, store, kernels, milliseconds_per_step: step, .. } = self;
+        let Self { net, classes, batch, store, kernels, tiles, milliseconds_per_step: step, .. } = self;
         writeln!(
             f,
             "{net} on {channels}×{height}×{width} images, {classes} classes, batch {batch}, on {}",
             self.adapter.name
         )?;
-        writeln!(f, "kept for the backward pass: {store}; kernels: {kernels}\n")?;
+        writeln!(f, "kept for the backward pass: {store}; kernels: {kernels}{}\n", tuned(*tiles))?;
         writeln!(
             f,
             "step        {:9.2} ms   half of {} steps within {:.2}–{:.2}, least {:.2}, most {:.2}",

@@ -17,6 +17,9 @@ pub struct Environment {
     pub adapter: AdapterFacts,
     /// The family of kernels.
     pub kernel_set: &'static str,
+    /// How many choices of tiles were measured on the adapter (`tiles.toml`); nothing where all are as usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<usize>,
     /// Version of this program.
     pub frugal: &'static str,
     /// Version of wgpu.
@@ -86,6 +89,7 @@ impl Environment {
             command: std::env::args().collect(),
             adapter: AdapterFacts::of(gpu.adapter()),
             kernel_set: kernel_set_name(gpu.adapter().kernel_set()),
+            tiles: gpu.tiles().map(|table| table.choices().len()),
             frugal: env!("CARGO_PKG_VERSION"),
             wgpu: env!("FRUGAL_WGPU"),
             rustc: env!("FRUGAL_RUSTC"),

@@ -32,7 +32,7 @@ pub fn largest_batch(request: &Request, store: &Store, options: PlanOptions, lim
     let plan = |batch: usize| {
         let mut request = Request { store: store.clone(), ..request.clone() };
         request.shape.batch = batch;
-        let (train, evaluation) = Plans::without_raw(&request, options)?;
+        let (train, evaluation) = Plans::without_raw(&request, options.clone())?;
         let peak = frugal_tensor::Plan::allocated(&[&train, &evaluation]);
         let kept_per_sample = train.kept_bytes().div_ceil(batch as u64);
         Ok(Fit { store: store.to_string(), batch: Some(batch), peak, kept_per_sample })

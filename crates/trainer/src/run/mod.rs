@@ -31,6 +31,7 @@ mod schedule;
 mod standing;
 mod stepper;
 mod stores;
+pub mod tiles;
 pub mod weights;
 
 pub use budget::Chosen;
@@ -63,6 +64,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stepper::Stepper;
+use tiles::TilesFile;
 
 /// What to run, and where.
 pub struct Job<'a> {
@@ -134,6 +136,9 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     if from.is_none() {
         folder.write_json("environment.json", &Environment::of(gpu))?;
         folder.write_json(inference::DATA, &DataFacts::of(data))?;
+        if let Some(tiles) = TilesFile::of(gpu) {
+            folder.write(tiles::FILE, tiles.to_toml().as_bytes())?;
+        }
         if plans.chosen.is_some() {
             folder.write("store.toml", plans.store.to_toml().as_bytes())?;
         }

@@ -56,9 +56,9 @@ impl Plans {
     /// # Errors
     /// As [`Plans::new`].
     pub fn against(raw: &Rc<Plan>, request: &Request) -> Result<Self, Error> {
-        let (store, chosen) = budget::settle(request, raw.options)?;
+        let (store, chosen) = budget::settle(request, raw.options.clone())?;
         let request = &Request { store, ..request.clone() };
-        let (train, evaluation) = Self::without_raw(request, raw.options)?;
+        let (train, evaluation) = Self::without_raw(request, raw.options.clone())?;
         let bytes = train.bytes(&[&evaluation], raw);
         Ok(Self { train, evaluation, raw: raw.clone(), bytes, store: request.store.clone(), chosen })
     }

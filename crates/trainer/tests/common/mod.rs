@@ -3,6 +3,7 @@
 // Each test program uses its part of this.
 #![allow(dead_code)]
 
+use frugal_trainer::run::tiles::VARIABLE;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -42,8 +43,13 @@ impl Desk {
     }
 
     pub fn frugal(&self, arguments: &[&str]) -> Output {
+        self.with(&[(VARIABLE, "")], arguments)
+    }
+
+    /// A call with variables of its environment; others know no tiles that somebody tuned on this machine.
+    pub fn with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_frugal"));
-        command.args(arguments).current_dir(self.folder.path());
+        command.args(arguments).env_remove(VARIABLE).envs(variables.iter().copied()).current_dir(self.folder.path());
         command.output().unwrap()
     }
 

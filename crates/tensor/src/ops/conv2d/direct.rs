@@ -3,8 +3,9 @@
 //! Lanes lie along output channels; the values that all of them need are loaded once by all together and handed out by
 //! subgroup broadcasts. Measurements: `docs/kernels-cpu.md`.
 
-use super::{Conv2d, Direction, Extents};
+use super::{Conv2d, Direction, Extents, tiles};
 use crate::ops::kernel::MOST_ITERATIONS;
+use crate::ops::tiles::{Choice, Pixels};
 use crate::ops::{Kernel, KernelContext};
 
 /// Workgroups among which a weight gradient is divided: as many as lavapipe has threads at most. Each holds a share of the
@@ -49,6 +50,10 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: 
     let (stride, padding) = (convolution.stride[0], convolution.padding[0]);
     let [channels, filters] = [e.channels, e.filters].map(|all| all / e.groups);
     let dilation = convolution.dilation[0];
+    let chosen = match context.chosen(&tiles::work(direction, convolution, e)) {
+        Some(Choice::Pixels(chosen)) => Some(chosen),
+        _ => None,
+    };
     let e = &regardless_of_rows(direction, convolution, e);
     match direction {
         Direction::Forward => {
@@ -64,7 +69,7 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: 
                 flip: false,
                 transposed: false,
             };
-            (correlation.kernel(e, context).inputs([0, 1]), 1)
+            (correlation.kernel(e, chosen, context).inputs([0, 1]), 1)
         }
         Direction::InputGradient => {
             let correlation = Correlation {
@@ -79,7 +84,7 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: 
                 flip: stride == 1,
                 transposed: stride > 1,
             };
-            (correlation.kernel(e, context).inputs([1, 0]), 1)
+            (correlation.kernel(e, chosen, context).inputs([1, 0]), 1)
         }
         Direction::WeightGradient => weight_gradient(convolution, e, context),
     }
@@ -132,9 +137,19 @@ impl Correlation {
         [tile_width, tile_height, if two { 2 } else { blocks }]
     }
 
-    fn kernel(&self, e: &Extents, context: &KernelContext) -> Kernel {
+    /// A chosen tile as [`Correlation::tile`] has it: in whole strides, and no larger than the plane.
+    fn fitted(&self, Pixels { width, height, channel_blocks }: Pixels) -> [usize; 3] {
+        let unit = if self.transposed { self.stride } else { 1 };
+        let fit = |tile: usize, extent: usize| tile.next_multiple_of(unit).min(extent.next_multiple_of(unit));
+        [fit(width, self.output[1]), fit(height, self.output[0]), channel_blocks]
+    }
+
+    fn kernel(&self, e: &Extents, chosen: Option<Pixels>, context: &KernelContext) -> Kernel {
         let (lanes, subgroups) = context.lanes();
-        let [tile_width, tile_height, blocks] = self.tile(e.taps(), lanes);
+        let [tile_width, tile_height, blocks] = match chosen {
+            Some(chosen) => self.fitted(chosen),
+            None => self.tile(e.taps(), lanes),
+        };
         let span = if self.transposed { tile_width / self.stride } else { tile_width * self.stride };
         let vector = [self.input[1], self.output[1], tile_width, span].iter().all(|n| n.is_multiple_of(4));
         let tiles = [self.output[1].div_ceil(tile_width), self.output[0].div_ceil(tile_height)];
@@ -203,6 +218,11 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
             (tile_width, 1, (MOST_MULTIPLY_ADDS / (taps * tile_width)).clamp(1, 4))
         }
     };
+    let (tile_width, out_blocks, most_channels) =
+        match context.chosen(&tiles::work(Direction::WeightGradient, convolution, e)) {
+            Some(Choice::Strip(chosen)) => (chosen.width.min(out_width), chosen.out_blocks, chosen.in_channels),
+            _ => (tile_width, out_blocks, most_channels),
+        };
     let out_blocks = if filters > lanes { out_blocks } else { 1 };
     let in_channels = channels.div_ceil(channels.div_ceil(most_channels));
     let tiles = out_width.div_ceil(tile_width);

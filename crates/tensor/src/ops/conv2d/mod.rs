@@ -4,11 +4,13 @@
 mod depthwise;
 mod direct;
 mod product;
+mod tiles;
 mod transpose;
 mod variant;
 
 pub use transpose::ConvTranspose2d;
 
+use super::tiles::Tunable;
 use super::{Binding, Correlation, Kernel, KernelContext, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
 
@@ -153,6 +155,11 @@ impl Operator for Conv2d {
         vec![kernel.outputs([0])]
     }
 
+    fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
+        let e = self.extents(&context.inputs[0].shape, &context.inputs[1].shape).ok()?;
+        tiles::tunable(Direction::Forward, self, &e, context)
+    }
+
     /// The weights' gradient comes first: what it decodes is gone when the input's gradient is made.
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
         let arriving = backward.arriving()?;
@@ -192,6 +199,11 @@ impl Operator for Conv2dInputGradient {
         let e = self.convolution.extents(&self.input, &context.inputs[0].shape).expect("checked forward");
         let (kernel, _) = variant::kernel(Direction::InputGradient, &self.convolution, &e, context);
         vec![kernel.outputs([0])]
+    }
+
+    fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
+        let e = self.convolution.extents(&self.input, &context.inputs[0].shape).ok()?;
+        tiles::tunable(Direction::InputGradient, &self.convolution, &e, context)
     }
 }
 
@@ -237,6 +249,11 @@ impl Operator for Conv2dWeightGradient {
             (kernel, 1) => vec![kernel.outputs([0])],
             (kernel, parts) => vec![kernel.bind(Binding::Scratch(0)), sum_parts(parts, self.weights.elements())],
         }
+    }
+
+    fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
+        let e = self.convolution.extents(&context.inputs[0].shape, &self.weights).ok()?;
+        tiles::tunable(Direction::WeightGradient, &self.convolution, &e, context)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{Conv2d, Conv2dInputGradient, Conv2dWeightGradient, Extents};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ops::tiles::Tunable;
 use crate::ops::{Kernel, KernelContext, Operator, Output, want};
 
 /// `y[n, k, iy·stride + r·dilation − padding, ix·stride + s·dilation − padding] += w[c,k,r,s] · x[n,c,iy,ix]`, as PyTorch's
@@ -65,6 +66,10 @@ impl Operator for ConvTranspose2d {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let adjoint = self.adjoint(&context.inputs[0].shape, &context.inputs[1].shape);
         adjoint.expect("checked by outputs").0.kernels(context)
+    }
+
+    fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
+        self.adjoint(&context.inputs[0].shape, &context.inputs[1].shape).ok()?.0.tunable(context)
     }
 
     /// As for the ordinary one, the weights' gradient comes first.

@@ -38,7 +38,7 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: 
         Variant::Depthwise => depthwise::kernel(direction, convolution, e, context.set),
         Variant::Direct => direct::kernel(direction, convolution, e, context),
         Variant::Product => {
-            let (kernel, parts) = product::kernel(direction, convolution, e, context.set);
+            let (kernel, parts) = product::kernel(direction, convolution, e, context);
             (kernel.inputs([0, 1]), parts)
         }
     }

@@ -107,7 +107,8 @@ pub fn choose(request: &Request, budget: u64, options: PlanOptions) -> Result<(S
     for &recompute in settings {
         let bare = Store { default: Form::Raw, recompute, rules: store.rules.clone() };
         let (step, evaluation) = (&step, &evaluation);
-        let mut search = Search { step, evaluation, options, bare, sites: Vec::new(), points: points() };
+        let mut search =
+            Search { step, evaluation, options: options.clone(), bare, sites: Vec::new(), points: points() };
         let mut trials = search.singles()?;
         singles.extend(trials.iter().filter_map(|trial| {
             let (store, error_over_noise) = (trial.single.clone()?, trial.variance.sqrt());

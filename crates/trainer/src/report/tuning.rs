@@ -1,0 +1,63 @@
+//! What tuning found, as a table.
+
+use crate::bench::tune::{Row, Tuning};
+use frugal_tensor::ops::tiles::{Choice, Pixels, Registers, Strip};
+use std::fmt;
+
+/// What is said of a measurement beside its kernels.
+pub(super) fn tuned(tiles: Option<usize>) -> String {
+    tiles.map_or(String::new(), |choices| format!(", with {choices} tuned tiles"))
+}
+
+/// A tile in a few words.
+fn tile(choice: Choice) -> String {
+    match choice {
+        Choice::Tile(tile) => format!(
+            "{}×{}×{} by {}×{}",
+            tile.rows, tile.columns, tile.depth, tile.rows_per_invocation, tile.columns_per_invocation
+        ),
+        Choice::Registers(Registers { rows, columns }) => format!("{rows}×{columns}"),
+        Choice::Pixels(Pixels { width, height, channel_blocks }) => {
+            format!("{width}×{height}, {channel_blocks} blocks")
+        }
+        Choice::Strip(Strip { width, out_blocks, in_channels }) => {
+            format!("{width} wide, {out_blocks} blocks, {in_channels} channels")
+        }
+        _ => format!("{choice:?}"),
+    }
+}
+
+impl fmt::Display for Tuning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["work", "nodes", "tried", "usual ms", "tuned ms", "", "tile"];
+        let mut table = super::table(&head, 1..6);
+        for row in &self.rows {
+            let Row { work, nodes, candidates, usual_ms, best, .. } = row;
+            table.add_row(vec![
+                work.to_string(),
+                nodes.to_string(),
+                candidates.to_string(),
+                format!("{usual_ms:.3}"),
+                format!("{:.3}", row.tuned_ms()),
+                best.map_or(String::new(), |_| format!("{:.0} %", 100.0 * (row.tuned_ms() / usual_ms - 1.0))),
+                best.map_or("as usual".to_owned(), |(choice, _)| tile(choice)),
+            ]);
+        }
+        writeln!(f, "{table}\n")?;
+        let all = |of: &dyn Fn(&Row) -> f64| self.rows.iter().map(|row| row.nodes as f64 * of(row)).sum::<f64>();
+        let (usual, tuned) = (all(&|row| row.usual_ms), all(&Row::tuned_ms));
+        let better = self.rows.iter().filter(|row| row.best.is_some()).count();
+        let share = 100.0 * (1.0 - tuned / usual.max(f64::MIN_POSITIVE));
+        write!(
+            f,
+            "{better} of {} have a faster tile than the usual one: {usual:.2} ms a step become {tuned:.2} ({share:.1} % less); measured in \
+             {:.0} s",
+            self.rows.len(),
+            self.seconds
+        )?;
+        match self.left {
+            0 => Ok(()),
+            left => write!(f, "\n{left} others were left for lack of time: give more with --seconds"),
+        }
+    }
+}
