@@ -4,6 +4,7 @@
 
 mod adapter;
 mod error;
+mod self_test;
 mod session;
 pub mod shader;
 
@@ -11,6 +12,7 @@ pub use adapter::Adapter;
 pub use error::GpuError;
 pub use session::{Clock, Data, NodeTimes, Session, StepMetrics};
 
+use crate::ops::{Operands, Precision};
 use crate::plan::PlanOptions;
 use shader::Variant;
 use std::cell::RefCell;
@@ -26,6 +28,8 @@ pub struct Gpu {
     pub(crate) queue: wgpu::Queue,
     pipelines: RefCell<HashMap<Variant, Rc<wgpu::ComputePipeline>>>,
     failure: Arc<Mutex<Option<Failure>>>,
+    /// What products multiply.
+    operands: Operands,
     /// Whether shaders check array bounds.
     checked: bool,
     one_thread: PhantomData<*const ()>,
@@ -38,16 +42,34 @@ enum Failure {
 }
 
 impl Gpu {
-    /// Opens the adapter that `wish` names, see [`Adapter::choose`].
+    /// Opens the adapter that `wish` names, see [`Adapter::choose`], to compute in f32.
     ///
     /// # Errors
     /// [`GpuError::NoAdapter`], [`GpuError::NoSuchAdapter`], [`GpuError::NoDevice`].
     pub fn open(wish: Option<&str>) -> Result<Rc<Gpu>, GpuError> {
+        Self::open_in(Precision::F32, wish)
+    }
+
+    /// Opens it to compute in a precision. If that is f16, a few products have to come out right first.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`], [`GpuError::NoF16`], [`GpuError::SelfTest`], or what befell the device.
+    pub fn open_in(precision: Precision, wish: Option<&str>) -> Result<Rc<Gpu>, GpuError> {
         let adapter = Adapter::choose(wish)?;
+        let operands = adapter.operands(precision)?;
+        let gpu = Rc::new(Self::open_for(operands, adapter)?);
+        if operands != Operands::F32 {
+            self_test::run(&gpu)?;
+        }
+        Ok(gpu)
+    }
+
+    fn open_for(operands: Operands, adapter: Adapter) -> Result<Gpu, GpuError> {
         let (device, queue) = pollster::block_on(adapter.handle.request_device(&wgpu::DeviceDescriptor {
             label: Some("frugal"),
-            required_features: adapter.wanted_features(),
+            required_features: adapter.wanted_features(operands),
             required_limits: adapter.limits(),
+            experimental_features: experiments(operands),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         }))
@@ -77,13 +99,14 @@ impl Gpu {
             queue,
             pipelines: RefCell::default(),
             failure,
+            operands,
             checked: std::env::var_os("FRUGAL_CHECKED").is_some(),
             one_thread: PhantomData,
         };
         // wgpu uploads a few words of its own when it opens a device: let them go, so that the byte count starts clean.
         gpu.queue.submit([]);
         gpu.wait()?;
-        Ok(Rc::new(gpu))
+        Ok(gpu)
     }
 
     /// The adapter it runs on.
@@ -93,7 +116,7 @@ impl Gpu {
 
     /// What a plan has to know of it.
     pub fn plan_options(&self) -> PlanOptions {
-        self.adapter.plan_options()
+        PlanOptions { operands: self.operands, ..self.adapter.plan_options() }
     }
 
     /// Bytes of all buffers alive on the device, by wgpu's own count.
@@ -171,5 +194,16 @@ impl Gpu {
         // SAFETY: shaders index only within the extents that the plan puts into their parameters, and every loop ends;
         // `FRUGAL_CHECKED=1` runs them with all checks.
         unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    }
+}
+
+/// Leave to use what wgpu calls experimental: cooperative matrices, and only where they are used.
+#[allow(unsafe_code)]
+fn experiments(operands: Operands) -> wgpu::ExperimentalFeatures {
+    match operands {
+        Operands::F32 | Operands::F16Tiles => wgpu::ExperimentalFeatures::disabled(),
+        // SAFETY: what is asked of them is what wgpu asks of whoever uses them: the shaders load and store whole matrices within
+        // their workgroup memory, all invocations of a subgroup together, in a form that the adapter lists.
+        Operands::F16Matrices { .. } => unsafe { wgpu::ExperimentalFeatures::enabled() },
     }
 }

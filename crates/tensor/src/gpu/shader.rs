@@ -51,6 +51,16 @@ impl Variant {
         self.variables.contains(&("subgroups", Variable::Flag(true)))
     }
 
+    /// The extensions of WGSL that it needs: those of products with f16 operands, which their cores' names tell.
+    pub fn extensions(&self) -> &'static [&'static str] {
+        let core = self.variables.iter().find(|(name, _)| *name == "core");
+        match core {
+            Some((_, Variable::Word("f16_tiles"))) => &["f16"],
+            Some((_, Variable::Word("f16_matrices"))) => &["f16", "wgpu_cooperative_matrix"],
+            _ => &[],
+        }
+    }
+
     /// Expands the template to plain WGSL.
     ///
     /// # Errors
@@ -72,8 +82,11 @@ impl Variant {
             Some(source) => TEMPLATES.template_from_named_str(self.shader, source),
             None => TEMPLATES.get_template(&format!("{}.wgsl", self.shader)),
         };
+        // WGSL wants them before everything else.
+        let enabled: String = self.extensions().iter().map(|extension| format!("enable {extension};\n")).collect();
         template
             .and_then(|template| template.render(variables))
+            .map(|text| enabled + &text)
             .map_err(|error| GpuError::Shader { shader: self.shader.to_string(), reason: format!("{error:#}") })
     }
 }

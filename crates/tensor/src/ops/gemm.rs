@@ -3,7 +3,7 @@
 //!
 //! A shader that includes `parts/gemm_<core>.wgsl` has the words rows, columns, depth and chunk first in its `Params`.
 
-use super::{Kernel, KernelSet};
+use super::{Kernel, KernelContext, KernelSet, Operands};
 
 /// Extents of a product, and into how many parts its depth is cut.
 ///
@@ -29,18 +29,25 @@ struct Tile {
     rows_per_invocation: usize,
 }
 
-/// The tile for a set and a number of rows: few output channels must not leave most of a tile idle.
-fn tile(set: KernelSet, rows: usize) -> Tile {
-    match set {
-        KernelSet::Naive => Tile { core: "naive", rows: 1, columns: 64, rows_per_invocation: 1 },
-        KernelSet::Registers => Tile { core: "registers", rows: 8, columns: 64, rows_per_invocation: 8 },
-        KernelSet::Tiles => {
+/// The tile for a kind of adapter and a number of rows: few output channels must not leave most of a tile idle.
+fn tile(context: &KernelContext, rows: usize) -> Tile {
+    let core = match (context.set, context.operands) {
+        (KernelSet::Naive, _) => "naive",
+        (_, Operands::F16Tiles) => "f16_tiles",
+        (_, Operands::F16Matrices { .. }) => "f16_matrices",
+        (KernelSet::Registers, Operands::F32) => "registers",
+        (KernelSet::Tiles, Operands::F32) => "tiles",
+    };
+    match core {
+        "naive" => Tile { core, rows: 1, columns: 64, rows_per_invocation: 1 },
+        "registers" => Tile { core, rows: 8, columns: 64, rows_per_invocation: 8 },
+        _ => {
             let rows_per_invocation = match rows {
                 0..=16 => 1,
                 17..=32 => 2,
                 _ => 4,
             };
-            Tile { core: "tiles", rows: 16 * rows_per_invocation, columns: 64, rows_per_invocation }
+            Tile { core, rows: 16 * rows_per_invocation, columns: 64, rows_per_invocation }
         }
     }
 }
@@ -52,8 +59,8 @@ impl Gemm {
     }
 
     /// Cuts the depth so that at least about `workgroups` of them have work and no part is shorter than `least`.
-    pub fn in_parts(mut self, set: KernelSet, workgroups: usize, least: usize) -> Self {
-        let tile = tile(set, self.rows);
+    pub fn in_parts(mut self, context: &KernelContext, workgroups: usize, least: usize) -> Self {
+        let tile = tile(context, self.rows);
         let tiles = self.rows.div_ceil(tile.rows) * self.columns.div_ceil(tile.columns);
         let parts = workgroups.div_ceil(tiles).min(self.depth / least).max(1);
         // No part may be empty: it would leave its partial product unwritten.
@@ -62,13 +69,19 @@ impl Gemm {
     }
 
     /// A kernel for this product, its `Params` begun.
-    pub fn kernel(&self, shader: &'static str, set: KernelSet) -> Kernel {
-        let tile = tile(set, self.rows);
+    pub fn kernel(&self, shader: &'static str, context: &KernelContext) -> Kernel {
+        let tile = tile(context, self.rows);
         let tiles = self.rows.div_ceil(tile.rows) * self.columns.div_ceil(tile.columns) * self.parts;
-        Kernel::new(shader)
+        let kernel = Kernel::new(shader)
             .variable("core", tile.core)
             .variable("tile_rows", tile.rows_per_invocation)
             .parameters([self.rows, self.columns, self.depth, self.depth.div_ceil(self.parts)])
-            .workgroups(tiles)
+            .workgroups(tiles);
+        match context.operands {
+            Operands::F16Matrices { extent, subgroup } if tile.core == "f16_matrices" => {
+                kernel.variable("extent", extent).variable("subgroup", subgroup)
+            }
+            _ => kernel,
+        }
     }
 }

@@ -16,6 +16,44 @@ pub enum KernelSet {
     Registers,
 }
 
+/// In which precision a step multiplies, see `docs/precision.md`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// All of it in f32.
+    #[default]
+    F32,
+    /// Products of matrices and dense convolutions have f16 operands and f32 sums; all else, parameters included, is f32.
+    F16,
+}
+
+/// What products multiply; their sums are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operands {
+    /// What the values hold.
+    #[default]
+    F32,
+    /// Elements rounded to f16, in tiles in workgroup memory.
+    F16Tiles,
+    /// The same tiles, multiplied by cooperative matrices.
+    F16Matrices {
+        /// Rows and columns of a matrix.
+        extent: u32,
+        /// Invocations that work on one together: all of a subgroup.
+        subgroup: u32,
+    },
+}
+
+impl Operands {
+    /// The precision that they give.
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::F16Tiles | Self::F16Matrices { .. } => Precision::F16,
+        }
+    }
+}
+
 /// What a kernel choice may depend on.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -24,6 +62,8 @@ pub struct KernelContext<'a> {
     pub set: KernelSet,
     /// Invocations in a subgroup, if the adapter has subgroups of one fixed size.
     pub subgroup: Option<u32>,
+    /// What products multiply.
+    pub operands: Operands,
     /// The inputs.
     pub inputs: Vec<&'a Value>,
     /// The outputs.

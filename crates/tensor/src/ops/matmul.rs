@@ -1,7 +1,7 @@
 //! The matrix product, each side as it is or transposed.
 
 use super::gemm::Gemm;
-use super::{Correlation, Kernel, KernelContext, KernelSet, Operator, Output, want};
+use super::{Correlation, Kernel, KernelContext, KernelSet, Operands, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
 
 /// C = op(A)·op(B), where op transposes or not.
@@ -71,9 +71,9 @@ impl Operator for MatMul {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
-        let kernel = match context.set {
-            KernelSet::Registers => self.registers_kernel([m, n, k], context),
-            KernelSet::Naive | KernelSet::Tiles => Gemm::new(m, n, k).kernel("ops/matmul/matmul", context.set),
+        let kernel = match (context.set, context.operands) {
+            (KernelSet::Registers, Operands::F32) => self.registers_kernel([m, n, k], context),
+            _ => Gemm::new(m, n, k).kernel("ops/matmul/matmul", context),
         };
         let kernel = kernel
             .variable("transpose_a", self.transpose_a)

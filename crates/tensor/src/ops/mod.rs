@@ -27,7 +27,9 @@ pub mod slice;
 pub mod transpose;
 pub mod upsample;
 
-pub use kernel::{Binding, Kernel, KernelContext, KernelSet, MOST_ITERATIONS, Parameter, Variable};
+pub use kernel::{
+    Binding, Kernel, KernelContext, KernelSet, MOST_ITERATIONS, Operands, Parameter, Precision, Variable,
+};
 pub use rebuild::{Part, Rebuild};
 
 use crate::graph::{Backward, Element, Graph, GraphError, Kind, Node, Shape, Value, ValueId};

@@ -59,6 +59,7 @@ pub(super) fn context<'g>(graph: &'g Graph, node: usize, options: &PlanOptions, 
     KernelContext {
         set: options.set,
         subgroup: options.subgroup,
+        operands: options.operands,
         inputs: node.inputs.iter().map(|&v| graph.value(v)).collect(),
         outputs: node.outputs.iter().map(|&v| graph.value(v)).collect(),
         in_place,

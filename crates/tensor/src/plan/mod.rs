@@ -19,7 +19,7 @@ pub use parts::Part;
 
 use crate::codec::{Policy, Stored, recompute::store_within};
 use crate::graph::{Graph, Kind, Node, ValueId};
-use crate::ops::{Binding, Kernel, KernelSet};
+use crate::ops::{Binding, Kernel, KernelSet, Operands};
 use std::collections::HashMap;
 
 /// Upload buffers that take turns, so that the host fills one while the GPU reads the other.
@@ -50,6 +50,8 @@ pub struct PlanOptions {
     pub set: KernelSet,
     /// Invocations in a subgroup, if the adapter has subgroups of one fixed size.
     pub subgroup: Option<u32>,
+    /// What products multiply. The oracle ([`KernelSet::Naive`]) multiplies f32 whatever this says.
+    pub operands: Operands,
     /// Most bytes that one binding may hold.
     pub max_binding: u64,
     /// Most bytes that one buffer may hold.
@@ -61,7 +63,14 @@ pub struct PlanOptions {
 impl PlanOptions {
     /// A GPU that binds whatever a kernel can count: for planning where there is no adapter.
     pub fn unlimited(set: KernelSet) -> Self {
-        Self { set, subgroup: None, max_binding: LARGEST_VALUE, max_buffer: u64::MAX, rounds: ROUNDS }
+        Self {
+            set,
+            subgroup: None,
+            operands: Operands::F32,
+            max_binding: LARGEST_VALUE,
+            max_buffer: u64::MAX,
+            rounds: ROUNDS,
+        }
     }
 
     /// One for each family of kernels, with and without subgroups, planned fast: for tests.
@@ -69,6 +78,13 @@ impl PlanOptions {
         let sets = [KernelSet::Naive, KernelSet::Tiles, KernelSet::Registers];
         let with = |set, subgroup| Self { subgroup, rounds: 0, ..Self::unlimited(set) };
         sets.into_iter().flat_map(|set| [with(set, None), with(set, Some(8))]).collect()
+    }
+
+    /// One for each way of multiplying f16, planned fast: for tests.
+    pub fn all_f16() -> Vec<Self> {
+        let matrices = |(extent, subgroup)| Operands::F16Matrices { extent, subgroup };
+        let of = |operands| Self { operands, rounds: 0, ..Self::unlimited(KernelSet::Tiles) };
+        [Operands::F16Tiles].into_iter().chain([(8, 8), (8, 32), (16, 32), (16, 64)].map(matrices)).map(of).collect()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::{Conv2d, Direction, Extents};
 use crate::ops::gemm::Gemm;
-use crate::ops::{Kernel, KernelSet};
+use crate::ops::{Kernel, KernelContext, KernelSet};
 
 /// The kernel of a direction without bindings, and the number of partial sums that it makes.
-pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, set: KernelSet) -> (Kernel, usize) {
+pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: &KernelContext) -> (Kernel, usize) {
     let [channels, filters] = [e.channels, e.filters].map(|all| all / e.groups);
     let (shader, gemm) = match direction {
         Direction::Forward => {
@@ -16,17 +16,17 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, set: Kern
         }
         Direction::WeightGradient => {
             // The depth is N·OH·OW: long, while the product itself is small. It is cut until a GPU is full.
-            let workgroups: usize = match set {
+            let workgroups: usize = match context.set {
                 KernelSet::Naive => 1,
                 KernelSet::Tiles => 256,
                 KernelSet::Registers => 32,
             };
             let gemm = Gemm::new(filters, channels * e.taps(), e.samples * e.output_pixels());
-            ("ops/conv2d/weight_gradient", gemm.in_parts(set, workgroups.div_ceil(e.groups), 256))
+            ("ops/conv2d/weight_gradient", gemm.in_parts(context, workgroups.div_ceil(e.groups), 256))
         }
     };
     let mut kernel = gemm
-        .kernel(shader, set)
+        .kernel(shader, context)
         .parameters([e.channels, e.input[0], e.input[1], e.filters])
         .parameters(e.kernel)
         .parameters(e.output)
