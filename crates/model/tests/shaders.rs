@@ -11,7 +11,7 @@ use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};
+use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, RmsProp, Sgd};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
 use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::{Plan, PlanOptions};
@@ -49,9 +49,15 @@ fn trainings() -> Vec<Graph> {
     }
     for optimizer in optimizers() {
         for (clip_norm, accumulate) in [(None, true), (Some(1.0), false), (Some(1.0), true)] {
-            let recipe = Recipe { optimizer, clip_norm, accumulate, average: Some(0.9) };
-            graphs.extend(step(10, recipe.into()));
+            for loss_scale in [None, Some(LossScale::default())] {
+                let recipe = Recipe { optimizer, clip_norm, accumulate, average: Some(0.9), loss_scale };
+                graphs.extend(step(10, recipe.into()));
+            }
         }
+    }
+    for loss in elements.map(Loss::Elements).into_iter().chain([smoothed]) {
+        let recipe = Recipe { loss_scale: Some(LossScale::default()), ..optimizers()[0].into() };
+        graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, recipe, mixed: false })));
     }
     graphs
 }
@@ -291,7 +297,8 @@ fn variants() -> BTreeSet<Variant> {
         let policies = if graph.nodes().len() < 400 { &policies[..4] } else { &policies[..1] };
         policies.iter().for_each(|policy| add(graph, policy));
     }
-    trainings().iter().for_each(|graph| add(graph, &Policy::raw()));
+    let bounded = Policy::with(ErrorBounded::default());
+    trainings().iter().for_each(|graph| [&Policy::raw(), &bounded].into_iter().for_each(|policy| add(graph, policy)));
     // Shapes change nothing about these.
     add(&nets[0], &Policy::with(F16));
     for bits in [1, 2, 4, 8] {

@@ -1,5 +1,5 @@
-// parts[n, c] = scale[c]² · Σ δ² over each plane, in steps in which bounds are renewed.
-// Variables: scaled (else scale is 1), gated, and those of parts/sum_plane.wgsl, as is the dispatch.
+// parts[n, c] = scale[c]² · Σ δ² over each plane, δ over the loss scale if it was multiplied by that, in steps in which bounds are renewed.
+// Variables: scaled (else scale is 1), loss_scaled, gated, and those of parts/sum_plane.wgsl, as is the dispatch.
 struct Params {
     planes: u32,
     size: u32,
@@ -14,10 +14,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> delta: array<Lane>;
 {% if scaled %}
 @group(0) @binding(3) var<storage, read_write> scale: array<f32>;
-@group(0) @binding(4) var<storage, read_write> parts: array<f32>;
-{% else %}
-@group(0) @binding(3) var<storage, read_write> parts: array<f32>;
 {% endif %}
+{% if loss_scaled %}
+@group(0) @binding({{ 4 if scaled else 3 }}) var<storage, read_write> loss_scale: array<f32>;
+{% endif %}
+@group(0) @binding({{ 3 + (1 if scaled else 0) + (1 if loss_scaled else 0) }}) var<storage, read_write> parts: array<f32>;
 
 {% include "parts/grid.wgsl" %}
 
@@ -32,8 +33,8 @@ fn term(index: u32) -> Terms {
 }
 
 fn finish(plane: u32, a: f32, b: f32) {
-{% if scaled %}
-    let s = scale[plane % p.channels];
+{% if scaled or loss_scaled %}
+    let s = {{ "scale[plane % p.channels]" if scaled else "1.0" }}{{ " / loss_scale[0]" if loss_scaled }};
     parts[plane] = a * s * s;
 {% else %}
     parts[plane] = a;

@@ -1,6 +1,7 @@
 //! Kernels as data: which shader, in which variant, over which values, on how many workgroups.
 
 use crate::graph::Value;
+use serde::{Deserialize, Serialize};
 
 /// Which family of kernels an adapter gets.
 ///
@@ -17,7 +18,8 @@ pub enum KernelSet {
 }
 
 /// In which precision a step multiplies, see `docs/precision.md`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// All of it in f32.
     #[default]

@@ -19,7 +19,7 @@ pub use parts::Part;
 
 use crate::codec::{Policy, Stored, recompute::store_within};
 use crate::graph::{Graph, Kind, Node, ValueId};
-use crate::ops::{Binding, Kernel, KernelSet, Operands};
+use crate::ops::{Binding, Kernel, KernelSet, Operands, Precision};
 use std::collections::HashMap;
 
 /// Upload buffers that take turns, so that the host fills one while the GPU reads the other.
@@ -71,6 +71,15 @@ impl PlanOptions {
             max_buffer: u64::MAX,
             rounds: ROUNDS,
         }
+    }
+
+    /// The same in a precision, on an adapter without cooperative matrices.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        let operands = match precision {
+            Precision::F32 => Operands::F32,
+            Precision::F16 => Operands::F16Tiles,
+        };
+        Self { operands, ..self }
     }
 
     /// One for each family of kernels, with and without subgroups, planned fast: for tests.
@@ -148,12 +157,13 @@ impl Plan {
         Self::build(graph, policy, options, None)
     }
 
-    /// Plans a graph over the persistent values of another plan (an evaluation beside a training step).
+    /// Plans a graph over the persistent values of another plan (an evaluation beside a training step), in f32.
     ///
     /// # Errors
     /// [`PlanError::NotShared`] if the other plan lacks one.
     pub fn beside(&self, graph: Graph) -> Result<Self, PlanError> {
-        Self::build(graph, &Policy::raw(), self.options, Some(self))
+        let options = self.options.in_precision(Precision::F32);
+        Self::build(graph, &Policy::raw(), options, Some(self))
     }
 
     fn build(
@@ -305,6 +315,12 @@ impl Plan {
     /// The values that are read back after each step: metrics, then what codecs learned.
     pub fn metrics(&self) -> &[ValueId] {
         &self.metrics
+    }
+
+    /// At which word of [`crate::gpu::StepMetrics::words`] a metric of this name begins, if there is one.
+    pub fn metric(&self, name: &str) -> Option<usize> {
+        let at = self.metrics.iter().position(|&id| self.graph.value(id).name == name)?;
+        Some(self.metrics[..at].iter().map(|&id| self.graph.shape(id).elements()).sum())
     }
 
     fn bytes_of(&self, values: &[ValueId]) -> u64 {

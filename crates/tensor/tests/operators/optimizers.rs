@@ -213,7 +213,7 @@ fn summed_gradients() {
 #[test]
 fn a_step_that_does_not_count_changes_nothing() {
     for optimizer in ALL {
-        let recipe = Recipe { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9) };
+        let recipe = Recipe { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9), loss_scale: None };
         let mut session = session(recipe);
         let control = |done: u32, flags: u32| [done, 1, 0.1f32.to_bits(), flags];
         step(&mut session, &gradients(1, 1.0), control(0, Recipe::FIRST), 4.0);

@@ -1,12 +1,11 @@
 //! `frugal bench`.
 
 use super::subject::Subject;
-use super::{STORES, print, print_json};
+use super::{Multiplies, STORES, open, print, print_json};
 use crate::Error;
 use crate::bench::operators::{self, Sampling};
 use crate::bench::step::{self, Settings};
 use clap::{Args, Subcommand};
-use frugal_tensor::Gpu;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -48,6 +47,9 @@ pub(super) struct Operators {
     /// Samples of each, of which the median is shown
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=1000))]
     samples: u64,
+    /// Precision in which products multiply
+    #[arg(long, value_name = "P", value_enum, default_value_t)]
+    precision: Multiplies,
     #[command(flatten)]
     common: Common,
 }
@@ -74,7 +76,7 @@ fn step(options: &Step) -> Result<(), Error> {
     let began = Instant::now();
     let request = options.subject.request()?;
     let clock = Instant::now();
-    let gpu = Gpu::open(options.common.device.as_deref())?;
+    let gpu = open(request.precision, options.common.device.as_deref())?;
     let opened = clock.elapsed().as_secs_f64();
     let settings = Settings {
         warm_up: options.warm_up as usize,
@@ -91,7 +93,7 @@ fn step(options: &Step) -> Result<(), Error> {
 }
 
 fn operators(options: &Operators) -> Result<(), Error> {
-    let gpu = Gpu::open(options.common.device.as_deref())?;
+    let gpu = open(options.precision.into(), options.common.device.as_deref())?;
     let sampling = Sampling { samples: options.samples as usize, ..Sampling::default() };
     let terminal = std::io::stderr().is_terminal();
     let say = |what: &str| {

@@ -18,12 +18,14 @@ use crate::report::devices::DeviceReport;
 use crate::run::View;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use frugal_model::Net;
+use frugal_tensor::Gpu;
 use frugal_tensor::gpu::{Adapter, GpuError};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ops::{KernelSet, Precision};
 use miette::{GraphicalTheme, MietteHandlerOpts};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 /// Trains deep networks in a fraction of the memory, on any GPU.
 #[derive(Debug, Parser)]
@@ -133,6 +135,35 @@ impl From<Kernels> for KernelSet {
             Kernels::Cpu => KernelSet::Registers,
         }
     }
+}
+
+/// The precisions in which a step may multiply.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Multiplies {
+    /// All of it in f32
+    #[default]
+    F32,
+    /// Products with f16 operands and f32 sums
+    F16,
+}
+
+impl From<Multiplies> for Precision {
+    fn from(multiplies: Multiplies) -> Self {
+        match multiplies {
+            Multiplies::F32 => Precision::F32,
+            Multiplies::F16 => Precision::F16,
+        }
+    }
+}
+
+/// Opens an adapter, and says so if what is asked of it is not what it is good at.
+fn open(precision: Precision, wish: Option<&str>) -> Result<Rc<Gpu>, GpuError> {
+    let gpu = Gpu::open_in(precision, wish)?;
+    if precision == Precision::F16 && gpu.adapter().kernel_set() == KernelSet::Registers {
+        let name = &gpu.adapter().info.name;
+        eprintln!("warning: {name} runs on the processor, where f16 is slower than f32 and good only for checking");
+    }
+    Ok(gpu)
 }
 
 /// How stores are named, for the help of several verbs.

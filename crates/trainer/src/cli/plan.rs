@@ -36,7 +36,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let request = options.subject.request()?;
-    let kernels = PlanOptions::unlimited(options.kernels.into());
+    let kernels = PlanOptions::unlimited(options.kernels.into()).in_precision(request.precision);
     match options.max_batch {
         Some(limit) => {
             let usual = || Form::all().map(Choice::from).collect();

@@ -1,12 +1,11 @@
 //! `frugal resume`.
 
-use super::Watch;
 use super::train::train;
+use super::{Watch, open};
 use crate::Error;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Left};
 use clap::Args;
-use frugal_tensor::Gpu;
 use std::path::PathBuf;
 
 /// Go on with a run that was stopped, to the same bits.
@@ -28,7 +27,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let Left { config, checkpoint, lock } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
     let data = config.data.open()?;
-    let gpu = Gpu::open(options.device.as_deref())?;
+    let gpu = open(config.train.precision, options.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;
     let folder = Folder::open(&options.run)?;
     let adapter = &gpu.adapter().info.name;

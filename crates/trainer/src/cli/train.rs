@@ -1,13 +1,12 @@
 //! `frugal train`.
 
-use super::{Changes, Watch, Where, print};
+use super::{Changes, Watch, Where, open, print};
 use crate::Error;
 use crate::config::{Config, Override};
 use crate::report::bytes;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Lock, Summary, interrupt};
 use clap::Args;
-use frugal_tensor::Gpu;
 use std::path::PathBuf;
 
 /// Train a net as a config says, into a run folder.
@@ -36,7 +35,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     }
     let (config, text) = Config::load(&options.config, &overrides)?;
     let data = config.data.open()?;
-    let gpu = Gpu::open(options.place.device.as_deref())?;
+    let gpu = open(config.train.precision, options.place.device.as_deref())?;
     let plans = run::plans(&config, &data, &gpu)?;
     for warning in plans.warnings() {
         eprintln!("warning: {warning}");

@@ -71,6 +71,8 @@ fn records(index: usize, seed: u32, steps: u64) -> Vec<Record> {
             loss,
             accuracy: Some(0.5),
             learning_rate: 0.1,
+            loss_scale: None,
+            skipped: false,
             samples_per_second: 1.0,
             data_wait_ms: 0.0,
         };
