@@ -4,7 +4,7 @@
 mod recipe;
 
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, training_step};
-use frugal_tensor::codec::ErrorBounded;
+use frugal_tensor::codec::{ErrorBounded, F16};
 use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::cross_entropy::STATUS;
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, Sgd};
@@ -168,6 +168,20 @@ fn f16_learns_as_f32_does() {
     assert!(off_at_first < 1e-3, "{losses:?}");
     assert!(off_in_the_mean < 0.05, "{losses:?}");
     assert!(mean(1, 30..40) < 0.6 * mean(1, 0..5), "{losses:?}");
+}
+
+/// What only products read is rounded to f16 in any case: to store it so changes no bit.
+#[test]
+fn products_in_f16_do_not_notice_the_f16_store() {
+    let Some(gpu) = f16_gpu() else { return };
+    let recipe = Recipe { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
+    let [mut raw, mut stored] =
+        [Policy::raw(), Policy::with(F16)].map(|policy| Training::new(&gpu, "lenet", recipe, &policy));
+    assert!(2 * stored.session.plans()[0].kept_bytes() < raw.session.plans()[0].kept_bytes() * 11 / 10);
+    for _ in 0..5 {
+        assert_eq!(raw.step().loss, stored.step().loss);
+    }
+    assert!(raw.state() == stored.state());
 }
 
 /// With norms, whose running statistics stay as well.

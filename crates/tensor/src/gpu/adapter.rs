@@ -86,11 +86,15 @@ impl Adapter {
         (!hidden && least == most && self.features().contains(wgpu::Features::SUBGROUP)).then_some(least)
     }
 
+    /// Whether shaders have f16. `FRUGAL_NO_F16` hides it.
+    fn has_f16(&self) -> bool {
+        self.features().contains(wgpu::Features::SHADER_F16) && std::env::var_os("FRUGAL_NO_F16").is_none()
+    }
+
     /// Rows and columns of the cooperative matrices that it has for f16 operands with f32 sums, the larger if there are several;
     /// only where subgroups are of one size, and four of them fit into a workgroup of 256. `FRUGAL_NO_MATRICES` hides them.
     pub fn matrices(&self) -> Option<u32> {
-        let has =
-            self.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16);
+        let has = self.has_f16() && self.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
         let hidden = std::env::var_os("FRUGAL_NO_MATRICES").is_some();
         let serves = |kind: &wgpu::CooperativeMatrixProperties, extent: u32| {
             use wgpu::CooperativeScalarType::{F16, F32};
@@ -107,11 +111,10 @@ impl Adapter {
     /// # Errors
     /// [`GpuError::NoF16`] if that is f16, and its shaders have none.
     pub fn operands(&self, precision: Precision) -> Result<Operands, GpuError> {
-        let has_f16 = self.features().contains(wgpu::Features::SHADER_F16);
         match (precision, self.matrices(), self.subgroup()) {
             (Precision::F32, ..) => Ok(Operands::F32),
             (Precision::F16, Some(extent), Some(subgroup)) => Ok(Operands::F16Matrices { extent, subgroup }),
-            (Precision::F16, ..) if has_f16 => Ok(Operands::F16Tiles),
+            (Precision::F16, ..) if self.has_f16() => Ok(Operands::F16Tiles),
             (Precision::F16, ..) => Err(GpuError::NoF16 { adapter: self.info.name.clone() }),
         }
     }

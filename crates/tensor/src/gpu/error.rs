@@ -33,13 +33,13 @@ pub enum GpuError {
         reason: String,
     },
     /// f16 is asked for, and the adapter's shaders have none.
-    #[error("adapter `{adapter}` has no f16 in shaders; train in f32 (precision = \"f32\", or no such line)")]
+    #[error("adapter `{adapter}` has no f16 in shaders; it computes in f32 alone")]
     NoF16 {
         /// Its name.
         adapter: String,
     },
     /// Products with f16 operands come out wrong: a defect of the driver or of Frugal.
-    #[error("adapter `{adapter}` multiplies f16 wrongly ({what}); train in f32 (precision = \"f32\", or no such line)")]
+    #[error("adapter `{adapter}` multiplies f16 wrongly ({what}); let it compute in f32")]
     SelfTest {
         /// Its name.
         adapter: String,

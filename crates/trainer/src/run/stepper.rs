@@ -13,6 +13,7 @@ use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
 use frugal_tensor::codec::error_bounded::Record as CodecRecord;
 use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::{CONTROL, Node};
+use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
 use frugal_tensor::plan::Room;
 use frugal_tensor::{Plan, Session};
@@ -236,7 +237,11 @@ impl Stepper {
         let hopeless = scale.is_some_and(|scale| scale.skipped && scale.scale <= LossScale::LEAST);
         if !loss.is_finite() || hopeless {
             let uploads = flight.uploads(&self.slots[flight.plan]);
-            let finding = divergence::find(&mut self.session, flight.plan, &uploads)?;
+            let in_f16 = plan.options.operands.precision() == Precision::F16;
+            let mut finding = divergence::find(&mut self.session, flight.plan, &uploads)?;
+            if in_f16 {
+                finding += "; products are in f16, which holds at most 65,504 (`train.precision`)";
+            }
             return Err(Error::Diverged {
                 step: flight.moment.step,
                 epoch: flight.moment.epoch,
