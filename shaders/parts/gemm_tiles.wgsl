@@ -16,7 +16,7 @@
    neighbours; both tiles lie by steps of the depth, one vector longer than they need be, so that storing a column of them
    meets different banks. Each sum is taken in order of k, whatever the tile.
 
-   Variables: tile_rows, tile_columns, tile_depth, rows_per_invocation, columns_per_invocation (see Tile in ops/gemm.rs); grouped
+   Variables: operand (f16 to hold that in workgroup memory; sums are f32), tile_rows, tile_columns, tile_depth, rows_per_invocation, columns_per_invocation (see Tile in ops/gemm.rs); grouped
    (if it is set: several products of the same extents; Params has their `parts`, and the private `member` says which one is
    at work).
    Dispatch: ⌈rows / tile_rows⌉ · ⌈columns / tile_columns⌉ · parts · products workgroups. -#}
@@ -28,10 +28,12 @@
 {% set b_width = [columns_per_invocation, 4] | min %}
 {% set a_vectors = tile_rows // a_width %}
 {% set b_vectors = tile_columns // b_width %}
-{% macro vector(width) %}{{ "f32" if width == 1 else "vec" ~ width ~ "<f32>" }}{% endmacro %}
+{# What workgroup memory holds: f32, or f16. -#}
+{% set held = operand if operand is defined else "f32" %}
+{% macro vector(width, element="f32") %}{{ element if width == 1 else "vec" ~ width ~ "<" ~ element ~ ">" }}{% endmacro %}
 {% macro part(width, i) %}{{ "" if width == 1 else "." ~ "xyzw"[i] }}{% endmacro %}
-var<workgroup> tile_a: array<{{ vector(a_width) }}, {{ tile_depth * (a_vectors + 1) }}>;
-var<workgroup> tile_b: array<{{ vector(b_width) }}, {{ tile_depth * (b_vectors + 1) }}>;
+var<workgroup> tile_a: array<{{ vector(a_width, held) }}, {{ tile_depth * (a_vectors + 1) }}>;
+var<workgroup> tile_b: array<{{ vector(b_width, held) }}, {{ tile_depth * (b_vectors + 1) }}>;
 
 {# Which vectors of a tile an invocation brings: along the depth they are of one step, else of as many steps as rounds. -#}
 {% macro rounds(vectors) -%}
@@ -96,7 +98,7 @@ fn main(
                 left(a_row{{ round }}_{{ i }} + depth),
 {% endfor %}
             );
-            tile_a[a_step{{ round }} * {{ a_vectors + 1 }}u + a_vector{{ round }}] = select({{ vector(a_width) }}(), value, k < stop);
+            tile_a[a_step{{ round }} * {{ a_vectors + 1 }}u + a_vector{{ round }}] = {{ vector(a_width, held) }}(select({{ vector(a_width) }}(), value, k < stop));
         }
 {% endfor %}
 {% for round in range(b_rounds) %}
@@ -108,17 +110,17 @@ fn main(
                 right(depth, b_column{{ round }}_{{ i }}),
 {% endfor %}
             );
-            tile_b[b_step{{ round }} * {{ b_vectors + 1 }}u + b_vector{{ round }}] = select({{ vector(b_width) }}(), value, k < stop);
+            tile_b[b_step{{ round }} * {{ b_vectors + 1 }}u + b_vector{{ round }}] = {{ vector(b_width, held) }}(select({{ vector(b_width) }}(), value, k < stop));
         }
 {% endfor %}
         workgroupBarrier();
 {% for k in range(tile_depth) %}
         {
 {% for j in range(columns_per_invocation // b_width) %}
-            let b{{ j }} = tile_b[{{ k * (b_vectors + 1) + j * lanes_across }}u + x];
+            let b{{ j }} = {{ vector(b_width) }}(tile_b[{{ k * (b_vectors + 1) + j * lanes_across }}u + x]);
 {% endfor %}
 {% for i in range(rows_per_invocation // a_width) %}
-            let a{{ i }} = tile_a[{{ k * (a_vectors + 1) + i * lanes_down }}u + y];
+            let a{{ i }} = {{ vector(a_width) }}(tile_a[{{ k * (a_vectors + 1) + i * lanes_down }}u + y]);
 {% for e in range(a_width) %}{% for j in range(columns_per_invocation // b_width) %}
             sum{{ i * a_width + e }}_{{ j }} += a{{ i }}{{ part(a_width, e) }} * b{{ j }};
 {% endfor %}{% endfor %}

@@ -72,14 +72,15 @@ fn forward(net: &Net, shape: StepShape, training: Training, mode: Mode) -> Resul
 }
 
 /// Forward, backward and update. Uploads: images, labels (or targets), mask, control (see [`Graph::control`]); metrics: mean loss,
-/// correct predictions, samples counted, spare.
+/// correct predictions, samples counted, spare; then those of a loss scale, if there is one.
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if the loss is not for what it makes.
 pub fn training_step(net: &Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
     let training = training.into();
     let (mut graph, loss) = forward(net, shape, training, Mode::Training)?;
-    let gradients = graph.differentiate(&[(loss, None)])?;
+    let scale = training.recipe.loss_scale.map(|setting| graph.loss_scale(setting)).transpose()?;
+    let gradients = graph.differentiate(&[(loss, scale)])?;
     graph.train(training.recipe, loss, &gradients)?;
     Ok(graph)
 }

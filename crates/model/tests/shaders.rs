@@ -12,7 +12,7 @@ use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};
+use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, RmsProp, Sgd};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
 use frugal_tensor::ops::tiles::Tunable;
 use frugal_tensor::ops::upsample::Upsampling;
@@ -52,9 +52,15 @@ fn trainings() -> Vec<Graph> {
     }
     for optimizer in optimizers() {
         for (clip_norm, accumulate) in [(None, true), (Some(1.0), false), (Some(1.0), true)] {
-            let recipe = Recipe { optimizer, clip_norm, accumulate, average: Some(0.9) };
-            graphs.extend(step(10, recipe.into()));
+            for loss_scale in [None, Some(LossScale::default())] {
+                let recipe = Recipe { optimizer, clip_norm, accumulate, average: Some(0.9), loss_scale };
+                graphs.extend(step(10, recipe.into()));
+            }
         }
+    }
+    for loss in elements.map(Loss::Elements).into_iter().chain([smoothed]) {
+        let recipe = Recipe { loss_scale: Some(LossScale::default()), ..optimizers()[0].into() };
+        graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, recipe, mixed: false })));
     }
     graphs
 }
@@ -318,18 +324,23 @@ fn tuned(graph: &Graph) -> BTreeSet<Variant> {
 
 fn variants() -> BTreeSet<Variant> {
     let mut variants: BTreeSet<Variant> = tunable_cases().iter().flat_map(tuned).collect();
+    let mut plan = |graph: &Graph, policy: &Policy, options: PlanOptions| {
+        let plan = Plan::new(graph.clone(), policy, options).unwrap();
+        variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
+    };
+    // What products multiply changes nothing about other kernels, and stores nothing about products.
+    let (nets, odd_cases) = (nets(), odd_cases());
+    for graph in nets.iter().chain(&odd_cases) {
+        PlanOptions::all_f16().into_iter().for_each(|options| plan(graph, &Policy::raw(), options));
+    }
     let mut add = |graph: &Graph, policy: &Policy| {
-        for options in PlanOptions::all_kernels() {
-            let plan = Plan::new(graph.clone(), policy, options).unwrap();
-            variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
-        }
+        PlanOptions::all_kernels().into_iter().for_each(|options| plan(graph, policy, options));
     };
     let split = |parity| [1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits, parity }));
     let again = [Recompute::Cheap, Recompute::Segments].map(|recompute| Policy::raw().recompute(recompute));
     let plain = [Policy::raw(), Policy::with(ErrorBounded::default())].into_iter().chain(again);
     let policies: Vec<Policy> = plain.chain(split(false)).chain(split(true)).collect();
-    let nets = nets();
-    for graph in &odd_cases() {
+    for graph in &odd_cases {
         policies.iter().for_each(|policy| add(graph, policy));
     }
     // The bits of a code are the same kernels in nets as above, and deep nets bring nothing new to be coded.
@@ -337,7 +348,8 @@ fn variants() -> BTreeSet<Variant> {
         let policies = if graph.nodes().len() < 400 { &policies[..4] } else { &policies[..1] };
         policies.iter().for_each(|policy| add(graph, policy));
     }
-    trainings().iter().for_each(|graph| add(graph, &Policy::raw()));
+    let bounded = Policy::with(ErrorBounded::default());
+    trainings().iter().for_each(|graph| [&Policy::raw(), &bounded].into_iter().for_each(|policy| add(graph, policy)));
     // Shapes change nothing about these.
     add(&nets[0], &Policy::with(F16));
     for bits in [1, 2, 4, 8] {
@@ -364,14 +376,13 @@ fn every_variant_is_valid_everywhere() {
         };
         let module =
             naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| complain("WGSL", &e.emit_to_string(&source)));
-        let capabilities = if variant.uses_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() };
-        let info = Validator::new(ValidationFlags::all(), capabilities)
+        let info = Validator::new(ValidationFlags::all(), capabilities(variant))
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
             .unwrap_or_else(|e| complain("validation", &e.emit_to_string(&source)));
         within_default_limits(variant, &module);
-        write_everywhere(&module, &info).unwrap_or_else(|(backend, error)| complain(backend, &error));
+        write_everywhere(variant, &module, &info).unwrap_or_else(|(backend, error)| complain(backend, &error));
     }
     println!("{} variants", variants.len());
 
@@ -379,6 +390,16 @@ fn every_variant_is_valid_everywhere() {
     let kernels = files().filter(|f| !f.starts_with("parts/") && !f.ends_with("params.wgsl"));
     let unused: Vec<String> = kernels.filter(|file| !used.contains(file)).collect();
     assert!(unused.is_empty(), "no plan uses {unused:?}");
+}
+
+fn capabilities(variant: &Variant) -> Capabilities {
+    let of = |extension: &&str| match *extension {
+        "f16" => Capabilities::SHADER_FLOAT16,
+        "wgpu_cooperative_matrix" => Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP,
+        other => panic!("{variant} needs {other}"),
+    };
+    let subgroups = if variant.uses_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    variant.extensions().iter().map(of).fold(subgroups, Capabilities::union)
 }
 
 fn within_default_limits(variant: &Variant, module: &naga::Module) {
@@ -396,14 +417,23 @@ fn within_default_limits(variant: &Variant, module: &naga::Module) {
     assert!(invocations <= INVOCATIONS, "{variant}: {invocations} invocations in a workgroup");
 }
 
-fn write_everywhere(module: &naga::Module, info: &naga::valid::ModuleInfo) -> Result<(), (&'static str, String)> {
+fn write_everywhere(
+    variant: &Variant,
+    module: &naga::Module,
+    info: &naga::valid::ModuleInfo,
+) -> Result<(), (&'static str, String)> {
     use naga::back::{hlsl, msl, spv};
     let options = spv::Options { lang_version: (1, 3), ..Default::default() };
     spv::write_vec(module, info, &options, None).map_err(|e| ("SPIR-V", e.to_string()))?;
     let options = msl::Options { fake_missing_bindings: true, lang_version: (2, 4), ..Default::default() };
     msl::write_string(module, info, &options, &Default::default()).map_err(|e| ("MSL", e.to_string()))?;
-    let options =
-        hlsl::Options { fake_missing_bindings: true, shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
+    // HLSL has no cooperative matrices, so DX12 offers none; f16 it has from 6.2 on.
+    let shader_model = match variant.extensions() {
+        [] => hlsl::ShaderModel::V6_0,
+        ["f16"] => hlsl::ShaderModel::V6_2,
+        _ => return Ok(()),
+    };
+    let options = hlsl::Options { fake_missing_bindings: true, shader_model, ..Default::default() };
     let mut text = String::new();
     hlsl::Writer::new(&mut text, &options, &Default::default())
         .write(module, info, None)

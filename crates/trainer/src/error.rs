@@ -137,7 +137,8 @@ impl Error {
             Error::Config(_) | Error::Usage(_) | Error::Tiles(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => {
                 2
             }
-            Error::Gpu(GpuError::NoSuchAdapter { .. }) | Error::Data(DataError::Unknown { .. }) => 2,
+            Error::Gpu(GpuError::NoSuchAdapter { .. } | GpuError::NoF16 { .. })
+            | Error::Data(DataError::Unknown { .. }) => 2,
             Error::Model(ModelError::NoSuchNet { .. } | ModelError::NoLoss { .. }) => 2,
             _ => 1,
         }
@@ -182,6 +183,9 @@ impl Error {
             Error::BytesDiffer { .. } => "this is a defect of Frugal: please report it with the config".to_owned(),
             Error::Gpu(GpuError::NoSuchAdapter { .. }) => {
                 "--device takes a number or part of a name; `frugal devices` lists all".to_owned()
+            }
+            Error::Gpu(GpuError::NoF16 { .. } | GpuError::SelfTest { .. }) => {
+                "train in f32: `--set train.precision=f32`; `frugal devices` says which adapters have f16".to_owned()
             }
             Error::Gpu(GpuError::OutOfMemory { .. }) => {
                 "`frugal plan CONFIG` shows what takes the memory; try a smaller `data.batch`, or another `store.default`"

@@ -2,14 +2,15 @@
 
 use frugal_model::{Net, StepShape};
 use frugal_tensor::PlanOptions;
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ops::{KernelSet, Precision};
 use frugal_trainer::Error;
 use frugal_trainer::config::{Choice, Optimizer};
 use frugal_trainer::run::{Plans, Request};
 
 fn request(net: &str, shape: StepShape, store: &str) -> Request {
     let store = Choice::parse(store).unwrap().into();
-    Request { net: Net::find(net).unwrap(), shape, training: Optimizer::default().operator().into(), store }
+    let (net, training) = (Net::find(net).unwrap(), Optimizer::default().operator().into());
+    Request { net, shape, training, precision: Precision::F32, store }
 }
 
 fn plans(net: &str, shape: StepShape, store: &str) -> Result<Plans, Error> {

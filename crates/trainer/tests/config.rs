@@ -1,6 +1,8 @@
 //! Configs from outside: what is refused, with which words, and that a resolved config gives itself again.
 
 use frugal_tensor::codec::Recompute;
+use frugal_tensor::ops::Precision;
+use frugal_tensor::ops::optimizer::LossScale;
 use frugal_trainer::config::{
     Checkpoint, Choice, Choices, Config, ConfigError, Course, Form, Loss, Optimizer, Override, StoreRule, Warmup,
 };
@@ -133,6 +135,22 @@ fn losses_optimizers_and_what_goes_with_them() {
     // What was resolved says the same again.
     assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
 
+    assert_eq!((config.train.precision, recipe.loss_scale), (Precision::F32, None));
+    let config = parse(GOOD, &["train.precision=f16"]).unwrap();
+    assert_eq!(config.training().recipe.loss_scale, Some(LossScale { start: 65_536.0, grow_after: 2000 }));
+    let config = parse(GOOD, &["train.precision=f16", "train.loss_scale=128"]).unwrap();
+    assert_eq!(config.training().recipe.loss_scale.unwrap().start, 128.0);
+    assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
+
+    check(GOOD, &["train.precision=f8"], "`train.precision` cannot be", "f16", "f8");
+    check(GOOD, &["train.loss_scale=128"], "is for `train.precision = \"f16\"`", "remove it", "128");
+    check(
+        GOOD,
+        &["train.precision=f16", "train.loss_scale=0.5"],
+        "must be a number from 1 to 2^64, not 0.5",
+        "",
+        "0.5",
+    );
     check(GOOD, &["loss.kind=msee"], "`loss.kind` cannot be", "did you mean `mse`?", "msee");
     let mse = format!("{GOOD}\n[loss]\nkind = \"mse\"\nlabel_smoothing = 0.1");
     check(&mse, &[], "there is no setting `loss.label_smoothing` with kind \"mse\"", "", "label_smoothing");

@@ -340,12 +340,27 @@ fn lists() {
     let devices: Value = serde_json::from_str(&desk.ok(&["devices", "--json"])).unwrap();
     let first = &devices[0];
     assert!(first["limits"]["max_buffer_size"].as_u64().unwrap() > 0);
+    assert!(first["f16"].is_string() || first["f16"].is_null());
     assert!(first["features"].is_array() && first["kernel_set"].is_string() && first["driver"].is_string());
     assert!(desk.ok(&["--help"]).contains("First steps"));
     for verb in ["train", "plan", "compare", "devices", "data", "nets"] {
         assert!(desk.ok(&[verb, "--help"]).contains("Usage"), "{verb}");
     }
     assert!(desk.ok(&["train", "--help"]).contains("Ctrl-C writes a checkpoint and stops"));
+}
+
+#[test]
+fn f16_is_for_adapters_that_have_it() {
+    let desk = Desk::new();
+    let text = desk.fails_without_f16(2, &["train", "digits.toml", "--set", "train.precision=f16"]);
+    assert!(text.contains("has no f16 in shaders") && text.contains("train.precision=f32"), "{text}");
+    // Plans need no adapter. All gradients wait for the last one.
+    let gradients = |more: &[&str]| {
+        let arguments = [&["plan", "digits.toml", "--json"][..], more].concat();
+        serde_json::from_str::<Value>(&desk.ok(&arguments)).unwrap()["bytes"]["gradients"].as_u64().unwrap()
+    };
+    assert!(gradients(&["--set", "train.precision=f16"]) > gradients(&[]));
+    assert_eq!(gradients(&["--set", "train.precision=f16"]), gradients(&["--precision", "f16"]));
 }
 
 #[test]

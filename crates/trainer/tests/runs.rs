@@ -249,6 +249,35 @@ fn a_run_goes_on_in_the_middle_of_an_update() {
     assert!(text.contains("other settings: data.augment, train.accumulate"), "{text}");
 }
 
+/// The scale begins far too large, so that the first steps are skipped; checkpoints lie among them and between the two batches of
+/// an update.
+#[test]
+fn a_run_in_f16_goes_on_with_its_loss_scale() {
+    let desk = Desk::new();
+    let recipe = ["train.precision=f16", "train.loss_scale=17179869184", "train.accumulate=2", "train.ema=0.9"];
+    let devices = String::from_utf8(desk.frugal(&["devices"]).stdout).unwrap();
+    if devices.contains("not in shaders") {
+        println!("skipped: the adapter has no f16");
+        return;
+    }
+    let whole = whole(&desk, &sets(&recipe));
+    let steps: Vec<Value> = records(&whole).into_iter().filter(|record| record["kind"] == "step").collect();
+    let skipped = steps.iter().filter(|step| step["skipped"] == true).count() as i32;
+    let last = steps.last().unwrap()["loss_scale"].as_f64().unwrap();
+    assert!(skipped > 3 && last == 2f64.powi(34 - skipped), "{skipped} steps skipped, {last}");
+    for step in [7, 21] {
+        let name = format!("after-{step}");
+        let run = cut(&desk, "whole", &name, step);
+        desk.ok(&["resume", &name]);
+        assert_same(&whole, &run);
+    }
+    let run = cut(&desk, "whole", "changed", 7);
+    let config = run.join("config.resolved.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("loss_scale = 17179869184.0", "loss_scale = 2.0")).unwrap();
+    assert!(desk.fails(2, &["resume", "changed"]).contains("other settings: train.loss_scale"));
+}
+
 #[test]
 fn a_run_that_finds_less_room_than_before_does_steps_again_and_ends_with_the_same_bits() {
     let desk = Desk::new();

@@ -1,6 +1,7 @@
 // parts[n, c] = scale[c]² · Σ d² over each plane, in steps in which bounds are renewed; d = δ, or δ · f′ with an activation f
-// behind.
-// Variables: scaled (else scale is 1), gated, kind (of f, or none), masked, and those of parts/sum_plane.wgsl, as is the dispatch.
+// behind, over the loss scale if it was multiplied by that.
+// Variables: scaled (else scale is 1), loss_scaled, gated, kind (of f, or none), masked, and those of parts/sum_plane.wgsl, as is
+// the dispatch.
 struct Params {
     planes: u32,
     size: u32,
@@ -26,6 +27,10 @@ struct Params {
 @group(0) @binding({{ next }}) var<storage, read_write> scale: array<f32>;
 {% set next = next + 1 %}
 {% endif %}
+{% if loss_scaled %}
+@group(0) @binding({{ next }}) var<storage, read_write> loss_scale: array<f32>;
+{% set next = next + 1 %}
+{% endif %}
 @group(0) @binding({{ next }}) var<storage, read_write> parts: array<f32>;
 
 {% include "parts/grid.wgsl" %}
@@ -45,8 +50,8 @@ fn term(index: u32) -> Terms {
 }
 
 fn finish(plane: u32, a: f32, b: f32) {
-{% if scaled %}
-    let s = scale[plane % p.channels];
+{% if scaled or loss_scaled %}
+    let s = {{ "scale[plane % p.channels]" if scaled else "1.0" }}{{ " / loss_scale[0]" if loss_scaled }};
     parts[plane] = a * s * s;
 {% else %}
     parts[plane] = a;

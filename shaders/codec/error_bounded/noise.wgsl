@@ -1,7 +1,8 @@
 // sums[i] over the i-th 256 weights, in steps in which bounds are renewed:
 //   of_noise: Σ (g − mean)², mean = average · share, what the optimiser's average says of the gradient's mean; else Σ |average|.
 // Before there is an average, and where there is none: Σ g² or Σ |g|. See crates/tensor/src/codec/error_bounded/steer.rs.
-// Variables: averaged, of_noise. Dispatch: one invocation of 8 for each sum.
+// Gradients are what they are over the loss scale, if they were multiplied by that.
+// Variables: averaged, of_noise, loss_scaled. Dispatch: one invocation of 8 for each sum.
 struct Params {
     elements: u32,
     chunks: u32,
@@ -13,13 +14,15 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> control: array<u32>;
-@group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(2) var<storage, read_write> status: array<u32>;
+@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
 {% if averaged %}
-@group(0) @binding(3) var<storage, read_write> average: array<f32>;
-@group(0) @binding(4) var<storage, read_write> sums: array<f32>;
-{% else %}
-@group(0) @binding(3) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(4) var<storage, read_write> average: array<f32>;
 {% endif %}
+{% if loss_scaled %}
+@group(0) @binding({{ 5 if averaged else 4 }}) var<storage, read_write> loss_scale: array<f32>;
+{% endif %}
+@group(0) @binding({{ 4 + (1 if averaged else 0) + (1 if loss_scaled else 0) }}) var<storage, read_write> sums: array<f32>;
 
 {% include "parts/grid.wgsl" %}
 
@@ -35,12 +38,14 @@ fn main(
     if (chunk >= p.chunks) | !due() {
         return;
     }
-    let t = f32(control[0]);
-    let known = control[0] > 0u;
+    // Steps that were skipped are in no average.
+    let steps = control[0] - status[1];
+    let t = f32(steps);
+    let known = steps > 0u;
     let share = select(0.0, (1.0 - p.decay) / (p.scale * (1.0 - pow(p.decay, t))), known);
     var sum = 0.0;
     for (var i = 256u * chunk; i < min(256u * (chunk + 1u), p.elements); i++) {
-        let g = gradient[i];
+        let g = gradient[i]{{ " / loss_scale[0]" if loss_scaled }};
 {% if averaged and of_noise %}
         let rest = g - average[i] * share;
         sum += rest * rest;

@@ -80,10 +80,11 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     let density = f32(record[NONZERO]) / f32(p.elements);
     let mean = totals[0].y / f32(p.weights);
     // The mean of earlier gradients has noise of its own, over t steps.
-    let t = f32(control[0]);
+    let steps = control[0] - status[1];
+    let t = f32(steps);
     let rise = (1.0 - p.decay) / (1.0 - pow(p.decay, t));
     let own = rise * rise * (1.0 - pow(p.decay, 2.0 * t)) / (1.0 - p.decay * p.decay);
-    let noise = sqrt(mean / (1.0 + select(0.0, own, (control[0] > 0u) & (p.averaged == 1u))));
+    let noise = sqrt(mean / (1.0 + select(0.0, own, (steps > 0u) & (p.averaged == 1u))));
     let reference = select(mean, noise, p.of_noise == 1u);
     let sigma = p.fraction * reference;
     let wanted = sigma * sqrt(3.0 / density) / gain;

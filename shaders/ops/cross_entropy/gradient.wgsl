@@ -2,7 +2,7 @@
 // t[k] = (1 − smoothing)·[k = label[n]] + smoothing / classes.
 // Against shares q of the classes: mask[n] / counted · (softmax(logits[n])[k] · Σ t − t[k]), with
 // t[k] = (1 − smoothing)·q[k] + smoothing / classes.
-// Variables: smoothed, shares. Dispatch: one invocation of 8 for each sample.
+// Variables: smoothed, shares, seeded (all of it times seed[0], the gradient that arrives). Dispatch: one invocation of 8 for each sample.
 struct Params {
     samples: u32,
     classes: u32,
@@ -14,7 +14,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> {{ "shares: array<f32>" if shares else "labels: array<u32>" }};
 @group(0) @binding(3) var<storage, read_write> mask: array<f32>;
 @group(0) @binding(4) var<storage, read_write> loss: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> d: array<f32>;
+{% if seeded %}
+@group(0) @binding(5) var<storage, read_write> seed: array<f32>;
+{% endif %}
+@group(0) @binding({{ 6 if seeded else 5 }}) var<storage, read_write> d: array<f32>;
 
 {% include "parts/grid.wgsl" %}
 
@@ -37,7 +40,7 @@ fn main(
     for (var k = 0u; k < p.classes; k++) {
         sum += exp(logits[row + k] - largest);
     }
-    let weight = select(0.0, 1.0, mask[n] != 0.0) / max(loss[0].z, 1.0);
+    let weight = select(0.0, {{ "seed[0]" if seeded else "1.0" }}, mask[n] != 0.0) / max(loss[0].z, 1.0);
 {% if shares %}
     var goals = 0.0;
     for (var k = 0u; k < p.classes; k++) {

@@ -3,7 +3,7 @@
 //   absolute  the sign of x − t
 //   binary    σ(x) − t
 // With labels t is 1 at the label and 0 elsewhere.
-// Variables: kind, labels, in_place (never), and those of parts/map_plane.wgsl, where the dispatch is; a channel is a sample.
+// Variables: kind, labels, seeded (all of it times seed[0], the gradient that arrives), in_place (never), and those of parts/map_plane.wgsl, where the dispatch is; a channel is a sample.
 struct Params {
     planes: u32,
     size: u32,
@@ -18,7 +18,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> targets: array<{{ "u32" if labels else "Lane" }}>;
 @group(0) @binding(3) var<storage, read_write> mask: array<f32>;
 @group(0) @binding(4) var<storage, read_write> loss: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> d: array<Lane>;
+{% if seeded %}
+@group(0) @binding(5) var<storage, read_write> seed: array<f32>;
+{% endif %}
+@group(0) @binding({{ 6 if seeded else 5 }}) var<storage, read_write> d: array<Lane>;
 
 {% include "parts/grid.wgsl" %}
 
@@ -30,7 +33,7 @@ struct Channel {
 }
 
 fn channel_of(sample: u32) -> Channel {
-    let weight = select(0.0, 1.0, mask[sample] != 0.0) / (max(loss[0].z, 1.0) * f32(p.elements));
+    let weight = select(0.0, {{ "seed[0]" if seeded else "1.0" }}, mask[sample] != 0.0) / (max(loss[0].z, 1.0) * f32(p.elements));
     return Channel(weight, sample * p.size, {{ "targets[sample]" if labels else "0u" }});
 }
 

@@ -2,7 +2,7 @@
 
 use super::GpuError;
 use super::pipelines::SPIRV;
-use crate::ops::KernelSet;
+use crate::ops::{KernelSet, Operands, Precision};
 use crate::plan::{PlanOptions, ROUNDS};
 
 /// The backends that Frugal runs on. GL is not among them: its compute support is partial, and software GL adapters
@@ -87,26 +87,67 @@ impl Adapter {
         (!hidden && least == most && self.features().contains(wgpu::Features::SUBGROUP)).then_some(least)
     }
 
-    /// The features that Frugal takes where the adapter has them.
-    pub(super) fn wanted_features(&self) -> wgpu::Features {
+    /// Whether shaders have f16. `FRUGAL_NO_F16` hides it.
+    fn has_f16(&self) -> bool {
+        self.features().contains(wgpu::Features::SHADER_F16) && std::env::var_os("FRUGAL_NO_F16").is_none()
+    }
+
+    /// Rows and columns of the cooperative matrices that it has for f16 operands with f32 sums, the larger if there are several;
+    /// only where subgroups are of one size, and four of them fit into a workgroup of 256. `FRUGAL_NO_MATRICES` hides them.
+    pub fn matrices(&self) -> Option<u32> {
+        let has = self.has_f16() && self.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+        let hidden = std::env::var_os("FRUGAL_NO_MATRICES").is_some();
+        let serves = |kind: &wgpu::CooperativeMatrixProperties, extent: u32| {
+            use wgpu::CooperativeScalarType::{F16, F32};
+            let wgpu::CooperativeMatrixProperties { m_size, n_size, k_size, ab_type, cr_type, .. } = kind;
+            [m_size, n_size, k_size] == [&extent; 3] && (*ab_type, *cr_type) == (F16, F32)
+        };
+        self.subgroup().filter(|size| has && !hidden && (8..=64).contains(size))?;
+        let kinds = self.handle.cooperative_matrix_properties();
+        [16, 8].into_iter().find(|&extent| kinds.iter().any(|kind| serves(kind, extent)))
+    }
+
+    /// What products multiply on it in a precision.
+    ///
+    /// # Errors
+    /// [`GpuError::NoF16`] if that is f16, and its shaders have none.
+    pub fn operands(&self, precision: Precision) -> Result<Operands, GpuError> {
+        match (precision, self.matrices(), self.subgroup()) {
+            (Precision::F32, ..) => Ok(Operands::F32),
+            (Precision::F16, Some(extent), Some(subgroup)) => Ok(Operands::F16Matrices { extent, subgroup }),
+            (Precision::F16, ..) if self.has_f16() => Ok(Operands::F16Tiles),
+            (Precision::F16, ..) => Err(GpuError::NoF16 { adapter: self.info.name.clone() }),
+        }
+    }
+
+    /// The features that Frugal takes where the adapter has them, and those that products need.
+    pub(super) fn wanted_features(&self, operands: Operands) -> wgpu::Features {
         let subgroups = match self.subgroup() {
             Some(_) => wgpu::Features::SUBGROUP,
             None => wgpu::Features::empty(),
+        };
+        let products = match operands {
+            Operands::F32 => wgpu::Features::empty(),
+            Operands::F16Tiles => wgpu::Features::SHADER_F16,
+            Operands::F16Matrices { .. } => {
+                wgpu::Features::SHADER_F16 | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+            }
         };
         let spirv = match self.info.backend {
             wgpu::Backend::Vulkan => SPIRV,
             _ => wgpu::Features::empty(),
         };
-        subgroups | (self.features() & (CLOCK | spirv))
+        subgroups | products | (self.features() & (CLOCK | spirv))
     }
 
-    /// What a plan has to know of it.
+    /// What a plan has to know of it, with products in f32.
     pub fn plan_options(&self) -> PlanOptions {
         let limits = self.handle.limits();
         PlanOptions {
             set: self.kernel_set(),
             subgroup: self.subgroup(),
             tiles: None,
+            operands: Operands::F32,
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
             rounds: ROUNDS,

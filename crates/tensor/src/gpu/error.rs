@@ -32,6 +32,20 @@ pub enum GpuError {
         /// What the driver says.
         reason: String,
     },
+    /// f16 is asked for, and the adapter's shaders have none.
+    #[error("adapter `{adapter}` has no f16 in shaders; it computes in f32 alone")]
+    NoF16 {
+        /// Its name.
+        adapter: String,
+    },
+    /// Products with f16 operands come out wrong: a defect of the driver or of Frugal.
+    #[error("adapter `{adapter}` multiplies f16 wrongly ({what}); let it compute in f32")]
+    SelfTest {
+        /// Its name.
+        adapter: String,
+        /// Which product, and how it came out.
+        what: String,
+    },
     /// The device has less memory left than the plan needs.
     #[error(
         "adapter `{adapter}` is out of memory: {bytes} bytes were asked for; choose a smaller batch or a smaller store"

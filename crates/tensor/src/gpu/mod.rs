@@ -5,6 +5,7 @@
 mod adapter;
 mod error;
 mod pipelines;
+mod self_test;
 mod session;
 pub mod shader;
 
@@ -12,13 +13,23 @@ pub use adapter::Adapter;
 pub use error::GpuError;
 pub use session::{Clock, Data, NodeTimes, Session, StepMetrics};
 
-use crate::ops::TileTable;
+use crate::ops::{Operands, Precision, TileTable};
 use crate::plan::PlanOptions;
 use pipelines::Pipelines;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+
+/// How a device is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GpuOptions {
+    /// What products are computed in.
+    pub precision: Precision,
+    /// Whether all shaders check array bounds and end every loop: what a defect in one reads or writes stays within its values.
+    /// Otherwise only shaders from outside this crate do, unless `FRUGAL_CHECKED` is set.
+    pub checked: bool,
+}
 
 /// An open device.
 pub struct Gpu {
@@ -27,6 +38,8 @@ pub struct Gpu {
     pub(crate) queue: wgpu::Queue,
     pipelines: Pipelines,
     failure: Arc<Mutex<Option<Failure>>>,
+    /// What products multiply.
+    operands: Operands,
     tiles: RefCell<Option<Rc<TileTable>>>,
     one_thread: PhantomData<*const ()>,
 }
@@ -38,29 +51,35 @@ enum Failure {
 }
 
 impl Gpu {
-    /// Opens the adapter that `wish` names, see [`Adapter::choose`].
+    /// Opens the adapter that `wish` names, see [`Adapter::choose`], to compute in f32.
     ///
     /// # Errors
     /// [`GpuError::NoAdapter`], [`GpuError::NoSuchAdapter`], [`GpuError::NoDevice`].
     pub fn open(wish: Option<&str>) -> Result<Rc<Gpu>, GpuError> {
-        Self::open_with(wish, std::env::var_os("FRUGAL_CHECKED").is_some())
+        Self::open_with(wish, GpuOptions::default())
     }
 
-    /// As [`Gpu::open`], but all shaders check array bounds and end every loop: what a defect in one reads or writes stays
-    /// within its values. Without it only shaders from outside this crate do, unless `FRUGAL_CHECKED` is set.
+    /// Opens it in another way. To compute in f16, a few products have to come out right first.
     ///
     /// # Errors
-    /// As [`Gpu::open`].
-    pub fn open_checked(wish: Option<&str>) -> Result<Rc<Gpu>, GpuError> {
-        Self::open_with(wish, true)
+    /// As [`Gpu::open`], [`GpuError::NoF16`], [`GpuError::SelfTest`], or what befell the device.
+    pub fn open_with(wish: Option<&str>, options: GpuOptions) -> Result<Rc<Gpu>, GpuError> {
+        let adapter = Adapter::choose(wish)?;
+        let operands = adapter.operands(options.precision)?;
+        let checked = options.checked || std::env::var_os("FRUGAL_CHECKED").is_some();
+        let gpu = Rc::new(Self::open_for(operands, adapter, checked)?);
+        if operands != Operands::F32 {
+            self_test::run(&gpu)?;
+        }
+        Ok(gpu)
     }
 
-    fn open_with(wish: Option<&str>, checked: bool) -> Result<Rc<Gpu>, GpuError> {
-        let adapter = Adapter::choose(wish)?;
+    fn open_for(operands: Operands, adapter: Adapter, checked: bool) -> Result<Gpu, GpuError> {
         let (device, queue) = pollster::block_on(adapter.handle.request_device(&wgpu::DeviceDescriptor {
             label: Some("frugal"),
-            required_features: adapter.wanted_features(),
+            required_features: adapter.wanted_features(operands),
             required_limits: adapter.limits(),
+            experimental_features: experiments(operands),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         }))
@@ -86,11 +105,11 @@ impl Gpu {
         });
         let pipelines = Pipelines::new(&device, checked);
         let tiles = RefCell::default();
-        let gpu = Gpu { adapter, device, queue, pipelines, failure, tiles, one_thread: PhantomData };
+        let gpu = Gpu { adapter, device, queue, pipelines, failure, operands, tiles, one_thread: PhantomData };
         // wgpu uploads a few words of its own when it opens a device: let them go, so that the byte count starts clean.
         gpu.queue.submit([]);
         gpu.wait()?;
-        Ok(Rc::new(gpu))
+        Ok(gpu)
     }
 
     /// The adapter it runs on.
@@ -100,7 +119,7 @@ impl Gpu {
 
     /// What a plan has to know of it.
     pub fn plan_options(&self) -> PlanOptions {
-        PlanOptions { tiles: self.tiles(), ..self.adapter.plan_options() }
+        PlanOptions { tiles: self.tiles(), operands: self.operands, ..self.adapter.plan_options() }
     }
 
     /// Puts what was measured on this adapter in front of the operators' rules, in all plans from now on.
@@ -146,5 +165,16 @@ impl Gpu {
         let polled = self.device.poll(wgpu::PollType::Poll);
         self.check(0)?;
         polled.map(|_| ()).map_err(|error| GpuError::Lost(error.to_string()))
+    }
+}
+
+/// Leave to use what wgpu calls experimental: cooperative matrices, and only where they are used.
+#[allow(unsafe_code)]
+fn experiments(operands: Operands) -> wgpu::ExperimentalFeatures {
+    match operands {
+        Operands::F32 | Operands::F16Tiles => wgpu::ExperimentalFeatures::disabled(),
+        // SAFETY: what is asked of them is what wgpu asks of whoever uses them: the shaders load and store whole matrices within
+        // their workgroup memory, all invocations of a subgroup together, in a form that the adapter lists.
+        Operands::F16Matrices { .. } => unsafe { wgpu::ExperimentalFeatures::enabled() },
     }
 }

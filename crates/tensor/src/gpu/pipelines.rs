@@ -139,7 +139,8 @@ impl Compiler {
         if self.checked || variant.source.is_some() {
             return Ok(self.device.create_shader_module(descriptor));
         }
-        if self.device.features().contains(SPIRV) {
+        // What SPIR-V asks for around cooperative matrices is left to wgpu.
+        if self.device.features().contains(SPIRV) && !variant.uses_matrices() {
             let spirv = Some(spirv(source, variant.uses_subgroups())?.into());
             let entry_points = [wgpu::PassthroughShaderEntryPoint { name: "main".into(), workgroup_size: (0, 0, 0) }];
             let descriptor = wgpu::ShaderModuleDescriptorPassthrough {

@@ -62,6 +62,9 @@ impl Object for Steps {
     }
 }
 
+/// The extension of WGSL for cooperative matrices, as naga names it.
+const MATRICES: &str = "wgpu_cooperative_matrix";
+
 /// What distinguishes one compiled shader from another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Variant {
@@ -82,6 +85,21 @@ impl Variant {
     /// Whether it needs subgroup operations.
     pub fn uses_subgroups(&self) -> bool {
         self.variables.contains(&("subgroups", Variable::Flag(true)))
+    }
+
+    /// The extensions of WGSL that it needs: those of products with f16 operands, which their cores' names tell.
+    pub fn extensions(&self) -> &'static [&'static str] {
+        let core = self.variables.iter().find(|(name, _)| *name == "core");
+        match core {
+            Some((_, Variable::Word("f16_tiles"))) => &["f16"],
+            Some((_, Variable::Word("f16_matrices"))) => &["f16", MATRICES],
+            _ => &[],
+        }
+    }
+
+    /// Whether it works with cooperative matrices.
+    pub fn uses_matrices(&self) -> bool {
+        self.extensions().contains(&MATRICES)
     }
 
     /// Expands the template to plain WGSL.
@@ -105,8 +123,11 @@ impl Variant {
             Some(source) => TEMPLATES.template_from_named_str(self.shader, source),
             None => TEMPLATES.get_template(&format!("{}.wgsl", self.shader)),
         };
+        // WGSL wants them before everything else.
+        let enabled: String = self.extensions().iter().map(|extension| format!("enable {extension};\n")).collect();
         template
             .and_then(|template| template.render(variables))
+            .map(|text| enabled + &text)
             .map_err(|error| GpuError::Shader { shader: self.shader.to_string(), reason: format!("{error:#}") })
     }
 }

@@ -104,6 +104,11 @@ impl Backward<'_> {
         self.arriving[0].ok_or_else(|| self.no_gradient())
     }
 
+    /// What arrives at a loss: a single factor of all gradients, or nothing for 1.
+    pub fn seed(&self) -> Option<ValueId> {
+        self.arriving[0]
+    }
+
     /// Whether the gradient with respect to this input is wanted at all.
     pub fn wants(&self, index: usize) -> bool {
         self.graph.value(self.node.inputs[index]).needs_gradient
@@ -157,8 +162,8 @@ impl Graph {
         self.keeps = keeps;
     }
 
-    /// Appends the backward pass. Each root is a forward value with the gradient that arrives there, or with `None` if
-    /// the operator that made it is a loss. Returns the gradient of every value that got one.
+    /// Appends the backward pass. Each root is a forward value with the gradient that arrives there. Of a loss that is a single
+    /// element by which all gradients are multiplied, or `None` for 1. Returns the gradient of every value that got one.
     ///
     /// # Errors
     /// [`GraphError::NoGradient`] if an operator on the way has no rule.

@@ -78,6 +78,8 @@ pub struct Trained {
     pub gradient: ValueId,
     /// The running sum Σ c·βᵏ·g of earlier gradients g, with β and c, if there is one.
     pub average: Option<(ValueId, f32, f32)>,
+    /// What the gradient was multiplied by, if it was; the average is of gradients without it.
+    pub scale: Option<ValueId>,
 }
 
 /// Values and nodes in the order of execution.

@@ -108,8 +108,8 @@ impl Operator for CrossEntropy {
         let labels = backward.keep(backward.input(1), Need::Exact);
         let mask = backward.keep(backward.input(2), Need::Exact);
         let loss = backward.output(0);
-        let gradient =
-            backward.apply(CrossEntropyGradient { smoothing: self.smoothing }, &[logits, labels, mask, loss])?[0];
+        let inputs: Vec<ValueId> = [logits, labels, mask, loss].into_iter().chain(backward.seed()).collect();
+        let gradient = backward.apply(CrossEntropyGradient { smoothing: self.smoothing }, &inputs)?[0];
         backward.give(0, gradient);
         Ok(())
     }
@@ -129,9 +129,10 @@ impl Operator for CrossEntropyGradient {
         let kernel = Kernel::new("ops/cross_entropy/gradient")
             .variable("smoothed", self.smoothing > 0.0)
             .variable("shares", with_shares(context))
+            .variable("seeded", context.inputs.len() > 4)
             .parameters([samples, classes])
             .parameter(self.smoothing)
-            .inputs([0, 1, 2, 3])
+            .inputs(0..context.inputs.len())
             .outputs([0])
             .invocations(samples, 8);
         vec![kernel]

@@ -4,7 +4,7 @@
 //! A shader that includes `parts/gemm_<core>.wgsl` has the words rows, columns, depth and chunk first in its `Params`.
 
 use super::tiles::{Choice, Work};
-use super::{Kernel, KernelContext, KernelSet, want};
+use super::{Kernel, KernelContext, KernelSet, Operands, want};
 use serde::{Deserialize, Serialize};
 
 /// The tile of C that a workgroup makes, and what each of its invocations makes of it.
@@ -74,15 +74,18 @@ impl Tile {
     }
 
     /// The tile of a core where no table names another; `cut`: whether the depth may be cut into parts.
-    fn usual(set: KernelSet, rows: usize, columns: usize, cut: bool) -> Self {
-        let wanted: &[Self] = match (set, rows) {
-            (KernelSet::Naive, _) => &[NAIVE],
-            (KernelSet::Registers, _) => &[REGISTERS],
+    fn usual(core: Core, rows: usize, columns: usize, cut: bool) -> Self {
+        let wanted: &[Self] = match (core, rows) {
+            (Core::Naive, _) => &[NAIVE],
+            (Core::Registers, _) => &[REGISTERS],
             // Few rows, as of a net's first layers, must not leave most of a tile idle: then it is wide.
-            (KernelSet::Tiles, ..=16) => &[WIDE, NARROW],
-            (KernelSet::Tiles, 17..=32) => &[LOW, SMALL],
-            (KernelSet::Tiles, 33..=64) => &[USUAL, SMALL],
-            (KernelSet::Tiles, _) => &[LARGE, USUAL, SMALL],
+            (Core::Tiles | Core::F16Tiles, ..=16) => &[WIDE, NARROW],
+            (Core::Tiles | Core::F16Tiles, 17..=32) => &[LOW, SMALL],
+            (Core::Tiles | Core::F16Tiles, 33..=64) => &[USUAL, SMALL],
+            (Core::Tiles | Core::F16Tiles, _) => &[LARGE, USUAL, SMALL],
+            (Core::F16Matrices, ..=16) => &[MATRICES_16],
+            (Core::F16Matrices, 17..=32) => &[MATRICES_32],
+            (Core::F16Matrices, _) => &[MATRICES_64],
         };
         // What is cut makes its workgroups along the depth, so that smaller tiles are wanted only where columns are few. The large
         // one would ask for more parts, and each part is a partial product in memory.
@@ -103,6 +106,10 @@ const SMALL: Tile = Tile::new([32, 32, 16], [4, 4]);
 const LOW: Tile = Tile::new([32, 128, 16], [4, 4]);
 const USUAL: Tile = Tile::new([64, 64, 16], [4, 4]);
 const LARGE: Tile = Tile::new([128, 128, 8], [8, 8]);
+// Cooperative matrices share out a tile by subgroups, not by invocations.
+const MATRICES_16: Tile = Tile::new([16, 64, 32], [1, 1]);
+const MATRICES_32: Tile = Tile::new([32, 64, 32], [1, 1]);
+const MATRICES_64: Tile = Tile::new([64, 64, 32], [1, 1]);
 
 /// Tiles for GPUs that are worth measuring.
 pub const CANDIDATES: [Tile; 11] = [
@@ -125,7 +132,7 @@ pub const CANDIDATES: [Tile; 11] = [
 /// product, and a second kernel adds them in fixed order. Without parts every tile adds in the same order, that of the depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gemm {
-    core: &'static str,
+    core: Core,
     tile: Tile,
     rows: usize,
     columns: usize,
@@ -136,38 +143,46 @@ pub struct Gemm {
 
 impl Gemm {
     /// C has so many rows and columns, A so many columns; with the tile that was chosen for it, or the usual one.
-    pub fn new(set: KernelSet, [rows, columns, depth]: [usize; 3], chosen: Option<Tile>) -> Self {
-        let tile = chosen.unwrap_or_else(|| Tile::usual(set, rows, columns, false));
-        Self { core: core(set), tile, rows, columns, depth, parts: 1 }
+    pub fn new(context: &KernelContext, [rows, columns, depth]: [usize; 3], chosen: Option<Tile>) -> Self {
+        let core = Core::of(context);
+        let tile = chosen.unwrap_or_else(|| Tile::usual(core, rows, columns, false));
+        Self { core, tile, rows, columns, depth, parts: 1 }
     }
 
     /// As [`Gemm::new`], its depth cut so that at least about `workgroups` of them have work and no part is shorter than
     /// `least`.
     pub fn in_parts(
-        set: KernelSet,
+        context: &KernelContext,
         [rows, columns, depth]: [usize; 3],
         chosen: Option<Tile>,
         workgroups: usize,
         least: usize,
     ) -> Self {
-        let tile = chosen.unwrap_or_else(|| Tile::usual(set, rows, columns, true));
+        let core = Core::of(context);
+        let tile = chosen.unwrap_or_else(|| Tile::usual(core, rows, columns, true));
         let parts = workgroups.div_ceil(tile.workgroups(rows, columns)).min(depth / least).max(1);
         // No part may be empty: it would leave its partial product unwritten.
         let parts = depth.div_ceil(depth.div_ceil(parts).max(1)).max(1);
-        Self { core: core(set), tile, rows, columns, depth, parts }
+        Self { core, tile, rows, columns, depth, parts }
     }
 
     /// A kernel for this product, its `Params` begun.
-    pub fn kernel(&self, shader: &'static str) -> Kernel {
-        Kernel::new(shader)
-            .variable("core", self.core)
+    pub fn kernel(&self, shader: &'static str, context: &KernelContext) -> Kernel {
+        let kernel = Kernel::new(shader)
+            .variable("core", self.core.name())
             .variable("tile_rows", self.tile.rows)
             .variable("tile_columns", self.tile.columns)
             .variable("tile_depth", self.tile.depth)
             .variable("rows_per_invocation", self.tile.rows_per_invocation)
             .variable("columns_per_invocation", self.tile.columns_per_invocation)
             .parameters([self.rows, self.columns, self.depth, self.depth.div_ceil(self.parts)])
-            .workgroups(self.tile.workgroups(self.rows, self.columns) * self.parts)
+            .workgroups(self.tile.workgroups(self.rows, self.columns) * self.parts);
+        match (self.core, context.operands) {
+            (Core::F16Matrices, Operands::F16Matrices { extent, subgroup }) => {
+                kernel.variable("extent", extent).variable("subgroup", subgroup)
+            }
+            _ => kernel,
+        }
     }
 }
 
@@ -179,11 +194,36 @@ pub fn chosen(context: &KernelContext, work: &Work) -> Option<Tile> {
     }
 }
 
-fn core(set: KernelSet) -> &'static str {
-    match set {
-        KernelSet::Naive => "naive",
-        KernelSet::Tiles => "tiles",
-        KernelSet::Registers => "registers",
+/// The shader part that multiplies, `parts/gemm_<name>.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Core {
+    Naive,
+    Registers,
+    Tiles,
+    F16Tiles,
+    F16Matrices,
+}
+
+impl Core {
+    /// Drivers that run on CPU cores multiply f16 by tiles, so that it can be checked there.
+    fn of(context: &KernelContext) -> Self {
+        match (context.set, context.operands) {
+            (KernelSet::Naive, _) => Self::Naive,
+            (_, Operands::F16Tiles) => Self::F16Tiles,
+            (_, Operands::F16Matrices { .. }) => Self::F16Matrices,
+            (KernelSet::Registers, Operands::F32) => Self::Registers,
+            (KernelSet::Tiles, Operands::F32) => Self::Tiles,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Naive => "naive",
+            Self::Registers => "registers",
+            Self::Tiles => "tiles",
+            Self::F16Tiles => "f16_tiles",
+            Self::F16Matrices => "f16_matrices",
+        }
     }
 }
 
@@ -200,7 +240,7 @@ mod tests {
 
     #[test]
     fn shapes_get_the_tiles_made_for_them() {
-        let usual = |rows, columns, cut| Tile::usual(KernelSet::Tiles, rows, columns, cut);
+        let usual = |rows, columns, cut| Tile::usual(Core::Tiles, rows, columns, cut);
         // ResNet-20's and ResNet-50's convolutions, forward.
         assert_eq!(usual(16, 8 * 1024, false), NARROW);
         assert_eq!(usual(16, 32 * 1024, false), WIDE);

@@ -2,6 +2,7 @@
 
 use super::tiles::{Choice, TileTable, Work};
 use crate::graph::Value;
+use serde::{Deserialize, Serialize};
 
 /// Which family of kernels an adapter gets.
 ///
@@ -17,6 +18,45 @@ pub enum KernelSet {
     Registers,
 }
 
+/// In which precision a step multiplies, see `docs/precision.md`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// All of it in f32.
+    #[default]
+    F32,
+    /// Products of matrices and dense convolutions have f16 operands and f32 sums; all else, parameters included, is f32.
+    F16,
+}
+
+/// What products multiply; their sums are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operands {
+    /// What the values hold.
+    #[default]
+    F32,
+    /// Elements rounded to f16, in tiles in workgroup memory.
+    F16Tiles,
+    /// The same tiles, multiplied by cooperative matrices.
+    F16Matrices {
+        /// Rows and columns of a matrix.
+        extent: u32,
+        /// Invocations that work on one together: all of a subgroup.
+        subgroup: u32,
+    },
+}
+
+impl Operands {
+    /// The precision that they give.
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::F16Tiles | Self::F16Matrices { .. } => Precision::F16,
+        }
+    }
+}
+
 /// What a kernel choice may depend on.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -27,6 +67,8 @@ pub struct KernelContext<'a> {
     pub subgroup: Option<u32>,
     /// What was measured on the adapter, in front of the rules.
     pub tiles: Option<&'a TileTable>,
+    /// What products multiply.
+    pub operands: Operands,
     /// The inputs.
     pub inputs: Vec<&'a Value>,
     /// The outputs.
@@ -47,7 +89,9 @@ impl KernelContext<'_> {
 
     /// What the table of the adapter chooses for this, if it does.
     pub(super) fn chosen(&self, work: &Work) -> Option<Choice> {
-        self.tiles?.get(self.set, work)
+        // Tables are measured in f32.
+        let tiles = self.tiles.filter(|_| self.operands == Operands::F32)?;
+        tiles.get(self.set, work)
     }
 }
 

@@ -115,7 +115,8 @@ impl Operator for MeanOfElements {
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
         let [prediction, target, mask] = [0, 1, 2].map(|index| backward.keep(backward.input(index), Need::Exact));
         let loss = backward.output(0);
-        let gradient = backward.apply(MeanOfElementsGradient(self.0), &[prediction, target, mask, loss])?[0];
+        let inputs: Vec<ValueId> = [prediction, target, mask, loss].into_iter().chain(backward.seed()).collect();
+        let gradient = backward.apply(MeanOfElementsGradient(self.0), &inputs)?[0];
         backward.give(0, gradient);
         Ok(())
     }
@@ -135,8 +136,9 @@ impl Operator for MeanOfElementsGradient {
         let kernel = kernel::map_planes_of("ops/loss/gradient", context, [1, samples, elements])
             .variable("kind", self.0.names()[2])
             .variable("labels", with_labels(context))
+            .variable("seeded", context.inputs.len() > 4)
             .parameter(elements)
-            .inputs([0, 1, 2, 3])
+            .inputs(0..context.inputs.len())
             .outputs([0]);
         vec![kernel]
     }

@@ -2,7 +2,7 @@
 
 use super::gemm::{self, Gemm};
 use super::tiles::{Choice, PRODUCT, Registers, Tunable, Work};
-use super::{Correlation, Kernel, KernelContext, KernelSet, Operator, Output, want};
+use super::{Correlation, Kernel, KernelContext, KernelSet, Operands, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
 
 /// C = op(A)·op(B), where op transposes or not.
@@ -86,11 +86,11 @@ impl Operator for MatMul {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
-        let kernel = match context.set {
-            KernelSet::Registers => self.registers_kernel([m, n, k], context),
-            KernelSet::Naive | KernelSet::Tiles => {
+        let kernel = match (context.set, context.operands) {
+            (KernelSet::Registers, Operands::F32) => self.registers_kernel([m, n, k], context),
+            _ => {
                 let chosen = gemm::chosen(context, &self.work([m, n, k]));
-                Gemm::new(context.set, [m, n, k], chosen).kernel("ops/matmul/matmul")
+                Gemm::new(context, [m, n, k], chosen).kernel("ops/matmul/matmul", context)
             }
         };
         let kernel = kernel

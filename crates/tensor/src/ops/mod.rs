@@ -29,7 +29,9 @@ pub mod transpose;
 pub mod upsample;
 
 pub use gemm::Tile;
-pub use kernel::{Binding, Kernel, KernelContext, KernelSet, MOST_ITERATIONS, Parameter, Variable};
+pub use kernel::{
+    Binding, Kernel, KernelContext, KernelSet, MOST_ITERATIONS, Operands, Parameter, Precision, Variable,
+};
 pub use rebuild::{Part, Rebuild};
 pub use tiles::TileTable;
 

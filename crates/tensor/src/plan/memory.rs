@@ -65,6 +65,7 @@ pub(super) fn context<'g>(
         set: options.set,
         subgroup: options.subgroup,
         tiles: options.tiles.as_deref(),
+        operands: options.operands,
         inputs: node.inputs.iter().map(|&v| graph.value(v)).collect(),
         outputs: node.outputs.iter().map(|&v| graph.value(v)).collect(),
         in_place,

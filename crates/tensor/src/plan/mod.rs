@@ -20,7 +20,7 @@ pub use parts::Part;
 use crate::codec::{Policy, Stored, recompute::store_within};
 use crate::graph::{Graph, Kind, Node, ValueId};
 use crate::ops::tiles::Tunable;
-use crate::ops::{Binding, Kernel, KernelSet, TileTable};
+use crate::ops::{Binding, Kernel, KernelSet, Operands, Precision, TileTable};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -54,6 +54,8 @@ pub struct PlanOptions {
     pub subgroup: Option<u32>,
     /// What was measured on the adapter: tiles in front of the operators' own rules.
     pub tiles: Option<Rc<TileTable>>,
+    /// What products multiply. The oracle ([`KernelSet::Naive`]) multiplies f32 whatever this says.
+    pub operands: Operands,
     /// Most bytes that one binding may hold.
     pub max_binding: u64,
     /// Most bytes that one buffer may hold.
@@ -65,7 +67,24 @@ pub struct PlanOptions {
 impl PlanOptions {
     /// A GPU that binds whatever a kernel can count: for planning where there is no adapter.
     pub fn unlimited(set: KernelSet) -> Self {
-        Self { set, subgroup: None, tiles: None, max_binding: LARGEST_VALUE, max_buffer: u64::MAX, rounds: ROUNDS }
+        Self {
+            set,
+            subgroup: None,
+            tiles: None,
+            operands: Operands::F32,
+            max_binding: LARGEST_VALUE,
+            max_buffer: u64::MAX,
+            rounds: ROUNDS,
+        }
+    }
+
+    /// The same in a precision, on an adapter without cooperative matrices.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        let operands = match precision {
+            Precision::F32 => Operands::F32,
+            Precision::F16 => Operands::F16Tiles,
+        };
+        Self { operands, ..self }
     }
 
     /// One for each family of kernels, with and without subgroups, planned fast: for tests.
@@ -73,6 +92,13 @@ impl PlanOptions {
         let sets = [KernelSet::Naive, KernelSet::Tiles, KernelSet::Registers];
         let with = |set, subgroup| Self { subgroup, rounds: 0, ..Self::unlimited(set) };
         sets.into_iter().flat_map(|set| [with(set, None), with(set, Some(8))]).collect()
+    }
+
+    /// One for each way of multiplying f16, planned fast: for tests.
+    pub fn all_f16() -> Vec<Self> {
+        let matrices = |(extent, subgroup)| Operands::F16Matrices { extent, subgroup };
+        let of = |operands| Self { operands, rounds: 0, ..Self::unlimited(KernelSet::Tiles) };
+        [Operands::F16Tiles].into_iter().chain([(8, 8), (8, 32), (16, 32), (16, 64)].map(matrices)).map(of).collect()
     }
 }
 
@@ -136,12 +162,13 @@ impl Plan {
         Self::build(graph, policy, options, None)
     }
 
-    /// Plans a graph over the persistent values of another plan (an evaluation beside a training step).
+    /// Plans a graph over the persistent values of another plan (an evaluation beside a training step), in f32.
     ///
     /// # Errors
     /// [`PlanError::NotShared`] if the other plan lacks one.
     pub fn beside(&self, graph: Graph) -> Result<Self, PlanError> {
-        Self::build(graph, &Policy::raw(), self.options.clone(), Some(self))
+        let options = self.options.clone().in_precision(Precision::F32);
+        Self::build(graph, &Policy::raw(), options, Some(self))
     }
 
     fn build(
@@ -280,10 +307,12 @@ impl Plan {
         Ok(())
     }
 
-    /// What a table of tiles may choose for each node, by the node's number.
+    /// What a table of tiles may choose for each node, by the node's number; tables are for products in f32.
     pub fn tunables(&self) -> impl Iterator<Item = (usize, Tunable)> {
+        let in_f32 = self.options.operands == Operands::F32;
         let context = |node| memory::context(&self.graph, node, &self.options, self.lifetimes.in_place[node]);
         let nodes = self.graph.nodes().iter().enumerate();
+        let nodes = nodes.filter(move |_| in_f32);
         nodes.filter_map(move |(index, node)| Some((index, node.operator.tunable(&context(index))?)))
     }
 
@@ -300,6 +329,12 @@ impl Plan {
     /// The values that are read back after each step: metrics, then what codecs learned.
     pub fn metrics(&self) -> &[ValueId] {
         &self.metrics
+    }
+
+    /// At which word of [`crate::gpu::StepMetrics::words`] a metric of this name begins, if there is one.
+    pub fn metric(&self, name: &str) -> Option<usize> {
+        let at = self.metrics.iter().position(|&id| self.graph.value(id).name == name)?;
+        Some(self.metrics[..at].iter().map(|&id| self.graph.shape(id).elements()).sum())
     }
 
     fn bytes_of(&self, values: &[ValueId]) -> u64 {

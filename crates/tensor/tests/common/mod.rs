@@ -2,10 +2,11 @@
 
 #![allow(dead_code)]
 
+use frugal_tensor::gpu::GpuOptions;
 use frugal_tensor::graph::{CONTROL, Element, Init, ValueId};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ops::{KernelSet, Precision};
 use frugal_tensor::random::Stream;
-use frugal_tensor::{Gpu, Graph, GraphError, Plan, PlanOptions, Policy, Session};
+use frugal_tensor::{Gpu, GpuError, Graph, GraphError, Plan, PlanOptions, Policy, Session};
 use std::rc::Rc;
 
 /// A tensor of the reference.
@@ -90,101 +91,201 @@ pub fn check(
     case.check(&gpu());
 }
 
+/// What a step computed of a case: y + t, and the gradient of each activation and parameter.
+struct Computed {
+    forward: Vec<f64>,
+    gradients: Vec<Vec<f64>>,
+}
+
 impl Case<'_> {
-    /// Runs y = op(x + z, w) + t in the middle of a graph, with a random gradient arriving at y + t, on every kernel set,
-    /// and compares y + t and the gradients of every x and w with the reference and its central differences.
-    pub fn check(&self, gpu: &Rc<Gpu>) {
-        let shifts: Vec<Tensor> =
-            self.activations.iter().enumerate().map(|(i, x)| Tensor::random(&x.shape, 900 + i as u64)).collect();
-        let mut inputs: Vec<Tensor> = self.activations.clone();
-        for (x, z) in inputs.iter_mut().zip(&shifts) {
+    /// What is added to activation `index`, so that it comes out of a node.
+    fn shifts(&self) -> Vec<Tensor> {
+        self.activations.iter().enumerate().map(|(i, x)| Tensor::random(&x.shape, 900 + i as u64)).collect()
+    }
+
+    /// What the operator reads: activations with their shifts, then parameters.
+    fn inputs(&self) -> Vec<Tensor> {
+        let mut inputs = self.activations.clone();
+        for (x, z) in inputs.iter_mut().zip(&self.shifts()) {
             for (x, z) in x.data.iter_mut().zip(&z.data) {
                 *x = f64::from(*x as f32 + *z as f32);
             }
         }
         inputs.extend(self.parameters.iter().cloned());
-        let expected = (self.reference)(&inputs);
-        let shift = Tensor::random(&expected.shape, 800);
-        let upstream = Tensor::random(&expected.shape, 801);
+        inputs
+    }
+
+    /// Runs y = op(x + z, w) + t in the middle of a graph, with the gradient `upstream` arriving at y + t.
+    fn compute(&self, gpu: &Rc<Gpu>, options: PlanOptions, shift: &Tensor, upstream: &Tensor) -> Computed {
+        let mut graph = Graph::new();
+        let mut written = Vec::new();
+        let mut leaf = |graph: &mut Graph, name: String, tensor: &Tensor| {
+            written.push((name.clone(), tensor.f32()));
+            graph.parameter(&name, tensor.shape.as_slice(), Init::Constant(0.0)).unwrap()
+        };
+        let mut ids = Vec::new();
+        let mut leaves = Vec::new();
+        for (i, (x, z)) in self.activations.iter().zip(&self.shifts()).enumerate() {
+            let x = leaf(&mut graph, format!("x{i}"), x);
+            let z = leaf(&mut graph, format!("z{i}"), z);
+            leaves.push(x);
+            ids.push(graph.add(x, z).unwrap());
+        }
+        for (i, w) in self.parameters.iter().enumerate() {
+            let w = leaf(&mut graph, format!("w{i}"), w);
+            leaves.push(w);
+            ids.push(w);
+        }
+        let t = leaf(&mut graph, "t".into(), shift);
+        let y = (self.build)(&mut graph, &ids).unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        assert_eq!(graph.shape(y).extents(), shift.shape, "{}: shape", self.name);
+        let y = graph.add(y, t).unwrap();
+        graph.mark_metric(y);
+        let arriving = graph.input("upstream", shift.shape.as_slice(), Element::F32);
+        let gradients = graph.differentiate(&[(y, Some(arriving))]).unwrap();
+        for leaf in leaves.iter().filter(|leaf| gradients[leaf] != arriving) {
+            graph.mark_metric(gradients[leaf]);
+        }
+        let plan = Plan::new(graph, &Policy::raw(), options).unwrap();
+        let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+        for (name, data) in &written {
+            session.write(name, data).unwrap();
+        }
+        let upstream_words = upstream.f32();
+        let plan = &session.plans()[0];
+        let control = |id: &ValueId| plan.graph.value(*id).name == CONTROL;
+        let uploads: Vec<&[u8]> = plan
+            .uploads()
+            .iter()
+            .map(|id| if control(id) { bytemuck::cast_slice(&STEP) } else { bytemuck::cast_slice(&upstream_words) })
+            .collect();
+        session.step(0, &uploads).unwrap();
+        session.finished().unwrap();
+
+        let read = |id| -> Vec<f64> {
+            let words = session.read_value(0, id).unwrap();
+            words.into_iter().map(|w| f64::from(f32::from_bits(w))).collect()
+        };
+        let gradient = |leaf: &ValueId| match gradients[leaf] {
+            same if same == arriving => upstream.data.clone(),
+            gradient => read(gradient),
+        };
+        Computed { forward: read(y), gradients: leaves.iter().map(gradient).collect() }
+    }
+
+    /// Elements of a gradient that are compared.
+    fn picked(&self, elements: usize) -> Vec<usize> {
+        match elements <= self.samples {
+            true => (0..elements).collect(),
+            false => (0..self.samples).map(|i| i * (elements - 1) / (self.samples - 1)).collect(),
+        }
+    }
+
+    /// Some elements of the gradient of Σ upstream · reference(inputs) with respect to one of these, by central differences.
+    fn slopes(&self, inputs: &[Tensor], index: usize, upstream: &Tensor) -> Vec<f64> {
         let loss = |inputs: &[Tensor]| -> f64 {
             let y = (self.reference)(inputs);
             y.data.iter().zip(&upstream.data).map(|(y, u)| y * u).sum()
         };
+        let slope = |i: usize| {
+            let h = 1e-4;
+            let mut moved = inputs.to_vec();
+            moved[index].data[i] += h;
+            let above = loss(&moved);
+            moved[index].data[i] -= 2.0 * h;
+            (above - loss(&moved)) / (2.0 * h)
+        };
+        self.picked(inputs[index].data.len()).into_iter().map(slope).collect()
+    }
 
+    /// Compares y + t and the gradients of every x and w with the reference and its central differences, with a random gradient
+    /// arriving, on every kernel set.
+    pub fn check(&self, gpu: &Rc<Gpu>) {
+        let inputs = self.inputs();
+        let expected = (self.reference)(&inputs);
+        let (shift, upstream) = (Tensor::random(&expected.shape, 800), Tensor::random(&expected.shape, 801));
+        let with_shift = expected.map(|i, y| y + shift.data[i]);
+        let slopes: Vec<Vec<f64>> = (0..inputs.len()).map(|index| self.slopes(&inputs, index, &upstream)).collect();
         for set in SETS {
-            let mut graph = Graph::new();
-            let mut written = Vec::new();
-            let mut leaf = |graph: &mut Graph, name: String, tensor: &Tensor| {
-                written.push((name.clone(), tensor.f32()));
-                graph.parameter(&name, tensor.shape.as_slice(), Init::Constant(0.0)).unwrap()
-            };
-            let mut ids = Vec::new();
-            let mut leaves = Vec::new();
-            for (i, (x, z)) in self.activations.iter().zip(&shifts).enumerate() {
-                let x = leaf(&mut graph, format!("x{i}"), x);
-                let z = leaf(&mut graph, format!("z{i}"), z);
-                leaves.push(x);
-                ids.push(graph.add(x, z).unwrap());
-            }
-            for (i, w) in self.parameters.iter().enumerate() {
-                let w = leaf(&mut graph, format!("w{i}"), w);
-                leaves.push(w);
-                ids.push(w);
-            }
-            let t = leaf(&mut graph, "t".into(), &shift);
-            let y = (self.build)(&mut graph, &ids).unwrap_or_else(|e| panic!("{}: {e}", self.name));
-            assert_eq!(graph.shape(y).extents(), expected.shape, "{}: shape", self.name);
-            let y = graph.add(y, t).unwrap();
-            graph.mark_metric(y);
-            let arriving = graph.input("upstream", expected.shape.as_slice(), Element::F32);
-            let gradients = graph.differentiate(&[(y, Some(arriving))]).unwrap();
-            for leaf in leaves.iter().filter(|leaf| gradients[leaf] != arriving) {
-                graph.mark_metric(gradients[leaf]);
-            }
-            let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
-            for (name, data) in &written {
-                session.write(name, data).unwrap();
-            }
-            let upstream_words = upstream.f32();
-            let plan = &session.plans()[0];
-            let control = |id: &ValueId| plan.graph.value(*id).name == CONTROL;
-            let uploads: Vec<&[u8]> = plan
-                .uploads()
-                .iter()
-                .map(|id| if control(id) { bytemuck::cast_slice(&STEP) } else { bytemuck::cast_slice(&upstream_words) })
-                .collect();
-            session.step(0, &uploads).unwrap();
-            session.finished().unwrap();
-
-            let read = |id| -> Vec<f64> {
-                let words = session.read_value(0, id).unwrap();
-                words.into_iter().map(|w| f64::from(f32::from_bits(w))).collect()
-            };
+            let computed = self.compute(gpu, options(gpu, set), &shift, &upstream);
             let what = |part: &str| format!("{} on {set:?}: {part}", self.name);
-            let with_shift: Vec<f64> = expected.data.iter().zip(&shift.data).map(|(y, t)| y + t).collect();
-            compare(&what("forward"), &read(y), &with_shift, self.tolerance);
-            for (index, leaf) in leaves.iter().enumerate() {
-                let got = if gradients[leaf] == arriving { upstream.data.clone() } else { read(gradients[leaf]) };
-                let elements = got.len();
-                let picked: Vec<usize> = (0..elements.min(self.samples))
-                    .map(|i| if elements <= self.samples { i } else { i * (elements - 1) / (self.samples - 1) })
-                    .collect();
-                let wanted: Vec<f64> = picked
-                    .iter()
-                    .map(|&i| {
-                        let h = 1e-4;
-                        let mut moved = inputs.clone();
-                        moved[index].data[i] += h;
-                        let above = loss(&moved);
-                        moved[index].data[i] -= 2.0 * h;
-                        (above - loss(&moved)) / (2.0 * h)
-                    })
-                    .collect();
-                let got: Vec<f64> = picked.iter().map(|&i| got[i]).collect();
-                compare(&what(&format!("gradient of input {index}")), &got, &wanted, 5.0 * self.tolerance);
+            compare(&what("forward"), &computed.forward, &with_shift.data, self.tolerance);
+            for (index, (got, wanted)) in computed.gradients.iter().zip(&slopes).enumerate() {
+                let got: Vec<f64> = self.picked(got.len()).into_iter().map(|i| got[i]).collect();
+                compare(&what(&format!("gradient of input {index}")), &got, wanted, 5.0 * self.tolerance);
             }
         }
+    }
+
+    /// The same of an operator that is linear in each input, on an adapter opened for f16: an element may be off by
+    /// [`F16_ERROR`] of the sum of the magnitudes of its terms. Returns the largest such share.
+    pub fn check_f16(&self, gpu: &Rc<Gpu>) -> f64 {
+        let inputs = self.inputs();
+        let magnitudes: Vec<Tensor> = inputs.iter().map(|x| x.map(|_, x| x.abs())).collect();
+        let (expected, sizes) = ((self.reference)(&inputs), (self.reference)(&magnitudes));
+        let (zeros, upstream) = (expected.map(|_, _| 0.0), Tensor::random(&expected.shape, 801));
+        let arriving = upstream.map(|_, u| u.abs());
+        let mut worst: f64 = 0.0;
+        for set in [KernelSet::Tiles, KernelSet::Registers] {
+            let computed = self.compute(gpu, options(gpu, set), &zeros, &upstream);
+            let mut look = |part: &str, got: &[f64], wanted: &[f64], sizes: &[f64]| {
+                assert_eq!(got.len(), wanted.len(), "{}: {part}", self.name);
+                for (i, ((got, wanted), size)) in got.iter().zip(wanted).zip(sizes).enumerate() {
+                    // Central differences are off by some 1e-9.
+                    let error = (got - wanted).abs() - 1e-7;
+                    let place = format!("{} in f16 on {set:?}: {part}[{i}]", self.name);
+                    assert!(error <= F16_ERROR * size, "{place}: got {got}, wanted {wanted}, terms sum to {size}");
+                    worst = worst.max(error / size.max(1e-3));
+                }
+            };
+            look("forward", &computed.forward, &expected.data, &sizes.data);
+            for (index, got) in computed.gradients.iter().enumerate() {
+                let got: Vec<f64> = self.picked(got.len()).into_iter().map(|i| got[i]).collect();
+                let [wanted, sizes] = [(&inputs, &upstream), (&magnitudes, &arriving)]
+                    .map(|(inputs, upstream)| self.slopes(inputs, index, upstream));
+                look(&format!("gradient of input {index}"), &got, &wanted, &sizes);
+            }
+        }
+        worst
+    }
+}
+
+/// What rounding two operands to f16 and summing in f32 costs at most, over the sum of the terms' magnitudes.
+pub const F16_ERROR: f64 = 1.01 / 1024.0;
+
+/// Checks an operator that is linear in each input in f32, and where the adapter has f16, with f16 operands.
+pub fn check_product(
+    name: &str,
+    activations: Vec<Tensor>,
+    parameters: Vec<Tensor>,
+    build: Build,
+    reference: &dyn Fn(&[Tensor]) -> Tensor,
+) {
+    let case = Case { name: name.into(), activations, parameters, build, reference, samples: 24, tolerance: 2e-5 };
+    case.check(&gpu());
+    if let Some(gpu) = f16_gpu() {
+        let (error, operands) = (case.check_f16(&gpu), gpu.plan_options().operands);
+        println!("{name}, {operands:?}: off by {error:.2e} of what the terms sum to");
+    }
+}
+
+thread_local! {
+    static F16_GPU: Option<Rc<Gpu>> = open_f16();
+}
+
+/// The adapter, opened for f16 once for all cases of a test; none, and a line that says so, where it has no f16.
+pub fn f16_gpu() -> Option<Rc<Gpu>> {
+    F16_GPU.with(Clone::clone)
+}
+
+fn open_f16() -> Option<Rc<Gpu>> {
+    match Gpu::open_with(None, GpuOptions { precision: Precision::F16, ..GpuOptions::default() }) {
+        Ok(gpu) => Some(gpu),
+        Err(GpuError::NoF16 { adapter }) => {
+            println!("skipped: {adapter} has no f16");
+            None
+        }
+        Err(error) => panic!("{error}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Matrix products and what goes element by element; blocks that share gradients; extents that are large or do not fit.
 
-use super::common::{Case, SETS, Tensor, check, gpu, options};
+use super::common::{Case, SETS, Tensor, check, check_product, gpu, options};
 use frugal_tensor::graph::{Element, Graph, Init};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
@@ -13,7 +13,7 @@ fn matrix_product() {
             for transpose_b in [false, true] {
                 let a = if transpose_a { [k, m] } else { [m, k] };
                 let b = if transpose_b { [n, k] } else { [k, n] };
-                check(
+                check_product(
                     &format!("matrix product {m}×{n}×{k} {transpose_a} {transpose_b}"),
                     vec![Tensor::random(&a, 1)],
                     vec![Tensor::random(&b, 2)],

@@ -1,6 +1,6 @@
 //! Convolutions of every kind.
 
-use super::common::{Tensor, check};
+use super::common::{Tensor, check_product};
 use frugal_tensor::ops::conv2d::Conv2d;
 
 pub(super) fn convolve(t: &[Tensor], convolution: Conv2d) -> Tensor {
@@ -57,7 +57,7 @@ pub(super) fn convolve_transposed(t: &[Tensor], convolution: Conv2d, output_padd
 }
 
 fn check_convolution([n, c, h, w]: [usize; 4], [k, r, s]: [usize; 3], convolution: Conv2d) {
-    check(
+    check_product(
         &format!("{n}×{c}×{h}×{w} with {k}×{r}×{s}, {convolution:?}"),
         vec![Tensor::random(&[n, c, h, w], 1)],
         vec![Tensor::random(&[k, c / convolution.groups, r, s], 2)],
@@ -218,7 +218,7 @@ fn transposed_convolution() {
     ];
     for (([n, c, h, w], [k, r, s], stride, padding), dilation, groups, output_padding) in cases {
         let convolution = Conv2d { stride, padding, dilation, groups, ..Conv2d::default() };
-        check(
+        check_product(
             &format!("transposed {n}×{c}×{h}×{w} with {k}×{r}×{s}, {convolution:?}, {output_padding:?}"),
             vec![Tensor::random(&[n, c, h, w], 1)],
             vec![Tensor::random(&[c, k / groups, r, s], 2)],

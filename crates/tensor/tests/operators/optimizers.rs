@@ -4,7 +4,7 @@
 use super::common::{compare, gpu};
 use frugal_tensor::graph::{CONTROL, Element, Graph, Init, Kind};
 use frugal_tensor::ops::cross_entropy::STATUS;
-use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};
+use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, RmsProp, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, Policy, Session};
 use std::collections::HashMap;
@@ -213,7 +213,7 @@ fn summed_gradients() {
 #[test]
 fn a_step_that_does_not_count_changes_nothing() {
     for optimizer in ALL {
-        let recipe = Recipe { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9) };
+        let recipe = Recipe { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9), loss_scale: None };
         let mut session = session(recipe);
         let control = |done: u32, flags: u32| [done, 1, 0.1f32.to_bits(), flags];
         step(&mut session, &gradients(1, 1.0), control(0, Recipe::FIRST), 4.0);
@@ -232,5 +232,107 @@ fn a_step_that_does_not_count_changes_nothing() {
         session.write_words(STATUS, &[0; 4]).unwrap();
         step(&mut session, &gradients(3, 1.0), control(2, Recipe::updates(1)), 4.0);
         assert!(before != state(&session), "{optimizer:?}");
+    }
+}
+
+/// The bits of parameters, averages and what optimisers keep, but for the loss scale and sums over batches.
+fn moved(session: &Session) -> Vec<Vec<u32>> {
+    let graph = &session.plans()[0].graph;
+    let lasting = graph.values().iter().filter(|v| matches!(v.kind, Kind::Parameter | Kind::OptimizerState));
+    let lasting = lasting.filter(|v| !v.name.starts_with(LossScale::NAME) && !v.name.ends_with(".sum"));
+    lasting.map(|v| session.read(&v.name).unwrap().iter().map(|x| x.to_bits()).collect()).collect()
+}
+
+/// Gradients that are not finite halve the scale, and their step is as if it had not been: for the rule, the corrections of its
+/// averages, the average of parameters. Three good steps double it.
+#[test]
+fn loss_scales() {
+    for optimizer in ALL {
+        for clip_norm in [None, Some(2.0f32)] {
+            let loss_scale = Some(LossScale { start: 64.0, grow_after: 3 });
+            let mut session = session(Recipe { clip_norm, average: Some(0.9), loss_scale, ..optimizer.into() });
+            let mut wanted = references();
+            let (mut scale, mut good) = (64.0f32, 0);
+            for number in 0..12u32 {
+                let gradients = gradients(number.into(), 1.0);
+                let mut scaled: Vec<Vec<f32>> =
+                    gradients.iter().map(|all| all.iter().map(|g| scale * g).collect()).collect();
+                let before = moved(&session);
+                match number {
+                    0 => scaled[0][2] = f32::INFINITY,
+                    1 | 9 => scaled[2][999] = f32::NAN,
+                    8 => scaled[1][0] = f32::NEG_INFINITY,
+                    _ => {}
+                }
+                step(&mut session, &scaled, [number, 1, 0.02f32.to_bits(), 0], 1.0);
+                let what = format!("{optimizer:?} clipped at {clip_norm:?}, step {number}");
+                if [0, 1, 8, 9].contains(&number) {
+                    assert!(before == moved(&session), "{what}");
+                    (scale, good) = (scale / 2.0, 0);
+                } else {
+                    let factor = clip_norm.map_or(1.0, |limit| (f64::from(limit) / (norm(&gradients) + 1e-6)).min(1.0));
+                    for (wanted, gradients) in wanted.iter_mut().zip(&gradients) {
+                        let pairs = wanted.iter_mut().zip(gradients);
+                        pairs.for_each(|(w, &g)| w.step(optimizer, 0.02f32.into(), factor * f64::from(g), 0.9));
+                    }
+                    good += 1;
+                    if good == 3 {
+                        (scale, good) = (2.0 * scale, 0);
+                    }
+                }
+                assert_eq!(session.read(LossScale::NAME).unwrap(), [scale], "{what}");
+            }
+            assert_near(&format!("{optimizer:?} scaled"), &session, &wanted, true);
+        }
+    }
+}
+
+/// Of three batches to a step the second overflows: the sum tells it, and the next step begins anew. The scale stays within a step.
+#[test]
+fn loss_scales_of_summed_gradients() {
+    let recipe =
+        Recipe { accumulate: true, loss_scale: Some(LossScale { start: 64.0, grow_after: 1 }), ..ALL[3].into() };
+    let mut session = session(recipe);
+    let mut wanted = references();
+    let scales = [64.0f32, 32.0, 64.0];
+    for (number, scale) in scales.into_iter().enumerate() {
+        let before = moved(&session);
+        let batches: Vec<Vec<Vec<f32>>> = (0..3u64).map(|batch| gradients(100 * number as u64 + batch, 1.0)).collect();
+        for (batch, gradients) in batches.iter().enumerate() {
+            assert_eq!(session.read(LossScale::NAME).unwrap(), [scale]);
+            let mut scaled: Vec<Vec<f32>> =
+                gradients.iter().map(|all| all.iter().map(|g| scale * g).collect()).collect();
+            if (number, batch) == (0, 1) {
+                scaled[1][7] = f32::INFINITY;
+            }
+            let (first, hold) = ([Recipe::FIRST, 0, 0][batch], [Recipe::HOLD, Recipe::HOLD, 0][batch]);
+            let flags = first | hold | Recipe::updates(number as u32);
+            step(&mut session, &scaled, [(3 * number + batch) as u32, 1, 0.02f32.to_bits(), flags], 4.0);
+        }
+        if number == 0 {
+            assert!(before == moved(&session));
+            continue;
+        }
+        for (p, wanted) in wanted.iter_mut().enumerate() {
+            for (i, wanted) in wanted.iter_mut().enumerate() {
+                let mean = (0..3).map(|b| f64::from(batches[b][p][i])).sum::<f64>() / 3.0;
+                wanted.step(ALL[3], 0.02f32.into(), mean, 0.0);
+            }
+        }
+    }
+    assert_eq!(session.read(LossScale::NAME).unwrap(), [128.0]);
+    assert_near("summed and scaled", &session, &wanted, false);
+}
+
+/// It does not fall below 1, nor rise above its most.
+#[test]
+fn loss_scales_have_ends() {
+    for (start, gradient, end) in [(2.0, f32::NAN, LossScale::LEAST), (LossScale::MOST, 0.0, LossScale::MOST)] {
+        let mut session = session(Recipe { loss_scale: Some(LossScale { start, grow_after: 1 }), ..ALL[0].into() });
+        for number in 0..3 {
+            let gradients: Vec<Vec<f32>> = SIZES.iter().map(|&size| vec![gradient; size]).collect();
+            step(&mut session, &gradients, [number, 1, 0, 0], 1.0);
+        }
+        assert_eq!(session.read(LossScale::NAME).unwrap(), [end]);
     }
 }

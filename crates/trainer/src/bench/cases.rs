@@ -223,7 +223,8 @@ fn losses() -> Result<Vec<Case>, Error> {
 fn updates() -> Result<Vec<Case>, Error> {
     let adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: true };
     let rms = RmsProp { alpha: 0.99, epsilon: 1e-8, momentum: 0.9, weight_decay: 0.0 };
-    let everything = Recipe { optimizer: SGD, clip_norm: Some(1.0), accumulate: true, average: Some(0.99) };
+    let everything =
+        Recipe { optimizer: SGD, clip_norm: Some(1.0), accumulate: true, average: Some(0.99), loss_scale: None };
     let case = |recipe: Recipe| {
         let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
         step("lenet fc1 weight", "lenet", shape, recipe.into(), Form::Raw, |plan, node, part| {

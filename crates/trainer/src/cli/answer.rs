@@ -10,6 +10,7 @@ use crate::run::{Inference, Trained, Which, tiles};
 use clap::Args;
 use frugal_model::Task;
 use frugal_tensor::Gpu;
+use frugal_tensor::ops::Precision;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -45,7 +46,7 @@ impl Source {
 
     /// The device, with the tiles that a run had.
     fn open(&self) -> Result<Rc<Gpu>, Error> {
-        let gpu = self.device.open()?;
+        let gpu = self.device.open(Precision::F32)?;
         if self.run.is_dir() {
             tiles::of_run(&self.run, &gpu)?;
         }

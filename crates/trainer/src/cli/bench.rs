@@ -2,7 +2,7 @@
 
 use super::device::TunedDevice;
 use super::subject::Subject;
-use super::{STORES, print, print_json};
+use super::{Multiplies, STORES, print, print_json};
 use crate::Error;
 use crate::bench::operators::{self, Sampling};
 use crate::bench::page::{self, Workload};
@@ -53,6 +53,9 @@ pub(super) struct Operators {
     /// Samples of each, of which the median is shown
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=1000))]
     samples: u64,
+    /// Precision in which products multiply
+    #[arg(long, value_name = "P", value_enum, default_value_t)]
+    precision: Multiplies,
     #[command(flatten)]
     common: Common,
 }
@@ -97,7 +100,7 @@ fn step(options: &Step) -> Result<(), Error> {
     let began = Instant::now();
     let request = options.subject.request()?;
     let clock = Instant::now();
-    let gpu = options.common.device.open(true)?;
+    let gpu = options.common.device.open(request.precision, true)?;
     let opened = clock.elapsed().as_secs_f64();
     let settings = Settings {
         warm_up: options.warm_up as usize,
@@ -114,7 +117,7 @@ fn step(options: &Step) -> Result<(), Error> {
 }
 
 fn operators(options: &Operators) -> Result<(), Error> {
-    let gpu = options.common.device.open(true)?;
+    let gpu = options.common.device.open(options.precision.into(), true)?;
     let sampling = Sampling { samples: options.samples as usize, ..Sampling::default() };
     let report = while_saying(|say| operators::measure(&gpu, sampling, options.filter.as_deref(), say))?;
     if options.common.json {

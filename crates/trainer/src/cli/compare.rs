@@ -71,7 +71,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     config.compare.seeds = options.seeds.unwrap_or(config.compare.seeds);
     config.compare.budget = options.budget.unwrap_or(config.compare.budget);
     let data = config.data.open()?;
-    let gpu = options.place.device.open(config.train.tuned)?;
+    let gpu = options.place.device.open(config.train.precision, config.train.tuned)?;
     let environment = Environment::of(&gpu);
     // All of them before the first run: an hour later would be late to learn that one does not fit.
     let raw = run::plans(&with(&config, Form::Raw.into(), config.seed), &data, &gpu)?;
@@ -144,7 +144,7 @@ fn entries(config: &Config, data: &Dataset, raw: &Plans) -> Result<Vec<Entry>, E
         let request = run::request(&config, data.shape, data.classes)?;
         let plans = Plans::against(&raw.raw, &request)?;
         // As `frugal plan --max-batch` counts: no adapter has a part in it.
-        let any = PlanOptions::unlimited(KernelSet::Tiles);
+        let any = PlanOptions::unlimited(KernelSet::Tiles).in_precision(request.precision);
         let fit = run::largest_batch(&request, &plans.store, any, config.compare.budget)?;
         Ok(Entry { store, plan: PlanReport::new(&request, &plans), plans, fit, runs: Vec::new() })
     };

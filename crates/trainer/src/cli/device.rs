@@ -3,6 +3,8 @@
 use crate::Error;
 use crate::run::tiles;
 use clap::Args;
+use frugal_tensor::gpu::GpuOptions;
+use frugal_tensor::ops::{KernelSet, Precision};
 use frugal_tensor::{Gpu, GpuError};
 use std::rc::Rc;
 
@@ -18,11 +20,17 @@ pub(super) struct Device {
 }
 
 impl Device {
+    /// Opens the adapter, and says so if what is asked of it is not what it is good at.
+    ///
     /// # Errors
-    /// As [`Gpu::open`].
-    pub(super) fn open(&self) -> Result<Rc<Gpu>, GpuError> {
-        let wish = self.device.as_deref();
-        if self.checked { Gpu::open_checked(wish) } else { Gpu::open(wish) }
+    /// As [`Gpu::open_with`].
+    pub(super) fn open(&self, precision: Precision) -> Result<Rc<Gpu>, GpuError> {
+        let gpu = Gpu::open_with(self.device.as_deref(), GpuOptions { precision, checked: self.checked })?;
+        if precision == Precision::F16 && gpu.adapter().kernel_set() == KernelSet::Registers {
+            let name = &gpu.adapter().info.name;
+            eprintln!("warning: {name} runs on the processor, where f16 is slower than f32 and good only for checking");
+        }
+        Ok(gpu)
     }
 }
 
@@ -40,9 +48,9 @@ impl TunedDevice {
     /// Opens the adapter, with the table of tiles that it has, if any is wanted; says so.
     ///
     /// # Errors
-    /// As [`Device::open`]; [`Error::Config`] if the table is damaged.
-    pub(super) fn open(&self, tuned: bool) -> Result<Rc<Gpu>, Error> {
-        let gpu = self.device.open()?;
+    /// As [`Device::open`]; [`Error::Tiles`] if the table is damaged.
+    pub(super) fn open(&self, precision: Precision, tuned: bool) -> Result<Rc<Gpu>, Error> {
+        let gpu = self.device.open(precision)?;
         let line = if tuned && !self.no_tuned { tiles::pick_up(&gpu)? } else { None };
         if let Some(line) = line {
             eprintln!("{line}");

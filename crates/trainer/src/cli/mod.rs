@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use device::TunedDevice;
 use frugal_model::Net;
 use frugal_tensor::gpu::{Adapter, GpuError};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ops::{KernelSet, Precision};
 use miette::{GraphicalTheme, MietteHandlerOpts};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -134,6 +134,25 @@ impl From<Kernels> for KernelSet {
         match kernels {
             Kernels::Gpu => KernelSet::Tiles,
             Kernels::Cpu => KernelSet::Registers,
+        }
+    }
+}
+
+/// The precisions in which a step may multiply.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Multiplies {
+    /// All of it in f32
+    #[default]
+    F32,
+    /// Products with f16 operands and f32 sums
+    F16,
+}
+
+impl From<Multiplies> for Precision {
+    fn from(multiplies: Multiplies) -> Self {
+        match multiplies {
+            Multiplies::F32 => Precision::F32,
+            Multiplies::F16 => Precision::F16,
         }
     }
 }

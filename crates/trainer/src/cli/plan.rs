@@ -49,6 +49,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
             PlanOptions { tiles: Some(Rc::new(table.clone())), ..PlanOptions::unlimited(table.set()) }
         }
     };
+    let kernels = kernels.in_precision(request.precision);
     match options.max_batch {
         Some(limit) => {
             let usual = || Form::all().map(Choice::from).collect();

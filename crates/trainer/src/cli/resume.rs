@@ -27,7 +27,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let Left { config, checkpoint, lock } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
     let data = config.data.open()?;
-    let gpu = options.device.open()?;
+    let gpu = options.device.open(config.train.precision)?;
     if let Some(line) = tiles::of_run(&options.run, &gpu)? {
         eprintln!("{line}");
     }

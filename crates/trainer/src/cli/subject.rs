@@ -1,11 +1,13 @@
 //! The step that a command is about: a config's, or that of a net by name.
 
-use super::Changes;
+use super::{Changes, Multiplies};
 use crate::Error;
 use crate::config::{Choice, Config, Form, Loss, Optimizer};
 use crate::run::{self, MOST_SAMPLES, Request};
 use clap::Args;
 use frugal_model::{Net, StepShape, Training};
+use frugal_tensor::ops::Precision;
+use frugal_tensor::ops::optimizer::LossScale;
 use std::path::PathBuf;
 
 /// Options that describe a training step.
@@ -30,6 +32,9 @@ pub(super) struct Subject {
     /// or raw]
     #[arg(long, value_name = "NAME", value_parser = Choice::parse)]
     store: Option<Choice>,
+    /// Precision in which the step multiplies: f32 or f16 [default: the config's, or f32]
+    #[arg(long, value_name = "P", value_enum)]
+    precision: Option<Multiplies>,
     #[command(flatten)]
     changes: Changes,
 }
@@ -54,6 +59,7 @@ impl Subject {
                     net,
                     shape: StepShape { batch: 64, image, classes: classes as usize },
                     training,
+                    precision: Precision::F32,
                     store: Choice::from(Form::Raw).into(),
                 }
             }
@@ -62,6 +68,10 @@ impl Subject {
         request.shape.batch = self.batch.map_or(request.shape.batch, |batch| batch as usize);
         if let Some(store) = self.store {
             request.store = request.store.with_default(store);
+        }
+        if let Some(precision) = self.precision {
+            request.precision = precision.into();
+            request.training.recipe.loss_scale = (request.precision == Precision::F16).then(LossScale::default);
         }
         Ok(request)
     }

@@ -35,7 +35,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     }
     let (config, text) = Config::load(&options.config, &overrides)?;
     let data = config.data.open()?;
-    let gpu = options.place.device.open(config.train.tuned)?;
+    let gpu = options.place.device.open(config.train.precision, config.train.tuned)?;
     let plans = run::plans(&config, &data, &gpu)?;
     for warning in plans.warnings() {
         eprintln!("warning: {warning}");

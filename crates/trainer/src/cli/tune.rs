@@ -8,6 +8,7 @@ use crate::bench::tune::tune;
 use crate::run::tiles::{Key, TilesFile, VARIABLE, path_of};
 use clap::Args;
 use frugal_tensor::Gpu;
+use frugal_tensor::ops::Precision;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let request = options.subject.request()?;
-    let gpu = options.device.open()?;
+    let gpu = options.device.open(Precision::F32)?;
     let usual = path_of(gpu.adapter());
     let Some(path) = options.out.clone().or(usual.clone()) else {
         let message = format!("there is no folder for the table, or {VARIABLE} is empty; give a file with --out");

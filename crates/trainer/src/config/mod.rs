@@ -29,8 +29,9 @@ pub use store::{Store, StoreRule};
 
 use crate::data::{Augment, DataError, Dataset, Frame, Goal, Share};
 use frugal_model::{ModelError, Net, Task, Training};
+use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::loss::{self, ElementLoss};
-use frugal_tensor::ops::optimizer as ops;
+use frugal_tensor::ops::optimizer::{self as ops, LossScale};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -192,6 +193,11 @@ impl Model {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
 fn is_one(count: &usize) -> bool {
     *count == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn is_usual(precision: &Precision) -> bool {
+    *precision == Precision::default()
 }
 
 /// What is made small.
@@ -397,6 +403,12 @@ pub struct Train {
     /// The largest norm of all gradients together; larger ones are scaled down to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// In which precision training steps multiply.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub precision: Precision,
+    /// What gradients are multiplied by at first in f16, if not as usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f64>,
     /// Decay of an average of all parameters from update to update, which evaluations use in their place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
@@ -494,11 +506,14 @@ impl Config {
     /// What a training step does.
     pub fn training(&self) -> Training {
         let Train { accumulate, clip_norm, ema, .. } = self.train;
+        let usual = LossScale::default();
+        let start = self.train.loss_scale.map_or(usual.start, |start| start as f32);
         let recipe = ops::Recipe {
             optimizer: self.optimizer.operator(),
             clip_norm: clip_norm.map(|norm| norm as f32),
             accumulate: accumulate > 1,
             average: ema,
+            loss_scale: (self.train.precision == Precision::F16).then_some(LossScale { start, ..usual }),
         };
         Training { loss: self.loss.operator(), recipe, mixed: self.data.augment.mixup.is_some() }
     }

@@ -9,6 +9,7 @@ use super::{
     Train, Warmup,
 };
 use frugal_model::{Net, Task};
+use frugal_tensor::ops::Precision;
 use std::path::Path;
 
 type Result<T> = std::result::Result<T, ConfigError>;
@@ -214,14 +215,36 @@ fn schedule(root: &Reader<'_>) -> Result<Schedule> {
 }
 
 fn train(root: &Reader<'_>) -> Result<Train> {
-    let keys = ["epochs", "accumulate", "clip_norm", "ema", "eval_every_steps", "patience", "tensorboard", "tuned"];
+    let keys = [
+        "epochs",
+        "accumulate",
+        "clip_norm",
+        "precision",
+        "loss_scale",
+        "ema",
+        "eval_every_steps",
+        "patience",
+        "tensorboard",
+        "tuned",
+    ];
     let section = root.section("train", &keys)?;
+    let precision = match section.choice("precision", &["f32", "f16"])? {
+        Some("f16") => Precision::F16,
+        _ => Precision::F32,
+    };
+    let loss_scale = section.float("loss_scale", "from 1 to 2^64", |scale| (1.0..=2f64.powi(64)).contains(&scale))?;
+    if let (Some(node), Precision::F32) = (section.get("loss_scale"), precision) {
+        let message = "`train.loss_scale` is for `train.precision = \"f16\"`: in f32 gradients need no scale";
+        return Err(ConfigError::at(&node.place, message, "of what?").help("remove it"));
+    }
     let epochs = section.integer("epochs", 1, 1_000_000)?;
     let count = |key| Ok(section.integer(key, 0, u32::MAX.into())?.unwrap_or(0) as u64);
     Ok(Train {
         epochs: section.required("epochs", "5", epochs)? as u64,
         accumulate: section.integer("accumulate", 1, 1 << 20)?.unwrap_or(1) as u64,
         clip_norm: section.float("clip_norm", "above 0", |norm| norm > 0.0 && (norm as f32).is_finite())?,
+        precision,
+        loss_scale,
         ema: section.float("ema", "above 0 and below 1", |decay| decay > 0.0 && decay < 1.0)?,
         eval_every_steps: count("eval_every_steps")?,
         patience: count("patience")?,

@@ -216,6 +216,8 @@ pub(super) mod tests {
                 loss: 2.3 - 1.8 * learned + 0.1 * (step as f32 * 1.7).sin(),
                 accuracy: Some(0.1 + 0.7 * learned + 0.05 * (step as f32 * 2.3).sin()),
                 learning_rate: 0.05,
+                loss_scale: None,
+                skipped: false,
                 // The first is slow: kernels are being compiled.
                 samples_per_second: if step == 1 { 3.0 } else { 640.0 },
                 data_wait_ms: 0.25,
@@ -268,6 +270,8 @@ pub(super) mod tests {
                 loss: 1.0,
                 accuracy: Some(0.5),
                 learning_rate: 0.1,
+                loss_scale: None,
+                skipped: false,
                 samples_per_second: 80.0,
                 data_wait_ms: 0.0,
             })

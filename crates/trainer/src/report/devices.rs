@@ -3,6 +3,7 @@
 use super::units::{bytes, count};
 use crate::run::environment::{AdapterFacts, kernel_set_name};
 use frugal_tensor::gpu::Adapter;
+use frugal_tensor::ops::{Operands, Precision};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,8 @@ pub struct DeviceReport {
     pub facts: AdapterFacts,
     /// The family of kernels that it gets.
     pub kernel_set: &'static str,
+    /// How it multiplies f16, if it does.
+    pub f16: Option<String>,
     /// The limits that matter to a training step.
     pub limits: BTreeMap<&'static str, u64>,
     /// What it can do beyond the common ground.
@@ -39,9 +42,18 @@ impl DeviceReport {
             index,
             facts: AdapterFacts::of(adapter),
             kernel_set: kernel_set_name(adapter.kernel_set()),
+            f16: adapter.operands(Precision::F16).ok().map(f16),
             limits,
             features: adapter.features().iter_names().map(|(name, _)| name.to_lowercase()).collect(),
         }
+    }
+}
+
+/// How operands in f16 are multiplied.
+fn f16(operands: Operands) -> String {
+    match operands {
+        Operands::F16Matrices { extent, .. } => format!("by cooperative matrices of {extent}×{extent}"),
+        _ => "by tiles; no cooperative matrices of use here".to_owned(),
     }
 }
 
@@ -52,6 +64,7 @@ impl fmt::Display for DeviceReport {
         writeln!(f, "   type        {type}, over {backend}")?;
         writeln!(f, "   driver      {driver} {driver_info}")?;
         writeln!(f, "   kernels     {}", self.kernel_set)?;
+        writeln!(f, "   f16         {}", self.f16.as_deref().unwrap_or("not in shaders"))?;
         for (limit, value) in &self.limits {
             let value = if limit.ends_with("_size") { bytes(*value) } else { count(*value) };
             writeln!(f, "   limit       {} {value}", limit.trim_start_matches("max_").replace('_', " "))?;

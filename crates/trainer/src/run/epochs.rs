@@ -362,7 +362,7 @@ impl Epochs<'_> {
 
     /// Books finished training steps.
     fn take(&mut self, finished: &[Finished]) -> Result<(), Error> {
-        for Finished { plan, moment, loss, correct, counted, records } in finished {
+        for Finished { plan, moment, loss, correct, counted, scale, records } in finished {
             debug_assert_eq!(*plan, TRAIN, "evaluations wait for themselves");
             let (moment, loss, correct, counted) = (*moment, *loss, *correct, *counted);
             self.standing.training.add(loss, correct, counted);
@@ -373,6 +373,8 @@ impl Epochs<'_> {
                 loss,
                 accuracy: self.measure.is_accuracy().then(|| correct / counted.max(1.0)),
                 learning_rate: moment.learning_rate,
+                loss_scale: scale.map(|scale| scale.scale),
+                skipped: scale.is_some_and(|scale| scale.skipped),
                 samples_per_second,
                 data_wait_ms: moment.data_wait_ms,
             }))?;

@@ -135,7 +135,8 @@ impl Trained {
         let shape = step_shape(&self.config.model.net()?, batch, image, classes);
         let graph = inference_step(&net(&self.config.model, shape)?, shape)?;
         self.weights.check(self.config.model.name(), &graph, &[])?;
-        let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options())?;
+        // In f32, as evaluations are, whatever the run was trained in.
+        let plan = Plan::new(graph, &Policy::raw(), gpu.adapter().plan_options())?;
         let session = Session::new(gpu.clone(), vec![plan], 0)?;
         self.weights.restore(&session, &[])?;
         Ok(Inference { session, classes, binary: self.config.loss == Loss::Bce })

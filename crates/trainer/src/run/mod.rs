@@ -95,7 +95,7 @@ pub struct Job<'a> {
 pub fn request(config: &Config, image: [usize; 3], classes: usize) -> Result<Request, Error> {
     let shape = step_shape(&config.model.net()?, config.data.batch, image, classes);
     let (training, store) = (config.training(), config.store.clone());
-    Ok(Request { net: net(&config.model, shape)?, shape, training, store })
+    Ok(Request { net: net(&config.model, shape)?, shape, training, precision: config.train.precision, store })
 }
 
 /// The net of a config. A list of layers is tried on the images: what does not fit is shown where it stands.

@@ -5,6 +5,7 @@ use crate::Error;
 use crate::config::{Store, StoreRule};
 use frugal_model::{Net, StepShape, Training, evaluation_step, training_step};
 use frugal_tensor::codec::Policy;
+use frugal_tensor::ops::Precision;
 use frugal_tensor::plan::Bytes;
 use frugal_tensor::{Plan, PlanOptions};
 use std::rc::Rc;
@@ -18,6 +19,8 @@ pub struct Request {
     pub shape: StepShape,
     /// What is made small, and how parameters move.
     pub training: Training,
+    /// In which precision the step multiplies.
+    pub precision: Precision,
     /// In which form values wait.
     pub store: Store,
 }

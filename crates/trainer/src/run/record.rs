@@ -44,6 +44,12 @@ pub struct StepRecord {
     pub accuracy: Option<f32>,
     /// Of this step.
     pub learning_rate: f32,
+    /// What gradients were multiplied by, in f16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f32>,
+    /// Whether gradients were not finite with that scale, so that the step moved nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// At the pace of this step.
     pub samples_per_second: f64,
     /// How long the loop waited for the batch, in milliseconds.

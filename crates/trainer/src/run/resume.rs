@@ -92,6 +92,8 @@ fn check(config: &Config, step: &Step, checkpoint: &Checkpoint) -> Result<(), Er
     compare("schedule", made.schedule == config.schedule);
     compare("train.accumulate", made.train.accumulate == config.train.accumulate);
     compare("train.clip_norm", made.train.clip_norm == config.train.clip_norm);
+    compare("train.precision", made.train.precision == config.train.precision);
+    compare("train.loss_scale", made.train.loss_scale == config.train.loss_scale);
     compare("train.ema", made.train.ema == config.train.ema);
     compare("store", made.store == config.store);
     match differences.is_empty() {

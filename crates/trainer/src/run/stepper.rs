@@ -13,7 +13,8 @@ use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
 use frugal_tensor::codec::error_bounded::Record as CodecRecord;
 use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::{CONTROL, Node};
-use frugal_tensor::ops::cross_entropy::STATUS;
+use frugal_tensor::ops::Precision;
+use frugal_tensor::ops::optimizer::LossScale;
 use frugal_tensor::plan::Room;
 use frugal_tensor::{Plan, Session};
 use serde::{Deserialize, Serialize};
@@ -55,8 +56,18 @@ pub(super) struct Finished {
     pub loss: f32,
     pub correct: f32,
     pub counted: f32,
+    /// What gradients were multiplied by, if they were.
+    pub scale: Option<StepScale>,
     /// What codecs that learn from step to step say, in the order of the plan's steered values.
     pub records: Vec<CodecRecord>,
+}
+
+/// The loss scale of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct StepScale {
+    pub scale: f32,
+    /// Whether gradients were not finite with it, so that the step moved nothing.
+    pub skipped: bool,
 }
 
 /// What an upload is filled from.
@@ -209,7 +220,7 @@ impl Stepper {
         self.discarded.overflows += 1;
         self.discarded.steps += flights.len() as u64;
         self.make_room(flights[0].moment.step)?;
-        self.session.write_words(STATUS, &[0; 4])?;
+        self.session.let_updates_happen()?;
         let mut finished = Vec::new();
         for flight in flights {
             finished.extend(self.submit(flight)?);
@@ -219,9 +230,18 @@ impl Stepper {
 
     fn land(&mut self, flight: Flight, metrics: &StepMetrics, records: Vec<CodecRecord>) -> Result<Finished, Error> {
         let [loss, correct, counted] = [0, 1, 2].map(|word| metrics.f32(word));
-        if !loss.is_finite() {
+        let plan = &self.session.plans()[flight.plan];
+        let scale = plan
+            .metric(LossScale::USED)
+            .map(|word| StepScale { scale: metrics.f32(word), skipped: metrics.f32(word + 1) == 1.0 });
+        let hopeless = scale.is_some_and(|scale| scale.skipped && scale.scale <= LossScale::LEAST);
+        if !loss.is_finite() || hopeless {
             let uploads = flight.uploads(&self.slots[flight.plan]);
-            let finding = divergence::find(&mut self.session, flight.plan, &uploads)?;
+            let in_f16 = plan.options.operands.precision() == Precision::F16;
+            let mut finding = divergence::find(&mut self.session, flight.plan, &uploads)?;
+            if in_f16 {
+                finding += "; products are in f16, which holds at most 65,504 (`train.precision`)";
+            }
             return Err(Error::Diverged {
                 step: flight.moment.step,
                 epoch: flight.moment.epoch,
@@ -230,7 +250,7 @@ impl Stepper {
                 learning_rate: flight.moment.learning_rate,
             });
         }
-        Ok(Finished { plan: flight.plan, moment: flight.moment, loss, correct, counted, records })
+        Ok(Finished { plan: flight.plan, moment: flight.moment, loss, correct, counted, scale, records })
     }
 }
 

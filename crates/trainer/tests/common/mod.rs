@@ -53,6 +53,15 @@ impl Desk {
         command.output().unwrap()
     }
 
+    /// Standard error of a call that must end with this code where adapters have no f16.
+    pub fn fails_without_f16(&self, code: i32, arguments: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_frugal"));
+        let output =
+            command.args(arguments).current_dir(self.folder.path()).env("FRUGAL_NO_F16", "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     /// Standard output of a call that must succeed.
     pub fn ok(&self, arguments: &[&str]) -> String {
         let output = self.frugal(arguments);

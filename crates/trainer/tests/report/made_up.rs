@@ -2,7 +2,7 @@
 
 use frugal_model::{Net, StepShape};
 use frugal_tensor::PlanOptions;
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ops::{KernelSet, Precision};
 use frugal_trainer::config::{Choice, Form, Optimizer};
 use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
 use frugal_trainer::report::convolutions::Convolutions;
@@ -71,6 +71,8 @@ fn records(index: usize, seed: u32, steps: u64) -> Vec<Record> {
             loss,
             accuracy: Some(0.5),
             learning_rate: 0.1,
+            loss_scale: None,
+            skipped: false,
             samples_per_second: 1.0,
             data_wait_ms: 0.0,
         };
@@ -259,6 +261,7 @@ pub fn plan(store: Form) -> PlanReport {
 pub fn plan_of(store: &str) -> PlanReport {
     let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
     let (net, training) = (Net::find("resnet8").unwrap(), Optimizer::default().operator().into());
-    let request = Request { net, shape, training, store: Choice::parse(store).unwrap().into() };
+    let request =
+        Request { net, shape, training, precision: Precision::F32, store: Choice::parse(store).unwrap().into() };
     PlanReport::new(&request, &Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).unwrap())
 }

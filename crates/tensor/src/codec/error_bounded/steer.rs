@@ -125,8 +125,11 @@ pub(in crate::codec) fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<()
         for (position, (reader, trained)) in trained.into_iter().enumerate() {
             graph.set_phase(Phase::Backward);
             let Arriving { behind, from, node } = Arriving::at(graph, &reader);
-            let inputs: Vec<ValueId> = [control].into_iter().chain(from).chain(reader.scale).collect();
-            let gain = graph.make_node(Rc::new(Gain { interval, behind }), &inputs, layer.clone())?;
+            let inputs: Vec<ValueId> =
+                [control].into_iter().chain(from).chain(reader.scale).chain(trained.scale).collect();
+            let (scaled, loss_scaled) = (reader.scale.is_some(), trained.scale.is_some());
+            let gain = Gain { interval, behind, scaled, loss_scaled };
+            let gain = graph.make_node(Rc::new(gain), &inputs, layer.clone())?;
             let parts = gain.outputs[0];
             before.push((node, gain));
             graph.set_phase(Phase::Update);
@@ -135,6 +138,7 @@ pub(in crate::codec) fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<()
                 interval,
                 elements,
                 decay: trained.average.map(|(_, decay, scale)| (decay, scale)),
+                loss_scaled: trained.scale.is_some(),
                 first: position == 0,
                 last: position + 1 == count,
                 factors: reader.factors.len(),
@@ -142,6 +146,7 @@ pub(in crate::codec) fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<()
             };
             let mut inputs = vec![record, control, status, parts, trained.gradient];
             inputs.extend(trained.average.map(|(average, ..)| average));
+            inputs.extend(trained.scale);
             inputs.extend(&reader.factors);
             after.push(graph.make_node(Rc::new(renew), &inputs, layer.clone())?);
         }
@@ -186,11 +191,15 @@ impl Arriving {
 }
 
 /// Σ δ² of each plane, times scale². Inputs: control, δ (behind an activation what arrives there and what it kept), perhaps the
-/// scale of each channel.
+/// scale of each channel, perhaps what δ was multiplied by.
 #[derive(Debug)]
 struct Gain {
     interval: u32,
     behind: Option<Activation>,
+    /// Whether channels have a scale.
+    scaled: bool,
+    /// Whether δ was multiplied.
+    loss_scaled: bool,
 }
 
 impl Operator for Gain {
@@ -206,7 +215,8 @@ impl Operator for Gain {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, channels, size] = context.inputs[1].shape.planes().expect("checked by outputs");
         let gain = kernel::reduce_planes("codec/error_bounded/gain", samples * channels, size, context.set)
-            .variable("scaled", context.inputs.len() > 2 + usize::from(self.behind.is_some()))
+            .variable("scaled", self.scaled)
+            .variable("loss_scaled", self.loss_scaled)
             .variable("gated", true)
             .parameter(channels)
             .parameter(self.interval)
@@ -222,7 +232,8 @@ impl Operator for Gain {
 /// Elements of a gradient that one invocation adds up.
 const CHUNK: usize = 256;
 
-/// A new bound. Inputs: record, control, status, gain, gradient, perhaps its average, then factors of each channel.
+/// A new bound. Inputs: record, control, status, gain, gradient, perhaps its average, perhaps what it was multiplied by, then
+/// factors of each channel.
 #[derive(Debug)]
 struct Renew {
     target: Target,
@@ -230,6 +241,8 @@ struct Renew {
     elements: usize,
     /// β and c of the average.
     decay: Option<(f32, f32)>,
+    /// Whether the gradient was multiplied.
+    loss_scaled: bool,
     /// Whether this is the first weight that the value serves, and the last.
     first: bool,
     last: bool,
@@ -269,11 +282,13 @@ impl Operator for Renew {
         let noise = Kernel::new("codec/error_bounded/noise")
             .variable("averaged", averaged)
             .variable("of_noise", of_noise)
+            .variable("loss_scaled", self.loss_scaled)
             .parameters([elements, chunks])
             .parameter(self.interval)
             .parameters([decay, scale])
-            .inputs([1, 4])
+            .inputs([1, 2, 4])
             .inputs(averaged.then_some(5))
+            .inputs(self.loss_scaled.then_some(if averaged { 6 } else { 5 }))
             .bind(Binding::Scratch(0))
             .invocations(chunks, 8);
         let flags = [of_noise, averaged, self.first, self.last].map(u32::from);

@@ -37,7 +37,17 @@ impl Session {
             }
             before = records;
         }
-        self.write_words(STATUS, &[0; 4])
+        self.let_updates_happen()
+    }
+
+    /// Lets steps move parameters again after one that stopped all updates ([`crate::Graph::status`]).
+    ///
+    /// # Errors
+    /// [`GpuError::NoSuchValue`] if nothing could stop them, or what befell the device.
+    pub fn let_updates_happen(&self) -> Result<(), GpuError> {
+        let mut words = self.read_value(0, self.named(STATUS)?)?;
+        words[0] = 0;
+        self.write_words(STATUS, &words)
     }
 
     /// `margin` times as much room for a plan's stored values as these records ask for. Metrics of steps in flight are lost;

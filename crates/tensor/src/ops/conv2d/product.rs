@@ -12,22 +12,22 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: 
         Direction::InputGradient => "ops/conv2d/input_gradient",
         Direction::WeightGradient => "ops/conv2d/weight_gradient",
     };
-    let (set, extents) = (context.set, extents(direction, e));
+    let extents = extents(direction, e);
     let chosen = gemm::chosen(context, &tiles::work(direction, convolution, e));
     let gemm = match direction {
-        Direction::Forward | Direction::InputGradient => Gemm::new(set, extents, chosen),
+        Direction::Forward | Direction::InputGradient => Gemm::new(context, extents, chosen),
         Direction::WeightGradient => {
             // The depth is N·OH·OW: long, while the product itself is small. It is cut until a GPU is full.
-            let workgroups: usize = match set {
+            let workgroups: usize = match context.set {
                 KernelSet::Naive => 1,
                 KernelSet::Tiles => gemm::WORKGROUPS,
                 KernelSet::Registers => 32,
             };
-            Gemm::in_parts(set, extents, chosen, workgroups.div_ceil(e.groups), 256)
+            Gemm::in_parts(context, extents, chosen, workgroups.div_ceil(e.groups), 256)
         }
     };
     let mut kernel = gemm
-        .kernel(shader)
+        .kernel(shader, context)
         .parameters([e.channels, e.input[0], e.input[1], e.filters])
         .parameters(e.kernel)
         .parameters(e.output)

@@ -28,7 +28,7 @@ pub fn work(direction: Direction, convolution: &Conv2d, e: &Extents) -> Work {
 
 /// The candidates of a direction, if its kernels have tiles.
 pub fn tunable(direction: Direction, convolution: &Conv2d, e: &Extents, context: &KernelContext) -> Option<Tunable> {
-    let candidates = match (Variant::of(direction, convolution, e, context.set), context.set) {
+    let candidates = match (Variant::of(direction, convolution, e, context.set, context.operands), context.set) {
         (Variant::Product, KernelSet::Tiles) => gemm::CANDIDATES.map(Choice::Tile).to_vec(),
         (Variant::Direct, _) if direction == Direction::WeightGradient => strips(e),
         (Variant::Direct, _) => {

@@ -1,14 +1,14 @@
 //! Which kernels serve which convolution, and why.
 
 use super::{Conv2d, Direction, Extents, depthwise, direct, product};
-use crate::ops::{Kernel, KernelContext, KernelSet};
+use crate::ops::{Kernel, KernelContext, KernelSet, Operands};
 
 /// A family of kernels that compute a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// Strips of planes: each channel has filters of its own, and a matrix product would be one column wide.
     Depthwise,
-    /// From registers, lanes along the output channels of a group: drivers that run on CPU cores.
+    /// From registers, lanes along the output channels of a group: drivers that run on CPU cores, in f32.
     Direct,
     /// Implicit matrix products: whatever the others do not serve.
     Product,
@@ -16,7 +16,7 @@ pub enum Variant {
 
 impl Variant {
     /// The first of these that serves the shape.
-    pub fn of(direction: Direction, convolution: &Conv2d, e: &Extents, set: KernelSet) -> Self {
+    pub fn of(direction: Direction, convolution: &Conv2d, e: &Extents, set: KernelSet, operands: Operands) -> Self {
         // The oracle is one kernel for everything.
         if set == KernelSet::Naive {
             return Self::Product;
@@ -24,7 +24,7 @@ impl Variant {
         if depthwise::serves(direction, convolution, e) {
             return Self::Depthwise;
         }
-        if set == KernelSet::Registers && direct::serves(direction, convolution, e) {
+        if set == KernelSet::Registers && operands == Operands::F32 && direct::serves(direction, convolution, e) {
             return Self::Direct;
         }
         Self::Product
@@ -34,7 +34,7 @@ impl Variant {
 /// The kernel of a direction, and the number of partial sums that it makes: 1 unless it is the weights' gradient. Its
 /// bindings lack only what it makes. The direction's inputs are those of its operator: x and w, w and dy, x and dy.
 pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: &KernelContext) -> (Kernel, usize) {
-    match Variant::of(direction, convolution, e, context.set) {
+    match Variant::of(direction, convolution, e, context.set, context.operands) {
         Variant::Depthwise => depthwise::kernel(direction, convolution, e, context.set),
         Variant::Direct => direct::kernel(direction, convolution, e, context),
         Variant::Product => {
@@ -54,7 +54,8 @@ mod tests {
     /// Variants of the three directions on adapters of a kind.
     fn variants(x: [usize; 4], w: [usize; 4], convolution: Conv2d, set: KernelSet) -> [Variant; 3] {
         let e = convolution.extents(&Shape::from(x), &Shape::from(w)).unwrap();
-        [Forward, InputGradient, WeightGradient].map(|direction| Variant::of(direction, &convolution, &e, set))
+        [Forward, InputGradient, WeightGradient]
+            .map(|direction| Variant::of(direction, &convolution, &e, set, Operands::F32))
     }
 
     #[test]

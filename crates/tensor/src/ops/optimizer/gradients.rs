@@ -13,12 +13,16 @@ pub(super) struct Accumulate;
 #[derive(Debug)]
 pub(super) struct SquareSum;
 
-/// What gradients are multiplied by: 1 / samples, if they are sums over samples, and of gradients whose norm exceeds a limit
-/// so much less that it does not; PyTorch's limit / (norm + 1e-6). Inputs: the sum of squares if there is a limit, then the sum
-/// of samples if there is one.
+/// What gradients are multiplied by: 1 / samples, if they are sums over samples, 1 / loss scale, if there is one, and of gradients
+/// whose norm then exceeds a limit so much less that it does not; PyTorch's limit / (norm + 1e-6). Inputs: the sum of squares if
+/// there is a limit, then the sum of samples if gradients are summed, then the loss scale.
 #[derive(Debug)]
 pub(super) struct Factor {
     pub limit: Option<f32>,
+    /// Whether gradients are sums over micro-batches.
+    pub summed: bool,
+    /// Whether there is a loss scale.
+    pub scaled: bool,
 }
 
 /// Elements that one invocation squares.
@@ -94,7 +98,8 @@ impl Operator for Factor {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let kernel = Kernel::new("ops/optimizer/factor")
             .variable("clips", self.limit.is_some())
-            .variable("summed", context.inputs.len() > usize::from(self.limit.is_some()))
+            .variable("summed", self.summed)
+            .variable("scaled", self.scaled)
             .parameters([self.limit.unwrap_or(0.0), 1.0])
             .outputs([0])
             .inputs(0..context.inputs.len())

@@ -5,8 +5,10 @@
 mod average;
 mod gradients;
 mod recipe;
+mod scale;
 
 pub use recipe::Recipe;
+pub use scale::{LossScale, SKIPPED};
 
 use super::{Kernel, KernelContext, Operator, Output, want};
 use crate::graph::Value;

@@ -2,6 +2,7 @@
 
 use super::average::Average;
 use super::gradients::{Accumulate, Factor, SquareSum};
+use super::scale::{Check, LossScale, Move};
 use super::{Optimizer, Update};
 use crate::graph::{Element, Graph, GraphError, Init, Kind, Trained, Value, ValueId};
 use std::collections::HashMap;
@@ -19,11 +20,14 @@ pub struct Recipe {
     pub accumulate: bool,
     /// The decay of an average of each parameter, kept under the parameter's name and [`Recipe::AVERAGE`].
     pub average: Option<f64>,
+    /// What gradients are multiplied by on their way back, so that f16 holds them. They have to be those of a pass that began
+    /// with it ([`Graph::loss_scale`]).
+    pub loss_scale: Option<LossScale>,
 }
 
 impl From<Optimizer> for Recipe {
     fn from(optimizer: Optimizer) -> Self {
-        Self { optimizer, clip_norm: None, accumulate: false, average: None }
+        Self { optimizer, clip_norm: None, accumulate: false, average: None, loss_scale: None }
     }
 }
 
@@ -70,10 +74,11 @@ impl Graph {
         loss: Option<ValueId>,
         gradients: &HashMap<ValueId, ValueId>,
     ) -> Result<(), GraphError> {
-        let Recipe { optimizer, clip_norm, accumulate, average } = recipe;
+        let Recipe { optimizer, clip_norm, accumulate, average, loss_scale } = recipe;
         let summed_by = loss.filter(|_| accumulate);
         let summed = summed_by.is_some();
         let (control, status) = (self.control(), self.status()?);
+        let scale = loss_scale.map(|setting| self.loss_scale(setting)).transpose()?;
         let parameters = self.parameters().map(|(id, value)| (id, value.clone()));
         let trained: Vec<(ValueId, Value, ValueId)> =
             parameters.filter_map(|(id, value)| Some((id, value, *gradients.get(&id)?))).collect();
@@ -83,7 +88,7 @@ impl Graph {
         };
 
         let mut used: Vec<ValueId> = trained.iter().map(|(.., gradient)| *gradient).collect();
-        let mut factor_of = Vec::new();
+        let mut samples = None;
         if let Some(loss) = summed_by {
             for ((_, value, gradient), used) in trained.iter().zip(&mut used) {
                 let sum = state(self, &format!("{}.sum", value.name), value)?;
@@ -92,21 +97,29 @@ impl Graph {
                 *used = sum;
             }
             let start = Init::Constant(0.0);
-            let samples = self.persistent("samples.sum", Kind::OptimizerState, [1], Element::F32, start)?;
-            self.apply(Accumulate, &[samples, loss, control, status])?;
-            factor_of.push(samples);
+            let sum = self.persistent("samples.sum", Kind::OptimizerState, [1], Element::F32, start)?;
+            self.apply(Accumulate, &[sum, loss, control, status])?;
+            samples = Some(sum);
         }
-        if clip_norm.is_some() {
-            let mut so_far: Option<ValueId> = None;
+        let mut squares = None;
+        if clip_norm.is_some() || scale.is_some() {
             for ((_, value, _), used) in trained.iter().zip(&used) {
-                let inputs: Vec<ValueId> = [*used].into_iter().chain(so_far).collect();
-                so_far = Some(self.within(layer(value), |graph| graph.apply_one(SquareSum, &inputs))?);
+                let inputs: Vec<ValueId> = [*used].into_iter().chain(squares).collect();
+                squares = Some(self.within(layer(value), |graph| graph.apply_one(SquareSum, &inputs))?);
             }
-            factor_of.splice(..0, so_far);
         }
+        if let (Some(scale), Some(squares)) = (scale, squares) {
+            let inputs: Vec<ValueId> = [squares, scale, status].into_iter().chain(summed.then_some(control)).collect();
+            self.within(LossScale::NAME, |graph| graph.apply(Check, &inputs))?;
+        }
+        let factor_of: Vec<ValueId> =
+            squares.filter(|_| clip_norm.is_some()).into_iter().chain(samples).chain(scale).collect();
         let factor = match factor_of.is_empty() {
             true => None,
-            false => Some(self.apply_one(Factor { limit: clip_norm }, &factor_of)?),
+            false => {
+                let factor = Factor { limit: clip_norm, summed, scaled: scale.is_some() };
+                Some(self.apply_one(factor, &factor_of)?)
+            }
         };
 
         for ((parameter, value, gradient), used) in trained.iter().zip(used) {
@@ -115,7 +128,7 @@ impl Graph {
                 inputs.push(state(self, &format!("{}.{name}", value.name), value)?);
             }
             let averaged = optimizer.average().and_then(|(decay, scale)| Some((*inputs.get(4)?, decay, scale)));
-            self.note_trained(Trained { gradient: *gradient, average: averaged });
+            self.note_trained(Trained { gradient: *gradient, average: averaged, scale });
             inputs.extend(factor);
             let update = Update { optimizer, summed, scaled: factor.is_some() };
             self.within(layer(value), |graph| graph.apply(update, &inputs))?;
@@ -125,7 +138,15 @@ impl Graph {
                 self.within(layer(value), |graph| graph.apply(Average { decay, summed }, &inputs))?;
             }
         }
-        self.settle()
+        self.settle()?;
+        // After all that a step changes: it lets the next step change things again.
+        if let (Some(setting), Some(scale)) = (loss_scale, scale) {
+            let good_steps = self.good_steps()?;
+            let inputs: Vec<ValueId> =
+                [scale, good_steps, status].into_iter().chain(summed.then_some(control)).collect();
+            self.within(LossScale::NAME, |graph| graph.apply(Move(setting), &inputs))?;
+        }
+        Ok(())
     }
 
     /// Lets every parameter be what its average is: for an evaluation beside a training step that keeps averages.

@@ -50,6 +50,7 @@ impl Board {
                     ("train/loss", Some(r.loss)),
                     ("train/accuracy", r.accuracy),
                     ("train/learning_rate", Some(r.learning_rate)),
+                    ("train/loss_scale", r.loss_scale),
                     ("train/samples_per_second", Some(r.samples_per_second as f32)),
                 ];
                 self.event(r.step, values.into_iter().filter_map(|(tag, value)| Some(scalar(tag, value?))).collect())

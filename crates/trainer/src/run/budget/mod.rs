@@ -94,7 +94,7 @@ pub fn settle(request: &Request, options: PlanOptions) -> Result<(Store, Option<
 /// # Errors
 /// [`Error::OverBudget`] if no choice does; as [`super::Plans::new`].
 pub fn choose(request: &Request, budget: u64, options: PlanOptions) -> Result<(Store, Chosen), Error> {
-    let Request { ref net, shape, training, ref store } = *request;
+    let Request { ref net, shape, training, ref store, .. } = *request;
     let step = training_step(net, shape, training)?;
     let evaluation = evaluation_step(net, shape, training)?;
     let settings: &[Recompute] = match &store.recompute {

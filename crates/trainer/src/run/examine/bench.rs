@@ -129,7 +129,7 @@ impl<'a> Bench<'a> {
             let (name, start) = (format!("{name}.{MEAN}"), Init::Constant(0.0));
             let mean = graph.persistent(&name, Kind::OptimizerState, shape, Element::F32, start);
             let mean = mean.map_err(frugal_model::ModelError::from)?;
-            graph.note_trained(Trained { gradient: *gradient, average: Some((mean, DECAY, 1.0 - DECAY)) });
+            graph.note_trained(Trained { gradient: *gradient, average: Some((mean, DECAY, 1.0 - DECAY)), scale: None });
         }
         let mut step = self.start(graph, &gradients, policy, state)?;
         for (name, mean) in &self.means {
@@ -152,7 +152,8 @@ impl<'a> Bench<'a> {
         let convolved = |name: &str| graph.find(name).is_some_and(|id| is_convolved(&graph, id));
         let weights: Vec<(String, ValueId)> = gradients.iter().filter(|(name, _)| convolved(name)).cloned().collect();
         weights.iter().for_each(|(_, gradient)| graph.mark_metric(*gradient));
-        let plan = Plan::new(graph, policy, self.gpu.plan_options())?;
+        // In f32, whatever the run computes in: what a store does to gradients is to be seen, and nothing else.
+        let plan = Plan::new(graph, policy, self.gpu.adapter().plan_options())?;
         let session = Session::new(self.gpu.clone(), vec![plan], self.seed.into())?;
         let graph = &session.plans()[0].graph;
         for (_, value) in graph.ids().filter(|(_, value)| value.kind.is_persistent()) {

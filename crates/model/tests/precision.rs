@@ -1,0 +1,215 @@
+//! Loss scaling and products with f16 operands, in whole training steps.
+
+#[expect(dead_code, reason = "only its batches are of use here")]
+mod recipe;
+
+use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, training_step};
+use frugal_tensor::codec::{ErrorBounded, F16};
+use frugal_tensor::gpu::GpuOptions;
+use frugal_tensor::ops::Precision;
+use frugal_tensor::ops::cross_entropy::STATUS;
+use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, Sgd};
+use frugal_tensor::plan::MARGIN;
+use frugal_tensor::{Gpu, GpuError, Plan, Policy, Session};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+const SGD: Sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false };
+const IMAGE: [usize; 3] = [1, 28, 28];
+const SAMPLES: usize = 8;
+
+/// A net in training.
+struct Training {
+    session: Session,
+    accumulates: bool,
+    rate: f32,
+    done: u32,
+}
+
+/// What a step says.
+struct Said {
+    loss: f64,
+    /// The loss scale, and whether the step was skipped.
+    scale: Option<(f32, bool)>,
+}
+
+impl Training {
+    fn new(gpu: &Rc<Gpu>, net: &str, recipe: Recipe, policy: &Policy) -> Self {
+        let shape = StepShape { batch: SAMPLES, image: IMAGE, classes: 10 };
+        let graph = training_step(&Net::find(net).unwrap(), shape, recipe).unwrap();
+        let session =
+            Session::new(gpu.clone(), vec![Plan::new(graph, policy, gpu.plan_options()).unwrap()], 1).unwrap();
+        let mut training = Self { session, accumulates: recipe.accumulate, rate: 0.02, done: 0 };
+        if training.session.plans()[0].steered().next().is_some() {
+            training.with_uploads(0, 1, |session, uploads| session.learn(0, uploads, 2.0 * MARGIN).unwrap());
+        }
+        training
+    }
+
+    fn with_uploads<T>(&mut self, number: u32, flags: u32, with: impl FnOnce(&mut Session, &[&[u8]]) -> T) -> T {
+        let batch = recipe::batch(number, SAMPLES, IMAGE);
+        let mask = [1.0f32; SAMPLES];
+        let control = [number, 0, self.rate.to_bits(), flags];
+        let plan = &self.session.plans()[0];
+        let names: Vec<String> = plan.uploads().iter().map(|&id| plan.graph.value(id).name.clone()).collect();
+        let of = |name: &String| match name.as_str() {
+            IMAGES => bytemuck::cast_slice(&batch.images),
+            LABELS => bytemuck::cast_slice(&batch.labels),
+            MASK => bytemuck::cast_slice(&mask),
+            _ => bytemuck::cast_slice(&control),
+        };
+        with(&mut self.session, &names.iter().map(of).collect::<Vec<&[u8]>>())
+    }
+
+    fn step(&mut self) -> Said {
+        let number = self.done;
+        self.done += 1;
+        let flags = match (self.accumulates, number % 2) {
+            (false, _) => 0,
+            (true, 0) => Recipe::FIRST | Recipe::HOLD | Recipe::updates(number / 2),
+            (true, _) => Recipe::updates(number / 2),
+        };
+        let done = self.with_uploads(number, flags, |session, uploads| {
+            session.step(0, uploads).unwrap();
+            session.finished().unwrap().pop().unwrap()
+        });
+        let scale = self.session.plans()[0].metric(LossScale::USED);
+        Said { loss: done.f32(0).into(), scale: scale.map(|word| (done.f32(word), done.f32(word + 1) == 1.0)) }
+    }
+
+    /// The bits of all that lives across steps, but for the scale's own.
+    fn state(&self) -> BTreeMap<String, Vec<u32>> {
+        let graph = &self.session.plans()[0].graph;
+        let lasting = graph.values().iter().filter(|value| value.kind.is_persistent() && value.name != STATUS);
+        let lasting = lasting.filter(|value| !value.name.starts_with(LossScale::NAME));
+        let bits = |name: &str| self.session.read(name).unwrap().into_iter().map(f32::to_bits).collect();
+        lasting.map(|value| (value.name.clone(), bits(&value.name))).collect()
+    }
+}
+
+/// A power of two changes only exponents, so where all is f32 and all that reads gradients accounts for the scale, nothing else
+/// changes: clipping, sums over batches, averages, and the bounds of stored values.
+#[test]
+fn in_f32_a_scaled_loss_changes_no_bit() {
+    let gpu = Gpu::open(None).expect("the tests need an adapter");
+    let plain = Recipe::from(Optimizer::Sgd(SGD));
+    let recipes = [
+        plain,
+        Recipe { clip_norm: Some(0.5), average: Some(0.9), ..Optimizer::Adam(ADAM).into() },
+        Recipe { accumulate: true, clip_norm: Some(0.5), ..plain },
+    ];
+    for net in ["lenet", "resnet8"] {
+        for policy in [Policy::raw(), Policy::with(ErrorBounded::default())] {
+            for recipe in recipes {
+                let loss_scale = Some(LossScale { start: 1024.0, grow_after: 3 });
+                let mut one = Training::new(&gpu, net, recipe, &policy);
+                let mut other = Training::new(&gpu, net, Recipe { loss_scale, ..recipe }, &policy);
+                for step in 0..6 {
+                    let (one, other) = (one.step(), other.step());
+                    assert_eq!(one.loss, other.loss, "{net}, {recipe:?}: step {step}");
+                    assert_eq!(one.scale, None);
+                }
+                // Sums over batches are of scaled gradients.
+                let without_sums = |training: &Training| {
+                    training.state().into_iter().filter(|(name, _)| !name.ends_with(".sum")).collect::<BTreeMap<_, _>>()
+                };
+                let (one, two) = (without_sums(&one), without_sums(&other));
+                let differ: Vec<&String> = one.keys().filter(|name| one[*name] != two[*name]).collect();
+                assert!(differ.is_empty() && one.len() == two.len(), "{net}, {recipe:?}: {differ:?}");
+                // Doubled after every three good updates.
+                let updates = if recipe.accumulate { 3 } else { 6 };
+                let scale = other.session.read(LossScale::NAME).unwrap();
+                assert_eq!(
+                    scale,
+                    [1024.0 * 2f32.powi(updates / 3)],
+                    "{net}, {recipe:?}, {} forms",
+                    other.session.plans()[0].stored.len()
+                );
+            }
+        }
+    }
+}
+
+fn f16_gpu() -> Option<Rc<Gpu>> {
+    match Gpu::open_with(None, GpuOptions { precision: Precision::F16, ..GpuOptions::default() }) {
+        Err(GpuError::NoF16 { adapter }) => {
+            println!("skipped: {adapter} has no f16");
+            None
+        }
+        gpu => Some(gpu.expect("the tests need an adapter")),
+    }
+}
+
+#[test]
+fn f16_learns_as_f32_does() {
+    let Some(gpu) = f16_gpu() else { return };
+    let recipe = Recipe::from(Optimizer::Sgd(SGD));
+    let scaled = Recipe { loss_scale: Some(LossScale::default()), ..recipe };
+    let single = Gpu::open(None).unwrap();
+    let mut single = Training::new(&single, "lenet", recipe, &Policy::raw());
+    let mut half = Training::new(&gpu, "lenet", scaled, &Policy::raw());
+    (single.rate, half.rate) = (0.004, 0.004);
+    let mut losses = Vec::new();
+    for step in 0..40 {
+        let (one, other) = (single.step(), half.step());
+        assert_eq!(other.scale, Some((65_536.0, false)), "step {step}");
+        losses.push([one.loss, other.loss]);
+    }
+    let mean = |which: usize, steps: std::ops::Range<usize>| {
+        let count = steps.len() as f64;
+        losses[steps].iter().map(|pair| pair[which]).sum::<f64>() / count
+    };
+    let [off_at_first, off_in_the_mean] =
+        [0..1, 20..40].map(|steps| (mean(1, steps.clone()) / mean(0, steps) - 1.0).abs());
+    println!(
+        "LeNet: the loss in f16 is off by {off_at_first:.1e} in the first step, {off_in_the_mean:.1e} in the last 20"
+    );
+    // Later on, what differs in the last places has grown from step to step.
+    assert!(off_at_first < 1e-3, "{losses:?}");
+    assert!(off_in_the_mean < 0.05, "{losses:?}");
+    assert!(mean(1, 30..40) < 0.6 * mean(1, 0..5), "{losses:?}");
+}
+
+/// What only products read is rounded to f16 in any case: to store it so changes no bit.
+#[test]
+fn products_in_f16_do_not_notice_the_f16_store() {
+    let Some(gpu) = f16_gpu() else { return };
+    let recipe = Recipe { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
+    let [mut raw, mut stored] =
+        [Policy::raw(), Policy::with(F16)].map(|policy| Training::new(&gpu, "lenet", recipe, &policy));
+    assert!(2 * stored.session.plans()[0].kept_bytes() < raw.session.plans()[0].kept_bytes() * 11 / 10);
+    for _ in 0..5 {
+        assert_eq!(raw.step().loss, stored.step().loss);
+    }
+    assert!(raw.state() == stored.state());
+}
+
+/// With norms, whose running statistics stay as well.
+#[test]
+fn a_scale_too_large_is_halved_until_gradients_are_finite_and_nothing_else_moves() {
+    let Some(gpu) = f16_gpu() else { return };
+    let start = 2f32.powi(36);
+    let loss_scale = Some(LossScale { start, grow_after: 2000 });
+    let recipe = Recipe { loss_scale, average: Some(0.9), ..Optimizer::Adam(ADAM).into() };
+    let mut training = Training::new(&gpu, "resnet8", recipe, &Policy::raw());
+    let before = training.state();
+    let mut skipped = 0;
+    loop {
+        let said = training.step();
+        assert_eq!(said.scale.unwrap().0, start / 2f32.powi(skipped));
+        if !said.scale.unwrap().1 {
+            break;
+        }
+        assert!(before == training.state(), "step {skipped} moved something");
+        skipped += 1;
+    }
+    println!("{skipped} steps skipped");
+    assert!(skipped > 3, "{skipped}");
+    assert!(before.iter().all(|(name, bits)| name.contains("running") || training.state()[name] != *bits));
+    let status = training.session.read(STATUS).unwrap();
+    assert_eq!(status.iter().map(|word| word.to_bits()).collect::<Vec<_>>(), [0, skipped as u32, 0, 0]);
+    // The first update that counts is the first of the average, too.
+    let parameter = training.session.read("conv1.weight").unwrap();
+    assert_eq!(parameter, training.session.read(&format!("conv1.weight{}", Recipe::AVERAGE)).unwrap());
+}

@@ -1,0 +1,29 @@
+// status gets the bit `skipped` where a gradient is not finite; used = (scale, 1 if so, else 0). Nothing once status says stop,
+// and in batches after which parameters stay: their gradients are in the sum that a later one looks at.
+// Variables: summed. Dispatch: one workgroup of 1.
+struct Params {
+    skipped: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> squares: array<f32>;
+@group(0) @binding(2) var<storage, read_write> scale: array<f32>;
+@group(0) @binding(3) var<storage, read_write> status: array<u32>;
+{% if summed %}
+@group(0) @binding(4) var<storage, read_write> control: array<u32>;
+{% endif %}
+@group(0) @binding({{ 5 if summed else 4 }}) var<storage, read_write> used: array<f32>;
+
+{% include "parts/bits.wgsl" %}
+
+{% include "parts/stays.wgsl" %}
+
+@compute @workgroup_size(1)
+fn main() {
+    let skips = !stays() && !is_finite(squares[0]);
+    if skips {
+        status[0] = p.skipped;
+    }
+    used[0] = scale[0];
+    used[1] = select(0.0, 1.0, skips);
+}
