@@ -228,6 +228,7 @@ impl Fixture {
 
     pub fn html(&self) -> String {
         let environment = Environment {
+            tiles: None,
             started: "2026-01-31T23:59:59Z".into(),
             command: ["/usr/bin/frugal", "compare", HOSTILE].map(str::to_owned).to_vec(),
             adapter: adapter(HOSTILE),
