@@ -13,7 +13,7 @@
 //! let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
 //! let step = training_step(&Net::find("resnet20")?, shape, sgd)?;
 //! let options = PlanOptions::unlimited(KernelSet::Tiles);
-//! let raw = Plan::new(step.clone(), &Policy::raw(), options)?;
+//! let raw = Plan::new(step.clone(), &Policy::raw(), options.clone())?;
 //! let split = Plan::new(step, &Policy::with(FrequencySplit::default()), options)?;
 //! println!("{} bytes instead of {}", split.kept_bytes(), raw.kept_bytes());
 //! assert!(8 * split.kept_bytes() < raw.kept_bytes());

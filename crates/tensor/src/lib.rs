@@ -35,7 +35,7 @@
 //!
 //! // x and tanh wait for it: as they are, or in four bits an element.
 //! let options = PlanOptions::unlimited(KernelSet::Tiles);
-//! let raw = Plan::new(graph.clone(), &Policy::raw(), options)?;
+//! let raw = Plan::new(graph.clone(), &Policy::raw(), options.clone())?;
 //! let coded = Plan::new(graph, &Policy::with(Uniform { bits: 4, group: 256 }), options)?;
 //! let dy = 4 * 64 * 128;
 //! assert_eq!(raw.kept_bytes() - dy, 4 * 64 * (256 + 128));

@@ -1,7 +1,7 @@
 //! Tables that say which tile serves which shape: what was measured on an adapter, in front of the operators' own rules.
 //!
-//! The rules are where the kernels are: [`Tile::usual`](super::gemm) for products in tiles, `matmul.rs` and `conv2d/direct.rs` for
-//! those from registers. An operator that has a choice says so in [`Operator::tunable`](super::Operator::tunable).
+//! The rules are where the kernels are: `gemm.rs` for products in tiles, `matmul.rs` and `conv2d/direct.rs` for those from
+//! registers. An operator that has a choice says so in [`Operator::tunable`](super::Operator::tunable).
 
 use super::gemm::Tile;
 use super::{KernelSet, want};

@@ -6,15 +6,15 @@ use frugal_tensor::graph::{Element, Init, ValueId};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::tiles::{Choice, Pixels, Registers, Strip, Work};
-use frugal_tensor::ops::{KernelSet, Tile, TileTable};
-use frugal_tensor::{Gpu, Graph, GraphError, Plan, PlanOptions, Policy, Session};
+use frugal_tensor::ops::{KernelSet, Operator, Tile, TileTable};
+use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, Policy, Session};
 use std::rc::Rc;
 
 /// An operator with two inputs, and what f64 makes of it: the output and both gradients.
 struct Operation {
     inputs: [Tensor; 2],
     arriving: Tensor,
-    build: Box<dyn Fn(&mut Graph, &[ValueId]) -> Result<ValueId, GraphError>>,
+    operator: Rc<dyn Operator>,
     wanted: [Tensor; 3],
 }
 
@@ -26,7 +26,7 @@ impl Operation {
             let shape = self.inputs[i].shape.as_slice();
             graph.parameter(&format!("x{i}"), shape, Init::Constant(0.0)).unwrap()
         });
-        let y = (self.build)(&mut graph, &leaves).unwrap();
+        let y = graph.apply_shared(self.operator.clone(), &leaves).unwrap()[0];
         let arriving = graph.input("arriving", self.arriving.shape.as_slice(), Element::F32);
         let gradients = graph.differentiate(&[(y, Some(arriving))]).unwrap();
         let read = [y, gradients[&leaves[0]], gradients[&leaves[1]]];
@@ -71,12 +71,7 @@ fn product(m: usize, n: usize, k: usize) -> Operation {
     let c = sum(m, n, k, &|i, j, l| a.data[i * k + l] * b.data[l * n + j]);
     let da = sum(m, k, n, &|i, j, l| d.data[i * n + l] * b.data[j * n + l]);
     let db = sum(k, n, m, &|i, j, l| a.data[l * k + i] * d.data[l * n + j]);
-    Operation {
-        inputs: [a, b],
-        arriving: d,
-        build: Box::new(|g, v| g.apply_one(MatMul::default(), v)),
-        wanted: [c, da, db],
-    }
+    Operation { inputs: [a, b], arriving: d, operator: Rc::new(MatMul::default()), wanted: [c, da, db] }
 }
 
 fn convolution(x: [usize; 4], w: [usize; 4], convolution: Conv2d) -> Operation {
@@ -94,12 +89,7 @@ fn convolution(x: [usize; 4], w: [usize; 4], convolution: Conv2d) -> Operation {
         let unit = w.map(|j, _| f64::from(u8::from(i == j)));
         convolve(&[x.clone(), unit], convolution).data.iter().zip(&dy.data).map(|(y, d)| y * d).sum()
     });
-    Operation {
-        inputs: [x, w],
-        arriving: dy,
-        build: Box::new(move |g, v| g.apply_one(convolution, v)),
-        wanted: [y, dx, dw],
-    }
+    Operation { inputs: [x, w], arriving: dy, operator: Rc::new(convolution), wanted: [y, dx, dw] }
 }
 
 #[test]

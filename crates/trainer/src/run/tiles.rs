@@ -88,7 +88,7 @@ pub enum TilesError {
         /// The file.
         path: PathBuf,
         /// Which, and why.
-        source: TileError,
+        source: Box<TileError>,
     },
     /// It was asked for by name, but belongs to another adapter.
     #[error("{} was measured on {there}, not on {here}", path.display())]
@@ -160,7 +160,8 @@ impl TilesFile {
         let set = sets.into_iter().find(|&set| kernel_set_name(set) == file.kernels);
         let set = set.ok_or_else(|| damaged(format!("`kernels` is gpu or cpu, not {:?}", file.kernels)))?;
         let table = TileTable::new(set, file.choices.iter().map(|entry| (entry.work(), entry.tile)));
-        let table = table.map_err(|source| TilesError::Impossible { path: path.to_path_buf(), source })?;
+        let table =
+            table.map_err(|source| TilesError::Impossible { path: path.to_path_buf(), source: source.into() })?;
         Ok((file, table))
     }
 
