@@ -36,13 +36,17 @@ pub const WORKLOADS: [Workload; 4] = [
 /// How many of [`WORKLOADS`] an adapter without a GPU measures: the others take minutes a step there.
 pub const SMALL: usize = 2;
 
-/// The forms in which each is measured, as options of `frugal bench step`.
-const FORMS: [&[&str]; 4] = [
-    &["--store", "raw"],
-    &["--store", "error-bounded"],
-    &["--store", "frequency-split"],
-    &["--store", "frequency-split+cheap"],
+/// The ways in which each is measured: a name, and options of `frugal bench step`.
+const FORMS: [(&str, &[&str]); 5] = [
+    ("raw", &["--store", "raw"]),
+    ("error-bounded", &["--store", "error-bounded"]),
+    ("frequency-split", &["--store", "frequency-split"]),
+    ("frequency-split+cheap", &["--store", "frequency-split+cheap"]),
+    ("f16, products and store", &["--store", "f16", "--precision", "f16"]),
 ];
+
+/// How many of [`FORMS`] an adapter without a GPU measures: f16 is there to be checked, not to be fast.
+const IN_F32: usize = 4;
 
 /// A line of figures of another framework, as the programs in `benches/peers` print them.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,16 +82,23 @@ pub struct Span {
 pub type Measured = (String, Result<StepReport, String>);
 
 /// Measures a workload in every form, by calls of `program` with these options besides. `say` hears of each.
-pub fn steps(program: &Path, workload: Workload, options: &[&str], mut say: impl FnMut(&str)) -> Vec<Measured> {
+pub fn steps(
+    program: &Path,
+    workload: Workload,
+    on_gpu: bool,
+    options: &[&str],
+    mut say: impl FnMut(&str),
+) -> Vec<Measured> {
     let Workload { net, shape: [channels, height, width], classes, batch } = workload;
-    let form = |form: &&[&str]| {
-        say(&format!("{net} {}", form[1]));
+    let forms = FORMS.iter().take(if on_gpu { FORMS.len() } else { IN_F32 });
+    let measured = forms.map(|(name, form)| {
+        say(&format!("{net}, {name}"));
         let (shape, classes, batch) = (format!("{channels}x{height}x{width}"), classes.to_string(), batch.to_string());
         let described = ["--net", net, "--shape", &shape, "--classes", &classes, "--batch", &batch];
         let arguments = [&["bench", "step", "--json"], &described[..], form, options].concat();
-        (form[1].to_owned(), call(program, &arguments))
-    };
-    FORMS.iter().map(form).collect()
+        ((*name).to_owned(), call(program, &arguments))
+    });
+    measured.collect()
 }
 
 /// Measures operators by a call of `program`.

@@ -138,12 +138,14 @@ fn page(options: &Page) -> Result<(), Error> {
     let (operators, steps) = while_saying(|say| {
         say("operators");
         let operators = page::operators(&program, &filtered)?;
+        let on_gpu = operators.kernels == "gpu";
         let wanted = |index: usize, workload: &Workload| match options.nets.as_slice() {
-            [] => operators.kernels != "cpu" || index < page::SMALL,
+            [] => on_gpu || index < page::SMALL,
             names => names.iter().any(|name| name == workload.net),
         };
         let workloads = page::WORKLOADS.into_iter().enumerate().filter(|(index, workload)| wanted(*index, workload));
-        let steps = workloads.map(|(_, workload)| (workload, page::steps(&program, workload, &device, &mut *say)));
+        let steps =
+            workloads.map(|(_, workload)| (workload, page::steps(&program, workload, on_gpu, &device, &mut *say)));
         let steps: Vec<_> = steps.collect();
         Ok::<_, Error>((operators, steps))
     })?;
