@@ -120,6 +120,11 @@ fn a_run_takes_a_table_and_keeps_it() {
         fs::remove_dir_all(desk.path("cut")).unwrap();
     }
 
+    cut(&desk, "tuned", "cut");
+    fs::remove_file(desk.path("cut").join("tiles.toml")).unwrap();
+    let output = desk.with(&[(VARIABLE, "")], &["resume", "cut"]);
+    assert!(output.status.success() && stderr(&output).contains("tiles.toml is gone"), "{}", stderr(&output));
+
     for (number, ignored) in [["--no-tuned"].as_slice(), &["--set", "train.tuned=false"]].into_iter().enumerate() {
         let out = format!("ignored-{number}");
         let said = train(&desk, "tiles.toml", &out, ignored);

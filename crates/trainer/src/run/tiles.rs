@@ -222,7 +222,8 @@ pub fn of_run(folder: &Path, gpu: &Gpu) -> Result<Option<String>, Error> {
     let path = folder.join(FILE);
     gpu.set_tiles(None);
     if !path.exists() {
-        return Ok(None);
+        let lost = |choices| format!("warning: the run began with {}, but its {FILE} is gone", counted(choices));
+        return Ok(noted(folder).map(lost));
     }
     let (file, table) = TilesFile::read(&path)?;
     let line = match file.adapter == Key::of(gpu.adapter()) {
@@ -237,6 +238,13 @@ pub fn of_run(folder: &Path, gpu: &Gpu) -> Result<Option<String>, Error> {
     };
     gpu.set_tiles(Some(Rc::new(table)));
     Ok(Some(line))
+}
+
+/// How many choices a run had when it began, by its own notes.
+fn noted(folder: &Path) -> Option<usize> {
+    let environment: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("environment.json")).ok()?).ok()?;
+    environment["tiles"].as_u64().map(|choices| choices as usize)
 }
 
 fn counted(choices: usize) -> String {
