@@ -85,6 +85,7 @@ pub fn measure(
         store: store.to_string(),
         adapter: AdapterFacts::of(gpu.adapter()),
         kernels: kernel_set_name(plan.options.set).to_owned(),
+        precision: request.precision,
         tiles: gpu.tiles().map(|table| table.choices().len()),
         warm_up: settings.warm_up,
         steps: settings.steps,

@@ -4,6 +4,7 @@ use super::tuning::tuned;
 use super::units::{bytes, count};
 use crate::bench::Spread;
 use crate::run::environment::AdapterFacts;
+use frugal_tensor::ops::Precision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +29,8 @@ pub struct StepReport {
     pub adapter: AdapterFacts,
     /// The family of kernels: `gpu` or `cpu`.
     pub kernels: String,
+    /// In what products multiply.
+    pub precision: Precision,
     /// How many choices of tiles were measured on the adapter, if `frugal tune` was there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tiles: Option<usize>,
@@ -105,13 +108,17 @@ pub struct Seconds {
 impl fmt::Display for StepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [channels, height, width] = self.shape;
-        let Self { net, classes, batch, store, kernels, tiles, milliseconds_per_step: step, .. } = self;
+        let Self { net, classes, batch, store, kernels, precision, tiles, milliseconds_per_step: step, .. } = self;
         writeln!(
             f,
             "{net} on {channels}×{height}×{width} images, {classes} classes, batch {batch}, on {}",
             self.adapter.name
         )?;
-        writeln!(f, "kept for the backward pass: {store}; kernels: {kernels}{}\n", tuned(*tiles))?;
+        let products = match precision {
+            Precision::F32 => "",
+            Precision::F16 => "; products in f16",
+        };
+        writeln!(f, "kept for the backward pass: {store}; kernels: {kernels}{}{products}\n", tuned(*tiles))?;
         writeln!(
             f,
             "step        {:9.2} ms   half of {} steps within {:.2}–{:.2}, least {:.2}, most {:.2}",
