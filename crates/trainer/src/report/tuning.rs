@@ -18,13 +18,17 @@ fn tile(choice: Choice) -> String {
         ),
         Choice::Registers(Registers { rows, columns }) => format!("{rows}×{columns}"),
         Choice::Pixels(Pixels { width, height, channel_blocks }) => {
-            format!("{width}×{height}, {channel_blocks} blocks")
+            format!("{width}×{height}, {}", blocks(channel_blocks))
         }
         Choice::Strip(Strip { width, out_blocks, in_channels }) => {
-            format!("{width} wide, {out_blocks} blocks, {in_channels} channels")
+            format!("{width} wide, {}, {in_channels} channels", blocks(out_blocks))
         }
         _ => format!("{choice:?}"),
     }
+}
+
+fn blocks(count: usize) -> String {
+    if count == 1 { "1 block".to_owned() } else { format!("{count} blocks") }
 }
 
 impl fmt::Display for Tuning {
