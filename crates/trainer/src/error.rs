@@ -184,8 +184,12 @@ impl Error {
             Error::Gpu(GpuError::NoSuchAdapter { .. }) => {
                 "--device takes a number or part of a name; `frugal devices` lists all".to_owned()
             }
-            Error::Gpu(GpuError::NoF16 { .. } | GpuError::SelfTest { .. }) => {
+            Error::Gpu(GpuError::NoF16 { .. }) => {
                 "train in f32: `--set train.precision=f32`; `frugal devices` says which adapters have f16".to_owned()
+            }
+            Error::Gpu(GpuError::SelfTest { .. }) => {
+                "FRUGAL_NO_MATRICES=1 multiplies without cooperative matrices; or train in f32: `--set train.precision=f32`"
+                    .to_owned()
             }
             Error::Gpu(GpuError::OutOfMemory { .. }) => {
                 "`frugal plan CONFIG` shows what takes the memory; try a smaller `data.batch`, or another `store.default`"

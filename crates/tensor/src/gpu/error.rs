@@ -39,7 +39,7 @@ pub enum GpuError {
         adapter: String,
     },
     /// Products with f16 operands come out wrong: a defect of the driver or of Frugal.
-    #[error("adapter `{adapter}` multiplies f16 wrongly ({what}); let it compute in f32")]
+    #[error("adapter `{adapter}` multiplies f16 wrongly ({what})")]
     SelfTest {
         /// Its name.
         adapter: String,

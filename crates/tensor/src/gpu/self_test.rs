@@ -14,46 +14,54 @@ const EXTENTS: [[usize; 3]; 3] = [[13, 70, 37], [32, 64, 64], [67, 131, 101]];
 /// What an f16 holds at most; above it, rounding gives infinity.
 const LARGEST: f32 = 65_504.0;
 
-/// Multiplies small whole numbers, whose sums are exact; numbers between −1 and 1, whose sums are off by less than
-/// [`error_bound`]; and one number that no f16 holds, which must not come out finite, because only that tells a training step that
-/// gradients were scaled too much.
+/// Lets the device multiply, and judges what comes out.
 ///
 /// # Errors
 /// [`GpuError::SelfTest`] with the first product that comes out wrong, or what befell the device.
 pub(super) fn run(gpu: &Rc<Gpu>) -> Result<(), GpuError> {
-    for [rows, columns, depth] in EXTENTS {
-        let mut session = product(gpu, [rows, columns, depth])?;
-        let random = |stream: u64, count: usize| Stream::new(1, stream).uniform().take(count).collect::<Vec<f32>>();
-        let (a, b) = (random(0, rows * depth), random(1, depth * columns));
-        let whole = |x: &Vec<f32>| x.iter().map(|x| (x * 17.0).floor() - 8.0).collect::<Vec<f32>>();
-        let around_zero = |x: &Vec<f32>| x.iter().map(|x| 2.0 * x - 1.0).collect::<Vec<f32>>();
-        for (kind, a, b, exact) in [
-            ("whole numbers", whole(&a), whole(&b), true),
-            ("numbers below 1", around_zero(&a), around_zero(&b), false),
-        ] {
-            let c = multiply(&mut session, &a, &b)?;
-            let wrong = c.iter().enumerate().find(|(at, c)| {
-                let terms =
-                    |k: usize| f64::from(a[at / columns * depth + k]) * f64::from(b[k * columns + at % columns]);
-                let sum: f64 = (0..depth).map(terms).sum();
-                let size: f64 = (0..depth).map(|k| terms(k).abs()).sum();
-                let error = (f64::from(**c) - sum).abs();
-                error.is_nan() || error > if exact { 0.0 } else { error_bound(size, depth) }
-            });
-            if let Some((at, c)) = wrong {
-                let what = format!("{rows}×{depth}×{columns}, {kind}, element {at}: {c}");
-                return Err(GpuError::SelfTest { adapter: gpu.adapter.info.name.clone(), what });
-            }
-        }
-        let (mut large, ones) = (vec![1.0; a.len()], vec![1.0; b.len()]);
-        large[0] = 2.0 * LARGEST;
-        let c = multiply(&mut session, &large, &ones)?;
-        if c[..columns].iter().any(|c| c.is_finite()) || c[columns..].iter().any(|&c| c != depth as f32) {
-            let what = format!("{rows}×{depth}×{columns}, {} times 1 is {}", large[0], c[0]);
+    for extents in EXTENTS {
+        let mut session = product(gpu, extents)?;
+        if let Some(what) = fault(extents, |a, b| multiply(&mut session, a, b))? {
             return Err(GpuError::SelfTest { adapter: gpu.adapter.info.name.clone(), what });
         }
     }
     Ok(())
+}
+
+/// What is wrong with products of rows × depth by depth × columns, if anything is. They are of small whole numbers, whose sums
+/// are exact; of numbers between −1 and 1, whose sums are off by less than [`error_bound`]; and of one number that no f16 holds,
+/// which must not come out finite, because only that tells a training step that gradients were scaled too much.
+fn fault<E>(
+    [rows, columns, depth]: [usize; 3],
+    mut multiply: impl FnMut(&[f32], &[f32]) -> Result<Vec<f32>, E>,
+) -> Result<Option<String>, E> {
+    let random = |stream: u64, count: usize| Stream::new(1, stream).uniform().take(count).collect::<Vec<f32>>();
+    let (a, b) = (random(0, rows * depth), random(1, depth * columns));
+    let whole = |x: &Vec<f32>| x.iter().map(|x| (x * 17.0).floor() - 8.0).collect::<Vec<f32>>();
+    let around_zero = |x: &Vec<f32>| x.iter().map(|x| 2.0 * x - 1.0).collect::<Vec<f32>>();
+    for (kind, a, b, exact) in
+        [("whole numbers", whole(&a), whole(&b), true), ("numbers below 1", around_zero(&a), around_zero(&b), false)]
+    {
+        let c = multiply(&a, &b)?;
+        if c.len() != rows * columns {
+            return Ok(Some(format!("{rows}×{depth}×{columns}: {} elements", c.len())));
+        }
+        let wrong = c.iter().enumerate().find(|(at, c)| {
+            let terms = |k: usize| f64::from(a[at / columns * depth + k]) * f64::from(b[k * columns + at % columns]);
+            let sum: f64 = (0..depth).map(terms).sum();
+            let size: f64 = (0..depth).map(|k| terms(k).abs()).sum();
+            let error = (f64::from(**c) - sum).abs();
+            error.is_nan() || error > if exact { 0.0 } else { error_bound(size, depth) }
+        });
+        if let Some((at, c)) = wrong {
+            return Ok(Some(format!("{rows}×{depth}×{columns}, {kind}, element {at}: {c}")));
+        }
+    }
+    let (mut large, ones) = (vec![1.0; a.len()], vec![1.0; b.len()]);
+    large[0] = 2.0 * LARGEST;
+    let c = multiply(&large, &ones)?;
+    let wrong = c[..columns].iter().any(|c| c.is_finite()) || c[columns..].iter().any(|&c| c != depth as f32);
+    Ok(wrong.then(|| format!("{rows}×{depth}×{columns}, {} times 1 is {}", large[0], c[0])))
 }
 
 /// By how much a sum of `depth` products of rounded operands may be off, if the magnitudes of the products sum to `size`: each
@@ -84,4 +92,76 @@ fn multiply(session: &mut Session, a: &[f32], b: &[f32]) -> Result<Vec<f32>, Gpu
     finished.extend(session.finished()?);
     let words = finished.pop().map(|metrics| metrics.words).unwrap_or_default();
     Ok(words.into_iter().map(f32::from_bits).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use half::f16;
+    use std::convert::Infallible;
+
+    /// Products of operands that are rounded by the first function, with sums by the second.
+    fn judged(round: impl Fn(f32) -> f32, add: impl Fn(f32, f32) -> f32) -> Option<String> {
+        let [rows, columns, depth] = EXTENTS[0];
+        let multiply = |a: &[f32], b: &[f32]| {
+            let element = |at: usize| {
+                let term = |k: usize| round(a[at / columns * depth + k]) * round(b[k * columns + at % columns]);
+                (0..depth).map(term).fold(0.0, &add)
+            };
+            Ok::<_, Infallible>((0..rows * columns).map(element).collect())
+        };
+        let Ok(fault) = fault(EXTENTS[0], multiply);
+        fault
+    }
+
+    fn rounded(x: f32) -> f32 {
+        f16::from_f32(x).to_f32()
+    }
+
+    #[test]
+    fn f16_operands_and_f32_sums_pass() {
+        assert_eq!(judged(rounded, |sum, term| sum + term), None);
+    }
+
+    #[test]
+    fn a_term_left_out_is_found() {
+        let mut terms = 0;
+        let [rows, columns, depth] = EXTENTS[0];
+        let multiply = |a: &[f32], b: &[f32]| {
+            let mut c = vec![0.0; rows * columns];
+            for (at, c) in c.iter_mut().enumerate() {
+                for k in 0..depth {
+                    terms += 1;
+                    // The last of the last row's.
+                    let there = terms != rows * columns * depth;
+                    *c += if there { a[at / columns * depth + k] * b[k * columns + at % columns] } else { 0.0 };
+                }
+            }
+            Ok::<_, Infallible>(c)
+        };
+        let Ok(fault) = fault(EXTENTS[0], multiply);
+        let fault = fault.expect("a fault");
+        assert!(
+            fault.contains("whole numbers") && fault.contains(&format!("element {}", rows * columns - 1)),
+            "{fault}"
+        );
+    }
+
+    #[test]
+    fn sums_in_f16_are_found() {
+        let fault = judged(rounded, |sum, term| rounded(sum + term)).expect("a fault");
+        assert!(fault.contains("below 1"), "{fault}");
+    }
+
+    #[test]
+    fn operands_of_fewer_bits_are_found() {
+        let bfloat = |x: f32| half::bf16::from_f32(x).to_f32();
+        assert!(judged(bfloat, |sum, term| sum + term).is_some_and(|fault| fault.contains("below 1")));
+    }
+
+    #[test]
+    fn saturation_is_found() {
+        let saturated = |x: f32| rounded(x).clamp(-LARGEST, LARGEST);
+        assert!(judged(saturated, |sum, term| sum + term).is_some_and(|fault| fault.contains("times 1 is")));
+    }
 }
