@@ -1,9 +1,9 @@
-// dβ[c] = Σ over n of partial[n, c].x;  dγ[c] = Σ over n of partial[n, c].y, in order of n. With `gathers`, what dx needs of a
+// dβ[c] = Σ over n of partial[n, c].x;  dγ[c] = Σ over n of partial[n, c].y. With `gathers`, what dx needs of a
 // channel: gathered[c] = (γ · inv_std, mean, dβ / count, inv_std · dγ / count); `scale` is 1 / count.
-// Variables: gathers. Dispatch: one invocation of 8 for each channel.
+// Variables: gathers, and those of parts/sum_column.wgsl, where the dispatch is; rows are samples, columns channels.
 struct Params {
-    samples: u32,
-    channels: u32,
+    rows: u32,
+    columns: u32,
 {% if gathers %}
     scale: f32,
 {% endif %}
@@ -22,24 +22,21 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-@compute @workgroup_size(8)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let c = group_index(group, groups) * 8u + lane;
-    if c >= p.channels {
-        return;
-    }
-    var total = vec2<f32>();
-    for (var n = 0u; n < p.samples; n++) {
-        total += partial[n * p.channels + c];
-    }
-    d_beta[c] = total.x;
-    d_gamma[c] = total.y;
+alias Sum = vec2<f32>;
+
+fn begin(column: u32) {}
+
+fn term(row: u32, column: u32) -> Sum {
+    return partial[row * p.columns + column];
+}
+
+fn finish(column: u32, sum: Sum) {
+    d_beta[column] = sum.x;
+    d_gamma[column] = sum.y;
 {% if gathers %}
-    let spread = inv_std[c];
-    gathered[c] = vec4(gamma[c] * spread, mean[c], total.x * p.scale, spread * (total.y * p.scale));
+    let spread = inv_std[column];
+    gathered[column] = vec4(gamma[column] * spread, mean[column], sum.x * p.scale, spread * (sum.y * p.scale));
 {% endif %}
 }
+
+{% include "parts/sum_column.wgsl" %}

@@ -1,10 +1,11 @@
-// Combines the planes of each channel (Chan et al. 1979), in order of the samples:
-//   mean = Σ plane mean / samples;   M₂ = Σ plane M₂ + size · Σ (plane mean − mean)²
+// Combines the planes of each channel (Chan et al. 1979), shifted by the mean m₀ of its first plane:
+//   mean = m₀ + Σ (plane mean − m₀) / samples
+//   M₂ = Σ (plane M₂ + size · (plane mean − m₀)²) − size · samples · (mean − m₀)²
 //   inv_std = 1 / √(M₂ / count + ε)
-// Dispatch: one invocation of 8 for each channel.
+// Variables and dispatch: see parts/sum_column.wgsl; rows are samples, columns channels.
 struct Params {
-    samples: u32,
-    channels: u32,
+    rows: u32,
+    columns: u32,
     size: u32,
     epsilon: f32,
 }
@@ -16,27 +17,25 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-@compute @workgroup_size(8)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let c = group_index(group, groups) * 8u + lane;
-    if c >= p.channels {
-        return;
-    }
-    var total = 0.0;
-    for (var n = 0u; n < p.samples; n++) {
-        total += partial[n * p.channels + c].x;
-    }
-    let center = total / f32(p.samples);
-    var squares = 0.0;
-    for (var n = 0u; n < p.samples; n++) {
-        let plane = partial[n * p.channels + c];
-        squares += plane.y + f32(p.size) * (plane.x - center) * (plane.x - center);
-    }
-    let count = f32(p.samples) * f32(p.size);
-    mean[c] = center;
-    inv_std[c] = 1.0 / sqrt(squares / count + p.epsilon);
+alias Sum = vec2<f32>;
+
+var<private> origin: f32;
+
+fn begin(column: u32) {
+    origin = partial[column].x;
 }
+
+fn term(row: u32, column: u32) -> Sum {
+    let plane = partial[row * p.columns + column];
+    let shifted = plane.x - origin;
+    return Sum(shifted, plane.y + f32(p.size) * shifted * shifted);
+}
+
+fn finish(column: u32, sum: Sum) {
+    let shift = sum.x / f32(p.rows);
+    let variance = sum.y / (f32(p.rows) * f32(p.size)) - shift * shift;
+    mean[column] = origin + shift;
+    inv_std[column] = 1.0 / sqrt(max(variance, 0.0) + p.epsilon);
+}
+
+{% include "parts/sum_column.wgsl" %}

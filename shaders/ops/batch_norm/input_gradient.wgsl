@@ -5,6 +5,7 @@ struct Params {
     planes: u32,
     size: u32,
     channels: u32,
+    run: u32,
 {% if kind != "none" %}
     low: f32,
     high: f32,

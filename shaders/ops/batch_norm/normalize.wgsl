@@ -6,6 +6,7 @@ struct Params {
     planes: u32,
     size: u32,
     channels: u32,
+    run: u32,
 {% if running %}
     epsilon: f32,
 {% endif %}

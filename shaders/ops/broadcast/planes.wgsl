@@ -4,6 +4,7 @@ struct Params {
     planes: u32,
     size: u32,
     channels: u32,
+    run: u32,
 }
 
 {% include "parts/lane.wgsl" %}

@@ -8,6 +8,7 @@ struct Params {
     planes: u32,
     size: u32,
     channels: u32,
+    run: u32,
     elements: u32,
 }
 

@@ -5,6 +5,7 @@ struct Params {
     planes: u32,
     size: u32,
     channels: u32,
+    run: u32,
     // Stretches of a row, and elements of γ; in lanes where they are read in lanes.
     per_row: u32,
     parameters: u32,

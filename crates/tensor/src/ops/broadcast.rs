@@ -118,7 +118,7 @@ impl Operator for BroadcastGradient {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, channels, size] = aligned(&context.inputs[0].shape, &self.shape).expect("checked by outputs");
-        let total = Kernel::new("ops/broadcast/sum_samples").parameters([samples, channels]).invocations(channels, 8);
+        let total = kernel::reduce_columns("ops/broadcast/sum_samples", samples, channels, context.set);
         if size == 1 && context.inputs.len() == 1 {
             return vec![total.inputs([0]).outputs([0])];
         }

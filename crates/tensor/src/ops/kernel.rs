@@ -321,8 +321,16 @@ pub(crate) fn reduce_planes(shader: &'static str, planes: usize, size: usize, se
     if set == KernelSet::Tiles { kernel.workgroups(planes) } else { kernel.invocations(planes, 8) }
 }
 
-/// A kernel that maps each plane onto the first output by parameters of its channel, see `parts/map_plane.wgsl`: one
-/// workgroup for each. The number of channels follows in `Params`.
+/// A kernel that adds up the rows of each column, see `parts/sum_column.wgsl`: 16 invocations for each on GPUs and where
+/// there are too many rows for one, one elsewhere. Its `Params` start with rows and columns.
+pub(crate) fn reduce_columns(shader: &'static str, rows: usize, columns: usize, set: KernelSet) -> Kernel {
+    let tiles = set == KernelSet::Tiles || rows > MOST_ITERATIONS;
+    let kernel = Kernel::new(shader).variable("tiles", tiles).parameters([rows, columns]);
+    kernel.invocations(columns, if tiles { 16 } else { 8 })
+}
+
+/// A kernel that maps each plane onto the first output by parameters of its channel, see `parts/map_plane.wgsl`. The number of
+/// channels and the samples of a workgroup follow in `Params`.
 pub(crate) fn map_planes(shader: &'static str, context: &KernelContext) -> Kernel {
     let planes = context.outputs[0].shape.planes().expect("the operator checked that there are planes");
     map_planes_of(shader, context, planes)
@@ -334,8 +342,18 @@ pub(crate) fn map_planes_of(
     context: &KernelContext,
     [samples, channels, size]: [usize; 3],
 ) -> Kernel {
+    let run = run(context.set, [samples, channels, size]);
     over_planes(shader, samples * channels, size, context.set)
         .variable("in_place", context.in_place)
-        .parameter(channels)
-        .workgroups(samples * channels)
+        .variable("several", run > 1)
+        .parameters([channels, run])
+        .workgroups(channels * samples.div_ceil(run))
+}
+
+/// Samples whose planes a workgroup of [`map_planes`] does: small planes together, as long as all cores have workgroups enough.
+fn run(set: KernelSet, [samples, channels, size]: [usize; 3]) -> usize {
+    let (elements, workgroups) = if set == KernelSet::Tiles { (4096, 1024) } else { (1024, 64) };
+    let together = elements / size.max(1);
+    let spared = samples * channels / workgroups;
+    together.min(spared).clamp(1, samples.max(1))
 }

@@ -224,12 +224,10 @@ impl Operator for SampleNormGradient {
                 .invocations(layout.parts() * parameters, 8);
             [over_rows, columns]
         };
-        let totals = Kernel::new("ops/batch_norm/channel_gradient")
+        let totals = kernel::reduce_columns("ops/batch_norm/channel_gradient", layout.parts(), parameters, context.set)
             .variable("gathers", false)
-            .parameters([layout.parts(), parameters])
             .bind(Binding::Scratch(0))
-            .outputs([1, 2])
-            .invocations(parameters, 8);
+            .outputs([1, 2]);
         let input =
             layout.map("ops/sample_norm/input_gradient", context).inputs([0, 1, 2, 3]).bind(Binding::Scratch(1));
         sums.into_iter().chain([totals, with_output(input, context)]).collect()

@@ -36,7 +36,7 @@ fn norm(g: &mut Graph, x: ValueId, gamma: ValueId, beta: ValueId) -> Result<Valu
 
 #[test]
 fn batch_norm() {
-    for [n, c, h, w] in [[4, 3, 4, 4], [2, 5, 3, 3], [7, 1, 1, 5], [32, 16, 8, 8], [3, 2, 17, 19]] {
+    for [n, c, h, w] in [[4, 3, 4, 4], [2, 5, 3, 3], [7, 1, 1, 5], [32, 16, 8, 8], [3, 2, 17, 19], [1100, 3, 2, 2]] {
         check(
             &format!("batch norm {n}×{c}×{h}×{w}"),
             vec![Tensor::random(&[n, c, h, w], 1)],

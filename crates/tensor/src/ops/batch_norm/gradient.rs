@@ -73,15 +73,13 @@ impl Operator for BatchNormGradient {
             .parameter(channels)
             .inputs([0, x, mean, inv_std])
             .bind(Binding::Scratch(0));
-        let channel_sums = Kernel::new("ops/batch_norm/channel_gradient")
-            .parameters([samples, channels])
+        let channel_sums = kernel::reduce_columns("ops/batch_norm/channel_gradient", samples, channels, context.set)
             .parameter(1.0 / (samples * size) as f32)
             .variable("gathers", true)
             .bind(Binding::Scratch(0))
             .outputs([1, 2])
             .inputs([gamma, mean, inv_std])
-            .bind(Binding::Scratch(1))
-            .invocations(channels, 8);
+            .bind(Binding::Scratch(1));
         let input =
             kernel::map_planes("ops/batch_norm/input_gradient", context).inputs([0, x]).bind(Binding::Scratch(1));
         vec![self.through(sums, context), channel_sums, with_output(self.through(input, context), context)]

@@ -116,12 +116,11 @@ impl Norm for BatchNorm {
             kernel::reduce_planes("ops/batch_norm/plane_statistics", samples * channels, size, context.set)
                 .inputs([0])
                 .bind(Binding::Scratch(0));
-        let combine = Kernel::new("ops/batch_norm/channel_statistics")
-            .parameters([samples, channels, size])
+        let combine = kernel::reduce_columns("ops/batch_norm/channel_statistics", samples, channels, context.set)
+            .parameter(size)
             .parameter(self.epsilon)
             .bind(Binding::Scratch(0))
-            .outputs([1, 2])
-            .invocations(channels, 8);
+            .outputs([1, 2]);
         let normalize = then.normalize(context, None, |kernel| kernel.inputs([0, 1, 2]).outputs([1, 2]));
         vec![statistics, combine, normalize]
     }
