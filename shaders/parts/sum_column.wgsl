@@ -6,7 +6,8 @@
      fn term(row: u32, column: u32) -> Sum        what a row adds
      fn finish(column: u32, sum: Sum)             where the sum goes
    Variables: tiles. With tiles a workgroup of 256 serves 16 columns, whose rows 16 invocations share (dispatch: ⌈columns / 16⌉
-   workgroups), without one invocation a column (dispatch: ⌈columns / 8⌉ workgroups of 8). -#}
+   workgroups), without one invocation a column, in order of
+   the rows (dispatch: ⌈columns / 8⌉ workgroups of 8). -#}
 {% if tiles %}
 var<workgroup> sums: array<Sum, 256>;
 
@@ -56,7 +57,7 @@ fn main(
         let t1 = term(row + 1u, column);
         let t2 = term(row + 2u, column);
         let t3 = term(row + 3u, column);
-        sum += (t0 + t1) + (t2 + t3);
+        sum = (((sum + t0) + t1) + t2) + t3;
     }
     for (; row < p.rows; row++) {
         sum += term(row, column);
