@@ -106,8 +106,7 @@ fn resnet20_follows_pytorch() {
 }
 
 /// The larger nets are wired as torchvision wires them: the first loss, and the norms of gradients all along the net, within
-/// 2·10⁻⁴ (ten times the gap, as above), without
-/// dropout.
+/// 2·10⁻⁴ (ten times the gap, as above), without dropout.
 #[test]
 fn larger_nets_start_as_pytorchs() {
     for (name, row) in fixture("large_nets").as_object().unwrap() {
