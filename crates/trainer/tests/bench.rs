@@ -109,6 +109,16 @@ fn operators_stand_beside_the_floor() {
         let rate = 2e-6 * number("multiply_adds") / milliseconds;
         assert!((row["share_of_product"].as_f64().unwrap_or(0.0) * product - rate).abs() < 1e-6 * product);
     }
+    // Dense convolutions have a product of their size, others have none.
+    let shares = |filter: &str| {
+        let report = json(&ops(filter, &["--json"]));
+        let rows = report["rows"].as_array().unwrap();
+        rows.iter().map(|row| row["share_of_same_product"].as_f64()).collect::<Vec<_>>()
+    };
+    assert!(rows.iter().all(|row| row["share_of_same_product"].is_null()));
+    let dense = shares("lenet conv1");
+    assert!(dense.len() == 2 && dense.iter().all(|share| share.is_some_and(|share| share > 0.0)), "{dense:?}");
+    assert_eq!(shares("mobilenet-v2 depthwise 3×3 to 384"), [None; 3]);
     let text = ops("frequency-split decode", &[]);
     assert!(text.contains("resnet20, batch 32") && text.contains("of floor"), "{text}");
     let complaint = desk.fails(2, &["bench", "ops", "--samples", "1", "--filter", "no such thing"]);

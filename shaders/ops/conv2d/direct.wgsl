@@ -6,10 +6,10 @@ transposed = false, the correlation:
 transposed = true, its adjoint in x, that is the input gradient of a convolution with this stride and pad:
   y[n,k,oy,ox] = sum over c,r,s of weight(k,c,r,s) * x[n, c, (oy + pad - r*dilation)/stride, (ox + pad - s*dilation)/stride]
                  where both divisions are exact (x: the output gradient, y: the input gradient).
-  weight(k,c,r,s) = w[k*w_lane + c*w_loop + t],  t = r*kernel_width + s;  flip: t = R*S - 1 - that
+  weight(k,c,r,s) = w[k*w_lane + c*w_loop + t],  t = r*kernel_width + s;  flip = 1: t = R*S - 1 - that
 Forward:        x = input,           c,h,w = input's,  k,oh,ow = output's, w_lane = C*R*S, w_loop = R*S.
 Input gradient: x = output gradient, c,h,w = output's, k,oh,ow = input's,  w_lane = R*S,   w_loop = C*R*S
-(C: the input's channels).  The input gradient at stride 1 is also a correlation: transposed = false, flip = true,
+(C: the input's channels).  The input gradient at stride 1 is also a correlation: transposed = false, flip = 1,
 pad = dilation*(kernel size - 1) - pad.
 
 With groups (`grouped` is set) everything is said of one of `members` convolutions that lie side by side in all three arrays.
@@ -20,7 +20,6 @@ and handed out by subgroupBroadcast, so a loaded value serves kernel area x lane
 
 Template variables
   kernel_width, kernel_height, stride, dilation, pad: of the convolution that is computed or differentiated
-  flip: see above; false if transposed
   transposed: see above; needs pad <= dilation*(kernel size - 1), and tile sizes that are multiples of stride
   tile_width, tile_height: output pixels a lane; channel_blocks: output channels a lane
   width, height: the input's, if one tile is as wide or as high as the output, else 0: what lies beyond is then neither loaded
@@ -63,6 +62,7 @@ Dispatch: groups = batch * tiles_y * tiles_x * members * k_blocks workgroups wit
 {%- endif -%}
 {%- set values = depth * rows * chunks -%}
 {%- set loads = (values + LANES - 1) // LANES if subgroups else values -%}
+{%- set may_flip = KH * KW > 1 and S == 1 and not transposed -%}
 {#- The weights of a channel lie in so many vec4, at whatever place they start in the first. -#}
 {%- set weight_loads = (KH * KW + 6) // 4 -%}
 {%- set origin_x = "tx * " ~ (TW // S if transposed else TW * S) ~ "u" -%}
@@ -70,7 +70,7 @@ Dispatch: groups = batch * tiles_y * tiles_x * members * k_blocks workgroups wit
 {%- set value_type = "vec4<f32>" if vec == 4 else "f32" -%}
 struct Params {
   batch: u32, c: u32, h: u32, w: u32, k: u32, oh: u32, ow: u32,
-  tiles_x: u32, tiles_y: u32, k_blocks: u32, w_lane: u32, w_loop: u32, groups: u32,
+  tiles_x: u32, tiles_y: u32, k_blocks: u32, w_lane: u32, w_loop: u32, flip: u32, groups: u32,
 {% if grouped is defined %}
   members: u32,
 {% endif %}
@@ -112,6 +112,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   var sum{{b}}_{{i}}_{{j}} = 0.0;
 {% endfor %}{% endfor %}
 {% endfor %}
+{% if may_flip %}
+  let flip = p.flip != 0u;
+{% endif %}
   var base = n * p.c * plane;
   for (var c = 0u; c < p.c; c += {{depth}}u) {
 {% for j in range(loads) %}
@@ -146,11 +149,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let g{{b}}_{{t}} = select(f{{b}}_{{t // 4}}.{{"xyzw"[t % 4]}}, f{{b}}_{{(t + 2) // 4}}.{{"xyzw"[(t + 2) % 4]}}, by_two{{b}});
 {% endfor %}
 {% for t in range(KH * KW) %}
-    let w{{b}}_{{(KH * KW - 1 - t) if flip else t}} = select(g{{b}}_{{t}}, g{{b}}_{{t + 1}}, by_one{{b}});
+    let h{{b}}_{{t}} = select(g{{b}}_{{t}}, g{{b}}_{{t + 1}}, by_one{{b}});
 {% endfor %}
 {% else %}
 {% for t in range(KH * KW) %}
-    let w{{b}}_{{(KH * KW - 1 - t) if flip else t}} = w[w_at{{b}} + {{t}}u];
+    let h{{b}}_{{t}} = w[w_at{{b}} + {{t}}u];
+{% endfor %}
+{% endif %}
+{% if depth == 1 %}
+{% for t in range(KH * KW) %}
+    let w{{b}}_{{t}} = {% if may_flip %}select(h{{b}}_{{t}}, h{{b}}_{{KH * KW - 1 - t}}, flip){% else %}h{{b}}_{{t}}{% endif %};
 {% endfor %}
 {% endif %}
 {% endfor %}

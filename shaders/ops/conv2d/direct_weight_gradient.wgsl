@@ -18,6 +18,8 @@ Template variables
   tile_width: output pixels a step; out_blocks: output channels a lane; in_channels: input channels a lane
   width: the input's, if a tile is as wide as the output, else 0: what lies beyond it is then neither loaded nor multiplied
   vec: 4 if w, ow, tile_width and tile_width*stride are multiples of 4; else 1
+  store_vec: 4 to store vec4, which is a third of the code: c must be a multiple of in_channels, and what these have in a filter
+    of 4; else 1
   lanes: the workgroup's size = the subgroup size (8 on lavapipe);  subgroups: false to do without subgroup operations
 Bindings: 0 Params, 1 x, 2 dy, 3 partial
 Dispatch: groups = splits * members * k_blocks * c_blocks workgroups with k_blocks = ceil(k / (lanes * out_blocks)), c_blocks =
@@ -25,6 +27,7 @@ Dispatch: groups = splits * members * k_blocks * c_blocks workgroups with k_bloc
   group = wid.x + wid.y * num_workgroups.x
 -#}
 {%- set TW, KW, KH, S, D, LANES = tile_width, kernel_width, kernel_height, stride, dilation, lanes -%}
+{%- set area = KH * KW -%}
 {%- set step = S if KW == 1 and KH == 1 else 1 -%}
 {%- set XW, XH = ((TW - 1) * S + (KW - 1) * D) // step + 1, (KH - 1) * D + 1 -%}
 {#- Of the XH rows under the kernel so many are there when the next output row comes. -#}
@@ -50,7 +53,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<{{value_type}}>;
 @group(0) @binding(2) var<storage, read_write> dy: array<{{value_type}}>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(3) var<storage, read_write> partial: array<{{"vec4<f32>" if store_vec == 4 else "f32"}}>;
 
 {% macro load(row) %}
 {% for j in range(loads) %}
@@ -87,7 +90,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% for b in range(out_blocks) %}
   let k{{b}} = (kb * {{out_blocks}}u + {{b}}u) * {{LANES}}u + lane;
   let k_at{{b}} = min(k{{b}}, p.k - 1u) * out_plane;
-{% for d in range(in_channels) %}{% for t in range(KH * KW) %}
+{% for d in range(in_channels) %}{% for t in range(area) %}
   var sum{{b}}_{{d}}_{{t}} = 0.0;
 {% endfor %}{% endfor %}
 {% endfor %}
@@ -156,12 +159,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       dy_at += out_length;
     }
   }
-{% for b in range(out_blocks) %}{% for d in range(in_channels) %}
-  if ((k{{b}} < p.k) & (cb * {{in_channels}}u + {{d}}u < p.c)) {
-    let at = (({{ "(split * p.members + member)" if grouped is defined else "split" }} * p.k + k{{b}}) * p.c + cb * {{in_channels}}u + {{d}}u) * {{KH * KW}}u;
-{% for t in range(KH * KW) %}
-    partial[at + {{t}}u] = sum{{b}}_{{d}}_{{t}};
+{% for b in range(out_blocks) %}
+  if (k{{b}} < p.k) {
+    let at{{b}} = (({{ "(split * p.members + member)" if grouped is defined else "split" }} * p.k + k{{b}}) * p.c + cb * {{in_channels}}u) * {{area}}u;
+{% if store_vec == 4 %}
+{% for i in range(0, in_channels * area, 4) %}
+    partial[at{{b}} / 4u + {{i // 4}}u] = vec4<f32>({% for v in range(i, i + 4) %}sum{{b}}_{{v // area}}_{{v % area}}{{ ", " if not loop.last }}{% endfor %});
 {% endfor %}
+{% else %}
+{% for d in range(in_channels) %}
+    if (cb * {{in_channels}}u + {{d}}u < p.c) {
+{% for t in range(area) %}
+      partial[at{{b}} + {{d * area + t}}u] = sum{{b}}_{{d}}_{{t}};
+{% endfor %}
+    }
+{% endfor %}
+{% endif %}
   }
-{% endfor %}{% endfor %}
+{% endfor %}
 }

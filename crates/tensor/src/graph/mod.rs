@@ -155,9 +155,19 @@ impl Graph {
 
     /// Multiply-adds of one node.
     pub fn node_multiply_adds(&self, node: &Node) -> u64 {
-        let inputs: Vec<&Value> = node.inputs.iter().map(|&v| self.value(v)).collect();
-        let outputs: Vec<&Value> = node.outputs.iter().map(|&v| self.value(v)).collect();
+        let [inputs, outputs] = self.values_around(node);
         node.operator.multiply_adds(&inputs, &outputs)
+    }
+
+    /// Rows, columns and depth of the matrix product of the same size as a node, see [`Operator::as_product`].
+    pub fn node_as_product(&self, node: &Node) -> Option<[usize; 3]> {
+        let [inputs, outputs] = self.values_around(node);
+        node.operator.as_product(&inputs, &outputs)
+    }
+
+    /// What a node reads and what it makes.
+    fn values_around(&self, node: &Node) -> [Vec<&Value>; 2] {
+        [&node.inputs, &node.outputs].map(|values| values.iter().map(|&value| self.value(value)).collect())
     }
 
     /// Adds nodes under a name: `within("layer1", …)` inside `within("0", …)` names them `layer1.0`.

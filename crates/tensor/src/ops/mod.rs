@@ -190,6 +190,12 @@ pub trait Operator: fmt::Debug {
     fn multiply_adds(&self, _inputs: &[&Value], _outputs: &[&Value]) -> u64 {
         0
     }
+
+    /// Rows, columns and depth of the matrix product of the same size, if there is one: of a convolution over a copy of its
+    /// input with a column for each position ("im2col").
+    fn as_product(&self, _inputs: &[&Value], _outputs: &[&Value]) -> Option<[usize; 3]> {
+        None
+    }
 }
 
 /// `Ok` if the condition holds, else what is wanted.

@@ -117,7 +117,11 @@ impl Floor {
 }
 
 /// An operator over values that live across steps.
-fn graph_of(graph: &mut Graph, operator: impl Operator + 'static, inputs: &[&[usize]]) -> Result<ValueId, GraphError> {
+pub(super) fn graph_of(
+    graph: &mut Graph,
+    operator: impl Operator + 'static,
+    inputs: &[&[usize]],
+) -> Result<ValueId, GraphError> {
     let values = inputs.iter().enumerate().map(|(number, &shape)| {
         let (name, kind) = (format!("x{number}"), Kind::Statistic);
         graph.persistent(&name, kind, shape, frugal_tensor::graph::Element::F32, Init::Uniform { bound: 1.0 })

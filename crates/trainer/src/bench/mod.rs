@@ -7,6 +7,7 @@ mod cases;
 mod floor;
 pub mod operators;
 pub mod page;
+mod products;
 mod resident;
 mod spread;
 mod start;

@@ -2,6 +2,7 @@
 
 use super::cases::{self, Case};
 use super::floor::Floor;
+use super::products::Products;
 use super::spread::Spread;
 use super::uploads::Uploads;
 use crate::Error;
@@ -91,9 +92,10 @@ pub fn measure(
     let floor = Floor::measure(gpu, sampling)?;
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();
+    let mut products = Products::new(gpu, sampling);
     for case in cases {
         say(&case.layer);
-        rows.extend(rows_of(gpu, sampling, &filter, &floor, case, &mut seen)?);
+        rows.extend(rows_of(gpu, sampling, &filter, &floor, case, &mut seen, &mut products)?);
     }
     if rows.is_empty() {
         return Err(Error::Usage(format!("no operator or layer has \"{filter}\" in its name")));
@@ -122,6 +124,7 @@ fn rows_of(
     floor: &Floor,
     case: Case,
     seen: &mut BTreeSet<String>,
+    products: &mut Products,
 ) -> Result<Vec<Row>, Error> {
     let plan = Plan::new(case.graph.clone(), &case.policy, gpu.plan_options())?;
     let mut dispatches = vec![0; plan.graph.nodes().len()];
@@ -145,11 +148,20 @@ fn rows_of(
     session.step_by_node(0, &uploads.bytes(), |session, index| {
         if measured[index] {
             let milliseconds = sampling.node(session, index)?.times(1e3);
-            rows.push(row(&session.plans()[0], index, dispatches[index], &case.layer, milliseconds, floor));
+            let plan = &session.plans()[0];
+            let product = plan.graph.node_as_product(&plan.graph.nodes()[index]);
+            rows.push((row(plan, index, dispatches[index], &case.layer, milliseconds, floor), product));
         }
         Ok(index < last)
     })?;
-    Ok(rows)
+    // Its memory is wanted for the products.
+    drop(session);
+    let beside_product = |(row, product): (Row, Option<[usize; 3]>)| {
+        let milliseconds = product.map(|extents| products.milliseconds(extents)).transpose()?.flatten();
+        let share_of_same_product = milliseconds.map(|milliseconds| milliseconds / row.milliseconds.least);
+        Ok(Row { share_of_same_product, ..row })
+    };
+    rows.into_iter().map(beside_product).collect()
 }
 
 /// Two nodes with the same are the same to measure.
@@ -184,5 +196,6 @@ fn row(plan: &Plan, index: usize, dispatches: usize, layer: &str, milliseconds: 
         share_of_floor: least / milliseconds.least,
         share_of_product: (multiply_adds > 0)
             .then(|| 2e-6 * multiply_adds as f64 / milliseconds.least / floor.product.gflops),
+        share_of_same_product: None,
     }
 }

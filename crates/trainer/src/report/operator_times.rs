@@ -50,6 +50,8 @@ pub struct Row {
     pub share_of_floor: f64,
     /// Its multiply-adds per second at its best over those of the best matrix product; none if it has no multiply-adds.
     pub share_of_product: Option<f64>,
+    /// Of a dense convolution, what the matrix product of the same size takes over what it takes, both at their best.
+    pub share_of_same_product: Option<f64>,
 }
 
 impl Row {
@@ -89,7 +91,8 @@ impl fmt::Display for OperatorsReport {
         for row in rows {
             let Spread { lower, median, upper, .. } = row.milliseconds;
             let percent = |share: f64| format!("{:.0} %", 100.0 * share);
-            let product = row.share_of_product.filter(|_| row.bound == Bound::Arithmetic);
+            let of_best = row.share_of_product.filter(|_| row.bound == Bound::Arithmetic);
+            let product = row.share_of_same_product.or(of_best);
             // The layer is said once.
             let layer = if above == row.layer { String::new() } else { row.layer.clone() };
             above = &row.layer;
@@ -108,7 +111,8 @@ impl fmt::Display for OperatorsReport {
         write!(
             f,
             "{}\n\nof floor: what a copy of as many bytes, or as many multiply-adds in registers, would take, over what it \
-             takes at its best\nof product: multiply-adds per second over those of the best matrix product",
+             takes at its best\nof product: of a dense convolution what the matrix product of its size takes, over what it takes, both at \
+             their best; else\n  multiply-adds per second over those of the best matrix product above",
             table.trim_fmt()
         )
     }

@@ -88,18 +88,19 @@ impl Display for SpeedPage {
         writeln!(f, "Codecs, beside a copy of as many bytes as they read and write:\n")?;
         let codes = |row: &&Row| row.operator.contains("encode") || row.operator.contains("decode");
         rated(f, rows.iter().filter(codes))?;
-        writeln!(f, "Products and convolutions, beside the best matrix product:\n")?;
+        writeln!(f, "Products and convolutions, beside the best matrix product and the one of their own size:\n")?;
         let arithmetic = |row: &&Row| row.bound == Bound::Arithmetic;
         let mut products: Vec<(&Row, f64)> =
             rows.iter().filter(arithmetic).filter_map(|row| Some((row, row.share_of_product?))).collect();
         products.sort_by(|a, b| a.1.total_cmp(&b.1));
         table(
             f,
-            &["operator", "layer", "on", "ms:", "GFLOP/s:", "of product:"],
+            &["operator", "layer", "on", "ms:", "GFLOP/s:", "of best:", "of same size:"],
             products.iter().map(|(row, share)| {
                 let [operator, layer, on, ms] = named(row);
                 let rate = 2e-6 * row.multiply_adds as f64 / row.milliseconds.least;
-                vec![operator, layer, on, ms, format!("{rate:.0}"), percent(*share)]
+                let same = row.share_of_same_product.map_or("–".to_owned(), percent);
+                vec![operator, layer, on, ms, format!("{rate:.0}"), percent(*share), same]
             }),
         )?;
         writeln!(f, "The {FAR} furthest from the floor:\n")?;

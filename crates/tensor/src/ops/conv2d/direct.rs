@@ -18,6 +18,10 @@ const MOST_SUMS: usize = 128;
 /// Multiply-adds in the body of a loop: twice as many are more code than the first cache of a core holds.
 const MOST_MULTIPLY_ADDS: usize = 1400;
 
+/// Multiply-adds below which a layer with one tap and a stride, a shortcut past a block, is not worth kernels of its own: they
+/// would take longer to compile than they save in a thousand steps.
+const FEW: u64 = 1 << 23;
+
 /// What a direct kernel computes of each group, in the words of a plain correlation from `input` to `output`.
 struct Correlation {
     channels: usize,
@@ -111,9 +115,13 @@ fn grouped(kernel: Kernel, e: &Extents) -> Kernel {
 
 impl Correlation {
     /// Output pixels per lane, across and down, and blocks of output channels per lane.
-    fn tile(&self, taps: usize, lanes: usize) -> [usize; 3] {
-        let [height, width] = self.output;
-        let blocks = if taps == 1 { filter_blocks_of_one_tap(self.filters, lanes) } else { 1 };
+    fn tile(&self, e: &Extents, lanes: usize) -> [usize; 3] {
+        let (taps, [height, width]) = (e.taps(), self.output);
+        let blocks = match taps {
+            1 if self.transposed && e.multiply_adds() < FEW => filter_blocks_of_one_tap(self.filters, lanes).min(2),
+            1 => filter_blocks_of_one_tap(self.filters, lanes),
+            _ => 1,
+        };
         let unit = if self.transposed { self.stride } else { 1 };
         // Of the taps of the adjoint an output pixel meets one in `unit`, down and across.
         let met = taps.div_ceil(unit * unit);
@@ -122,7 +130,7 @@ impl Correlation {
             _ if self.transposed && self.stride > 2 => [4 * self.stride, self.stride],
             _ if taps == 1 && self.transposed => [8, 8],
             _ if taps == 1 && height == 1 => [width.div_ceil(width.div_ceil(most)).next_multiple_of(4), 1],
-            _ if taps == 1 && width > most => [8, most / 8],
+            _ if taps == 1 && (width > most || width.is_multiple_of(8)) => [8, most / 8],
             // As wide as the plane: no column is loaded twice, none that is padding is loaded at all.
             _ if taps == 1 || width <= 32 => [width, height.div_ceil(height.div_ceil((most / width).max(1)))],
             1..=9 if width.is_multiple_of(16) && (self.stride == 1 || self.transposed) => [16, 8],
@@ -148,7 +156,7 @@ impl Correlation {
         let (lanes, subgroups) = context.lanes();
         let [tile_width, tile_height, blocks] = match chosen {
             Some(chosen) => self.fitted(chosen),
-            None => self.tile(e.taps(), lanes),
+            None => self.tile(e, lanes),
         };
         let span = if self.transposed { tile_width / self.stride } else { tile_width * self.stride };
         let vector = [self.input[1], self.output[1], tile_width, span].iter().all(|n| n.is_multiple_of(4));
@@ -172,7 +180,6 @@ impl Correlation {
             .variable("pad", self.padding)
             .variable("dilation", self.dilation)
             .variable("transposed", self.transposed)
-            .variable("flip", self.flip)
             .variable("tile_width", tile_width)
             .variable("tile_height", tile_height)
             .variable("channel_blocks", blocks)
@@ -189,6 +196,7 @@ impl Correlation {
             .parameters([self.filters, self.output[0], self.output[1]])
             .parameters([tiles[0], tiles[1], filter_blocks])
             .parameters(self.weight_steps)
+            .parameter(u32::from(self.flip))
             .parameter(groups)
             .workgroups(groups);
         grouped(kernel, e)
@@ -211,7 +219,10 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
     let sevens = !whole && !out_width.is_multiple_of(8) && out_width.is_multiple_of(7);
     let (tile_width, out_blocks, most_channels) = match e.taps() {
         // A matrix product: see there.
-        1 => (if whole { 4 } else { out_width.min(7) }, filter_blocks_of_one_tap(filters, lanes), 32),
+        1 => {
+            let most_channels = if stride > 1 && e.multiply_adds() < FEW { 16 } else { 32 };
+            (if whole { 4 } else { out_width.min(7) }, filter_blocks_of_one_tap(filters, lanes), most_channels)
+        }
         2..=9 => (if sevens { 7 } else { out_width.min(8) }, 2, 8),
         taps => {
             let tile_width = if out_width <= 32 { out_width } else { 8 };
@@ -234,6 +245,7 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
     let units_per_split = units_per_split.min(MOST_ITERATIONS / (e.output[0] + 2));
     let splits = units.div_ceil(units_per_split);
     let groups = splits * blocks;
+    let store_vector = channels.is_multiple_of(in_channels) && (in_channels * e.taps()).is_multiple_of(4);
     let kernel = Kernel::new("ops/conv2d/direct_weight_gradient")
         .variable("kernel_height", e.kernel[0])
         .variable("kernel_width", e.kernel[1])
@@ -245,6 +257,7 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, context: &KernelContext) -
         .variable("out_blocks", out_blocks)
         .variable("in_channels", in_channels)
         .variable("vec", if whole && tile_width.is_multiple_of(4) { 4u32 } else { 1 })
+        .variable("store_vec", if store_vector { 4u32 } else { 1 })
         .variable("lanes", lanes)
         .variable("subgroups", subgroups)
         .parameters([e.samples, channels, e.input[0], e.input[1]])

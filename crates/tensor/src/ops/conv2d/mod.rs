@@ -133,6 +133,17 @@ impl Extents {
         let weights = self.channels / self.groups * self.taps();
         (self.samples * self.filters * self.output_pixels()) as u64 * weights as u64
     }
+
+    /// See [`Operator::as_product`]. With groups there would be several.
+    fn as_product(&self, direction: Direction) -> Option<[usize; 3]> {
+        let (weights, positions) = (self.channels * self.taps(), self.samples * self.output_pixels());
+        let extents = match direction {
+            Direction::Forward => [self.filters, positions, weights],
+            Direction::InputGradient => [weights, positions, self.filters],
+            Direction::WeightGradient => [self.filters, weights, positions],
+        };
+        (self.groups == 1).then_some(extents)
+    }
 }
 
 impl Operator for Conv2d {
@@ -147,6 +158,10 @@ impl Operator for Conv2d {
 
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
         self.extents(&inputs[0].shape, &inputs[1].shape).map_or(0, |e| e.multiply_adds())
+    }
+
+    fn as_product(&self, inputs: &[&Value], _outputs: &[&Value]) -> Option<[usize; 3]> {
+        self.extents(&inputs[0].shape, &inputs[1].shape).ok()?.as_product(Direction::Forward)
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
@@ -195,6 +210,10 @@ impl Operator for Conv2dInputGradient {
         self.convolution.extents(&self.input, &inputs[0].shape).map_or(0, |e| e.multiply_adds())
     }
 
+    fn as_product(&self, inputs: &[&Value], _outputs: &[&Value]) -> Option<[usize; 3]> {
+        self.convolution.extents(&self.input, &inputs[0].shape).ok()?.as_product(Direction::InputGradient)
+    }
+
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let e = self.convolution.extents(&self.input, &context.inputs[0].shape).expect("checked forward");
         let (kernel, _) = variant::kernel(Direction::InputGradient, &self.convolution, &e, context);
@@ -235,6 +254,10 @@ impl Operator for Conv2dWeightGradient {
 
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
         self.convolution.extents(&inputs[0].shape, &self.weights).map_or(0, |e| e.multiply_adds())
+    }
+
+    fn as_product(&self, inputs: &[&Value], _outputs: &[&Value]) -> Option<[usize; 3]> {
+        self.convolution.extents(&inputs[0].shape, &self.weights).ok()?.as_product(Direction::WeightGradient)
     }
 
     fn scratch(&self, context: &KernelContext) -> Vec<usize> {

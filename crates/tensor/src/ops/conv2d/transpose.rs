@@ -1,7 +1,7 @@
 //! Transposed convolution: the adjoint of an ordinary one, which is its input gradient. All kernels are those of the
 //! ordinary one, with the roles of input and output exchanged.
 
-use super::{Conv2d, Conv2dInputGradient, Conv2dWeightGradient, Extents};
+use super::{Conv2d, Conv2dInputGradient, Conv2dWeightGradient, Direction, Extents};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
 use crate::ops::tiles::Tunable;
 use crate::ops::{Kernel, KernelContext, Operator, Output, want};
@@ -61,6 +61,11 @@ impl Operator for ConvTranspose2d {
     /// padding of the ordinary one.
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
         self.adjoint(&inputs[0].shape, &inputs[1].shape).map_or(0, |(_, e)| e.multiply_adds())
+    }
+
+    fn as_product(&self, inputs: &[&Value], _outputs: &[&Value]) -> Option<[usize; 3]> {
+        let (_, e) = self.adjoint(&inputs[0].shape, &inputs[1].shape).ok()?;
+        e.as_product(Direction::InputGradient)
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
