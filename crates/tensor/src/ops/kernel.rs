@@ -18,14 +18,15 @@ pub enum KernelSet {
     Registers,
 }
 
-/// In which precision a step multiplies, see `docs/precision.md`.
+/// In which precision a step holds activations and multiplies, see `docs/precision.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// All of it in f32.
     #[default]
     F32,
-    /// Products of matrices and dense convolutions have f16 operands and f32 sums; all else, parameters included, is f32.
+    /// Memory holds activations and their gradients in f16, and products have f16 operands and f32 sums; all else, parameters
+    /// included, is f32.
     F16,
 }
 
@@ -207,6 +208,8 @@ pub struct Kernel {
     pub(crate) parameters: Vec<u32>,
     /// Values, in the order of their bindings from 1 on.
     pub(crate) bindings: Vec<Binding>,
+    /// The bindings whose values memory holds in f16; the plan knows them.
+    pub(crate) halves: Vec<usize>,
     /// Workgroups.
     pub(crate) workgroups: usize,
 }
@@ -215,7 +218,7 @@ impl Kernel {
     /// A kernel of this crate, without variables, parameters, bindings or workgroups.
     pub(crate) fn new(shader: &'static str) -> Self {
         let (variables, parameters, bindings) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shader, source: None, variables, parameters, bindings, workgroups: 0 }
+        Self { shader, source: None, variables, parameters, bindings, halves: Vec::new(), workgroups: 0 }
     }
 
     /// A kernel with a shader of one's own, without variables, parameters, bindings or workgroups. The source is WGSL, or a
