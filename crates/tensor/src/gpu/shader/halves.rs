@@ -30,10 +30,10 @@ pub(super) fn hold(mut source: String, bindings: &[usize]) -> Result<String, Str
         let none = || format!("binding {binding} is no array of f32, and memory holds its value in f16");
         let start = source.find(&format!("@binding({binding})")).ok_or_else(none)?;
         let end = start + source[start..].find(';').ok_or_else(none)?;
-        let (head, declared) = source[start..end].split_once("> ").ok_or_else(none)?;
-        let (name, array) = declared.split_once(": ").ok_or_else(none)?;
-        let element = array.strip_prefix("array<").and_then(|array| array.strip_suffix('>')).ok_or_else(none)?;
-        let single = aliased(&source, element).to_owned();
+        let (head, declared) = source[start..end].split_once('>').ok_or_else(none)?;
+        let (name, array) = declared.split_once(':').ok_or_else(none)?;
+        let element = array.trim().strip_prefix("array<").and_then(|array| array.strip_suffix('>')).ok_or_else(none)?;
+        let (name, single) = (name.trim(), aliased(&source, element.trim()).to_owned());
         let half = single.replace("f32", "f16");
         if single == half {
             return Err(none());
