@@ -52,31 +52,95 @@ impl Graph {
             }
         };
         let in_flight = matches!(kind, Kind::Activation | Kind::Gradient | Kind::Stored);
-        let may_be = in_flight && output.element == Element::F32 && !output.always_f32;
+        let may_be = in_flight && phase != Phase::Update && output.element == Element::F32 && !output.always_f32;
         match inputs.first() {
+            _ if !may_be => Precision::F32,
             Some(&source) if operator.is_view() => self.value(source).precision,
-            _ if may_be && phase != Phase::Update && inputs.iter().any(of_samples) => self.precision,
+            _ if inputs.iter().any(of_samples) => self.precision,
             _ => Precision::F32,
         }
     }
 
     /// Views share their memory, and kept values are read as they are, so both ends have one precision: f32 where one of them
-    /// must. So has what adds up to a parameter's gradient.
+    /// must. In f32 is also what adds up to something in f32, such as a parameter's gradient.
     fn agree(&mut self) {
-        let view = self.nodes.iter().filter(|node| node.operator.is_view()).map(|node| (node.inputs[0], node.outputs[0]));
+        let view =
+            self.nodes.iter().filter(|node| node.operator.is_view()).map(|node| (node.inputs[0], node.outputs[0]));
         let same: Vec<_> = view.chain(self.keeps.iter().map(|keep| (keep.source, keep.view))).collect();
         let sums = self.nodes.iter().filter(|node| node.operator.name() == Add.name());
         let terms: Vec<_> = sums.flat_map(|node| node.inputs.iter().map(|&term| (node.outputs[0], term))).collect();
         loop {
             let single = |v: ValueId| self.value(v).precision == Precision::F32;
             let apart = same.iter().filter(|(a, b)| single(*a) != single(*b)).flat_map(|&(a, b)| [a, b]);
-            let of_parameters = |sum: ValueId| self.value(sum).kind == Kind::ParameterGradient;
-            let parts = terms.iter().filter(|(sum, term)| of_parameters(*sum) && !single(*term)).map(|(_, term)| *term);
+            let parts = terms.iter().filter(|(sum, term)| single(*sum) && !single(*term)).map(|(_, term)| *term);
             let must: Vec<ValueId> = apart.chain(parts).collect();
             if must.is_empty() {
                 return;
             }
             must.into_iter().for_each(|v| self.value_mut(v).precision = Precision::F32);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Init, Need};
+    use crate::ops::batch_norm::{BatchNorm, BatchNormState};
+
+    /// The names of the values that memory holds in f16.
+    fn halves(graph: &Graph) -> Vec<&str> {
+        let halves = graph.values().iter().filter(|value| value.precision == Precision::F16);
+        halves.map(|value| value.name.as_str()).collect()
+    }
+
+    #[test]
+    fn activations_and_their_gradients_are_held_in_f16_and_nothing_else() {
+        let mut g = Graph::new();
+        let x = g.input("x", [4, 2, 3, 3], Element::F32);
+        let w = g.parameter("w", [2, 2, 1, 1], Init::Constant(0.0)).unwrap();
+        let y = g.conv2d(x, w, [1, 1], [0, 0]).unwrap();
+        let norm = BatchNormState::new(&mut g, 2).unwrap();
+        let y = g.apply(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &norm.inputs(y)).unwrap()[0];
+        let arriving = g.input("arriving", [4, 2, 3, 3], Element::F32);
+        g.differentiate(&[(y, Some(arriving))]).unwrap();
+        g.hold_in_f16();
+        // What the norm keeps of its input, too, but not the batch's statistics.
+        assert_eq!(halves(&g), [".convolved", ".normalized", ".convolved", ".norm_gradient"]);
+        let kept = g.keeps().iter().filter(|keep| keep.need == Need::Exact);
+        assert!(
+            kept.clone().count() > 0 && kept.into_iter().all(|keep| g.value(keep.view).precision == Precision::F32)
+        );
+        assert_eq!(g.value(x).bytes(), 4 * 72);
+    }
+
+    /// Weights that go through a view and are used twice: their gradients stay in f32 to the end.
+    #[test]
+    fn what_is_made_of_parameters_alone_stays_in_f32() {
+        let mut g = Graph::new();
+        let x = g.input("x", [3, 5], Element::F32);
+        let w = g.parameter("w", [25], Init::Constant(0.0)).unwrap();
+        let square = g.reshape(w, [5, 5]).unwrap();
+        let y = g.matmul(x, square).unwrap();
+        let z = g.matmul(y, square).unwrap();
+        let arriving = g.input("arriving", [3, 5], Element::F32);
+        let gradients = g.differentiate(&[(z, Some(arriving))]).unwrap();
+        g.hold_in_f16();
+        let precision = |v: ValueId| g.value(v).precision;
+        assert_eq!([precision(square), precision(gradients[&w]), precision(gradients[&square])], [Precision::F32; 3]);
+        assert_eq!([precision(y), precision(z), precision(gradients[&y])], [Precision::F16; 3]);
+        assert_eq!(g.value(y).bytes(), 2 * 16);
+    }
+
+    #[test]
+    fn a_metric_is_read_back_in_f32_and_so_is_what_it_is_a_view_of() {
+        let mut g = Graph::new();
+        let x = g.input("x", [3, 4], Element::F32);
+        let y = g.relu(x).unwrap();
+        let flat = g.reshape(y, [12]).unwrap();
+        g.mark_metric(flat);
+        let z = g.relu(y).unwrap();
+        g.hold_in_f16();
+        assert_eq!([y, flat, z].map(|v| g.value(v).precision), [Precision::F32, Precision::F32, Precision::F16]);
     }
 }

@@ -160,7 +160,10 @@ mod tests {
     fn what_is_written_is_rounded() {
         assert_eq!(held("a[i] = x;"), "a[i] = f16(x);");
         assert_eq!(held("{ b[i + 1u] = f(b[i], 2.0); }"), "{ b[i + 1u] = vec4<f16>(f(vec4<f32>(b[i]), 2.0)); }");
-        assert_eq!(held("c[i] = u32(a[i]); a[i] *= x + a[j];"), "c[i] = u32(f32(a[i])); a[i] = f16(f32(a[i]) * (x + f32(a[j])));");
+        assert_eq!(
+            held("c[i] = u32(a[i]); a[i] *= x + a[j];"),
+            "c[i] = u32(f32(a[i])); a[i] = f16(f32(a[i]) * (x + f32(a[j])));"
+        );
         assert_eq!(held("b[i][j] += x;"), "b[i][j] = f16(f32(b[i][j]) + (x));");
         assert_eq!(held("b[i].y = x;"), "b[i].y = f16(x);");
         assert_eq!(held("a[i] = a[j] + 1.0;"), "a[i] = f16(f32(a[j]) + 1.0);");
