@@ -34,13 +34,10 @@ fn in_f16_raw_keeps_half() {
         let (halves, rest): (Vec<_>, Vec<_>) = half.kept_values().into_iter().partition(is_half);
         let [halves, rest] = [halves, rest].map(|ids| ids.iter().map(|&id| half.graph.value(id).bytes()).sum::<u64>());
         assert_eq!(2 * halves + rest, single.kept_bytes(), "{net}");
-        let images = 4 * (BATCH * image.iter().product::<usize>()) as u64;
-        println!(
-            "{net}: {} bytes kept in f32, {} in f16, of these {images} images",
-            single.kept_bytes(),
-            half.kept_bytes()
-        );
-        assert!(half.kept_bytes() - images < (single.kept_bytes() - images) * 51 / 100, "{net}");
+        let ratio = half.kept_bytes() as f64 / single.kept_bytes() as f64;
+        println!("{net}: {} bytes kept in f32, {} in f16", single.kept_bytes(), half.kept_bytes());
+        // LeNet keeps little besides images and window indices.
+        assert!(ratio < if net == "lenet" { 0.65 } else { 0.505 }, "{net}: {ratio}");
     }
 }
 

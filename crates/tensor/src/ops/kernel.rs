@@ -225,6 +225,10 @@ impl Kernel {
     /// template for it: what this crate's templates include from `shaders/parts`, it may include as well. The name is for
     /// messages.
     ///
+    /// Values of [`Element::F32`](crate::graph::Element::F32) are arrays of `f32` or of vectors of it, declared and indexed by
+    /// their names. Where memory holds one in f16 ([`Precision::F16`]), the shader is rewritten: what is read of it is widened, what
+    /// is written rounded.
+    ///
     /// Such shaders run with checks of array bounds and of endless loops, because nothing else vouches for them.
     pub fn wgsl(name: &'static str, source: &'static str) -> Self {
         Self { source: Some(source), ..Self::new(name) }
