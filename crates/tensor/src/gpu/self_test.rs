@@ -1,9 +1,9 @@
-//! Products with f16 operands, tried before a run relies on them: drivers are young here, and a wrong product would look like
-//! a net that does not learn.
+//! Products with f16 operands and memory that holds values in f16, tried before a run relies on them: drivers are young here, and
+//! a wrong product would look like a net that does not learn.
 
-use super::{Gpu, GpuError, Session};
+use super::{Gpu, GpuError, Session, StepMetrics};
 use crate::codec::Policy;
-use crate::graph::{Graph, GraphError, Init};
+use crate::graph::{Element, Graph, GraphError, Init};
 use crate::plan::Plan;
 use crate::random::Stream;
 use std::rc::Rc;
@@ -16,10 +16,10 @@ const LARGEST: f32 = 65_504.0;
 
 /// Multiplies small whole numbers, whose sums are exact; numbers between −1 and 1, whose sums are off by less than
 /// [`error_bound`]; and one number that no f16 holds, which must not come out finite, because only that tells a training step that
-/// gradients were scaled too much.
+/// gradients were scaled too much. Then memory holds such numbers.
 ///
 /// # Errors
-/// [`GpuError::SelfTest`] with the first product that comes out wrong, or what befell the device.
+/// [`GpuError::SelfTest`] with the first number that comes out wrong, or what befell the device.
 pub(super) fn run(gpu: &Rc<Gpu>) -> Result<(), GpuError> {
     for [rows, columns, depth] in EXTENTS {
         let mut session = product(gpu, [rows, columns, depth])?;
@@ -53,7 +53,32 @@ pub(super) fn run(gpu: &Rc<Gpu>) -> Result<(), GpuError> {
             return Err(GpuError::SelfTest { adapter: gpu.adapter.info.name.clone(), what });
         }
     }
+    let numbers: Vec<f32> = Stream::new(1, 2).uniform().take(61).chain([LARGEST, 2.0 * LARGEST]).collect();
+    for (x, y) in numbers.iter().zip(hold(gpu, &numbers)?) {
+        // Rounded to the nearest; smaller ones are multiples of 2⁻²⁴.
+        let near = (x - y).abs() <= (x * 0.5f32.powi(11)).max(0.5f32.powi(25));
+        if (*x <= LARGEST && !near) || (*x > LARGEST && y.is_finite()) {
+            let what = format!("memory that holds {x} in f16 has {y}");
+            return Err(GpuError::SelfTest { adapter: gpu.adapter.info.name.clone(), what });
+        }
+    }
     Ok(())
+}
+
+/// What comes back of positive numbers that memory holds in f16.
+fn hold(gpu: &Rc<Gpu>, numbers: &[f32]) -> Result<Vec<f32>, GpuError> {
+    let graph = || -> Result<Graph, GraphError> {
+        let mut graph = Graph::new();
+        let x = graph.input("x", [numbers.len()], Element::F32);
+        let held = graph.relu(x)?;
+        let read = graph.relu(held)?;
+        graph.mark_metric(read);
+        Ok(graph)
+    };
+    let plan = Plan::new(graph().expect("the shapes fit"), &Policy::raw(), gpu.plan_options())?;
+    let mut session = Session::new(gpu.clone(), vec![plan], 0)?;
+    let finished = session.step(0, &[bytemuck::cast_slice(numbers)])?;
+    last(&mut session, finished)
 }
 
 /// By how much a sum of `depth` products of rounded operands may be off, if the magnitudes of the products sum to `size`: each
@@ -80,7 +105,12 @@ fn product(gpu: &Rc<Gpu>, [rows, columns, depth]: [usize; 3]) -> Result<Session,
 fn multiply(session: &mut Session, a: &[f32], b: &[f32]) -> Result<Vec<f32>, GpuError> {
     session.write("a", a)?;
     session.write("b", b)?;
-    let mut finished = session.step(0, &[])?;
+    let finished = session.step(0, &[])?;
+    last(session, finished)
+}
+
+/// The metrics of the last step.
+fn last(session: &mut Session, mut finished: Vec<StepMetrics>) -> Result<Vec<f32>, GpuError> {
     finished.extend(session.finished()?);
     let words = finished.pop().map(|metrics| metrics.words).unwrap_or_default();
     Ok(words.into_iter().map(f32::from_bits).collect())

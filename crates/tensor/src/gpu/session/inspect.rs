@@ -102,10 +102,8 @@ impl Session {
             let graph = &session.plans[plan].graph;
             for &output in &graph.nodes()[node].outputs {
                 let value = graph.value(output);
-                if value.element == Element::F32 {
-                    if !look(&value.name, &session.read_elements(plan, output)?) {
-                        return Ok(false);
-                    }
+                if value.element == Element::F32 && !look(&value.name, &session.read_elements(plan, output)?) {
+                    return Ok(false);
                 }
             }
             Ok(true)
