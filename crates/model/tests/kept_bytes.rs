@@ -2,18 +2,43 @@
 
 use frugal_model::{Net, StepShape, training_step};
 use frugal_tensor::codec::{FrequencySplit, Policy, Recompute};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::graph::ValueId;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
+use frugal_tensor::ops::{KernelSet, Precision};
 use frugal_tensor::{Plan, PlanOptions};
 
 const BATCH: usize = 64;
 
 fn plan(net: &str, image: [usize; 3], batch: usize, policy: &Policy) -> Plan {
+    plan_with(net, image, batch, policy, PlanOptions::unlimited(KernelSet::Tiles))
+}
+
+fn plan_with(net: &str, image: [usize; 3], batch: usize, policy: &Policy, options: PlanOptions) -> Plan {
     let classes = if image[1] == 224 { 1000 } else { 10 };
     let shape = StepShape { batch, image, classes };
     let optimizer = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 });
     let graph = training_step(&Net::find(net).unwrap(), shape, optimizer).unwrap();
-    Plan::new(graph, policy, PlanOptions::unlimited(KernelSet::Tiles)).unwrap()
+    Plan::new(graph, policy, options).unwrap()
+}
+
+/// What is kept of activations takes half as much where memory holds them in f16. Images stay in f32, and so do the statistics of
+/// norms and the words of masks and window indices.
+#[test]
+fn in_f16_raw_keeps_half() {
+    for (net, image) in [("lenet", [1, 28, 28]), ("resnet8", [1, 28, 28]), ("resnet20", [3, 32, 32])] {
+        let [single, half] = [Precision::F32, Precision::F16].map(|precision| {
+            let options = PlanOptions::unlimited(KernelSet::Tiles).in_precision(precision);
+            plan_with(net, image, BATCH, &Policy::raw(), options)
+        });
+        let is_half = |id: &ValueId| half.graph.value(*id).precision == Precision::F16;
+        let (halves, rest): (Vec<_>, Vec<_>) = half.kept_values().into_iter().partition(is_half);
+        let [halves, rest] = [halves, rest].map(|ids| ids.iter().map(|&id| half.graph.value(id).bytes()).sum::<u64>());
+        assert_eq!(2 * halves + rest, single.kept_bytes(), "{net}");
+        let ratio = half.kept_bytes() as f64 / single.kept_bytes() as f64;
+        println!("{net}: {} bytes kept in f32, {} in f16", single.kept_bytes(), half.kept_bytes());
+        // LeNet keeps little besides images and window indices.
+        assert!(ratio < if net == "lenet" { 0.65 } else { 0.505 }, "{net}: {ratio}");
+    }
 }
 
 fn kept_per_sample(net: &str, image: [usize; 3], policy: &Policy) -> f64 {

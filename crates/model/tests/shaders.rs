@@ -5,7 +5,6 @@ use frugal_model::{Net, StepShape, Task, Training, evaluation_step, training_ste
 use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::gpu::shader::{Variant, files};
 use frugal_tensor::graph::{Element, Graph, Init, ValueId};
-use frugal_tensor::ops::TileTable;
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
@@ -16,6 +15,7 @@ use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, RmsProp,
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
 use frugal_tensor::ops::tiles::Tunable;
 use frugal_tensor::ops::upsample::Upsampling;
+use frugal_tensor::ops::{Precision, TileTable};
 use frugal_tensor::{Plan, PlanOptions};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use std::collections::BTreeSet;
@@ -99,12 +99,17 @@ fn odd_cases() -> Vec<Graph> {
         graphs.push(graph);
     };
     let parameter = |g: &mut Graph, name: &str, shape: &[usize]| g.parameter(name, shape, Init::Constant(0.0)).unwrap();
+    // What memory may hold in f16.
+    let sample = |g: &mut Graph, name: &str, shape: &[usize]| {
+        let (p, x) = (parameter(g, name, shape), g.input(name, shape, Element::F32));
+        g.add(p, x).unwrap()
+    };
     for kernel in 1..=7 {
         for stride in 1..=3 {
             for width in [7, 8, 16] {
                 for channels in [3, 20, 70] {
                     add(&|g| {
-                        let x = parameter(g, "x", &[2, channels, 9, width]);
+                        let x = sample(g, "x", &[2, channels, 9, width]);
                         let w = parameter(g, "w", &[channels, channels, kernel, kernel]);
                         let operator = Conv2d { stride: [stride; 2], padding: [kernel / 2; 2], ..Conv2d::default() };
                         g.apply(operator, &[x, w]).unwrap();
@@ -121,12 +126,12 @@ fn odd_cases() -> Vec<Graph> {
                 let (stride, padding, dilation) = ([stride; 2], [padding; 2], [dilation; 2]);
                 let operator = Conv2d { stride, padding, dilation, groups, ..Conv2d::default() };
                 add(&|g| {
-                    let x = parameter(g, "x", &[2, 6, 16, width]);
+                    let x = sample(g, "x", &[2, 6, 16, width]);
                     let w = parameter(g, "w", &[6, 6 / groups, kernel, kernel]);
                     g.apply(operator, &[x, w]).unwrap();
                 });
                 add(&|g| {
-                    let x = parameter(g, "x", &[2, 6, 16, width]);
+                    let x = sample(g, "x", &[2, 6, 16, width]);
                     let w = parameter(g, "w", &[6, 6 / groups, kernel, kernel]);
                     g.conv_transpose2d(x, w, operator, [0, 0]).unwrap();
                 });
@@ -137,7 +142,7 @@ fn odd_cases() -> Vec<Graph> {
         for transpose_b in [false, true] {
             for extent in [8, 20, 41, 64] {
                 add(&|g| {
-                    let a = parameter(g, "a", &[extent, extent]);
+                    let a = sample(g, "a", &[extent, extent]);
                     let b = parameter(g, "b", &[extent, extent]);
                     g.apply(MatMul { transpose_a, transpose_b }, &[a, b]).unwrap();
                 });
@@ -146,12 +151,12 @@ fn odd_cases() -> Vec<Graph> {
     }
     for window in 1..=5 {
         add(&|g| {
-            let x = parameter(g, "x", &[2, 3, 9, 9]);
+            let x = sample(g, "x", &[2, 3, 9, 9]);
             let pool = MaxPool { kernel: [window; 2], stride: [2; 2], padding: [window / 2; 2] };
             g.apply(pool, &[x]).unwrap();
         });
         add(&|g| {
-            let x = parameter(g, "x", &[2, 3, 9, 9]);
+            let x = sample(g, "x", &[2, 3, 9, 9]);
             let w = parameter(g, "w", &[3, 3, 1, 1]);
             let x = g.conv2d(x, w, [1, 1], [0, 0]).unwrap();
             let state = BatchNormState::new(g, 3).unwrap();
@@ -163,14 +168,14 @@ fn odd_cases() -> Vec<Graph> {
     }
     for kernel in 1..=4 {
         add(&|g| {
-            let x = parameter(g, "x", &[2, 3, 9, 9]);
+            let x = sample(g, "x", &[2, 3, 9, 9]);
             let windows = Windows { kernel: [kernel; 2], stride: [2, 1], padding: [kernel / 2; 2] };
             g.apply(AveragePool::Sliding(windows), &[x]).unwrap();
         });
     }
     for width in [8, 9] {
         add(&|g| {
-            let x = parameter(g, "x", &[2, 3, 3, width]);
+            let x = sample(g, "x", &[2, 3, 3, width]);
             let y = g.relu(x).unwrap();
             let y = g.dropout(y, 0.5).unwrap();
             let z = g.dropout(x, 0.5).unwrap();
@@ -182,7 +187,7 @@ fn odd_cases() -> Vec<Graph> {
     }
     for width in [8, 9] {
         add(&|g| {
-            let x = parameter(g, "x", &[2, 3, 5, width]);
+            let x = sample(g, "x", &[2, 3, 5, width]);
             let z = parameter(g, "z", &[2, 3, 5, width]);
             let b = parameter(g, "b", &[3]);
             let y = g.add(x, z).unwrap();
@@ -198,11 +203,11 @@ fn odd_cases() -> Vec<Graph> {
     for activation in cut.into_iter().chain(smooth) {
         // Read by itself alone, and kept beside it for another reader.
         add(&|g| {
-            let x = parameter(g, "x", &[2, 8]);
+            let x = sample(g, "x", &[2, 8]);
             g.activate(x, activation).unwrap();
         });
         add(&|g| {
-            let (x, w) = (parameter(g, "x", &[8, 8]), parameter(g, "w", &[8, 8]));
+            let (x, w) = (sample(g, "x", &[8, 8]), parameter(g, "w", &[8, 8]));
             let x = g.linear(x, w).unwrap();
             let y = g.activate(x, activation).unwrap();
             let (y, z) = (g.linear(y, w).unwrap(), g.linear(x, w).unwrap());
@@ -212,7 +217,7 @@ fn odd_cases() -> Vec<Graph> {
     for width in [8, 9] {
         for few in [&[1][..], &[3], &[2, 3]] {
             add(&|g| {
-                let (x, b) = (parameter(g, "x", &[2, 3, width]), parameter(g, "b", few));
+                let (x, b) = (sample(g, "x", &[2, 3, width]), parameter(g, "b", few));
                 let y = g.scale(x, b).unwrap();
                 let y = g.bias(y, b).unwrap();
                 let y = g.multiply(y, x).unwrap();
@@ -223,18 +228,18 @@ fn odd_cases() -> Vec<Graph> {
         }
     }
     add(&|g| {
-        let (x, b) = (parameter(g, "x", &[2, 3]), parameter(g, "b", &[3]));
+        let (x, b) = (sample(g, "x", &[2, 3]), parameter(g, "b", &[3]));
         g.scale(x, b).unwrap();
     });
     for (width, size) in [(8, 8), (9, 9), (1, 4), (1, 3)] {
         add(&|g| {
-            let x = parameter(g, "x", &[2, 6, width]);
+            let x = sample(g, "x", &[2, 6, width]);
             let (gamma, beta) = (parameter(g, "gamma", &[6]), parameter(g, "beta", &[6]));
             g.group_norm(x, 2, gamma, beta, 1e-5).unwrap();
         });
         add(&|g| {
             let w = parameter(g, "w", &[size, size]);
-            let x = parameter(g, "x", &[2, size]);
+            let x = sample(g, "x", &[2, size]);
             let x = g.linear(x, w).unwrap();
             let (gamma, beta) = (parameter(g, "gamma", &[size]), parameter(g, "beta", &[size]));
             let y = g.layer_norm(x, gamma, beta, 1e-5).unwrap();
@@ -254,7 +259,7 @@ fn odd_cases() -> Vec<Graph> {
     }
     for how in [Upsampling::Nearest, Upsampling::Bilinear] {
         add(&|g| {
-            let x = parameter(g, "x", &[2, 3, 4, 4]);
+            let x = sample(g, "x", &[2, 3, 4, 4]);
             g.upsample(x, how, [8, 8]).unwrap();
         });
     }
@@ -328,10 +333,19 @@ fn variants() -> BTreeSet<Variant> {
         let plan = Plan::new(graph.clone(), policy, options).unwrap();
         variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
     };
-    // What products multiply changes nothing about other kernels, and stores nothing about products.
+    // Stores change nothing about products.
     let (nets, odd_cases) = (nets(), odd_cases());
     for graph in nets.iter().chain(&odd_cases) {
         PlanOptions::all_f16().into_iter().for_each(|options| plan(graph, &Policy::raw(), options));
+    }
+    // What codecs read and write may be in f16, too.
+    let in_f16 = |options: PlanOptions| options.in_precision(Precision::F16);
+    let cheap = Policy::with(FrequencySplit::default()).recompute(Recompute::Cheap);
+    for policy in [cheap, Policy::with(Uniform::default()), Policy::with(ErrorBounded::default())] {
+        for graph in nets.iter().filter(|graph| graph.nodes().len() < 400).chain(&odd_cases) {
+            // Without subgroups: only products in f32 use them.
+            PlanOptions::all_kernels().into_iter().step_by(2).for_each(|options| plan(graph, &policy, in_f16(options)));
+        }
     }
     let mut add = |graph: &Graph, policy: &Policy| {
         PlanOptions::all_kernels().into_iter().for_each(|options| plan(graph, policy, options));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::gpu;
+use common::{f16_gpu, gpu};
 use frugal_tensor::codec::{F16, FrequencySplit, Rule, Uniform};
 use frugal_tensor::gpu::Adapter;
 use frugal_tensor::graph::{Element, Graph, Init, ValueId};
@@ -126,8 +126,8 @@ fn one_seed_gives_the_same_bits_twice() {
 /// The planned peak is what wgpu itself counts, from the first step to the last.
 #[test]
 fn memory_is_as_planned_and_flat() {
-    let gpu = gpu();
-    for policy in policies() {
+    let gpus = [Some(gpu()), f16_gpu()].into_iter().flatten();
+    for (gpu, policy) in gpus.flat_map(|gpu| policies().into_iter().map(move |policy| (gpu.clone(), policy))) {
         let before = gpu.buffer_bytes();
         let training = Plan::new(training_step(), &policy, gpu.plan_options()).unwrap();
         let evaluation = training.beside(small_net().0).unwrap();

@@ -9,7 +9,7 @@
 
 use super::{Attached, Codec, Site};
 use crate::graph::{Graph, GraphError, Shape, Value};
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output};
+use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, Precision};
 
 /// Half precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,9 +27,9 @@ impl Codec for F16 {
         "f16"
     }
 
-    /// All but a single element, which would take a word as well.
+    /// All but a single element, which would take a word as well, and what memory holds in f16 anyway.
     fn takes(&self, value: &Value) -> bool {
-        value.shape.elements() > 1
+        value.precision == Precision::F32 && value.shape.elements() > 1
     }
 
     fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError> {

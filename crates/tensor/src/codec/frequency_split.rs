@@ -143,7 +143,7 @@ impl Codec for FrequencySplit {
 
     /// Values with rows and columns: a split of single elements would cost more than they do.
     fn takes(&self, value: &Value) -> bool {
-        let smaller = |shape: &Shape| self.words(shape).is_some_and(|words| words < shape.elements());
+        let smaller = |shape: &Shape| self.words(shape).is_some_and(|words| 4 * (words as u64) < value.bytes());
         value.shape.nchw().is_some_and(|[_, _, h, w]| h > 1 && w > 1) && smaller(&value.shape)
     }
 

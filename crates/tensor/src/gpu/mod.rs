@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex};
 /// How a device is opened.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GpuOptions {
-    /// What products are computed in.
+    /// What steps hold activations in, and multiply.
     pub precision: Precision,
     /// Whether all shaders check array bounds and end every loop: what a defect in one reads or writes stays within its values.
     /// Otherwise only shaders from outside this crate do, unless `FRUGAL_CHECKED` is set.

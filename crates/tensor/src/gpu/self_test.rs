@@ -1,9 +1,9 @@
-//! Products with f16 operands, tried before a run relies on them: drivers are young here, and a wrong product would look like
-//! a net that does not learn.
+//! Products with f16 operands and memory that holds values in f16, tried before a run relies on them: drivers are young here, and
+//! a wrong product would look like a net that does not learn.
 
-use super::{Gpu, GpuError, Session};
+use super::{Gpu, GpuError, Session, StepMetrics};
 use crate::codec::Policy;
-use crate::graph::{Graph, GraphError, Init};
+use crate::graph::{Element, Graph, GraphError, Init};
 use crate::plan::Plan;
 use crate::random::Stream;
 use std::rc::Rc;
@@ -14,18 +14,34 @@ const EXTENTS: [[usize; 3]; 3] = [[13, 70, 37], [32, 64, 64], [67, 131, 101]];
 /// What an f16 holds at most; above it, rounding gives infinity.
 const LARGEST: f32 = 65_504.0;
 
-/// Lets the device multiply, and judges what comes out.
+/// Lets the device multiply and hold numbers, and judges what comes out.
 ///
 /// # Errors
-/// [`GpuError::SelfTest`] with the first product that comes out wrong, or what befell the device.
+/// [`GpuError::SelfTest`] with the first number that comes out wrong, or what befell the device.
 pub(super) fn run(gpu: &Rc<Gpu>) -> Result<(), GpuError> {
+    let wrong = |what| GpuError::SelfTest { adapter: gpu.adapter.info.name.clone(), what };
     for extents in EXTENTS {
         let mut session = product(gpu, extents)?;
-        if let Some(what) = fault(extents, |a, b| multiply(&mut session, a, b))? {
-            return Err(GpuError::SelfTest { adapter: gpu.adapter.info.name.clone(), what });
-        }
+        let fault = fault(extents, |a, b| multiply(&mut session, a, b))?;
+        fault.map_or(Ok(()), |what| Err(wrong(what)))?;
     }
-    Ok(())
+    fault_of_memory(|numbers| hold(gpu, numbers))?.map_or(Ok(()), |what| Err(wrong(what)))
+}
+
+/// What is wrong with positive numbers after memory held them in f16, if anything is. They come back rounded to the nearest; one
+/// that no f16 holds must not come back finite.
+fn fault_of_memory<E>(hold: impl FnOnce(&[f32]) -> Result<Vec<f32>, E>) -> Result<Option<String>, E> {
+    let numbers: Vec<f32> = Stream::new(1, 2).uniform().take(61).chain([LARGEST, 2.0 * LARGEST]).collect();
+    let held = hold(&numbers)?;
+    if held.len() != numbers.len() {
+        return Ok(Some(format!("memory that holds {} numbers has {}", numbers.len(), held.len())));
+    }
+    let wrong = numbers.iter().zip(held).find(|(x, y)| {
+        // Small ones are multiples of 2⁻²⁴.
+        let near = (*x - y).abs() <= (*x * 0.5f32.powi(11)).max(0.5f32.powi(25));
+        (**x <= LARGEST && !near) || (**x > LARGEST && y.is_finite())
+    });
+    Ok(wrong.map(|(x, y)| format!("memory that holds {x} in f16 has {y}")))
 }
 
 /// What is wrong with products of rows × depth by depth × columns, if anything is. They are of small whole numbers, whose sums
@@ -88,7 +104,28 @@ fn product(gpu: &Rc<Gpu>, [rows, columns, depth]: [usize; 3]) -> Result<Session,
 fn multiply(session: &mut Session, a: &[f32], b: &[f32]) -> Result<Vec<f32>, GpuError> {
     session.write("a", a)?;
     session.write("b", b)?;
-    let mut finished = session.step(0, &[])?;
+    let finished = session.step(0, &[])?;
+    last(session, finished)
+}
+
+/// What memory has after it held positive numbers in f16.
+fn hold(gpu: &Rc<Gpu>, numbers: &[f32]) -> Result<Vec<f32>, GpuError> {
+    let graph = || -> Result<Graph, GraphError> {
+        let mut graph = Graph::new();
+        let x = graph.input("x", [numbers.len()], Element::F32);
+        let held = graph.relu(x)?;
+        let read = graph.relu(held)?;
+        graph.mark_metric(read);
+        Ok(graph)
+    };
+    let plan = Plan::new(graph().expect("the shapes fit"), &Policy::raw(), gpu.plan_options())?;
+    let mut session = Session::new(gpu.clone(), vec![plan], 0)?;
+    let finished = session.step(0, &[bytemuck::cast_slice(numbers)])?;
+    last(&mut session, finished)
+}
+
+/// The metrics of the last step.
+fn last(session: &mut Session, mut finished: Vec<StepMetrics>) -> Result<Vec<f32>, GpuError> {
     finished.extend(session.finished()?);
     let words = finished.pop().map(|metrics| metrics.words).unwrap_or_default();
     Ok(words.into_iter().map(f32::from_bits).collect())
@@ -163,5 +200,19 @@ mod tests {
     fn saturation_is_found() {
         let saturated = |x: f32| rounded(x).clamp(-LARGEST, LARGEST);
         assert!(judged(saturated, |sum, term| sum + term).is_some_and(|fault| fault.contains("times 1 is")));
+    }
+
+    #[test]
+    fn memory_that_rounds_to_the_nearest_passes_and_none_else() {
+        let held = |round: fn(f32) -> f32| {
+            let Ok(fault) = fault_of_memory(|numbers| Ok::<_, Infallible>(numbers.iter().map(|x| round(*x)).collect()));
+            fault
+        };
+        assert_eq!(held(rounded), None);
+        assert!(held(|x| x).is_some_and(|fault| fault.contains("131008")), "not held in f16 at all");
+        assert!(held(|x| half::bf16::from_f32(x).to_f32()).is_some(), "of fewer bits");
+        assert!(held(|x| rounded(x).min(LARGEST)).is_some(), "that saturates");
+        let towards_zero = |x: f32| f16::from_bits(f16::from_f32(x).to_bits() - u16::from(rounded(x) > x)).to_f32();
+        assert!(held(towards_zero).is_some(), "that cuts off");
     }
 }

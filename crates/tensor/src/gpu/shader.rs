@@ -4,6 +4,8 @@
 //! registers, kernel sizes, parts shared between kernels. Expansion needs no device, and a test expands every variant
 //! that the plans of the shipped nets use and validates it with naga.
 
+mod halves;
+
 use super::GpuError;
 use crate::ops::{Kernel, Variable};
 use minijinja::syntax::SyntaxConfig;
@@ -74,12 +76,15 @@ pub struct Variant {
     pub source: Option<&'static str>,
     /// Template variables, sorted by name.
     pub variables: Vec<(&'static str, Variable)>,
+    /// The bindings that are f16 in memory.
+    pub halves: Vec<usize>,
 }
 
 impl Variant {
     /// The variant that a kernel uses.
     pub fn of(kernel: &Kernel) -> Self {
-        Self { shader: kernel.shader, source: kernel.source, variables: kernel.variables.clone() }
+        let (variables, halves) = (kernel.variables.clone(), kernel.halves.clone());
+        Self { shader: kernel.shader, source: kernel.source, variables, halves }
     }
 
     /// Whether it needs subgroup operations.
@@ -87,12 +92,14 @@ impl Variant {
         self.variables.contains(&("subgroups", Variable::Flag(true)))
     }
 
-    /// The extensions of WGSL that it needs: those of products with f16 operands, which their cores' names tell.
+    /// The extensions of WGSL that it needs: those of values in f16, and of products with f16 operands, which their cores' names
+    /// tell.
     pub fn extensions(&self) -> &'static [&'static str] {
         let core = self.variables.iter().find(|(name, _)| *name == "core");
         match core {
             Some((_, Variable::Word("f16_tiles"))) => &["f16"],
             Some((_, Variable::Word("f16_matrices"))) => &["f16", MATRICES],
+            _ if !self.halves.is_empty() => &["f16"],
             _ => &[],
         }
     }
@@ -125,10 +132,10 @@ impl Variant {
         };
         // WGSL wants them before everything else.
         let enabled: String = self.extensions().iter().map(|extension| format!("enable {extension};\n")).collect();
-        template
-            .and_then(|template| template.render(variables))
-            .map(|text| enabled + &text)
-            .map_err(|error| GpuError::Shader { shader: self.shader.to_string(), reason: format!("{error:#}") })
+        let refused = |reason: String| GpuError::Shader { shader: self.shader.to_string(), reason };
+        let text = template.and_then(|template| template.render(variables)).map_err(|e| refused(format!("{e:#}")))?;
+        let text = halves::hold(text, &self.halves).map_err(refused)?;
+        Ok(enabled + &text)
     }
 }
 
@@ -141,6 +148,9 @@ impl std::fmt::Display for Variant {
                 Variable::Flag(flag) => write!(f, " {name}={flag}")?,
                 Variable::Word(word) => write!(f, " {name}={word}")?,
             }
+        }
+        if !self.halves.is_empty() {
+            write!(f, " halves={:?}", self.halves)?;
         }
         Ok(())
     }

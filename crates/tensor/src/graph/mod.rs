@@ -8,6 +8,7 @@ mod fusion;
 mod gradient;
 mod order;
 mod pooling;
+mod precision;
 mod shape;
 mod value;
 
@@ -16,7 +17,7 @@ pub use gradient::{Backward, Interval, Keep, Need};
 pub use shape::Shape;
 pub use value::{Element, Init, Kind, Value, ValueId};
 
-use crate::ops::Operator;
+use crate::ops::{Operator, Precision};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -89,6 +90,8 @@ pub struct Graph {
     nodes: Vec<Node>,
     scope: Vec<String>,
     phase: Option<Phase>,
+    /// In which memory holds activations and their gradients ([`Graph::hold_in_f16`]).
+    precision: Precision,
     keeps: Vec<Keep>,
     trained: Vec<Trained>,
     persistent_names: HashSet<String>,
@@ -207,6 +210,7 @@ impl Graph {
             name,
             shape: shape.into(),
             element,
+            precision: Precision::F32,
             kind: Kind::Input,
             init: None,
             needs_gradient: false,
@@ -233,6 +237,7 @@ impl Graph {
             name,
             shape: shape.into(),
             element,
+            precision: Precision::F32,
             kind,
             init: Some(init),
             needs_gradient: kind == Kind::Parameter,
@@ -330,13 +335,16 @@ impl Graph {
         let outputs = outputs
             .into_iter()
             .map(|output| {
+                let kind = output.kind.unwrap_or(kind);
+                let precision = self.precision_of(&*operator, inputs, phase, &output, kind);
                 let name = format!("{layer}.{}", output.name);
                 let name = if phase == Phase::Forward { self.own_name(name) } else { name };
                 self.add_value(Value {
                     name,
                     shape: output.shape,
                     element: output.element,
-                    kind: output.kind.unwrap_or(kind),
+                    precision,
+                    kind,
                     init: None,
                     needs_gradient: needs_gradient && output.element == Element::F32,
                 })

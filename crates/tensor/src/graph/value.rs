@@ -1,6 +1,7 @@
 //! Values: what flows along the graph.
 
 use super::Shape;
+use crate::ops::Precision;
 
 /// Names a value of one graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,7 +14,7 @@ impl ValueId {
     }
 }
 
-/// What one element is on the device; each takes four bytes.
+/// What one element is to those that read and write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Element {
@@ -86,6 +87,8 @@ pub struct Value {
     pub shape: Shape,
     /// What one element is.
     pub element: Element,
+    /// In which precision memory holds it, if its elements are f32. Kernels read and write f32 in any case.
+    pub precision: Precision,
     /// What it is for.
     pub kind: Kind,
     /// How it starts, if it is persistent.
@@ -95,8 +98,12 @@ pub struct Value {
 }
 
 impl Value {
-    /// Bytes of its elements, without any padding.
+    /// Bytes of its elements, rounded up to whole words and without any other padding.
     pub fn bytes(&self) -> u64 {
-        4 * self.shape.elements() as u64
+        let elements = self.shape.elements() as u64;
+        match self.precision {
+            Precision::F32 => 4 * elements,
+            Precision::F16 => 4 * elements.div_ceil(2),
+        }
     }
 }

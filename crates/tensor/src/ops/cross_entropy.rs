@@ -73,7 +73,7 @@ impl Operator for CrossEntropy {
             }
         }
         want(inputs[2].shape.extents() == [samples], format!("the mask must have {samples} elements"))?;
-        Ok(vec![Output::new("loss", [4])])
+        Ok(vec![Output::new("loss", [4]).always_f32()])
     }
 
     fn mutates(&self) -> &'static [usize] {

@@ -18,14 +18,15 @@ pub enum KernelSet {
     Registers,
 }
 
-/// In which precision a step multiplies, see `docs/precision.md`.
+/// In which precision a step holds activations and multiplies, see `docs/precision.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// All of it in f32.
     #[default]
     F32,
-    /// Products of matrices and dense convolutions have f16 operands and f32 sums; all else, parameters included, is f32.
+    /// Memory holds activations and their gradients in f16, and products have f16 operands and f32 sums; all else, parameters
+    /// included, is f32.
     F16,
 }
 
@@ -207,6 +208,8 @@ pub struct Kernel {
     pub(crate) parameters: Vec<u32>,
     /// Values, in the order of their bindings from 1 on.
     pub(crate) bindings: Vec<Binding>,
+    /// The bindings whose values memory holds in f16; the plan knows them.
+    pub(crate) halves: Vec<usize>,
     /// Workgroups.
     pub(crate) workgroups: usize,
 }
@@ -215,12 +218,16 @@ impl Kernel {
     /// A kernel of this crate, without variables, parameters, bindings or workgroups.
     pub(crate) fn new(shader: &'static str) -> Self {
         let (variables, parameters, bindings) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shader, source: None, variables, parameters, bindings, workgroups: 0 }
+        Self { shader, source: None, variables, parameters, bindings, halves: Vec::new(), workgroups: 0 }
     }
 
     /// A kernel with a shader of one's own, without variables, parameters, bindings or workgroups. The source is WGSL, or a
     /// template for it: what this crate's templates include from `shaders/parts`, it may include as well. The name is for
     /// messages.
+    ///
+    /// Values of [`Element::F32`](crate::graph::Element::F32) are arrays of `f32` or of vectors of it, declared and indexed by
+    /// their names. Where memory holds one in f16 ([`Precision::F16`]), the shader is rewritten: what is read of it is widened, what
+    /// is written rounded.
     ///
     /// Such shaders run with checks of array bounds and of endless loops, because nothing else vouches for them.
     pub fn wgsl(name: &'static str, source: &'static str) -> Self {

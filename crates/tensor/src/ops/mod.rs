@@ -51,12 +51,14 @@ pub struct Output {
     pub element: Element,
     /// What it is for, if that does not follow from the phase.
     pub kind: Option<Kind>,
+    /// Whether memory holds it in f32 in any precision: statistics and sums, which are small and must be exact.
+    pub always_f32: bool,
 }
 
 impl Output {
     /// An f32 output.
     pub fn new(name: &'static str, shape: impl Into<Shape>) -> Self {
-        Self { name, shape: shape.into(), element: Element::F32, kind: None }
+        Self { name, shape: shape.into(), element: Element::F32, kind: None, always_f32: false }
     }
 
     /// An output of packed words.
@@ -67,6 +69,12 @@ impl Output {
     /// The same output with a kind of its own.
     pub fn of_kind(mut self, kind: Kind) -> Self {
         self.kind = Some(kind);
+        self
+    }
+
+    /// The same output, held in f32 in any precision.
+    pub fn always_f32(mut self) -> Self {
+        self.always_f32 = true;
         self
     }
 }

@@ -109,7 +109,10 @@ impl Operator for SampleNorm {
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let layout = Layout::of(*self, &inputs[0].shape, &inputs[1].shape)?;
         want(inputs[1].shape == inputs[2].shape, "scale and shift must have one shape")?;
-        Ok(vec![Output::new("normalized", inputs[0].shape.clone()), Output::new("statistics", [layout.rows, 2])])
+        Ok(vec![
+            Output::new("normalized", inputs[0].shape.clone()),
+            Output::new("statistics", [layout.rows, 2]).always_f32(),
+        ])
     }
 
     fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {

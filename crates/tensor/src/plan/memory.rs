@@ -115,6 +115,7 @@ impl Lifetimes {
                     let dies = !b.persistent
                         && b.end == now
                         && graph.value(source).bytes() == value.bytes()
+                        && graph.value(source).precision == value.precision
                         && node.inputs.iter().filter(|v| this.of_value[v.index()] == Some(block)).count() == 1;
                     (node.operator.is_view() || dies).then_some(block)
                 });

@@ -20,7 +20,7 @@ pub use parts::Part;
 use crate::codec::{Policy, Stored, recompute::store_within};
 use crate::graph::{Graph, Kind, Node, ValueId};
 use crate::ops::tiles::Tunable;
-use crate::ops::{Binding, Kernel, KernelSet, Operands, Precision, TileTable};
+use crate::ops::{Binding, Kernel, KernelContext, KernelSet, Operands, Precision, TileTable};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -94,11 +94,17 @@ impl PlanOptions {
         sets.into_iter().flat_map(|set| [with(set, None), with(set, Some(8))]).collect()
     }
 
-    /// One for each way of multiplying f16, planned fast: for tests.
+    /// One for each family of kernels over values in f16, then one for each way of multiplying them by matrices, planned fast:
+    /// for tests.
     pub fn all_f16() -> Vec<Self> {
         let matrices = |(extent, subgroup)| Operands::F16Matrices { extent, subgroup };
-        let of = |operands| Self { operands, rounds: 0, ..Self::unlimited(KernelSet::Tiles) };
-        [Operands::F16Tiles].into_iter().chain([(8, 8), (8, 32), (16, 32), (16, 64)].map(matrices)).map(of).collect()
+        let by_matrices = [(8, 8), (8, 32), (16, 32), (16, 64)].map(|kind| Self {
+            operands: matrices(kind),
+            rounds: 0,
+            ..Self::unlimited(KernelSet::Tiles)
+        });
+        let by_tiles = Self::all_kernels().into_iter().map(|options| options.in_precision(Precision::F16));
+        by_tiles.chain(by_matrices).collect()
     }
 }
 
@@ -178,6 +184,9 @@ impl Plan {
         shared: Option<&Plan>,
     ) -> Result<Self, PlanError> {
         graph.postpone();
+        if options.operands.precision() == Precision::F16 {
+            graph.hold_in_f16();
+        }
         let peak = |graph: &Graph| {
             let mut graph = graph.clone();
             finish(&mut graph, options.set);
@@ -275,7 +284,8 @@ impl Plan {
         let mut uniform_slots: HashMap<Vec<u32>, u64> = HashMap::new();
         for (index, node) in self.graph.nodes().iter().enumerate() {
             let context = memory::context(&self.graph, index, &self.options, self.lifetimes.in_place[index]);
-            for kernel in node.operator.kernels(&context) {
+            for mut kernel in node.operator.kernels(&context) {
+                kernel.halves = halves(&kernel, &context);
                 let places = kernel
                     .bindings
                     .iter()
@@ -350,6 +360,17 @@ impl Plan {
     pub fn readback_bytes(&self) -> u64 {
         self.bytes_of(&self.metrics)
     }
+}
+
+/// The bindings of a kernel whose values memory holds in f16. Scratch is never one.
+fn halves(kernel: &Kernel, context: &KernelContext) -> Vec<usize> {
+    let precision = |binding: &Binding| match *binding {
+        Binding::Input(index) => context.inputs[index].precision,
+        Binding::Output(index) => context.outputs[index].precision,
+        Binding::Scratch(_) => Precision::F32,
+    };
+    let bindings = kernel.bindings.iter().zip(1..);
+    bindings.filter(|(binding, _)| precision(binding) == Precision::F16).map(|(_, number)| number).collect()
 }
 
 /// Refuses values that no kernel can bind.

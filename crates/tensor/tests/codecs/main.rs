@@ -16,10 +16,11 @@ mod theory;
 mod training;
 mod uniform;
 
-use common::{SETS, gpu, options};
+use common::{SETS, STEP, f16_gpu, gpu, options};
 use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform};
-use frugal_tensor::graph::{Element, Graph, Shape, ValueId};
+use frugal_tensor::graph::{CONTROL, Element, Graph, Shape, ValueId};
 use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 use std::rc::Rc;
@@ -166,6 +167,41 @@ fn every_codec_keeps_its_promise() {
                     let (coded, decoded) = trip.run(&x, 1);
                     assert_eq!(coded.len(), words, "{what}");
                     check(&what, &shape, &x, &decoded);
+                }
+            }
+        }
+    }
+}
+
+/// What memory holds in f16 is coded as the same numbers held in f32.
+#[test]
+fn codes_are_those_of_the_numbers_however_memory_holds_them() {
+    let Some(half) = f16_gpu() else { return };
+    let single = gpu();
+    for Promise { codec, .. } in promises() {
+        for shape in [Shape::from([7, 33]), Shape::from([3, 5, 7, 7]), Shape::from([1, 2, 28, 28])] {
+            let numbers = Stream::new(4, 1).uniform().map(|u| half::f16::from_f32((2.0 * u - 1.0).max(-0.3)).to_f32());
+            let x: Vec<f32> = numbers.take(shape.elements()).collect();
+            for set in SETS {
+                let code = |gpu: &Rc<Gpu>| {
+                    let mut graph = Graph::new();
+                    let input = graph.input("x", shape.clone(), Element::F32);
+                    let source = graph.activate(input, Activation::LeakyRelu { slope: 1.0 }).unwrap();
+                    let control = graph.control();
+                    let value = graph.value(source).clone();
+                    let takes = codec.takes(&value);
+                    let attached = codec.attach(&mut graph, &Site { source, mask: None }).unwrap();
+                    let words = takes.then(|| graph.apply_shared(attached.encode, &[source, control]).unwrap()[0])?;
+                    graph.mark_metric(words);
+                    let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
+                    assert_eq!(plan.graph.value(source).precision, plan.options.operands.precision());
+                    let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+                    session.step_with(0, &[("x", (&x).into()), (CONTROL, (&STEP).into())]).unwrap();
+                    Some(session.finished().unwrap().pop().unwrap().words)
+                };
+                // This one leaves to the plan what memory holds in f16.
+                if codec.name() != F16.name() {
+                    assert!(code(&single) == code(&half), "{codec:?} of {shape} on {set:?}");
                 }
             }
         }

@@ -2,9 +2,9 @@
 
 #![allow(dead_code)]
 
-use frugal_tensor::gpu::GpuOptions;
-use frugal_tensor::graph::{CONTROL, Element, Init, ValueId};
-use frugal_tensor::ops::{KernelSet, Precision};
+use frugal_tensor::gpu::{Data, GpuOptions};
+use frugal_tensor::graph::{Backward, CONTROL, Element, Init, Value, ValueId};
+use frugal_tensor::ops::{Kernel, KernelContext, KernelSet, Operands, Operator, Output, Precision};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, GpuError, Graph, GraphError, Plan, PlanOptions, Policy, Session};
 use std::rc::Rc;
@@ -77,6 +77,8 @@ pub struct Case<'a> {
     pub samples: usize,
     /// Largest error over the largest magnitude of the tensor.
     pub tolerance: f64,
+    /// How often what comes of it is rounded on the way, where memory holds activations in f16.
+    pub roundings: f64,
 }
 
 /// Checks an operator as most are checked.
@@ -87,8 +89,7 @@ pub fn check(
     build: Build,
     reference: &dyn Fn(&[Tensor]) -> Tensor,
 ) {
-    let case = Case { name: name.into(), activations, parameters, build, reference, samples: 24, tolerance: 2e-5 };
-    case.check(&gpu());
+    Case::usual(name, activations, parameters, build, reference).check();
 }
 
 /// What a step computed of a case: y + t, and the gradient of each activation and parameter.
@@ -97,7 +98,27 @@ struct Computed {
     gradients: Vec<Vec<f64>>,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// A case with the tolerances of most operators.
+    pub fn usual(
+        name: &str,
+        activations: Vec<Tensor>,
+        parameters: Vec<Tensor>,
+        build: Build<'a>,
+        reference: &'a dyn Fn(&[Tensor]) -> Tensor,
+    ) -> Self {
+        let (name, roundings) = (name.into(), 1.0);
+        Self { name, activations, parameters, build, reference, samples: 24, tolerance: 2e-5, roundings }
+    }
+
+    /// Checks it in f32, and where the adapter has f16, also held in that.
+    pub fn check(&self) {
+        self.check_f32(&gpu());
+        if let Some(gpu) = f16_gpu() {
+            self.check_held_in_f16(&gpu);
+        }
+    }
+
     /// What is added to activation `index`, so that it comes out of a node.
     fn shifts(&self) -> Vec<Tensor> {
         self.activations.iter().enumerate().map(|(i, x)| Tensor::random(&x.shape, 900 + i as u64)).collect()
@@ -123,13 +144,21 @@ impl Case<'_> {
             written.push((name.clone(), tensor.f32()));
             graph.parameter(&name, tensor.shape.as_slice(), Init::Constant(0.0)).unwrap()
         };
+        // What arrives and what comes of it go through memory, forward and backward.
+        let through = |graph: &mut Graph, v: ValueId| match options.operands {
+            Operands::F32 => v,
+            _ => graph.apply_one(Through, &[v]).unwrap(),
+        };
+        let mut uploaded = vec![("upstream".to_owned(), upstream.f32())];
         let mut ids = Vec::new();
         let mut leaves = Vec::new();
         for (i, (x, z)) in self.activations.iter().zip(&self.shifts()).enumerate() {
             let x = leaf(&mut graph, format!("x{i}"), x);
-            let z = leaf(&mut graph, format!("z{i}"), z);
+            uploaded.push((format!("z{i}"), z.f32()));
+            let z = graph.input(&format!("z{i}"), z.shape.as_slice(), Element::F32);
             leaves.push(x);
-            ids.push(graph.add(x, z).unwrap());
+            let sum = graph.add(x, z).unwrap();
+            ids.push(through(&mut graph, sum));
         }
         for (i, w) in self.parameters.iter().enumerate() {
             let w = leaf(&mut graph, format!("w{i}"), w);
@@ -139,6 +168,7 @@ impl Case<'_> {
         let t = leaf(&mut graph, "t".into(), shift);
         let y = (self.build)(&mut graph, &ids).unwrap_or_else(|e| panic!("{}: {e}", self.name));
         assert_eq!(graph.shape(y).extents(), shift.shape, "{}: shape", self.name);
+        let y = through(&mut graph, y);
         let y = graph.add(y, t).unwrap();
         graph.mark_metric(y);
         let arriving = graph.input("upstream", shift.shape.as_slice(), Element::F32);
@@ -151,15 +181,11 @@ impl Case<'_> {
         for (name, data) in &written {
             session.write(name, data).unwrap();
         }
-        let upstream_words = upstream.f32();
-        let plan = &session.plans()[0];
-        let control = |id: &ValueId| plan.graph.value(*id).name == CONTROL;
-        let uploads: Vec<&[u8]> = plan
-            .uploads()
-            .iter()
-            .map(|id| if control(id) { bytemuck::cast_slice(&STEP) } else { bytemuck::cast_slice(&upstream_words) })
-            .collect();
-        session.step(0, &uploads).unwrap();
+        let mut inputs: Vec<(&str, Data)> = uploaded.iter().map(|(name, data)| (name.as_str(), data.into())).collect();
+        if session.plans()[0].graph.ids().any(|(_, value)| value.name == CONTROL) {
+            inputs.push((CONTROL, (&STEP).into()));
+        }
+        session.step_with(0, &inputs).unwrap();
         session.finished().unwrap();
 
         let read = |id| -> Vec<f64> {
@@ -200,7 +226,7 @@ impl Case<'_> {
 
     /// Compares y + t and the gradients of every x and w with the reference and its central differences, with a random gradient
     /// arriving, on every kernel set.
-    pub fn check(&self, gpu: &Rc<Gpu>) {
+    fn check_f32(&self, gpu: &Rc<Gpu>) {
         let inputs = self.inputs();
         let expected = (self.reference)(&inputs);
         let (shift, upstream) = (Tensor::random(&expected.shape, 800), Tensor::random(&expected.shape, 801));
@@ -217,16 +243,42 @@ impl Case<'_> {
         }
     }
 
-    /// The same of an operator that is linear in each input, on an adapter opened for f16: an element may be off by
-    /// [`F16_ERROR`] of the sum of the magnitudes of its terms. Returns the largest such share.
-    pub fn check_f16(&self, gpu: &Rc<Gpu>) -> f64 {
-        let inputs = self.inputs();
+    /// What the operator reads where memory holds activations in f16.
+    fn inputs_in_f16(&self) -> Vec<Tensor> {
+        let mut inputs = self.inputs();
+        inputs.iter_mut().take(self.activations.len()).for_each(|x| *x = in_f16(x));
+        inputs
+    }
+
+    /// The same where memory holds activations and their gradients in f16. Elements may be off by their roundings, gradients by
+    /// those of what was kept besides, over the largest magnitude of the tensor.
+    fn check_held_in_f16(&self, gpu: &Rc<Gpu>) {
+        let inputs = self.inputs_in_f16();
+        let expected = (self.reference)(&inputs);
+        let (zeros, upstream) = (expected.map(|_, _| 0.0), in_f16(&Tensor::random(&expected.shape, 801)));
+        let slopes: Vec<Vec<f64>> = (0..inputs.len()).map(|index| self.slopes(&inputs, index, &upstream)).collect();
+        for set in SETS {
+            let computed = self.compute(gpu, options(gpu, set), &zeros, &upstream);
+            let what = |part: &str| format!("{} held in f16 on {set:?}: {part}", self.name);
+            compare(&what("forward"), &computed.forward, &expected.data, self.tolerance + self.roundings * HALF);
+            for (index, (got, wanted)) in computed.gradients.iter().zip(&slopes).enumerate() {
+                let got: Vec<f64> = self.picked(got.len()).into_iter().map(|i| got[i]).collect();
+                let tolerance = 5.0 * self.tolerance + (self.roundings + 3.0) * HALF;
+                compare(&what(&format!("gradient of input {index}")), &got, wanted, tolerance);
+            }
+        }
+    }
+
+    /// The same of an operator that is linear in each input: an element may be off by [`F16_ERROR`] of the sum of the
+    /// magnitudes of its terms. Returns the largest such share.
+    fn check_f16(&self, gpu: &Rc<Gpu>) -> f64 {
+        let inputs = self.inputs_in_f16();
         let magnitudes: Vec<Tensor> = inputs.iter().map(|x| x.map(|_, x| x.abs())).collect();
         let (expected, sizes) = ((self.reference)(&inputs), (self.reference)(&magnitudes));
-        let (zeros, upstream) = (expected.map(|_, _| 0.0), Tensor::random(&expected.shape, 801));
+        let (zeros, upstream) = (expected.map(|_, _| 0.0), in_f16(&Tensor::random(&expected.shape, 801)));
         let arriving = upstream.map(|_, u| u.abs());
         let mut worst: f64 = 0.0;
-        for set in [KernelSet::Tiles, KernelSet::Registers] {
+        for set in SETS {
             let computed = self.compute(gpu, options(gpu, set), &zeros, &upstream);
             let mut look = |part: &str, got: &[f64], wanted: &[f64], sizes: &[f64]| {
                 assert_eq!(got.len(), wanted.len(), "{}: {part}", self.name);
@@ -250,8 +302,55 @@ impl Case<'_> {
     }
 }
 
-/// What rounding two operands to f16 and summing in f32 costs at most, over the sum of the terms' magnitudes.
-pub const F16_ERROR: f64 = 1.01 / 1024.0;
+/// What rounding to f16 costs at most.
+pub const HALF: f64 = 1.01 / 2048.0;
+
+/// What rounding a weight to f16 (what it is multiplied by is in f16), summing in f32 and rounding the sum costs at most, over the
+/// sum of the terms' magnitudes.
+pub const F16_ERROR: f64 = 2.0 * HALF;
+
+/// The elements as an f16 holds them.
+fn in_f16(x: &Tensor) -> Tensor {
+    x.map(|_, x| half::f16::from_f64(x).to_f64())
+}
+
+/// y = x, with a gradient that is dy: what arrives and what comes of it are values of their own.
+#[derive(Debug)]
+struct Through;
+
+const COPY: &str = "
+    struct Params { count: u32 }
+    @group(0) @binding(0) var<uniform> p: Params;
+    @group(0) @binding(1) var<storage, read_write> x: array<f32>;
+    @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+    {% include 'parts/each.wgsl' %}
+
+    fn each(i: u32) {
+        y[i] = x[i];
+    }";
+
+impl Operator for Through {
+    fn name(&self) -> &'static str {
+        "through"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("through", inputs[0].shape.clone())])
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let elements = context.outputs[0].shape.elements();
+        vec![Kernel::wgsl("through", COPY).parameter(elements).inputs([0]).outputs([0]).invocations(elements, 64)]
+    }
+
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        let arriving = backward.arriving()?;
+        let gradient = backward.apply(Through, &[arriving])?[0];
+        backward.give(0, gradient);
+        Ok(())
+    }
+}
 
 /// Checks an operator that is linear in each input in f32, and where the adapter has f16, with f16 operands.
 pub fn check_product(
@@ -261,8 +360,8 @@ pub fn check_product(
     build: Build,
     reference: &dyn Fn(&[Tensor]) -> Tensor,
 ) {
-    let case = Case { name: name.into(), activations, parameters, build, reference, samples: 24, tolerance: 2e-5 };
-    case.check(&gpu());
+    let case = Case::usual(name, activations, parameters, build, reference);
+    case.check_f32(&gpu());
     if let Some(gpu) = f16_gpu() {
         let (error, operands) = (case.check_f16(&gpu), gpu.plan_options().operands);
         println!("{name}, {operands:?}: off by {error:.2e} of what the terms sum to");

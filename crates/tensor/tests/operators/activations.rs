@@ -63,8 +63,10 @@ fn activations() {
                 reference: &|t| Tensor::new(&t[0].shape, t[0].data.iter().map(|&x| reference(activation, x)).collect()),
                 samples: 100,
                 tolerance: 2e-6,
+                // Far out slopes are small beside the error of the output that they follow from.
+                roundings: if scale > 5.0 { 16.0 } else { 1.0 },
             };
-            case.check(&gpu());
+            case.check();
         }
     }
 }

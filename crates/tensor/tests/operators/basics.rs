@@ -90,8 +90,9 @@ fn grids_beyond_one_dimension() {
         reference: &|t| t[0].map(|_, x| x.max(0.0)),
         samples: 3,
         tolerance: 1e-6,
+        roundings: 1.0,
     };
-    case.check(&gpu());
+    case.check();
 }
 
 #[test]

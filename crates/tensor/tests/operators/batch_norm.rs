@@ -1,7 +1,7 @@
 //! Batch norm, and its running statistics.
 
 use super::activations::{ALL, reference};
-use super::common::{Tensor, check, compare, gpu};
+use super::common::{Case, Tensor, check, compare, gpu};
 use frugal_tensor::graph::{Element, Graph, GraphError, Init, Kind, ValueId};
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
@@ -64,16 +64,15 @@ fn what_comes_behind_a_batch_norm() {
                 g.activate(y, activation)
             };
             let activations = if add { vec![1, 6] } else { vec![1] };
-            check(
-                &format!("{activation:?} behind a norm of {n}×{c}×{h}×{w}, add: {add}"),
-                activations.into_iter().map(|seed| Tensor::random(&shape, seed)).collect(),
-                vec![Tensor::random(&[c], 12), Tensor::random(&[c], 13)],
-                &build,
-                &|t| {
-                    let y = normalized(&[&t[..1], &t[t.len() - 2..]].concat());
-                    y.map(|i, y| reference(activation, if add { y + t[1].data[i] } else { y }))
-                },
-            );
+            let activations = activations.into_iter().map(|seed| Tensor::random(&shape, seed)).collect();
+            let reference = |t: &[Tensor]| {
+                let y = normalized(&[&t[..1], &t[t.len() - 2..]].concat());
+                y.map(|i, y| reference(activation, if add { y + t[1].data[i] } else { y }))
+            };
+            let name = format!("{activation:?} behind a norm of {n}×{c}×{h}×{w}, add: {add}");
+            let parameters = vec![Tensor::random(&[c], 12), Tensor::random(&[c], 13)];
+            // For the oracle the norm, the sum and what comes of it are values of their own.
+            Case { roundings: 3.0, ..Case::usual(&name, activations, parameters, &build, &reference) }.check();
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Concatenation.
 
-use super::common::{Tensor, check};
+use super::common::{Case, Tensor, check};
 use super::convolution::convolve;
-use frugal_tensor::graph::Graph;
+use frugal_tensor::graph::{Graph, ValueId};
 use frugal_tensor::ops::conv2d::Conv2d;
 
 #[test]
@@ -37,20 +37,19 @@ fn concatenation() {
         check(&format!("concatenation {channels:?} {rest:?}"), parts(1), vec![], &|g, v| g.concat(v), &joined);
         if rest.len() == 2 {
             // The convolution keeps its input, which is put together again from its parts.
-            check(
-                &format!("convolution of a concatenation {channels:?} {rest:?}"),
-                parts(1),
-                vec![Tensor::random(&[2, total, 1, 1], 50)],
-                &|g, v| {
-                    let (w, parts) = v.split_last().unwrap();
-                    let x = g.concat(parts)?;
-                    g.conv2d(x, *w, [1, 1], [0, 0])
-                },
-                &|t| {
-                    let (w, parts) = t.split_last().unwrap();
-                    convolve(&[joined(parts), w.clone()], Conv2d::default())
-                },
-            );
+            let name = format!("convolution of a concatenation {channels:?} {rest:?}");
+            let build = |g: &mut Graph, v: &[ValueId]| {
+                let (w, parts) = v.split_last().unwrap();
+                let x = g.concat(parts)?;
+                g.conv2d(x, *w, [1, 1], [0, 0])
+            };
+            let reference = |t: &[Tensor]| {
+                let (w, parts) = t.split_last().unwrap();
+                convolve(&[joined(parts), w.clone()], Conv2d::default())
+            };
+            let weights = vec![Tensor::random(&[2, total, 1, 1], 50)];
+            // Its weights are rounded, too.
+            Case { roundings: 2.0, ..Case::usual(&name, parts(1), weights, &build, &reference) }.check();
         }
     }
     let mut graph = Graph::new();

@@ -42,8 +42,9 @@ fn layer_norm() {
             reference: &|t| normalized(t, size, 1, 1e-5),
             samples: 24,
             tolerance: 2e-5,
+            roundings: 1.0,
         };
-        case.check(&gpu());
+        case.check();
     }
 }
 
@@ -69,8 +70,9 @@ fn group_norm() {
             reference: &|t| normalized(t, size, run, 1e-5),
             samples: 24,
             tolerance: 2e-5,
+            roundings: 1.0,
         };
-        case.check(&gpu());
+        case.check();
     }
 }
 

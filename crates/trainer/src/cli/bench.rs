@@ -53,7 +53,7 @@ pub(super) struct Operators {
     /// Samples of each, of which the median is shown
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=1000))]
     samples: u64,
-    /// Precision in which products multiply
+    /// Precision in which the step holds activations and multiplies
     #[arg(long, value_name = "P", value_enum, default_value_t)]
     precision: Multiplies,
     #[command(flatten)]

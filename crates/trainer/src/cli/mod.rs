@@ -138,13 +138,13 @@ impl From<Kernels> for KernelSet {
     }
 }
 
-/// The precisions in which a step may multiply.
+/// The precisions that a step may have.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Multiplies {
     /// All of it in f32
     #[default]
     F32,
-    /// Products with f16 operands and f32 sums
+    /// Activations and their gradients, and operands of products; sums and all else in f32
     F16,
 }
 

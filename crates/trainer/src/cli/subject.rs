@@ -32,7 +32,7 @@ pub(super) struct Subject {
     /// or raw]
     #[arg(long, value_name = "NAME", value_parser = Choice::parse)]
     store: Option<Choice>,
-    /// Precision in which the step multiplies: f32 or f16 [default: the config's, or f32]
+    /// Precision in which the step holds activations and multiplies: f32 or f16 [default: the config's, or f32]
     #[arg(long, value_name = "P", value_enum)]
     precision: Option<Multiplies>,
     #[command(flatten)]

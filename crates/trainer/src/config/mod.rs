@@ -403,7 +403,7 @@ pub struct Train {
     /// The largest norm of all gradients together; larger ones are scaled down to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// In which precision training steps multiply.
+    /// In which precision training steps hold activations and multiply.
     #[serde(skip_serializing_if = "is_usual")]
     pub precision: Precision,
     /// What gradients are multiplied by at first in f16, if not as usual.

@@ -116,7 +116,7 @@ impl fmt::Display for StepReport {
         )?;
         let products = match precision {
             Precision::F32 => "",
-            Precision::F16 => "; products in f16",
+            Precision::F16 => "; in f16",
         };
         writeln!(f, "kept for the backward pass: {store}; kernels: {kernels}{}{products}\n", tuned(*tiles))?;
         writeln!(

@@ -19,7 +19,7 @@ pub struct Request {
     pub shape: StepShape,
     /// What is made small, and how parameters move.
     pub training: Training,
-    /// In which precision the step multiplies.
+    /// In which precision the step holds activations and multiplies.
     pub precision: Precision,
     /// In which form values wait.
     pub store: Store,

@@ -240,7 +240,7 @@ impl Stepper {
             let in_f16 = plan.options.operands.precision() == Precision::F16;
             let mut finding = divergence::find(&mut self.session, flight.plan, &uploads)?;
             if in_f16 {
-                finding += "; products are in f16, which holds at most 65,504 (`train.precision`)";
+                finding += "; activations are in f16, which holds at most 65,504 (`train.precision`)";
             }
             return Err(Error::Diverged {
                 step: flight.moment.step,

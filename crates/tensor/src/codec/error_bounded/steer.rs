@@ -209,7 +209,7 @@ impl Operator for Gain {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let [samples, channels, _] = inputs[1].shape.planes().ok_or("a gradient needs samples and channels")?;
-        Ok(vec![Output::new("gain", [samples, channels])])
+        Ok(vec![Output::new("gain", [samples, channels]).always_f32()])
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {

@@ -4,9 +4,10 @@ use super::Session;
 use super::staging::Staging;
 use crate::gpu::GpuError;
 use crate::graph::{Element, ValueId};
+use crate::ops::Precision;
 
 impl Session {
-    /// Reads any value of a plan as words. A transient value holds what its step left there only until its memory is
+    /// Reads any value of a plan as words, as memory holds it. A transient value holds what its step left there only until its memory is
     /// used again.
     ///
     /// # Errors
@@ -28,6 +29,22 @@ impl Session {
         staging.map(wgpu::MapMode::Read, submission);
         staging.wait(&self.gpu)?;
         staging.take_words(place.size)
+    }
+
+    /// As [`Session::read_value`], the elements of an f32 value, in whichever precision memory holds it.
+    ///
+    /// # Errors
+    /// What befell the device.
+    pub fn read_elements(&self, plan: usize, id: ValueId) -> Result<Vec<f32>, GpuError> {
+        let words = self.read_value(plan, id)?;
+        let value = self.plans[plan].graph.value(id);
+        Ok(match value.precision {
+            Precision::F32 => words.into_iter().map(f32::from_bits).collect(),
+            Precision::F16 => {
+                let halves: &[half::f16] = bytemuck::cast_slice(&words);
+                halves[..value.shape.elements()].iter().map(|half| half.to_f32()).collect()
+            }
+        })
     }
 
     pub(super) fn begin_slow_step(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
@@ -85,11 +102,8 @@ impl Session {
             let graph = &session.plans[plan].graph;
             for &output in &graph.nodes()[node].outputs {
                 let value = graph.value(output);
-                if value.element == Element::F32 {
-                    let words = session.read_value(plan, output)?;
-                    if !look(&value.name, bytemuck::cast_slice(&words)) {
-                        return Ok(false);
-                    }
+                if value.element == Element::F32 && !look(&value.name, &session.read_elements(plan, output)?) {
+                    return Ok(false);
                 }
             }
             Ok(true)

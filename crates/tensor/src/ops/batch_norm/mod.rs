@@ -59,8 +59,8 @@ impl Operator for BatchNorm {
         let [_, channels, _] = check(inputs)?;
         Ok(vec![
             Output::new("normalized", inputs[0].shape.clone()),
-            Output::new("mean", [channels]),
-            Output::new("inv_std", [channels]),
+            Output::new("mean", [channels]).always_f32(),
+            Output::new("inv_std", [channels]).always_f32(),
         ])
     }
 

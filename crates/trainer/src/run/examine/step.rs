@@ -148,8 +148,7 @@ impl<'a> Step<'a> {
         let mut waiting: HashMap<ValueId, Vec<f32>> = HashMap::new();
         let mut errors = Vec::new();
         let read = |session: &Session, id: ValueId| -> Result<Vec<f32>, GpuError> {
-            let words = session.read_value(0, id)?;
-            Ok(words.into_iter().take(MOST_ELEMENTS).map(f32::from_bits).collect())
+            Ok(session.read_elements(0, id)?.into_iter().take(MOST_ELEMENTS).collect())
         };
         self.session.step_by_node(0, &uploads, |session, node| {
             let Plan { graph, stored, .. } = &session.plans()[0];
