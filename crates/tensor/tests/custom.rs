@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::gpu;
+use common::{f16_gpu, gpu};
 use frugal_tensor::gpu::Data;
 use frugal_tensor::graph::{CONTROL, Control, Element, Graph, Value, ValueId};
 use frugal_tensor::ops::{Kernel, KernelContext, Operator, Output};
@@ -101,4 +101,27 @@ fn inputs_are_known_by_name() {
     session.step_with(0, &[(CONTROL, (&control).into()), ("x", (&four).into())]).unwrap();
     session.finished().unwrap();
     assert_eq!(f32::from_bits(session.read_value(0, written[0]).unwrap()[0]), 6.0);
+}
+
+/// Words take no f16: a shader that looks at the bits of an activation is for f32.
+#[test]
+fn bits_of_what_is_held_in_f16_are_refused() {
+    let Some(gpu) = f16_gpu() else { return };
+    let source = "
+        @group(0) @binding(0) var<uniform> far: u32;
+        @group(0) @binding(1) var<storage, read_write> x: array<u32>;
+        @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+        @compute @workgroup_size(1) fn main() { y[0] = bitcast<f32>(x[0]); }";
+    let mut graph = Graph::new();
+    let x = graph.input("x", [4], Element::F32);
+    let x = graph.relu(x).unwrap();
+    let y = graph.apply_one(Write(source), &[x]).unwrap();
+    graph.mark_metric(y);
+    let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
+    match Session::new(gpu, vec![plan], 0) {
+        Err(GpuError::Shader { shader, reason }) => {
+            assert!(shader == "write" && reason.contains("holds its value in f16"), "{shader}: {reason}");
+        }
+        other => panic!("{:?}", other.err()),
+    }
 }

@@ -18,7 +18,7 @@ pub use moments::{Alive, Moment};
 pub use parts::Part;
 
 use crate::codec::{Policy, Stored, recompute::store_within};
-use crate::graph::{Graph, Kind, Node, ValueId};
+use crate::graph::{Graph, Kind, Node, Value, ValueId};
 use crate::ops::tiles::Tunable;
 use crate::ops::{Binding, Kernel, KernelContext, KernelSet, Operands, Precision, TileTable};
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ pub const READBACKS_IN_FLIGHT: usize = 4;
 /// Most workgroups in one dimension of a grid, in every WebGPU implementation.
 pub const WORKGROUPS_PER_DIMENSION: usize = 65_535;
 
-/// Most bytes of a value: kernels count elements in words of 32 bits, a few vectors past the end.
+/// Most bytes of a value in f32: kernels count elements in words of 32 bits, a few vectors past the end.
 const LARGEST_VALUE: u64 = 4 * (u32::MAX as u64 - 1024);
 
 /// The last rewrites of a graph whose stores are settled: its nodes before some of them are joined. The oracle does one thing
@@ -218,7 +218,7 @@ impl Plan {
         options: PlanOptions,
         shared: Option<&Plan>,
     ) -> Result<Self, PlanError> {
-        check_sizes(&graph, options.max_binding.min(LARGEST_VALUE))?;
+        check_sizes(&graph, options.max_binding)?;
         let lifetimes = Lifetimes::new(&graph, &options);
         let mut block_places: Vec<(Region, usize, u64)> = vec![(Region::Transient, 0, 0); lifetimes.blocks.len()];
         let mut pages_of = |persistent: bool, region: Region| {
@@ -375,13 +375,16 @@ fn halves(kernel: &Kernel, context: &KernelContext) -> Vec<usize> {
 
 /// Refuses values that no kernel can bind.
 fn check_sizes(graph: &Graph, limit: u64) -> Result<(), PlanError> {
+    let most = |value: &Value| match value.precision {
+        Precision::F32 => limit.min(LARGEST_VALUE),
+        Precision::F16 => limit.min(LARGEST_VALUE / 2),
+    };
     // The first of equals: the value itself rather than its gradient.
-    let Some(largest) = graph.values().iter().rev().max_by_key(|v| v.bytes()) else {
+    let too_large = graph.values().iter().rev().filter(|v| v.bytes() > most(v));
+    let Some(largest) = too_large.max_by_key(|v| v.bytes()) else {
         return Ok(());
     };
-    if largest.bytes() <= limit {
-        return Ok(());
-    }
+    let limit = most(largest);
     let batch = largest.shape.extents().first().copied().unwrap_or(1).max(1);
     let layer = graph
         .nodes()

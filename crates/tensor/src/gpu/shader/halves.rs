@@ -14,11 +14,20 @@
 
 use std::collections::HashMap;
 
-/// A binding that becomes f16: the type of its elements before and after.
+/// The types of the elements of a binding that becomes f16, before and after.
+#[derive(Clone, Copy)]
 struct Held {
-    single: String,
-    half: String,
+    single: &'static str,
+    half: &'static str,
 }
+
+/// What may be in f16.
+const TYPES: [Held; 4] = [
+    Held { single: "f32", half: "f16" },
+    Held { single: "vec2<f32>", half: "vec2<f16>" },
+    Held { single: "vec3<f32>", half: "vec3<f16>" },
+    Held { single: "vec4<f32>", half: "vec4<f16>" },
+];
 
 /// The same shader with these bindings in f16.
 ///
@@ -33,13 +42,10 @@ pub(super) fn hold(mut source: String, bindings: &[usize]) -> Result<String, Str
         let (head, declared) = source[start..end].split_once('>').ok_or_else(none)?;
         let (name, array) = declared.split_once(':').ok_or_else(none)?;
         let element = array.trim().strip_prefix("array<").and_then(|array| array.strip_suffix('>')).ok_or_else(none)?;
-        let (name, single) = (name.trim(), aliased(&source, element.trim()).to_owned());
-        let half = single.replace("f32", "f16");
-        if single == half {
-            return Err(none());
-        }
-        let declaration = format!("{head}> {name}: array<{half}>");
-        held.insert(name.to_owned(), Held { single, half });
+        let element = aliased(&source, element.trim());
+        let types = TYPES.into_iter().find(|types| types.single == element).ok_or_else(none)?;
+        let declaration = format!("{head}> {}: array<{}>", name.trim(), types.half);
+        held.insert(name.trim().to_owned(), types);
         source.replace_range(start..end, &declaration);
     }
     if held.is_empty() {
@@ -59,8 +65,6 @@ fn aliased<'s>(source: &'s str, name: &'s str) -> &'s str {
 /// A text in which what is read of these arrays is widened, and what is written to them is rounded.
 fn rewrite(text: &str, held: &HashMap<String, Held>) -> String {
     let mut out = String::with_capacity(text.len());
-    // Where nothing but white space has come since the end of a statement or the beginning of a block, an array is written to.
-    let mut starts_statement = false;
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let length = match first {
@@ -70,43 +74,60 @@ fn rewrite(text: &str, held: &HashMap<String, Held>) -> String {
         };
         let (token, after) = rest.split_at(length);
         rest = after;
-        let member = out.ends_with('.');
-        match held.get(token).filter(|_| !member && rest.starts_with('[')) {
-            Some(array) => {
-                let path = rewrite(&rest[..index_length(rest)], held);
-                rest = &rest[index_length(rest)..];
-                match starts_statement {
-                    true => rest = store(&mut out, array, &format!("{token}{path}"), rest, held),
-                    false => out += &format!("{}({token}{path})", array.single),
-                }
+        let Some(types) = held.get(token).filter(|_| rest.starts_with('[') && !out.ends_with('.')) else {
+            out += token;
+            continue;
+        };
+        let (index, after) = rest.split_at(index_length(rest));
+        let element = format!("{token}{}", rewrite(index, held));
+        match Store::read(after) {
+            Some(store) => {
+                out += &store.rounded(&element, types, held);
+                rest = store.after;
             }
-            None => out += token,
-        }
-        if !token.starts_with("//") && !token.trim().is_empty() {
-            starts_statement = matches!(first, ';' | '{' | '}');
+            None => {
+                out += &format!("{}({element})", types.single);
+                rest = after;
+            }
         }
     }
     out
 }
 
-/// Appends the statement that writes to an element or to one component of it. Returns what follows its value.
-fn store<'t>(out: &mut String, array: &Held, element: &str, rest: &'t str, held: &HashMap<String, Held>) -> &'t str {
-    let component = match rest.starts_with('[') {
-        true => index_length(rest),
-        false => rest.find(' ').unwrap_or(0),
-    };
-    let (component, rest) = rest.split_at(component);
-    let place = format!("{element}{}", rewrite(component, held));
-    let (single, half) = if component.is_empty() { (&*array.single, &*array.half) } else { ("f32", "f16") };
-    let assignment = rest.find('=').unwrap_or(0);
-    let (operator, rest) = (rest[..assignment].trim(), &rest[assignment + 1..]);
-    let (value, rest) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-    let value = rewrite(value.trim(), held);
-    *out += &match operator {
-        "" => format!("{place} = {half}({value})"),
-        _ => format!("{place} = {half}({single}({place}) {operator} ({value}))"),
-    };
-    rest
+/// What follows an element of an array, where it is written to.
+struct Store<'t> {
+    /// An index or a name, if only one component is written.
+    component: &'t str,
+    /// That of `+=` and its like.
+    operator: &'t str,
+    value: &'t str,
+    after: &'t str,
+}
+
+impl<'t> Store<'t> {
+    fn read(text: &'t str) -> Option<Self> {
+        let length = match text.chars().next()? {
+            '[' => index_length(text),
+            '.' => 1 + text[1..].find(|c| !is_of_word(c))?,
+            _ => 0,
+        };
+        let (component, rest) = text.split_at(length);
+        let rest = rest.trim_start();
+        let (operator, rest) = rest.split_at(rest.find('=')?);
+        let (value, after) = rest[1..].split_at(rest[1..].find(';')?);
+        let assigns = ["", "+", "-", "*", "/", "%"].contains(&operator) && !value.starts_with('=');
+        assigns.then_some(Self { component, operator, value: value.trim(), after })
+    }
+
+    fn rounded(&self, element: &str, types: &Held, held: &HashMap<String, Held>) -> String {
+        let Held { single, half } = if self.component.is_empty() { *types } else { TYPES[0] };
+        let place = format!("{element}{}", rewrite(self.component, held));
+        let value = rewrite(self.value, held);
+        match self.operator {
+            "" => format!("{place} = {half}({value})"),
+            operator => format!("{place} = {half}({single}({place}) {operator} ({value}))"),
+        }
+    }
 }
 
 fn is_of_word(c: char) -> bool {
@@ -166,6 +187,10 @@ mod tests {
         );
         assert_eq!(held("b[i][j] += x;"), "b[i][j] = f16(f32(b[i][j]) + (x));");
         assert_eq!(held("b[i].y = x;"), "b[i].y = f16(x);");
+        assert_eq!(
+            held("for (; a[i] < 1.0; ) { a[i] /= 2.0; }"),
+            "for (; f32(a[i]) < 1.0; ) { a[i] = f16(f32(a[i]) / (2.0)); }"
+        );
         assert_eq!(held("a[i] = a[j] + 1.0;"), "a[i] = f16(f32(a[j]) + 1.0);");
     }
 
@@ -182,5 +207,15 @@ mod tests {
         let error = hold(DECLARATIONS.to_owned(), &[3]).unwrap_err();
         assert!(error.starts_with("binding 3 is no array of f32"), "{error}");
         assert!(hold(DECLARATIONS.to_owned(), &[4]).is_err());
+        for text in ["@binding(1)", "@binding(1) var<storage> a;", "@binding(1) var<storage> a: array<f32, 4>;"] {
+            assert!(hold(text.to_owned(), &[1]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn broken_texts_stay_broken() {
+        for text in ["a[", "a[i]", "a[i] =", "a[i].", "a[i]é = 1;", "a[i][", "a", "a]"] {
+            assert!(held(text).contains('a'), "{text}");
+        }
     }
 }
