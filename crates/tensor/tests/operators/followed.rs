@@ -8,7 +8,7 @@ use frugal_tensor::ops::KernelSet;
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::conv2d::{Conv2d, ConvTranspose2d};
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlanOptions, Policy, Session};
 
 /// y + b, with an element of b for each channel.
 fn biased(y: &Tensor, b: &Tensor) -> Tensor {
@@ -159,69 +159,104 @@ fn activations_behind_products() {
     }
 }
 
-/// What a graph makes, in bits, and its nodes; `apart`: with every value between them read back, so that nothing is done on
-/// the way.
-fn run(
-    set: KernelSet,
-    build: &dyn Fn(&mut Graph, &mut dyn FnMut(&mut Graph, ValueId) -> ValueId) -> ValueId,
-    apart: bool,
-) -> (Vec<u32>, Vec<&'static str>) {
+/// A graph, what it makes and what lies between its nodes.
+struct Built {
+    graph: Graph,
+    made: ValueId,
+    between: Vec<ValueId>,
+}
+
+/// What a graph makes, in bits, and its nodes. What is read back is made by a node of its own.
+fn run(set: KernelSet, built: Built, apart: bool) -> (Vec<u32>, Vec<&'static str>) {
+    let Built { mut graph, made, between } = built;
+    graph.mark_metric(made);
+    for value in between.into_iter().filter(|_| apart) {
+        graph.mark_metric(value);
+    }
     let gpu = gpu();
-    let mut graph = Graph::new();
-    let mut between = |g: &mut Graph, value: ValueId| {
-        if apart {
-            g.mark_metric(value);
-        }
-        value
-    };
-    let y = build(&mut graph, &mut between);
-    graph.mark_metric(y);
     let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();
     let names = plan.graph.nodes().iter().map(|node| node.operator.name()).collect();
     let mut session = Session::new(gpu, vec![plan], 7).unwrap();
     session.step(0, &[]).unwrap();
     session.finished().unwrap();
-    (session.read_value(0, y).unwrap(), names)
+    (session.read_value(0, made).unwrap(), names)
+}
+
+/// That nodes are joined to `together`, and the results are the same to the bit as those of `alone`.
+fn compare_bits(what: &str, build: &dyn Fn() -> Built, together: &[&str], alone: &[&str]) {
+    for set in [KernelSet::Tiles, KernelSet::Registers] {
+        let ((joined, one), (apart, several)) = (run(set, build(), false), run(set, build(), true));
+        assert_eq!((&one[..], &several[..]), (together, alone), "{what}");
+        assert!(joined == apart, "{what} on {set:?}");
+    }
 }
 
 fn parameter(g: &mut Graph, name: &str, shape: &[usize]) -> ValueId {
     g.parameter(name, shape, Init::Uniform { bound: 1.0 }).unwrap()
 }
 
-/// One node does what several do, and the results are the same to the bit.
+/// A bias and an activation behind something.
+fn behind(mut graph: Graph, y: ValueId, activation: Activation) -> Built {
+    let channels = graph.shape(y).extents()[1];
+    let b = parameter(&mut graph, "bias", &[channels]);
+    let biased = graph.bias(y, b).unwrap();
+    let made = graph.activate(biased, activation).unwrap();
+    Built { graph, made, between: vec![y, biased] }
+}
+
 #[test]
-fn what_is_done_in_one_pass_is_the_same_to_the_bit() {
-    for set in [KernelSet::Tiles, KernelSet::Registers] {
-        for (x, w, stride, padding, groups) in CONVOLUTIONS {
-            let build = |g: &mut Graph, between: &mut dyn FnMut(&mut Graph, ValueId) -> ValueId| {
-                let (x, weights) = (parameter(g, "x", &x), parameter(g, "w", &w));
-                let y = g.apply_one(of(stride, padding, groups), &[x, weights]).unwrap();
-                let y = between(g, y);
-                let b = parameter(g, "b", &w[..1]);
-                let y = g.bias(y, b).unwrap();
-                let y = between(g, y);
-                g.activate(y, Activation::Silu).unwrap()
-            };
-            let ((together, one), (alone, three)) = (run(set, &build, false), run(set, &build, true));
-            assert_eq!((one, three), (vec!["convolution"], vec!["convolution", "bias", "silu"]));
-            assert!(together == alone, "{x:?} with {w:?} on {set:?}");
-        }
-        for [m, n, k] in [[64, 10, 84], [33, 40, 17], [70, 68, 36]] {
-            for product in [LINEAR, MatMul::default()] {
-                let build = |g: &mut Graph, between: &mut dyn FnMut(&mut Graph, ValueId) -> ValueId| {
-                    let sides = if product.transpose_b { [n, k] } else { [k, n] };
-                    let (a, b) = (parameter(g, "a", &[m, k]), parameter(g, "b", &sides));
-                    let y = g.apply_one(product, &[a, b]).unwrap();
-                    let y = between(g, y);
-                    let bias = parameter(g, "bias", &[n]);
-                    let y = g.bias(y, bias).unwrap();
-                    let y = between(g, y);
-                    g.relu(y).unwrap()
-                };
-                let ((together, one), (alone, three)) = (run(set, &build, false), run(set, &build, true));
-                assert_eq!((one, three), (vec!["matrix product"], vec!["matrix product", "bias", "relu"]));
-                assert!(together == alone, "{m}×{n}×{k}, {product:?} on {set:?}");
-            }
-        }
+fn a_convolution_with_its_bias_is_the_same_to_the_bit() {
+    for (x, w, stride, padding, groups) in CONVOLUTIONS {
+        let build = || {
+            let mut g = Graph::new();
+            let (x, w) = (parameter(&mut g, "x", &x), parameter(&mut g, "w", &w));
+            let y = g.apply_one(of(stride, padding, groups), &[x, w]).unwrap();
+            behind(g, y, Activation::Silu)
+        };
+        compare_bits(&format!("{x:?} with {w:?}"), &build, &["convolution"], &["convolution", "bias", "silu"]);
     }
+}
+
+#[test]
+fn a_product_with_its_bias_is_the_same_to_the_bit() {
+    for ([m, n, k], product) in
+        [[64, 10, 84], [33, 40, 17], [70, 68, 36]].into_iter().flat_map(|mnk| [(mnk, LINEAR), (mnk, MatMul::default())])
+    {
+        let build = || {
+            let mut g = Graph::new();
+            let sides = if product.transpose_b { [n, k] } else { [k, n] };
+            let (a, b) = (parameter(&mut g, "a", &[m, k]), parameter(&mut g, "b", &sides));
+            let y = g.apply_one(product, &[a, b]).unwrap();
+            behind(g, y, Activation::Relu)
+        };
+        let what = format!("{m}×{n}×{k}, {product:?}");
+        compare_bits(&what, &build, &["matrix product"], &["matrix product", "bias", "relu"]);
+    }
+}
+
+#[test]
+fn max_pooling_with_a_rectifier_is_the_same_to_the_bit() {
+    let build = || {
+        let mut graph = Graph::new();
+        let x = parameter(&mut graph, "x", &[2, 3, 9, 8]);
+        let y = graph.max_pool(x, 2).unwrap();
+        let made = graph.relu(y).unwrap();
+        Built { graph, made, between: vec![y] }
+    };
+    compare_bits("max pooling", &build, &["max pooling"], &["max pooling", "relu"]);
+}
+
+#[test]
+fn a_bias_of_another_shape_stays_apart() {
+    let mut g = Graph::new();
+    let (x, w) = (parameter(&mut g, "x", &[2, 3, 4, 4]), parameter(&mut g, "w", &[5, 3, 1, 1]));
+    for (name, shape) in [("one", vec![1]), ("each", vec![2, 5])] {
+        let b = parameter(&mut g, name, &shape);
+        let y = g.conv2d(x, w, [1, 1], [0, 0]).unwrap();
+        let y = g.bias(y, b).unwrap();
+        g.mark_metric(y);
+    }
+    let plan = Plan::new(g, &Policy::raw(), PlanOptions::unlimited(KernelSet::Tiles)).unwrap();
+    let names: Vec<_> = plan.graph.nodes().iter().map(|node| node.operator.name()).collect();
+    assert_eq!(names, ["convolution", "bias", "convolution", "bias"]);
 }
