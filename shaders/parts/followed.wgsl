@@ -1,9 +1,10 @@
-{# What is done with an element before it is written, if anything is: then `kind` is set, to an activation (parts/activated.wgsl)
-   or none. With `add`, the bias of the element's channel is added first; it lies behind the kernel's own bindings.
-     fn shift_of(channel: u32) -> f32                 what is added
-     fn followed(v: Lane, shift: Lane) -> Lane        what is written
-   The including kernel has `low` and `high` last in its Params, sets `last`, the number of its last binding, and `vector`:
-   whether a Lane has four elements. Variables: kind, add. -#}
+{# What is done with an element before it is written, if anything is. Then `kind` is set: to an activation
+   (parts/activated.wgsl), or to none. With `add` the bias of the element's channel is added first.
+     fn shift_of(channel: u32) -> f32             what is added
+     fn followed(v: Lane, shift: Lane) -> Lane    what is written
+   If nothing follows, there is no trace of this in the kernel. Where `kind` is set, the including kernel has `low` and `high`
+   last in its Params. It sets `last`, the number of its last binding, behind which the bias lies, and `vector`: whether a Lane has four
+   elements. Variables: kind, add. -#}
 {% if kind is defined %}
 alias Lane = {{ "vec4<f32>" if vector else "f32" }};
 {% if add %}

@@ -34,16 +34,13 @@ impl Graph {
             };
             let rest = next.inputs.iter().copied().filter(|&input| input != between);
             let inputs: Vec<ValueId> = node.inputs.iter().copied().chain(rest).collect();
-            let takes = |inputs: &[ValueId]| {
-                let values: Vec<&Value> = inputs.iter().map(|&input| self.value(input)).collect();
-                operator.outputs(&values).is_ok()
-            };
+            let values: Vec<&Value> = inputs.iter().map(|&input| self.value(input)).collect();
             let fits = node.phase == next.phase
                 && first_or_sum
                 && matches!(self.value(between).kind, Kind::Activation | Kind::Gradient)
                 && !node.inputs[1..].iter().any(decoded)
                 && !nodes[first + 1..second].iter().flatten().any(changes)
-                && takes(&inputs);
+                && operator.outputs(&values).is_ok();
             if !fits {
                 continue;
             }

@@ -8,7 +8,8 @@ use super::{Kernel, KernelContext, Operator, Output, want};
 use crate::graph::{Shape, Value};
 use std::rc::Rc;
 
-/// What is done with each element before it is written: an addition, then an activation.
+/// What is done with each element before it is written: an addition, then an activation. The arithmetic is that of the
+/// operators that would do it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Then {
     /// Whether something is added.
@@ -28,7 +29,7 @@ pub(super) enum Addend {
     Nothing,
 }
 
-/// An operator that can do that.
+/// An operator that can do that with its first output.
 pub(super) trait Leads: Operator + Copy + 'static {
     /// Inputs of its own; what is added comes after them.
     const INPUTS: usize;
