@@ -95,7 +95,7 @@ fn main(
         let row = row_base + (whose / {{ across_blocks }}u * {{ block_rows }}u + {{ r }}u) * {{ extent }}u + at / {{ extent }}u % {{ extent }}u;
         let column = column_base + (whose % {{ across_blocks }}u * {{ block_columns }}u + {{ c }}u) * {{ extent }}u + at % {{ extent }}u;
         if adds && row < p.rows && column < p.columns {
-            put(out_row(part, row) + out_column(column), tile_c[at]);
+            put(out_row(part, row) + out_column(column), tile_c[at]{{ ", row, column" if kind is defined }});
         }
     }
     workgroupBarrier();

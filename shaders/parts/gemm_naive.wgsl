@@ -24,5 +24,5 @@ fn main(
     for (var k = start; k < min(start + p.chunk, p.depth); k++) {
         sum += left(left_row(row) + left_depth(k)) * right(right_depth(k), right_column(column));
     }
-    put(out_row(part, row) + out_column(column), sum);
+    put(out_row(part, row) + out_column(column), sum{{ ", row, column" if kind is defined }});
 }

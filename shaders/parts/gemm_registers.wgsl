@@ -51,7 +51,7 @@ fn main(
     if row_base + {{ i }}u < p.rows {
 {% for j in range(8) %}
         if column_base + {{ 8 * j }}u < p.columns {
-            put(out_row(part, row_base + {{ i }}u) + out_column(column_base + {{ 8 * j }}u), sum{{ i }}_{{ j }});
+            put(out_row(part, row_base + {{ i }}u) + out_column(column_base + {{ 8 * j }}u), sum{{ i }}_{{ j }}{{ ", row_base + " ~ i ~ "u, column_base + " ~ 8 * j ~ "u" if kind is defined }});
         }
 {% endfor %}
     }

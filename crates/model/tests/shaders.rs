@@ -138,6 +138,43 @@ fn odd_cases() -> Vec<Graph> {
             }
         }
     }
+    // What follows a product: a bias, an activation or both.
+    for (biased, activation) in [(true, None), (true, Some(Activation::Relu)), (false, Some(Activation::Gelu))] {
+        let behind = |g: &mut Graph, mut y: ValueId| {
+            if biased {
+                let channels = g.shape(y).extents()[1];
+                let b = parameter(g, "b", &[channels]);
+                y = g.bias(y, b).unwrap();
+            }
+            if let Some(activation) = activation {
+                g.activate(y, activation).unwrap();
+            }
+        };
+        for (kernel, groups) in [(3, 1), (1, 1), (3, 2), (3, 6), (11, 1)] {
+            for width in [7, 16] {
+                let operator = Conv2d { padding: [kernel / 2; 2], groups, ..Conv2d::default() };
+                add(&|g| {
+                    let x = parameter(g, "x", &[2, 6, 16, width]);
+                    let w = parameter(g, "w", &[6, 6 / groups, kernel, kernel]);
+                    let y = g.apply_one(operator, &[x, w]).unwrap();
+                    behind(g, y);
+                });
+                add(&|g| {
+                    let x = parameter(g, "x", &[2, 6, 16, width]);
+                    let w = parameter(g, "w", &[6, 6 / groups, kernel, kernel]);
+                    let y = g.conv_transpose2d(x, w, Conv2d { stride: [2; 2], ..operator }, [0, 0]).unwrap();
+                    behind(g, y);
+                });
+            }
+        }
+        for (transpose_b, extent) in [(false, 20), (false, 41), (true, 20), (true, 41)] {
+            add(&|g| {
+                let (a, b) = (parameter(g, "a", &[extent, extent]), parameter(g, "w", &[extent, extent]));
+                let y = g.apply_one(MatMul { transpose_a: false, transpose_b }, &[a, b]).unwrap();
+                behind(g, y);
+            });
+        }
+    }
     for transpose_a in [false, true] {
         for transpose_b in [false, true] {
             for extent in [8, 20, 41, 64] {

@@ -1,5 +1,5 @@
 {#-
-Depthwise 2-D convolution: every output channel sees one input channel.  NCHW, f32, no bias.
+Depthwise 2-D convolution: every output channel sees one input channel.  NCHW, f32.
 
 transposed = false, the correlation:
   y[n,k,oy,ox] = sum over r,s of weight(k,r,s) * x[n, k/multiplier, oy*stride + r*dilation - pad_y, ox*stride + s*dilation - pad_x]
@@ -20,7 +20,8 @@ Template variables
   tile_width, tile_height: output pixels a step
   vec: 4 if w and ow are multiples of 4, tile_width too, and tile_width*stride (transposed: tile_width/stride) is; else 1
   workgroup: its size
-Bindings: 0 Params, 1 x, 2 w, 3 y
+  kind, add: if something follows, see parts/followed.wgsl
+Bindings: 0 Params, 1 x, 2 w, 3 y, with `add` 4 bias
 Dispatch: units = n*k * strips * tiles_x invocations with tiles_x = ceil(ow / tile_width), strips = ceil(oh / strip_rows),
   strip_rows a multiple of tile_height
 -#}
@@ -49,11 +50,17 @@ Dispatch: units = n*k * strips * tiles_x invocations with tiles_x = ceil(ow / ti
 {%- endmacro -%}
 struct Params {
   k: u32, multiplier: u32, h: u32, w: u32, oh: u32, ow: u32, tiles_x: u32, strips: u32, strip_rows: u32, units: u32, flip: u32,
+{% if kind is defined %}
+  low: f32,
+  high: f32,
+{% endif %}
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<{{value_type}}>;
 @group(0) @binding(2) var<storage, read_write> w: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<{{value_type}}>;
+{% set vector, last = vec == 4, 3 %}
+{% include "parts/followed.wgsl" %}
 
 {% include "parts/grid.wgsl" %}
 
@@ -72,6 +79,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% for t in range(KH * KW) %}
   let w{{t}} = w[w_at + select({{t}}u, {{KH * KW - 1 - t}}u, p.flip == 1u)];
 {% endfor %}
+{% if kind is defined %}
+  let shift = Lane(shift_of(plane % p.k));
+{% endif %}
   // Which columns this strip reads, and whether they are inside.
 {% for q in range(chunks) %}
   let col{{q}} = {{origin_x}} + {{q}}u - {{lead // vec}}u;
@@ -111,10 +121,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% endfor %}{% endfor %}
 {% endfor %}{% endfor %}
 {% for i in range(TH) %}
+{% set written = ["followed(", ", shift)"] if kind is defined else ["", ""] %}
     let row_ok{{i}} = oy + {{i}}u < p.oh;
 {% for j in range(TW // vec) %}
     if (row_ok{{i}} & (tx * {{TW // vec}}u + {{j}}u < out_length)) {
-      y[y_at + {{i}}u * out_length + {{j}}u] = {% if vec == 4 %}vec4<f32>(sum{{i}}_{{j * 4}}, sum{{i}}_{{j * 4 + 1}}, sum{{i}}_{{j * 4 + 2}}, sum{{i}}_{{j * 4 + 3}}){% else %}sum{{i}}_{{j}}{% endif %};
+      y[y_at + {{i}}u * out_length + {{j}}u] = {{written[0]}}{% if vec == 4 %}vec4<f32>(sum{{i}}_{{j * 4}}, sum{{i}}_{{j * 4 + 1}}, sum{{i}}_{{j * 4 + 2}}, sum{{i}}_{{j * 4 + 3}}){% else %}sum{{i}}_{{j}}{% endif %}{{written[1]}};
     }
 {% endfor %}
 {% endfor %}

@@ -1,5 +1,5 @@
 {#-
-Direct 2-D convolution in registers, for adapters that run shaders on the CPU (lavapipe).  NCHW, f32, no bias.
+Direct 2-D convolution in registers, for adapters that run shaders on the CPU (lavapipe).  NCHW, f32.
 
 transposed = false, the correlation:
   y[n,k,oy,ox] = sum over c,r,s of weight(k,c,r,s) * x[n, c, oy*stride + r*dilation - pad, ox*stride + s*dilation - pad]
@@ -31,7 +31,8 @@ Template variables
   adjacent: over output channels: those of a lane are side by side (w_lane = 1, k a multiple of channel_blocks = 4)
   vec: 4 if w and ow are multiples of 4, tile_width too, and tile_width*stride (transposed: tile_width/stride) is; else 1
   lanes: the workgroup's size = the subgroup size (8 on lavapipe);  subgroups: false to do without subgroup operations
-Bindings: 0 Params, 1 x, 2 w, 3 y
+  kind, add: if something follows, see parts/followed.wgsl
+Bindings: 0 Params, 1 x, 2 w, 3 y, with `add` 4 bias
 Dispatch: groups = batch * tiles_y * tiles_x * members * k_blocks workgroups with tiles_x = ceil(ow / tile_width), tiles_y =
   ceil(oh / tile_height), k_blocks = ceil(k / (lanes * channel_blocks)); folded as group = wid.x + wid.y * num_workgroups.x
 -#}
@@ -74,11 +75,17 @@ struct Params {
 {% if grouped is defined %}
   members: u32,
 {% endif %}
+{% if kind is defined %}
+  low: f32,
+  high: f32,
+{% endif %}
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<{{value_type}}>;
 @group(0) @binding(2) var<storage, read_write> w: array<{{"vec4<f32>" if weight_vec == 4 else "f32"}}>;
 @group(0) @binding(3) var<storage, read_write> y: array<{{value_type}}>;
+{% set vector, last = vec == 4, 3 %}
+{% include "parts/followed.wgsl" %}
 
 @compute @workgroup_size({{LANES}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
@@ -203,7 +210,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% endfor %}
   }
 {% for b in range(channel_blocks) %}
+{% set written = ["followed(", ", shift" ~ b ~ ")"] if kind is defined else ["", ""] %}
   let y_at{{b}} = ((n * p.k + k{{b}}) * p.oh + ty * {{TH}}u) * p.ow + tx * {{TW}}u;
+{% if kind is defined %}
+  let shift{{b}} = Lane(shift_of({% if grouped is defined %}member * p.k + {% endif %}min(k{{b}}, p.k - 1u)));
+{% endif %}
 {% for i in range(TH) %}
 {% if even %}
   if (k{{b}} < p.k) {
@@ -214,9 +225,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% set value = "sum" ~ b ~ "_" ~ i ~ "_" %}
   {% if not even %}if (row_ok{{b}}_{{i}} & (tx * {{TW}}u + {{j * vec}}u < p.ow)) { {% endif %}
 {% if vec == 4 %}
-y[(y_at{{b}} + {{i}}u * p.ow) / 4u + {{j}}u] = vec4<f32>({{value}}{{j * 4}}, {{value}}{{j * 4 + 1}}, {{value}}{{j * 4 + 2}}, {{value}}{{j * 4 + 3}});
+y[(y_at{{b}} + {{i}}u * p.ow) / 4u + {{j}}u] = {{written[0]}}vec4<f32>({{value}}{{j * 4}}, {{value}}{{j * 4 + 1}}, {{value}}{{j * 4 + 2}}, {{value}}{{j * 4 + 3}}){{written[1]}};
 {%- else %}
-y[y_at{{b}} + {{i}}u * p.ow + {{j}}u] = {{value}}{{j}};
+y[y_at{{b}} + {{i}}u * p.ow + {{j}}u] = {{written[0]}}{{value}}{{j}}{{written[1]}};
 {%- endif %}
 {% if not even %} }{% endif %}
 

@@ -30,6 +30,10 @@ struct Params {
     group_filters: u32,
     parts: u32,
 {% endif %}
+{% if kind is defined %}
+    low: f32,
+    high: f32,
+{% endif %}
 }
 {% if grouped is defined %}
 

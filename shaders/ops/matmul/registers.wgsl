@@ -13,7 +13,8 @@ Template variables
   vec_b: 4 if b's contiguous dimension (n; transpose_b: k) is a multiple of 4, else 1
   lanes: the workgroup's size = the subgroup size (4, 8 or 16; 8 on lavapipe)
   subgroups: false to do without subgroup operations
-Bindings: 0 Params, 1 a, 2 b, 3 c
+  kind, add: if something follows, see parts/followed.wgsl
+Bindings: 0 Params, 1 a, 2 b, 3 c, with `add` 4 bias (n)
 Dispatch: groups = ceil(m / rows) * tiles_n workgroups with tiles_n = ceil(n / (cols * lanes)); folded as
   group = wid.x + wid.y * num_workgroups.x
 -#}
@@ -22,11 +23,13 @@ Dispatch: groups = ceil(m / rows) * tiles_n workgroups with tiles_n = ceil(n / (
 {%- set row_groups = rows // LANES -%}
 {#- vec_a 4, transpose_a: 4 lanes side by side hold 16 rows of one q; LANES / 4 values of q a load. -#}
 {%- set q_lanes = LANES // 4 -%}
-struct Params { m: u32, n: u32, k: u32, tiles_n: u32, groups: u32 }
+struct Params { m: u32, n: u32, k: u32, tiles_n: u32, groups: u32{{ ", low: f32, high: f32" if kind is defined }} }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> a: array<{{"vec4<f32>" if vec_a == 4 else "f32"}}>;
 @group(0) @binding(2) var<storage, read_write> b: array<{{"vec4<f32>" if vec_b == 4 else "f32"}}>;
 @group(0) @binding(3) var<storage, read_write> c: array<{{"vec4<f32>" if c_vec else "f32"}}>;
+{% set vector, last = c_vec, 3 %}
+{% include "parts/followed.wgsl" %}
 
 @compute @workgroup_size({{LANES}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
@@ -124,17 +127,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     {{sum}} = {{newest}};
 {% endfor %}
   }
+{% if kind is defined %}
+{% for j in range(cols // (4 if c_vec else 1)) %}
+{% if c_vec %}
+  let column{{j}} = min(j0 + {{j * 4 * LANES}}u + lane * 4u, p.n - 4u);
+  let shift{{j}} = Lane(shift_of(column{{j}}), shift_of(column{{j}} + 1u), shift_of(column{{j}} + 2u), shift_of(column{{j}} + 3u));
+{% else %}
+  let shift{{j}} = shift_of(min(j0 + {{j * LANES}}u + lane, p.n - 1u));
+{% endif %}
+{% endfor %}
+{% endif %}
 {% for i in range(rows) %}
   if (i0 + {{i}}u < p.m) {
 {% if c_vec %}
 {% for j in range(cols // 4) %}
+{% set before, after = ("followed(", ", shift" ~ j ~ ")") if kind is defined else ("", "") %}
     if (j0 + {{j * 4 * LANES}}u + lane * 4u < p.n) {
-      c[(i0 + {{i}}u) * (p.n / 4u) + (j0 + {{j * 4 * LANES}}u) / 4u + lane] = vec4<f32>(sum{{i}}_{{j * 4}}, sum{{i}}_{{j * 4 + 1}}, sum{{i}}_{{j * 4 + 2}}, sum{{i}}_{{j * 4 + 3}});
+      c[(i0 + {{i}}u) * (p.n / 4u) + (j0 + {{j * 4 * LANES}}u) / 4u + lane] = {{before}}vec4<f32>(sum{{i}}_{{j * 4}}, sum{{i}}_{{j * 4 + 1}}, sum{{i}}_{{j * 4 + 2}}, sum{{i}}_{{j * 4 + 3}}){{after}};
     }
 {% endfor %}
 {% else %}
 {% for j in range(cols) %}
-    if (j0 + {{j * LANES}}u + lane < p.n) { c[(i0 + {{i}}u) * p.n + j0 + {{j * LANES}}u + lane] = sum{{i}}_{{j}}; }
+{% set before, after = ("followed(", ", shift" ~ j ~ ")") if kind is defined else ("", "") %}
+    if (j0 + {{j * LANES}}u + lane < p.n) { c[(i0 + {{i}}u) * p.n + j0 + {{j * LANES}}u + lane] = {{before}}sum{{i}}_{{j}}{{after}}; }
 {% endfor %}
 {% endif %}
   }

@@ -1,8 +1,12 @@
 // y[n,c,oy,ox] = max over the window of x; index = its place in the window, row by row, packed as in
 // codec/window_index.rs, {{ per_word }} in a word. The first of equals wins, and a NaN wins over all, of several the last.
-// Variables: places, per_word, bits, kernel_height, kernel_width. Dispatch: one invocation of 64 for each word of indices.
+// Variables: places, per_word, bits, kernel_height, kernel_width, those of parts/followed.wgsl. Dispatch: one invocation of 64 for each word of indices.
 struct Params {
 {% include "ops/pool/params.wgsl" %}
+{% if kind is defined %}
+    low: f32,
+    high: f32,
+{% endif %}
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -10,6 +14,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> index: array<u32>;
 
+{% set vector, last = false, 4 %}
+{% include "parts/followed.wgsl" %}
 {% include "parts/grid.wgsl" %}
 
 {% include "parts/bits.wgsl" %}
@@ -52,7 +58,7 @@ fn main(
                 }
             }
         }
-        y[output] = best;
+        y[output] = {{ "followed(best, 0.0)" if kind is defined else "best" }};
         packed += place * base;
         base *= PLACES;
         // Counted on: divisions cost more than all else here.

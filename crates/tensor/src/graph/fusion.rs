@@ -1,6 +1,6 @@
 //! Nodes that are done in one pass over the elements.
 
-use super::{Graph, Kind, Node, ValueId};
+use super::{Graph, Kind, Node, Value, ValueId};
 use crate::graph::Element;
 use crate::ops::{Operator, add::Add};
 use std::collections::HashMap;
@@ -32,20 +32,23 @@ impl Graph {
                 let value = self.value(input);
                 value.kind == Kind::Stored && value.element == Element::F32
             };
+            let rest = next.inputs.iter().copied().filter(|&input| input != between);
+            let inputs: Vec<ValueId> = node.inputs.iter().copied().chain(rest).collect();
+            let values: Vec<&Value> = inputs.iter().map(|&input| self.value(input)).collect();
             let fits = node.phase == next.phase
                 && first_or_sum
                 && matches!(self.value(between).kind, Kind::Activation | Kind::Gradient)
                 && !node.inputs[1..].iter().any(decoded)
-                && !nodes[first + 1..second].iter().flatten().any(changes);
+                && !nodes[first + 1..second].iter().flatten().any(changes)
+                && operator.outputs(&values).is_ok();
             if !fits {
                 continue;
             }
-            let rest = next.inputs.iter().copied().filter(|&input| input != between);
             let both = Node {
                 operator,
                 layer: node.layer.clone(),
                 phase: node.phase,
-                inputs: node.inputs.iter().copied().chain(rest).collect(),
+                inputs,
                 outputs: next.outputs.iter().chain(&node.outputs[1..]).copied().collect(),
             };
             for input in &node.inputs {

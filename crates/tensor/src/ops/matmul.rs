@@ -1,9 +1,11 @@
 //! The matrix product, each side as it is or transposed.
 
+use super::followed::{Addend, Leads, Then, followed};
 use super::gemm::{self, Gemm};
 use super::tiles::{Choice, PRODUCT, Registers, Tunable, Work};
 use super::{Correlation, Kernel, KernelContext, KernelSet, Operands, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
+use std::rc::Rc;
 
 /// C = op(A)·op(B), where op transposes or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,20 +87,11 @@ impl Operator for MatMul {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
-        let kernel = match (context.set, context.operands) {
-            (KernelSet::Registers, Operands::F32) => self.registers_kernel([m, n, k], context),
-            _ => {
-                let chosen = gemm::chosen(context, &self.work([m, n, k]));
-                Gemm::new(context, [m, n, k], chosen).kernel("ops/matmul/matmul", context)
-            }
-        };
-        let kernel = kernel
-            .variable("transpose_a", self.transpose_a)
-            .variable("transpose_b", self.transpose_b)
-            .inputs([0, 1])
-            .outputs([0]);
-        vec![kernel]
+        self.launch(context, Then::default())
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        followed(*self, next)
     }
 
     fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
@@ -133,6 +126,28 @@ impl Operator for MatMul {
             backward.give(0, gradient[0]);
         }
         Ok(())
+    }
+}
+
+impl Leads for MatMul {
+    const INPUTS: usize = 2;
+    const ADDS: Addend = Addend::Bias;
+
+    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+        let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
+        let kernel = match (context.set, context.operands) {
+            (KernelSet::Registers, Operands::F32) => self.registers_kernel([m, n, k], context),
+            _ => {
+                let chosen = gemm::chosen(context, &self.work([m, n, k]));
+                Gemm::new(context, [m, n, k], chosen).kernel("ops/matmul/matmul", context)
+            }
+        };
+        let kernel = kernel
+            .variable("transpose_a", self.transpose_a)
+            .variable("transpose_b", self.transpose_b)
+            .inputs([0, 1])
+            .outputs([0]);
+        vec![then.behind(kernel, Self::INPUTS)]
     }
 }
 

@@ -13,6 +13,7 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
 pub mod floor;
+mod followed;
 mod gemm;
 pub(crate) mod kernel;
 pub mod loss;
@@ -124,8 +125,8 @@ pub trait Operator: fmt::Debug {
 
     /// One operator that does this and then the next in one pass over the elements. The next reads the first output once, as
     /// its first input, or as either if it is an addition. The one operator reads the inputs of this one, then the other
-    /// inputs of the next; its outputs are those of the next, then the other ones of this one. See `Graph::fuse` and
-    /// [`crate::codec::recompute`].
+    /// inputs of the next, unless [`Operator::outputs`] refuses these; its outputs are those of the next, then the other ones
+    /// of this one. See `Graph::fuse` and [`crate::codec::recompute`].
     fn fused(&self, _next: &dyn Operator) -> Option<Rc<dyn Operator>> {
         None
     }

@@ -10,6 +10,7 @@ mod concatenation;
 mod convolution;
 mod cross_entropy;
 mod dropout;
+mod followed;
 mod losses;
 mod movement;
 mod norms;

@@ -1,6 +1,6 @@
 //! Batch norm in the backward pass: y again.
 
-use super::{INPUTS, check, followed::normalize, with_output};
+use super::{INPUTS, check, normalize::normalize, with_output};
 use crate::graph::Value;
 use crate::ops::{
     Kernel, KernelContext, Operator, Output,

@@ -1,17 +1,18 @@
 //! Batch normalisation (arXiv 1502.03167), per channel over samples and positions.
 
 mod again;
-mod followed;
 mod gradient;
+mod normalize;
 mod running;
 
 pub(super) use gradient::gradient_behind;
 
+use super::followed::{Addend, Leads, Then, followed};
 use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
 use crate::graph::{Backward, Element, Graph, GraphError, Kind, Need, Node, Value, ValueId};
 use again::BatchNormAgain;
-use followed::{Norm, Then, followed};
 use gradient::BatchNormGradient;
+use normalize::normalize_then;
 use running::MoveRunning;
 use std::rc::Rc;
 
@@ -108,7 +109,10 @@ impl Operator for BatchNorm {
     }
 }
 
-impl Norm for BatchNorm {
+impl Leads for BatchNorm {
+    const INPUTS: usize = INPUTS;
+    const ADDS: Addend = Addend::Alike;
+
     /// Mean and sum of squared deviations of each plane in one pass over x, then of each channel, then y.
     fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
         let [samples, channels, size] = planes(context);
@@ -121,7 +125,7 @@ impl Norm for BatchNorm {
             .parameter(self.epsilon)
             .bind(Binding::Scratch(0))
             .outputs([1, 2]);
-        let normalize = then.normalize(context, None, |kernel| kernel.inputs([0, 1, 2]).outputs([1, 2]));
+        let normalize = normalize_then(then, context, None, |kernel| kernel.inputs([0, 1, 2]).outputs([1, 2]));
         vec![statistics, combine, normalize]
     }
 }
@@ -153,9 +157,12 @@ impl Operator for BatchNormInference {
     }
 }
 
-impl Norm for BatchNormInference {
+impl Leads for BatchNormInference {
+    const INPUTS: usize = INPUTS;
+    const ADDS: Addend = Addend::Alike;
+
     fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
-        vec![then.normalize(context, Some(self.epsilon), |kernel| kernel.inputs([0, 1, 2, 3, 4]))]
+        vec![normalize_then(then, context, Some(self.epsilon), |kernel| kernel.inputs([0, 1, 2, 3, 4]))]
     }
 }
 

@@ -10,9 +10,11 @@ mod variant;
 
 pub use transpose::ConvTranspose2d;
 
+use super::followed::{Addend, Leads, Then, followed};
 use super::tiles::Tunable;
 use super::{Binding, Correlation, Kernel, KernelContext, Operator, Output, want};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use std::rc::Rc;
 
 /// `y[n,k,oy,ox] = Σ w[k,c,r,s] · x[n, c, oy·stride + r·dilation − padding, ox·stride + s·dilation − padding]` over r, s and
 /// the channels c of k's group.
@@ -165,9 +167,11 @@ impl Operator for Conv2d {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let e = self.extents(&context.inputs[0].shape, &context.inputs[1].shape).expect("checked by outputs");
-        let (kernel, _) = variant::kernel(Direction::Forward, self, &e, context);
-        vec![kernel.outputs([0])]
+        self.launch(context, Then::default())
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        followed(*self, next)
     }
 
     fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
@@ -197,6 +201,17 @@ impl Operator for Conv2d {
     }
 }
 
+impl Leads for Conv2d {
+    const INPUTS: usize = 2;
+    const ADDS: Addend = Addend::Bias;
+
+    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+        let e = self.extents(&context.inputs[0].shape, &context.inputs[1].shape).expect("checked by outputs");
+        let (kernel, _) = variant::kernel(Direction::Forward, self, &e, context);
+        vec![then.behind(kernel.outputs([0]), Self::INPUTS)]
+    }
+}
+
 impl Operator for Conv2dInputGradient {
     fn name(&self) -> &'static str {
         "convolution input gradient"
@@ -215,14 +230,20 @@ impl Operator for Conv2dInputGradient {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let e = self.convolution.extents(&self.input, &context.inputs[0].shape).expect("checked forward");
-        let (kernel, _) = variant::kernel(Direction::InputGradient, &self.convolution, &e, context);
-        vec![kernel.outputs([0])]
+        vec![self.kernel(context)]
     }
 
     fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
         let e = self.convolution.extents(&self.input, &context.inputs[0].shape).ok()?;
         tiles::tunable(Direction::InputGradient, &self.convolution, &e, context)
+    }
+}
+
+impl Conv2dInputGradient {
+    fn kernel(&self, context: &KernelContext) -> Kernel {
+        let e = self.convolution.extents(&self.input, &context.inputs[0].shape).expect("checked forward");
+        let (kernel, _) = variant::kernel(Direction::InputGradient, &self.convolution, &e, context);
+        kernel.outputs([0])
     }
 }
 

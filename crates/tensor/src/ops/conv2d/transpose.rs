@@ -3,8 +3,10 @@
 
 use super::{Conv2d, Conv2dInputGradient, Conv2dWeightGradient, Direction, Extents};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ops::followed::{Addend, Leads, Then, followed};
 use crate::ops::tiles::Tunable;
 use crate::ops::{Kernel, KernelContext, Operator, Output, want};
+use std::rc::Rc;
 
 /// `y[n, k, iy·stride + r·dilation − padding, ix·stride + s·dilation − padding] += w[c,k,r,s] · x[n,c,iy,ix]`, as PyTorch's
 /// `ConvTranspose2d`. Inputs: w (C×K/groups×R×S), x (N×C×H×W), as the input gradient has them.
@@ -69,8 +71,11 @@ impl Operator for ConvTranspose2d {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let adjoint = self.adjoint(&context.inputs[0].shape, &context.inputs[1].shape);
-        adjoint.expect("checked by outputs").0.kernels(context)
+        self.launch(context, Then::default())
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        followed(*self, next)
     }
 
     fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
@@ -94,6 +99,16 @@ impl Operator for ConvTranspose2d {
             backward.give(1, gradient);
         }
         Ok(())
+    }
+}
+
+impl Leads for ConvTranspose2d {
+    const INPUTS: usize = 2;
+    const ADDS: Addend = Addend::Bias;
+
+    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+        let adjoint = self.adjoint(&context.inputs[0].shape, &context.inputs[1].shape);
+        vec![then.behind(adjoint.expect("checked by outputs").0.kernel(context), Self::INPUTS)]
     }
 }
 

@@ -3,8 +3,10 @@
 use super::Windows;
 use crate::codec::window_index;
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ops::followed::{Addend, Leads, Then, followed};
 use crate::ops::kernel::MOST_ITERATIONS;
 use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, Part, Rebuild};
+use std::rc::Rc;
 
 /// The largest element of each window; the first of equals, row by row. Padding never wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +70,11 @@ impl Operator for MaxPool {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let words = context.outputs[1].shape.elements();
-        let kernel = window_index::packed(Kernel::new("ops/pool/max_forward"), self.places())
-            .variable("kernel_height", self.kernel[0])
-            .variable("kernel_width", self.kernel[1])
-            .parameters(self.parameters(&context.inputs[0].shape, &context.outputs[0].shape))
-            .invocations(words, 64);
-        vec![kernel.inputs([0]).outputs([0, 1])]
+        self.launch(context, Then::default())
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        followed(*self, next)
     }
 
     fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
@@ -92,6 +92,21 @@ impl Operator for MaxPool {
         let gradient = backward.apply(MaxPoolGradient { pool: *self, input }, &[arriving, index])?[0];
         backward.give(0, gradient);
         Ok(())
+    }
+}
+
+impl Leads for MaxPool {
+    const INPUTS: usize = 1;
+    const ADDS: Addend = Addend::Nothing;
+
+    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+        let words = context.outputs[1].shape.elements();
+        let kernel = window_index::packed(Kernel::new("ops/pool/max_forward"), self.places())
+            .variable("kernel_height", self.kernel[0])
+            .variable("kernel_width", self.kernel[1])
+            .parameters(self.parameters(&context.inputs[0].shape, &context.outputs[0].shape))
+            .invocations(words, 64);
+        vec![then.behind(kernel.inputs([0]).outputs([0, 1]), Self::INPUTS)]
     }
 }
 

@@ -1,0 +1,25 @@
+//! The kernel of y, with what comes behind the norm in its pass.
+
+use super::{INPUTS, with_output};
+use crate::ops::followed::Then;
+use crate::ops::{Kernel, KernelContext, kernel};
+
+/// The kernel of y, its inputs those of the norm that are named: by running statistics or the batch's.
+pub(super) fn normalize_then(
+    then: Then,
+    context: &KernelContext,
+    epsilon: Option<f32>,
+    bind: impl FnOnce(Kernel) -> Kernel,
+) -> Kernel {
+    let kernel = then.function(normalize(context, epsilon, then.add));
+    let kernel = bind(kernel.variable("again", false)).inputs(then.add.then_some(INPUTS));
+    with_output(kernel, context)
+}
+
+/// The kernel of y, begun.
+pub(super) fn normalize(context: &KernelContext, epsilon: Option<f32>, add: bool) -> Kernel {
+    let kernel = kernel::map_planes("ops/batch_norm/normalize", context)
+        .variable("running", epsilon.is_some())
+        .variable("add", add);
+    kernel.parameters(epsilon)
+}

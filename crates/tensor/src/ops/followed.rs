@@ -1,0 +1,144 @@
+//! An operator with what comes behind it, in one pass: what is done with its first output before that is written.
+
+use super::activation::Activation;
+use super::add::Add;
+use super::broadcast::Broadcast;
+use super::tiles::Tunable;
+use super::{Kernel, KernelContext, Operator, Output, want};
+use crate::graph::{Shape, Value};
+use std::rc::Rc;
+
+/// What is done with each element before it is written: an addition, then an activation. The arithmetic is that of the
+/// operators that would do it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Then {
+    /// Whether something is added.
+    pub add: bool,
+    /// What is applied.
+    pub activation: Option<Activation>,
+}
+
+/// What an operator can add on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Addend {
+    /// A value of the output's shape.
+    Alike,
+    /// One element for each channel.
+    Bias,
+    /// Nothing.
+    Nothing,
+}
+
+/// An operator that can do that with its first output.
+pub(super) trait Leads: Operator + Copy + 'static {
+    /// Inputs of its own; what is added comes after them.
+    const INPUTS: usize;
+    /// What it can add.
+    const ADDS: Addend;
+
+    /// Its kernels, with what comes behind it.
+    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel>;
+}
+
+/// An operator and what comes behind it.
+#[derive(Debug)]
+struct Followed<O> {
+    operator: O,
+    then: Then,
+}
+
+impl Addend {
+    /// Whether the operator adds such a thing; the shape of that is not known yet.
+    fn comes_of(self, operator: &dyn Operator) -> bool {
+        match self {
+            Self::Alike => operator.name() == Add.name(),
+            Self::Bias => operator.name() == Broadcast::Add.name(),
+            Self::Nothing => false,
+        }
+    }
+
+    fn check(self, output: &Shape, added: &Shape) -> Result<(), String> {
+        match (self, output.planes()) {
+            (Self::Alike, _) => want(added == output, "what is added must have the shape of the output"),
+            (Self::Bias, Some([_, channels, _])) => {
+                want(added.extents() == [channels], "a bias must have an element for each channel")
+            }
+            _ => Err("nothing can be added".into()),
+        }
+    }
+}
+
+impl Then {
+    fn and<O: Leads>(self, next: &dyn Operator) -> Option<Self> {
+        match self {
+            Self { activation: Some(_), .. } => None,
+            Self { add: false, .. } if O::ADDS.comes_of(next) => Some(Self { add: true, ..self }),
+            _ => next.activation().map(|activation| Self { activation: Some(activation), ..self }),
+        }
+    }
+
+    /// The function for a kernel that includes `parts/activated.wgsl`, if there is one.
+    pub fn function(self, kernel: Kernel) -> Kernel {
+        match self.activation {
+            Some(activation) => activation.function(kernel),
+            None => kernel.variable("kind", "none"),
+        }
+    }
+
+    /// A kernel that includes `parts/followed.wgsl`, complete but for this. What is added is the input `added`. If nothing
+    /// follows, the kernel stays what it is.
+    pub fn behind(self, kernel: Kernel, added: usize) -> Kernel {
+        if !self.add && self.activation.is_none() {
+            return kernel;
+        }
+        let kernel = self.function(kernel.variable("add", self.add));
+        kernel.inputs(self.add.then_some(added))
+    }
+}
+
+/// The operator with the next one in its pass, if it can take that along.
+pub(super) fn followed<O: Leads>(operator: O, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+    Some(Rc::new(Followed { operator, then: Then::default().and::<O>(next)? }))
+}
+
+impl<O: Leads> Operator for Followed<O> {
+    fn name(&self) -> &'static str {
+        self.operator.name()
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        let outputs = self.operator.outputs(&inputs[..O::INPUTS])?;
+        if self.then.add {
+            O::ADDS.check(&outputs[0].shape, &inputs[O::INPUTS].shape)?;
+        }
+        Ok(outputs)
+    }
+
+    fn may_overwrite(&self) -> Option<usize> {
+        self.operator.may_overwrite()
+    }
+
+    fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { operator: self.operator, then: self.then.and::<O>(next)? }))
+    }
+
+    fn multiply_adds(&self, inputs: &[&Value], outputs: &[&Value]) -> u64 {
+        self.operator.multiply_adds(&inputs[..O::INPUTS], outputs)
+    }
+
+    fn as_product(&self, inputs: &[&Value], outputs: &[&Value]) -> Option<[usize; 3]> {
+        self.operator.as_product(&inputs[..O::INPUTS], outputs)
+    }
+
+    fn scratch(&self, context: &KernelContext) -> Vec<usize> {
+        self.operator.scratch(context)
+    }
+
+    fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
+        self.operator.tunable(context)
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        self.operator.launch(context, self.then)
+    }
+}
