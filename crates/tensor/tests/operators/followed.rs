@@ -28,8 +28,11 @@ fn of(stride: usize, padding: usize, groups: usize) -> Conv2d {
     Conv2d { stride: [stride; 2], padding: [padding; 2], groups, ..Conv2d::default() }
 }
 
-/// Input N×C×H×W, weights K×C/groups×R×S, stride, padding, groups: every family of kernels, with and without a rest.
-const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize, usize); 13] = [
+/// Input N×C×H×W, weights K×C/groups×R×S, stride, padding, groups.
+type Convolution = ([usize; 4], [usize; 4], usize, usize, usize);
+
+/// Every family of kernels, with and without a rest.
+const CONVOLUTIONS: [Convolution; 13] = [
     ([2, 1, 28, 28], [8, 1, 5, 5], 1, 2, 1),
     ([2, 16, 16, 16], [16, 16, 3, 3], 1, 1, 1),
     ([3, 5, 7, 11], [13, 5, 3, 3], 1, 1, 1),
