@@ -159,13 +159,16 @@ fn odd_cases() -> Vec<Graph> {
                     let y = g.apply_one(operator, &[x, w]).unwrap();
                     behind(g, y);
                 });
-                add(&|g| {
-                    let x = parameter(g, "x", &[2, 6, 16, width]);
-                    let w = parameter(g, "w", &[6, 6 / groups, kernel, kernel]);
-                    let y = g.conv_transpose2d(x, w, Conv2d { stride: [2; 2], ..operator }, [0, 0]).unwrap();
-                    behind(g, y);
-                });
             }
+        }
+        for (kernel, groups) in [(3, 1), (3, 6), (11, 2)] {
+            let operator = Conv2d { stride: [2; 2], padding: [kernel / 2; 2], groups, ..Conv2d::default() };
+            add(&|g| {
+                let x = parameter(g, "x", &[2, 6, 8, 8]);
+                let w = parameter(g, "w", &[6, 6 / groups, kernel, kernel]);
+                let y = g.conv_transpose2d(x, w, operator, [0, 0]).unwrap();
+                behind(g, y);
+            });
         }
         for (transpose_b, extent) in [(false, 20), (false, 41), (true, 20), (true, 41)] {
             add(&|g| {

@@ -113,7 +113,7 @@ impl<'a> Case<'a> {
 
     /// Checks it in f32, and where the adapter has f16, also held in that.
     pub fn check(&self) {
-        self.check_f32(&gpu());
+        self.check_f32();
         if let Some(gpu) = f16_gpu() {
             self.check_held_in_f16(&gpu);
         }
@@ -226,7 +226,8 @@ impl<'a> Case<'a> {
 
     /// Compares y + t and the gradients of every x and w with the reference and its central differences, with a random gradient
     /// arriving, on every kernel set.
-    fn check_f32(&self, gpu: &Rc<Gpu>) {
+    pub fn check_f32(&self) {
+        let gpu = &gpu();
         let inputs = self.inputs();
         let expected = (self.reference)(&inputs);
         let (shift, upstream) = (Tensor::random(&expected.shape, 800), Tensor::random(&expected.shape, 801));
@@ -361,7 +362,7 @@ pub fn check_product(
     reference: &dyn Fn(&[Tensor]) -> Tensor,
 ) {
     let case = Case::usual(name, activations, parameters, build, reference);
-    case.check_f32(&gpu());
+    case.check_f32();
     if let Some(gpu) = f16_gpu() {
         let (error, operands) = (case.check_f16(&gpu), gpu.plan_options().operands);
         println!("{name}, {operands:?}: off by {error:.2e} of what the terms sum to");
