@@ -1,7 +1,7 @@
 //! Convolutions, matrix products and max pooling with what comes behind them: a bias, an activation.
 
 use super::activations::{ALL, reference};
-use super::common::{Case, Tensor, check, check_product, gpu, options};
+use super::common::{Case, Tensor, check_product, gpu, options};
 use super::convolution::{convolve, convolve_transposed};
 use frugal_tensor::graph::{Graph, Init, ValueId};
 use frugal_tensor::ops::KernelSet;
