@@ -356,7 +356,7 @@ fn f16_is_for_adapters_that_have_it() {
     assert!(text.contains("has no f16 in shaders") && text.contains("train.precision=f32"), "{text}");
     // Plans need no adapter. All gradients wait for the last one, and what waits of activations takes half.
     let bytes = |more: &[&str]| {
-        let arguments = [&["plan", "digits.toml", "--json", "--net", "resnet8"][..], more].concat();
+        let arguments = [&["plan", "digits.toml", "--json", "--set", "model.net=resnet8"][..], more].concat();
         let plan = serde_json::from_str::<Value>(&desk.ok(&arguments)).unwrap();
         ["gradients", "kept", "peak"].map(|part| plan["bytes"][part].as_u64().unwrap())
     };

@@ -54,7 +54,8 @@ pub struct PlanOptions {
     pub subgroup: Option<u32>,
     /// What was measured on the adapter: tiles in front of the operators' own rules.
     pub tiles: Option<Rc<TileTable>>,
-    /// What products multiply. The oracle ([`KernelSet::Naive`]) multiplies f32 whatever this says.
+    /// What products multiply; if that is f16, memory holds activations and their gradients so, too. The oracle
+    /// ([`KernelSet::Naive`]) multiplies f32 whatever this says.
     pub operands: Operands,
     /// Most bytes that one binding may hold.
     pub max_binding: u64,
