@@ -66,11 +66,14 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let evaluation = step.beside(evaluation_step(&net, shape, sgd)?)?;
     let mut session = Session::new(gpu, vec![step, evaluation], 0)?;
 
-    let mut done = 0;
-    for epoch in 0..4 {
+    let (mut done, epochs) = (0, 4);
+    let steps = epochs as usize * train.batches();
+    for epoch in 0..epochs {
         for batch in train.epoch(epoch) {
             let batch = batch?;
-            let control = Control { step: done, learning_rate: 0.05, ..Control::default() }.words();
+            // The rate falls to 0, so that the last steps settle.
+            let learning_rate = 0.05 * (1.0 - done as f32 / steps as f32);
+            let control = Control { step: done, learning_rate, ..Control::default() }.words();
             let inputs = [
                 (IMAGES, (&batch.images).into()),
                 (LABELS, (&batch.labels).into()),

@@ -57,7 +57,7 @@ fn weights(t: u32, name: &str, shape: &[usize]) -> Vec<f32> {
 /// A net in training, filled by the recipe.
 pub struct Run {
     pub session: Session,
-    pub parameters: Vec<(String, Vec<usize>)>,
+    pub parameters: Vec<String>,
     pub gradients: HashMap<String, ValueId>,
 }
 
@@ -94,18 +94,20 @@ pub fn start_with(net: Net, image: [usize; 3], samples: usize, optimizer: Optimi
     Run {
         session,
         gradients: parameters.iter().map(|(id, name, _)| (name.clone(), gradients[id])).collect(),
-        parameters: parameters.into_iter().map(|(_, name, shape)| (name, shape)).collect(),
+        parameters: parameters.into_iter().map(|(_, name, _)| name).collect(),
     }
 }
 
 impl Run {
     /// Adds to what all norms shift by.
     pub fn shift_norms(&mut self, by: f32) {
-        for (t, (name, shape)) in self.parameters.iter().enumerate() {
+        let shapes: Vec<Vec<usize>> =
+            self.session.plans()[0].graph.parameters().map(|(_, value)| value.shape.extents().to_vec()).collect();
+        for (t, name) in self.parameters.iter().enumerate() {
             // The parameter before is the scale.
-            let of_norm = name.ends_with("bias") && self.parameters[t - 1].1.len() == 1;
+            let of_norm = name.ends_with("bias") && shapes[t - 1].len() == 1;
             if of_norm {
-                let shifts: Vec<f32> = weights(t as u32, name, shape).iter().map(|x| x + by).collect();
+                let shifts: Vec<f32> = weights(t as u32, name, &shapes[t]).iter().map(|x| x + by).collect();
                 self.session.write(name, &shifts).unwrap();
             }
         }
