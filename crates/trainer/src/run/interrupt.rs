@@ -27,8 +27,8 @@ pub(crate) fn ask() {
     }
 }
 
-/// Ends the program now. What libraries do at its end would meet the driver's threads, which still work: one in sixty such runs ended with a
-/// violation of memory (llvmpipe of Mesa 22.3).
+/// Ends the program now. What libraries do at its end would meet the driver's threads, which still work: one in sixty such runs
+/// ended with a violation of memory (llvmpipe of Mesa 22.3).
 fn stop() -> ! {
     #[cfg(unix)]
     signal_hook::low_level::exit(STATUS);
