@@ -174,10 +174,9 @@ fn f16_learns_as_f32_does() {
 }
 
 /// Activations are in f16 anyway. Only the images are not, and products round them in any case: to store them in f16 changes no
-/// bit. To make activations again does, but little: what is one pass in the first run, an addition behind a norm or a bias behind a product,
-/// may be two in the second, with a rounding between them.
+/// bit. Nor does it to make activations again, but that a second run rounds between a norm and an addition.
 #[test]
-fn in_f16_the_f16_store_changes_no_bit_and_a_second_forward_pass_little() {
+fn in_f16_the_f16_store_and_a_second_forward_pass_change_no_bit() {
     let Some(gpu) = f16_gpu() else { return };
     let recipe = Recipe { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
     for net in ["lenet", "resnet8"] {
@@ -192,9 +191,11 @@ fn in_f16_the_f16_store_changes_no_bit_and_a_second_forward_pass_little() {
             let loss = raw.step().loss;
             assert_eq!(stored.step().loss, loss, "{net}, step {step}");
             let again = again.step().loss;
-            assert!((again / loss - 1.0).abs() < 1e-3, "{net}, step {step}: {again} for {loss}");
+            let near = (again / loss - 1.0).abs() < 1e-3;
+            assert!(if net == "lenet" { again == loss } else { near }, "{net}, step {step}: {again} for {loss}");
         }
         assert!(raw.state() == stored.state(), "{net}: f16");
+        assert!(net != "lenet" || raw.state() == again.state(), "{net}: made again");
     }
 }
 

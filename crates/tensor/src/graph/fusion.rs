@@ -37,7 +37,7 @@ impl Graph {
             let values: Vec<&Value> = inputs.iter().map(|&input| self.value(input)).collect();
             let fits = node.phase == next.phase
                 && first_or_sum
-                && matches!(self.value(between).kind, Kind::Activation | Kind::Gradient)
+                && matches!(self.value(between).kind, Kind::Activation | Kind::Gradient | Kind::Stored)
                 && !node.inputs[1..].iter().any(decoded)
                 && !nodes[first + 1..second].iter().flatten().any(changes)
                 && operator.outputs(&values).is_ok();

@@ -7,7 +7,7 @@
 //! Nothing happens twice that must not: batch norms are applied again with the batch's mean and inv_std, which wait in any
 //! case, so running statistics move once; dropout draws the same numbers, because they are keyed by the step. With values kept
 //! raw the second run works on the same bits with the same kernels as the first, so training is the same bit for bit. (In f16
-//! not quite: an addition or a bias that the first run does in one pass may be rounded once more in the second.)
+//! not quite: a residual addition that the first run does in one pass with its norm is rounded once more in the second.)
 
 use super::super::mask::EncodeMask;
 use super::borders::Forward;
