@@ -14,6 +14,7 @@
 //! * [`report`]: plans, tables and adapters as people and programs read them.
 //! * [`dashboard`]: a run on the whole terminal.
 //! * [`cli`]: the verbs.
+//! * `terminal`: what is printed and said, and what becomes of it when nobody can read it.
 //!
 //! As a library it is above all [`data`]; the rest is the program's, and changes with it. `examples/custom_data.rs` trains on a set
 //! of its own.
@@ -28,6 +29,9 @@
 //! # Ok::<(), data::DataError>(())
 //! ```
 
+// Whatever is printed goes through `terminal`, which knows what to do when it cannot be written.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod bench;
 pub mod checkpoint;
 pub mod cli;
@@ -37,5 +41,6 @@ pub mod data;
 mod error;
 pub mod report;
 pub mod run;
+mod terminal;
 
 pub use error::Error;

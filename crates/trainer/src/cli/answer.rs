@@ -1,12 +1,12 @@
 //! `frugal eval` and `frugal predict`: what a trained net answers.
 
 use super::device::Device;
-use super::{print, print_json};
-use crate::Error;
+
 use crate::data::{Batch, Frame};
 use crate::report::judgement::JudgementReport;
 use crate::run::picture::png;
 use crate::run::{Inference, Trained, Which, tiles};
+use crate::{Error, terminal};
 use clap::Args;
 use frugal_model::Task;
 use frugal_tensor::Gpu;
@@ -84,12 +84,7 @@ pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
         file: trained.weights.path,
         judgement,
     };
-    if options.source.json {
-        print_json(&report)
-    } else {
-        print(&report)
-    }
-    Ok(())
+    terminal::report(&report, options.source.json)
 }
 
 /// Say what a run's net makes of pictures.
@@ -150,13 +145,13 @@ pub(super) fn predict(options: &Predict) -> Result<(), Error> {
         answers.push(Answer { image: image.clone(), classes });
     }
     if options.source.json {
-        print_json(&answers);
+        terminal::print_json(&answers)?;
         return Ok(());
     }
     for Answer { image, classes } in &answers {
-        print(image.display());
+        terminal::print(image.display())?;
         for Likely { class, probability } in classes {
-            print(format_args!("  {:6.2} %  {class}", 100.0 * probability));
+            terminal::print(format_args!("  {:6.2} %  {class}", 100.0 * probability))?;
         }
     }
     Ok(())
@@ -182,11 +177,11 @@ fn make(options: &Predict, trained: &Trained, net: &mut Inference, pictures: &[B
         std::fs::write(made, bytes).map_err(Error::io("write", made))?;
     }
     if options.source.json {
-        print_json(&all);
+        terminal::print_json(&all)?;
         return Ok(());
     }
     for Made { image, made } in &all {
-        print(format_args!("{} → {}", image.display(), made.display()));
+        terminal::print(format_args!("{} → {}", image.display(), made.display()))?;
     }
     Ok(())
 }

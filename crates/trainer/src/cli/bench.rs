@@ -2,12 +2,12 @@
 
 use super::device::TunedDevice;
 use super::subject::Subject;
-use super::{Multiplies, STORES, print, print_json};
-use crate::Error;
+use super::{Multiplies, STORES};
 use crate::bench::operators::{self, Sampling};
 use crate::bench::page::{self, Workload};
 use crate::bench::step::{self, Settings};
 use crate::report::speed_page::SpeedPage;
+use crate::{Error, terminal};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use std::io::IsTerminal;
@@ -108,24 +108,14 @@ fn step(options: &Step) -> Result<(), Error> {
         start: options.write_start.as_deref(),
     };
     let report = step::measure(&request, &gpu, settings, began, opened)?;
-    if options.common.json {
-        print_json(&report)
-    } else {
-        print(report)
-    }
-    Ok(())
+    terminal::report(&report, options.common.json)
 }
 
 fn operators(options: &Operators) -> Result<(), Error> {
     let gpu = options.common.device.open(options.precision.into(), true)?;
     let sampling = Sampling { samples: options.samples as usize, ..Sampling::default() };
     let report = while_saying(|say| operators::measure(&gpu, sampling, options.filter.as_deref(), say))?;
-    if options.common.json {
-        print_json(&report)
-    } else {
-        print(report)
-    }
-    Ok(())
+    terminal::report(&report, options.common.json)
 }
 
 /// Every figure comes of a call of this program, see [`crate::bench::page`].
@@ -152,7 +142,7 @@ fn page(options: &Page) -> Result<(), Error> {
     let nets = (!options.nets.is_empty()).then(|| format!(" --nets {}", options.nets.join(",")));
     let filter = options.filter.as_ref().map(|filter| format!(" --filter {filter}"));
     let command = ["frugal bench page".to_owned()].into_iter().chain(nets).chain(filter).collect();
-    print(SpeedPage { command, operators, steps, peers });
+    terminal::print(SpeedPage { command, operators, steps, peers })?;
     Ok(())
 }
 
@@ -162,11 +152,11 @@ fn while_saying<T>(work: impl FnOnce(&mut dyn FnMut(&str)) -> T) -> T {
     let done = work(&mut |what| {
         if terminal {
             // Over the line before.
-            eprint!("\r\x1b[2Kmeasuring {what}");
+            terminal::replace_line(&format!("measuring {what}"));
         }
     });
     if terminal {
-        eprint!("\r\x1b[2K");
+        terminal::replace_line("");
     }
     done
 }

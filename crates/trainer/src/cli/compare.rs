@@ -1,7 +1,6 @@
 //! `frugal compare`.
 
-use super::{Changes, STORES, Where, print};
-use crate::Error;
+use super::{Changes, STORES, Where};
 use crate::config::{Choice, Choices, Config, Form};
 use crate::data::Dataset;
 use crate::report::comparison::{Comparison, Divergence, Memory, Row};
@@ -14,6 +13,7 @@ use crate::run::environment::Environment;
 use crate::run::examine::{Examinations, Examinee, examine_runs};
 use crate::run::folder::Folder;
 use crate::run::{self, Fit, Job, Lock, Measure, Plans, Summary, View};
+use crate::{Error, terminal};
 use clap::Args;
 use frugal_tensor::ops::KernelSet;
 use frugal_tensor::{Gpu, PlanOptions};
@@ -121,8 +121,11 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         config: &config.to_toml(),
     };
     folder.write("report.html", page.to_html().as_bytes())?;
-    print(comparison.to_text());
-    print(format_args!("\nReport, tables, pictures and runs: {}", folder.path().join("report.html").display()));
+    terminal::print(comparison.to_text())?;
+    terminal::print(format_args!(
+        "\nReport, tables, pictures and runs: {}",
+        folder.path().join("report.html").display()
+    ))?;
     match comparison.diverged() {
         (0, _) => Ok(()),
         (diverged, runs) => Err(Error::RunsDiverged { diverged, runs }),
@@ -170,7 +173,7 @@ impl Desk<'_> {
     fn train(&self, entries: &mut [Entry]) -> Result<Vec<Trace>, Error> {
         let total = entries.len() * self.config.compare.seeds as usize;
         let (name, folder) = (&self.config.name, self.folder.path().display());
-        eprintln!("{name}: {total} runs on {}, into {folder}", self.gpu.adapter().info.name);
+        terminal::say(format_args!("{name}: {total} runs on {}, into {folder}", self.gpu.adapter().info.name));
         let mut traces = Vec::new();
         for seed in seeds(self.config) {
             for entry in &mut *entries {
@@ -179,10 +182,13 @@ impl Desk<'_> {
                 let folder = self.folder.inner(&run_folder(store, seed))?;
                 let config = with(self.config, store, seed);
                 let outcome = self.one(entry.plans.clone(), &config, &folder, &label).inspect_err(|_| {
-                    eprintln!("{label}  stopped; the runs before it are in {}", self.folder.path().display())
+                    terminal::say(format_args!(
+                        "{label}  stopped; the runs before it are in {}",
+                        self.folder.path().display()
+                    ))
                 })?;
                 if let Err(Divergence { step, finding, .. }) = &outcome {
-                    eprintln!("{label}  diverged at step {step}: {finding}");
+                    terminal::say(format_args!("{label}  diverged at step {step}: {finding}"));
                 }
                 entry.runs.push(outcome);
                 traces.push(Trace::read(&entry.plan.store, &folder.path().join("metrics.jsonl"))?);
@@ -196,7 +202,7 @@ impl Desk<'_> {
         if !self.config.compare.examine {
             return Ok(Examinations::default());
         }
-        eprintln!("examining what each store does to gradients");
+        terminal::say("examining what each store does to gradients");
         let finished = entries.iter().filter(|entry| matches!(entry.runs.first(), Some(Ok(_))));
         let examinee = |entry: &Entry| Examinee {
             label: entry.store.to_string(),
@@ -206,7 +212,7 @@ impl Desk<'_> {
         let runs: Vec<Examinee> = finished.map(examinee).collect();
         let examinations = examine_runs(self.config, self.data, self.gpu, &runs);
         if let Some(reason) = &examinations.skipped {
-            eprintln!("not examined: {reason}");
+            terminal::say(format_args!("not examined: {reason}"));
         }
         self.folder.write_json("examination.json", &examinations)?;
         Ok(examinations)

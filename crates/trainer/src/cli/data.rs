@@ -1,10 +1,9 @@
 //! `frugal data`.
 
-use super::{print, print_json};
-use crate::Error;
 use crate::data::{self, Got, Progress};
 use crate::report::bytes;
 use crate::report::sets::SetsReport;
+use crate::{Error, terminal};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -36,12 +35,7 @@ pub(super) fn run(verb: &Verb) -> Result<(), Error> {
     match verb {
         Verb::List { root, json } => {
             let report = SetsReport::new(&kept(root));
-            if *json {
-                print_json(&report)
-            } else {
-                print(report)
-            }
-            Ok(())
+            terminal::report(&report, *json)
         }
         Verb::Get { name, root } => get(name, &kept(root)),
     }
@@ -58,7 +52,7 @@ fn get(name: &str, root: &std::path::Path) -> Result<(), Error> {
             last = phase.to_owned();
             bar.set_message(last.clone());
             if !terminal {
-                eprintln!("{phase}");
+                terminal::say(phase);
             }
         }
         if let Some(total) = total {
@@ -68,10 +62,10 @@ fn get(name: &str, root: &std::path::Path) -> Result<(), Error> {
     });
     bar.finish_and_clear();
     match got? {
-        Got::Embedded => print(format_args!("{name} is part of the program: nothing to bring")),
-        Got::Present { folder } => print(format_args!("{name} is there already: {}", folder.display())),
+        Got::Embedded => terminal::print(format_args!("{name} is part of the program: nothing to bring"))?,
+        Got::Present { folder } => terminal::print(format_args!("{name} is there already: {}", folder.display()))?,
         Got::Fetched { folder, origin, bytes: size } => {
-            print(format_args!("{name}: {} from {origin}, into {}", bytes(size), folder.display()));
+            terminal::print(format_args!("{name}: {} from {origin}, into {}", bytes(size), folder.display()))?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Options of all commands that open a device.
 
-use crate::Error;
 use crate::run::tiles;
+use crate::{Error, terminal};
 use clap::Args;
 use frugal_tensor::gpu::GpuOptions;
 use frugal_tensor::ops::{KernelSet, Precision};
@@ -28,7 +28,9 @@ impl Device {
         let gpu = Gpu::open_with(self.device.as_deref(), GpuOptions { precision, checked: self.checked })?;
         if precision == Precision::F16 && gpu.adapter().kernel_set() == KernelSet::Registers {
             let name = &gpu.adapter().info.name;
-            eprintln!("warning: {name} runs on the processor, where f16 is slower than f32 and good only for checking");
+            terminal::warn(format_args!(
+                "{name} runs on the processor, where f16 is slower than f32 and good only for checking"
+            ));
         }
         Ok(gpu)
     }
@@ -53,7 +55,7 @@ impl TunedDevice {
         let gpu = self.device.open(precision)?;
         let line = if tuned && !self.no_tuned { tiles::pick_up(&gpu)? } else { None };
         if let Some(line) = line {
-            eprintln!("{line}");
+            terminal::say(&line);
         }
         Ok(gpu)
     }

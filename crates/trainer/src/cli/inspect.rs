@@ -1,9 +1,8 @@
 //! `frugal inspect`.
 
-use super::{print, print_json};
-use crate::Error;
 use crate::checkpoint::{self, CheckpointError};
 use crate::report::checkpoint::CheckpointReport;
+use crate::{Error, terminal};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -21,17 +20,12 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let report = read(&options.checkpoint)?;
-    if options.json {
-        print_json(&report)
-    } else {
-        print(&report)
-    }
-    Ok(())
+    terminal::report(&report, options.json)
 }
 
 fn read(path: &Path) -> Result<CheckpointReport, Error> {
     if path.is_dir() {
-        let newest = checkpoint::newest(path, |_, reason| eprintln!("warning: {reason}"))?;
+        let newest = checkpoint::newest(path, |_, reason| terminal::warn(reason))?;
         let missing = Error::NotARun { folder: path.to_path_buf(), missing: "checkpoint" };
         let (step, checkpoint) = newest.ok_or(missing)?;
         return Ok(CheckpointReport::new(&step.path, checkpoint));

@@ -1,7 +1,7 @@
 //! `frugal completions` and `frugal man`: what shells and `man` know of the program, from the definitions of its options.
 
-use super::{Cli, print_bytes};
-use crate::Error;
+use super::Cli;
+use crate::{Error, terminal};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -29,7 +29,7 @@ pub(super) struct Manual {
 pub(super) fn completions(options: &Completions) -> Result<(), Error> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut Cli::command(), "frugal", &mut script);
-    print_bytes(&script);
+    terminal::print_bytes(&script)?;
     Ok(())
 }
 
@@ -44,7 +44,7 @@ pub(super) fn manual(options: &Manual) -> Result<(), Error> {
         None => {
             let mut page = Vec::new();
             Man::new(command).render(&mut page).expect("memory takes any page");
-            print_bytes(&page);
+            terminal::print_bytes(&page)?;
         }
     }
     Ok(())

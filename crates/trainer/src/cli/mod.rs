@@ -13,11 +13,11 @@ mod subject;
 mod train;
 mod tune;
 
-use crate::Error;
 use crate::config::Override;
 use crate::dashboard::screen::Aside;
 use crate::report::devices::DeviceReport;
 use crate::run::View;
+use crate::{Error, terminal};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use device::TunedDevice;
 use frugal_model::Net;
@@ -202,24 +202,11 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.exit_code();
-            eprintln!("{:?}", miette::Report::new(error));
+            // Its colours are sent as they are.
+            let _ = writeln!(std::io::stderr(), "{:?}", miette::Report::new(error));
             ExitCode::from(code)
         }
     }
-}
-
-/// Prints a result. A reader that has gone away (`| head`) is no failure.
-fn print(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-/// Prints a file.
-fn print_bytes(bytes: &[u8]) {
-    let _ = std::io::stdout().lock().write_all(bytes);
-}
-
-fn print_json(value: &impl serde::Serialize) {
-    print(serde_json::to_string_pretty(value).expect("reports have text keys only"));
 }
 
 fn devices(json: bool) -> Result<(), Error> {
@@ -227,21 +214,21 @@ fn devices(json: bool) -> Result<(), Error> {
     let reports: Vec<DeviceReport> =
         adapters.iter().enumerate().map(|(index, adapter)| DeviceReport::new(index, adapter)).collect();
     if json {
-        print_json(&reports);
+        terminal::print_json(&reports)?;
     }
     if reports.is_empty() {
         return Err(GpuError::NoAdapter.into());
     }
     if !json {
         let texts: Vec<String> = reports.iter().map(DeviceReport::to_string).collect();
-        print(texts.join("\n\n"));
+        terminal::print(texts.join("\n\n"))?;
     }
     Ok(())
 }
 
 fn nets() -> Result<(), Error> {
     for net in Net::all() {
-        print(format_args!("{:20} {}", net.name, net.about));
+        terminal::print(format_args!("{:20} {}", net.name, net.about))?;
     }
     Ok(())
 }

@@ -1,17 +1,16 @@
 //! `frugal plan`.
 
 use super::subject::Subject;
-use super::{Kernels, STORES, print, print_json};
+use super::{Kernels, STORES};
 use crate::config::{Choice, Choices, Form};
 use crate::report::fit::FitReport;
 use crate::report::plan::PlanReport;
+use crate::report::units;
 use crate::run::tiles::TilesFile;
 use crate::run::{self, Fit, Plans};
-use crate::{Error, report::units};
+use crate::{Error, terminal};
 use clap::Args;
 use frugal_tensor::PlanOptions;
-use serde::Serialize;
-use std::fmt::Display;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -63,13 +62,8 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
                 run::largest_batch(&request, &store, kernels.clone(), limit)
             };
             let fits: Result<Vec<Fit>, Error> = stores.into_iter().map(fit).collect();
-            show(&FitReport::new(&request, limit, fits?), options.json);
+            terminal::report(&FitReport::new(&request, limit, fits?), options.json)
         }
-        None => show(&PlanReport::new(&request, &Plans::new(&request, kernels)?), options.json),
+        None => terminal::report(&PlanReport::new(&request, &Plans::new(&request, kernels)?), options.json),
     }
-    Ok(())
-}
-
-fn show(report: &(impl Serialize + Display), json: bool) {
-    if json { print_json(report) } else { print(report) }
 }

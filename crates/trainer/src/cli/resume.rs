@@ -3,9 +3,9 @@
 use super::Watch;
 use super::device::Device;
 use super::train::train;
-use crate::Error;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Left, tiles};
+use crate::{Error, terminal};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -25,11 +25,11 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let Left { config, checkpoint, lock } = Left::read(&options.run, |warning| eprintln!("warning: {warning}"))?;
+    let Left { config, checkpoint, lock } = Left::read(&options.run, |warning| terminal::warn(warning))?;
     let data = config.data.open()?;
     let gpu = options.device.open(config.train.precision)?;
     if let Some(line) = tiles::of_run(&options.run, &gpu)? {
-        eprintln!("{line}");
+        terminal::say(&line);
     }
     let plans = run::plans(&config, &data, &gpu)?;
     let folder = Folder::open(&options.run)?;
@@ -38,15 +38,15 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         Some((step, checkpoint)) => {
             let made_on = &checkpoint.about.adapter;
             if made_on != adapter {
-                eprintln!(
-                    "warning: the run began on {made_on}; on {adapter} its numbers may differ in the last places"
-                );
+                terminal::warn(format_args!(
+                    "the run began on {made_on}; on {adapter} its numbers may differ in the last places"
+                ));
             }
             format!("after step {}", step.step)
         }
         None => "from the beginning, as it has no checkpoint yet".to_owned(),
     };
-    eprintln!("{} on {adapter}, {place}, in {}", config.name, folder.path().display());
+    terminal::say(format_args!("{} on {adapter}, {place}, in {}", config.name, folder.path().display()));
     let (config, data, gpu, from) = (&config, &data, &gpu, checkpoint.map(|(_, checkpoint)| checkpoint));
     let view = options.watch.view();
     train(Job { plans, config, data, gpu, folder: &folder, lock, label: &config.name, view, from })

@@ -1,11 +1,11 @@
 //! `frugal train`.
 
-use super::{Changes, Watch, Where, print};
-use crate::Error;
+use super::{Changes, Watch, Where};
 use crate::config::{Config, Override};
 use crate::report::bytes;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Lock, Summary, interrupt};
+use crate::{Error, terminal};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -38,15 +38,15 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let gpu = options.place.device.open(config.train.precision, config.train.tuned)?;
     let plans = run::plans(&config, &data, &gpu)?;
     for warning in plans.warnings() {
-        eprintln!("warning: {warning}");
+        terminal::warn(warning);
     }
     if let Some(chosen) = &plans.chosen {
-        eprintln!("{chosen}");
+        terminal::say(chosen);
     }
     let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
     let lock = Lock::take(folder.path())?;
     folder.write("config.toml", text.as_bytes())?;
-    eprintln!("{} on {}, into {}", config.name, gpu.adapter().info.name, folder.path().display());
+    terminal::say(format_args!("{} on {}, into {}", config.name, gpu.adapter().info.name, folder.path().display()));
     let (config, data, gpu) = (&config, &data, &gpu);
     let view = options.watch.view();
     train(Job { plans, config, data, gpu, folder: &folder, lock, label: &config.name, view, from: None })
@@ -57,8 +57,8 @@ pub(super) fn train(job: Job<'_>) -> Result<(), Error> {
     interrupt::watch();
     let folder = job.folder;
     let summary = run::train(job)?;
-    print(describe(&summary));
-    print(format_args!("results         {}", folder.path().display()));
+    terminal::print(describe(&summary))?;
+    terminal::print(format_args!("results         {}", folder.path().display()))?;
     Ok(())
 }
 

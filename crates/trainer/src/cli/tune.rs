@@ -1,11 +1,10 @@
 //! `frugal tune`.
 
 use super::device::Device;
-use super::print;
 use super::subject::Subject;
-use crate::Error;
 use crate::bench::tune::tune;
 use crate::run::tiles::{Key, TilesFile, VARIABLE, path_of};
+use crate::{Error, terminal};
 use clap::Args;
 use frugal_tensor::Gpu;
 use frugal_tensor::ops::Precision;
@@ -47,22 +46,22 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     // Before minutes of measuring: it may not be such a file.
     let mut file = there(&path, &gpu)?;
     let terminal = std::io::stderr().is_terminal();
-    eprintln!("tuning {} on {}", request.net.name, gpu.adapter().info.name);
+    terminal::say(format_args!("tuning {} on {}", request.net.name, gpu.adapter().info.name));
     let tuning = tune(&request, &gpu, Duration::from_secs(options.seconds), |what| {
         if terminal {
             // Over the line before.
-            eprint!("\r\x1b[2K{what}");
+            terminal::replace_line(what);
         }
     });
     if terminal {
-        eprint!("\r\x1b[2K");
+        terminal::replace_line("");
     }
     let tuning = tuning?;
     tuning.write_into(&mut file);
     write(&path, &file.to_toml())?;
-    print(&tuning);
+    terminal::print(&tuning)?;
     let taken = if Some(&path) == usual.as_ref() { "runs take it by themselves" } else { "FRUGAL_TILES=FILE takes it" };
-    print(format_args!("\ntable           {} ({taken})", path.display()));
+    terminal::print(format_args!("\ntable           {} ({taken})", path.display()))?;
     Ok(())
 }
 
@@ -76,7 +75,7 @@ fn there(path: &Path, gpu: &Gpu) -> Result<TilesFile, Error> {
     if file.adapter == Key::of(gpu.adapter()) {
         return Ok(file);
     }
-    eprintln!("the table that is there was measured on another adapter or driver; it is replaced");
+    terminal::say("the table that is there was measured on another adapter or driver; it is replaced");
     Ok(new)
 }
 

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::pixels::{Encoded, Picture};
 use super::samples::{Own, Samples};
-use super::{DataError, order, own, pixels};
+use super::{Account, DataError, Fingerprint, PartFingerprint, order, own, pixels};
 
 /// A labelled image set, ready to be batched by a [`Loader`](super::Loader).
 #[derive(Debug, Clone)]
@@ -21,14 +22,20 @@ pub struct Dataset {
     pub classes: usize,
     /// What the classes are called, in the order of the labels.
     pub class_names: Vec<String>,
+    /// Whether the set does not name its classes, so that `class_names` are the numbers of the labels.
+    pub numbered: bool,
     /// Mean of `x / 255` over the training images, per channel.
     pub mean: Vec<f32>,
     /// Standard deviation of `x / 255` over the training images, per channel.
     pub std: Vec<f32>,
     /// What the net learns from.
     pub train: Arc<Split>,
-    /// What the net is judged by.
+    /// What the set itself holds out for evaluations during training, if it has such a part.
+    pub validation: Option<Arc<Split>>,
+    /// What the net is evaluated on in the end.
     pub test: Arc<Split>,
+    /// Where the parts come from, and what of the user's files is in none of them.
+    pub account: Account,
 }
 
 /// How much of the training samples is held out for validation.
@@ -78,11 +85,25 @@ impl Dataset {
             shape: train.shape(),
             classes: class_names.len(),
             class_names,
+            numbered: false,
             mean,
             std,
             train: Arc::new(train),
+            validation: None,
             test: Arc::new(test),
+            account: Account::default(),
         })
+    }
+
+    /// What tells this set's content from any other's, wherever it is kept.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let part = |split: &Split| split.fingerprint();
+        Fingerprint {
+            classes: self.class_names.clone(),
+            train: part(&self.train),
+            validation: self.validation.as_deref().map(part),
+            test: part(&self.test),
+        }
     }
 
     /// What to learn from and what to validate by, for a run with this seed: every seed holds out other samples.
@@ -269,6 +290,21 @@ impl Split {
         }
     }
 
+    /// What tells these samples from others: see [`Fingerprint`].
+    pub fn fingerprint(&self) -> PartFingerprint {
+        let mut digest = Sha256::new();
+        digest.update(format!("{:?}", self.shape));
+        self.labels.iter().for_each(|label| digest.update(label.to_le_bytes()));
+        match &self.images {
+            Images::Pixels(bytes) => digest.update(bytes),
+            Images::Encoded(images) => images.iter().for_each(|image| digest.update(image.name())),
+            // Only whoever made them knows more.
+            Images::Own(_) => {}
+        }
+        digest.update(&self.targets);
+        PartFingerprint { samples: self.len() as u64, sha256: hex(&digest.finalize()) }
+    }
+
     /// Whether samples are pairs of images.
     pub fn is_paired(&self) -> bool {
         !self.targets.is_empty()
@@ -314,6 +350,10 @@ impl Split {
         };
         Split { shape: self.shape, images, targets, labels: of().map(|index| self.labels[index]).collect() }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn checked_len(shape: [usize; 3]) -> Result<usize, DataError> {

@@ -16,12 +16,14 @@
 //! - Files are untrusted: a truncated, corrupt or lying one is a [`DataError`] that names file and byte, never a panic
 //!   and never an allocation larger than the set is known to be.
 
+mod account;
 mod augment;
 mod batch;
 mod catalogue;
 pub mod cifar;
 mod dataset;
 mod error;
+mod fingerprint;
 mod get;
 pub mod idx;
 mod loader;
@@ -39,12 +41,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use account::Account;
 pub use augment::{Augment, Jitter, ResizedCrop};
 pub use batch::Batch;
 pub(crate) use catalogue::absent;
 pub use catalogue::{Entry, catalogue};
 pub use dataset::{Dataset, Share, Split};
 pub use error::DataError;
+pub use fingerprint::{Fingerprint, PartFingerprint};
 pub use get::{Got, Progress, get};
 pub use loader::{Epoch, Goal, Loader, LoaderOptions};
 pub use own::{Frame, is_path, open as open_own};
@@ -108,10 +112,13 @@ pub fn open(name: &str, root: &Path) -> Result<Dataset, DataError> {
         shape: spec.shape,
         classes: spec.class_names.len(),
         class_names: spec.class_names.iter().map(|&name| name.to_owned()).collect(),
+        numbered: false,
         mean: spec.mean.to_vec(),
         std: spec.std.to_vec(),
         train: Arc::new(train),
+        validation: None,
         test: Arc::new(test),
+        account: Account { test: "the set's own".to_owned(), ..Account::default() },
     })
 }
 

@@ -1,6 +1,7 @@
 //! Ctrl-C: the first lets the step finish and a checkpoint be written, the second stops at once.
 
 use crate::dashboard::screen;
+use crate::terminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The exit status of a program that was interrupted, by the shells' convention.
@@ -23,7 +24,7 @@ pub(crate) fn ask() {
     }
     // The dashboard says it itself.
     if !screen::is_open() {
-        eprintln!("finishing the step and writing a checkpoint; Ctrl-C again stops at once");
+        terminal::say("finishing the step and writing a checkpoint; Ctrl-C again stops at once");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::record::{EpochRecord, Record, StepRecord};
 use crate::dashboard::{Dashboard, Event, Heading};
+use crate::terminal;
 use frugal_tensor::plan::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -68,7 +69,7 @@ impl Progress {
             View::Dashboard => match Dashboard::open(heading.clone()) {
                 Ok(dashboard) => Show::Dashboard(dashboard),
                 Err(reason) => {
-                    eprintln!("{label}  no dashboard: {reason}");
+                    terminal::say(format_args!("{label}  no dashboard: {reason}"));
                     Show::lines(&heading)
                 }
             },
@@ -81,7 +82,7 @@ impl Progress {
         match &self.show {
             Show::Nothing => {}
             Show::Bar(bar) => bar.set_message(what.to_owned()),
-            Show::Lines { .. } => eprintln!("{}  {what}", self.label),
+            Show::Lines { .. } => terminal::say(format_args!("{}  {what}", self.label)),
             Show::Dashboard(dashboard) => dashboard.tell(Event::Doing(what.to_owned())),
         }
     }
@@ -91,7 +92,7 @@ impl Progress {
         match &self.show {
             Show::Nothing => {}
             Show::Bar(bar) => bar.println(format!("{}  warning: {what}", self.label)),
-            Show::Lines { .. } => eprintln!("{}  warning: {what}", self.label),
+            Show::Lines { .. } => terminal::say(format_args!("{}  warning: {what}", self.label)),
             Show::Dashboard(dashboard) => dashboard.say(&format!("{}  warning: {what}", self.label)),
         }
     }
@@ -135,7 +136,7 @@ impl Progress {
             }
             Show::Lines { last } if last.elapsed() > PATIENCE => {
                 *last = Instant::now();
-                eprintln!("{}  step {step}/{}  {}", self.label, self.steps, message());
+                terminal::say(format_args!("{}  step {step}/{}  {}", self.label, self.steps, message()));
             }
             Show::Lines { .. } | Show::Dashboard(_) => {}
         }
@@ -160,7 +161,7 @@ impl Progress {
             Show::Bar(bar) => bar.println(line),
             Show::Lines { last } => {
                 *last = Instant::now();
-                eprintln!("{line}");
+                terminal::say(&line);
             }
             Show::Dashboard(dashboard) => dashboard.say(&line),
         }
