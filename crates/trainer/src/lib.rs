@@ -14,6 +14,7 @@
 //! * [`report`]: plans, tables and adapters as people and programs read them.
 //! * [`dashboard`]: a run on the whole terminal.
 //! * [`cli`]: the verbs.
+//! * `input`: files that users name, regular ones alone.
 //! * `terminal`: what is printed and said, and what becomes of it when nobody can read it.
 //!
 //! As a library it is above all [`data`]; the rest is the program's, and changes with it. `examples/custom_data.rs` trains on a set
@@ -39,6 +40,7 @@ pub mod config;
 pub mod dashboard;
 pub mod data;
 mod error;
+mod input;
 pub mod report;
 pub mod run;
 mod terminal;

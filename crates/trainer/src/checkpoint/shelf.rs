@@ -96,7 +96,7 @@ pub fn best(run: &Path) -> PathBuf {
 /// # Errors
 /// [`Error::Io`], [`Error::Checkpoint`].
 pub fn read(path: &Path) -> Result<Checkpoint, Error> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = crate::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
     Ok(decode(path, &bytes)?)
 }
 

@@ -32,7 +32,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Io`], [`CheckpointError::Damaged`], [`CheckpointError::Newer`].
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = crate::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
         match decode(path, &bytes) {
             Ok(checkpoint) => Ok(Self::of(path, checkpoint)),
             Err(CheckpointError::Foreign(_)) => Ok(Self { path: path.to_path_buf(), tensors: floats(path, &bytes)? }),

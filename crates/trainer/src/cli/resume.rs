@@ -25,7 +25,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let Left { config, checkpoint, lock } = Left::read(&options.run, |warning| terminal::warn(warning))?;
+    let Left { config, checkpoint, lock } = Left::read(&options.run, terminal::warn)?;
     let data = config.data.open()?;
     let gpu = options.device.open(config.train.precision)?;
     if let Some(line) = tiles::of_run(&options.run, &gpu)? {

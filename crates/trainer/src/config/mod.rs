@@ -472,7 +472,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with the place in the file or in the command line.
     pub fn load(path: &Path, overrides: &[Override]) -> Result<(Config, String), ConfigError> {
-        let content = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        let content = crate::input::read_text(path).map_err(|error| ConfigError::unreadable(path, &error))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let config = Self::parse(&path.display().to_string(), &content, folder, overrides)?;
         Ok((config, content))

@@ -139,7 +139,7 @@ fn locate(name: &str, folder: &Path, files: &[FileSpec]) -> Result<Vec<PathBuf>,
 
 /// A file and its name for messages.
 fn opened(path: &Path) -> Result<(String, File), DataError> {
-    let file = File::open(path).map_err(DataError::io("open", path))?;
+    let file = crate::input::open(path).map_err(DataError::io("open", path))?;
     Ok((path.display().to_string(), file))
 }
 

@@ -1,7 +1,6 @@
 //! Single images: decoding, cutting, resizing. Pixels stand plane by plane: C × H × W.
 
 use std::borrow::Cow;
-use std::fs;
 use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,7 +52,9 @@ pub(super) struct Rect {
 impl Encoded {
     fn bytes(&self) -> Result<Cow<'_, [u8]>, DataError> {
         match self {
-            Encoded::File(path) => Ok(Cow::Owned(fs::read(path).map_err(DataError::io("read", path))?)),
+            Encoded::File(path) => {
+                Ok(Cow::Owned(crate::input::read(path, u64::MAX).map_err(DataError::io("read", path))?))
+            }
             Encoded::Bytes { bytes, .. } => Ok(Cow::Borrowed(bytes)),
         }
     }

@@ -107,7 +107,7 @@ impl Trained {
     fn of_run(run: &Path, which: &Which) -> Result<Self, Error> {
         let config = resolved(run)?;
         let path = run.join(DATA);
-        let text = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        let text = crate::input::read(&path, crate::input::MOST_TEXT).map_err(Error::io("read", &path))?;
         let damaged = |error: serde_json::Error| Error::io("read", &path)(error.into());
         let facts: DataFacts = serde_json::from_slice(&text).map_err(damaged)?;
         let last = run.join(weights::FILE);

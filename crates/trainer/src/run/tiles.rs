@@ -148,7 +148,7 @@ impl TilesFile {
     /// # Errors
     /// [`Error::Io`], [`TilesError`].
     pub fn read(path: &Path) -> Result<(Self, TileTable), Error> {
-        let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let text = crate::input::read_text(path).map_err(Error::io("read", path))?;
         let damaged = |reason: String| TilesError::Damaged { path: path.to_path_buf(), reason };
         // Of an error in TOML the first line says what, and the place is shown below it.
         let file: Self = toml::from_str(&text).map_err(|error| damaged(error.to_string().trim_end().to_owned()))?;

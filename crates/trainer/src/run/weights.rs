@@ -47,7 +47,7 @@ pub type Named = HashMap<String, Vec<f32>>;
 /// [`Error::Io`] if the file is not there or not whole.
 pub fn read(folder: &Path) -> Result<Named, Error> {
     let path = folder.join(FILE);
-    let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+    let bytes = crate::input::read(&path, u64::MAX).map_err(Error::io("read", &path))?;
     let damaged = |error: safetensors::SafeTensorError| std::io::Error::other(error.to_string());
     let tensors = SafeTensors::deserialize(&bytes).map_err(damaged).map_err(Error::io("read", &path))?;
     // The tensors of a file need not begin at multiples of four bytes.

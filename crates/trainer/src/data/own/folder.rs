@@ -47,7 +47,7 @@ pub(super) fn open(root: &Path, frame: Frame) -> Result<Dataset, DataError> {
 
 /// A class per line, in the order of the labels.
 fn read_names(file: &Path) -> Result<Vec<String>, DataError> {
-    let text = std::fs::read_to_string(file).map_err(DataError::io("read", file))?;
+    let text = crate::input::read_text(file).map_err(DataError::io("read", file))?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     let twice = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name));
     match twice {

@@ -39,7 +39,7 @@ struct Array {
 }
 
 pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
-    let file = File::open(path).map_err(DataError::io("open", path))?;
+    let file = crate::input::open(path).map_err(DataError::io("open", path))?;
     let mut archive =
         ZipArchive::new(BufReader::new(file)).map_err(|error| own(path, format!("it is not a .npz file: {error}")))?;
     let mut found: Vec<String> =

@@ -4,7 +4,6 @@
 //! What a file is for is the word with which its name begins: `train-00000-of-00002.parquet`. Encoded images are read into
 //! memory, and decoded when a batch needs them.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use ::parquet::errors::ParquetError;
@@ -63,7 +62,7 @@ fn part(files: &[&PathBuf], names: &mut Vec<String>) -> Result<Part, DataError> 
 
 fn read(path: &Path, part: &mut Part, names: &mut Vec<String>) -> Result<(), DataError> {
     let broken = |error: ParquetError| own(path, format!("it cannot be read as Parquet: {error}"));
-    let file = File::open(path).map_err(DataError::io("open", path))?;
+    let file = crate::input::open(path).map_err(DataError::io("open", path))?;
     let reader = SerializedFileReader::new(file).map_err(broken)?;
     let metadata = reader.metadata().file_metadata();
     let schema = metadata.schema_descr().root_schema();
