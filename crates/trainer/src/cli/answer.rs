@@ -2,7 +2,7 @@
 
 use super::device::Device;
 
-use crate::data::{Batch, Frame};
+use crate::data::{self, Batch, Dataset, Frame, Purpose};
 use crate::report::judgement::JudgementReport;
 use crate::run::picture::png;
 use crate::run::{Inference, Trained, Which, tiles};
@@ -66,18 +66,34 @@ pub(super) struct Evaluate {
     data: Option<String>,
 }
 
-pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
-    let trained = options.source.read()?;
-    let mut settings = trained.config.data.clone();
-    if let Some(set) = &options.data {
+impl Evaluate {
+    /// The samples that the net is evaluated on. Of a set that it learned from these are never those that it was trained on.
+    fn open(&self, trained: &Trained) -> Result<Dataset, Error> {
+        let mut settings = trained.config.data.clone();
+        let Some(set) = &self.data else { return Ok(settings.open()?) };
+        if self.source.run.is_dir() && is_same_set(set, &settings.set) {
+            terminal::say("the net was trained on this set: it is evaluated on the part that was held out for tests");
+            return Ok(settings.open()?);
+        }
         settings.set = set.clone();
         // Images of the user's own are brought to what the net learned from.
         let [channels, height, width] = trained.facts.shape;
         settings.frame = Frame { size: Some([height, width]), grey: channels == 1 };
+        Ok(settings.open_for(Purpose::Evaluate)?)
     }
-    let data = settings.open()?;
+}
+
+/// Whether two settings name the same file or folder, or the same set of the catalogue.
+fn is_same_set(one: &str, other: &str) -> bool {
+    let place = |set: &str| std::fs::canonicalize(set).ok().filter(|_| data::is_path(set));
+    one == other || place(one).is_some_and(|one| place(other) == Some(one))
+}
+
+pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
+    let trained = options.source.read()?;
+    let data = options.open(&trained)?;
     let gpu = options.source.open()?;
-    let judgement = trained.judge(&data, settings.batch, &gpu)?;
+    let judgement = trained.judge(&data, trained.config.data.batch, &gpu)?;
     let report = JudgementReport {
         net: trained.config.model.name().to_owned(),
         set: data.name,

@@ -27,7 +27,7 @@ pub use layers::Layers;
 pub use source::Override;
 pub use store::{Store, StoreRule};
 
-use crate::data::{Augment, DataError, Dataset, Frame, Goal, Share};
+use crate::data::{Augment, DataError, Dataset, Frame, Goal, Purpose, Share};
 use frugal_model::{ModelError, Net, Task, Training};
 use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::loss::{self, ElementLoss};
@@ -103,13 +103,21 @@ pub struct Normalisation {
 }
 
 impl Data {
-    /// Opens the set.
+    /// Opens the set to train on it.
     ///
     /// # Errors
     /// [`DataError`] says what is missing or broken.
     pub fn open(&self) -> Result<Dataset, DataError> {
+        self.open_for(Purpose::Train)
+    }
+
+    /// Opens the set. The purpose decides what is evaluated of a set that has no test part.
+    ///
+    /// # Errors
+    /// As [`Data::open`].
+    pub fn open_for(&self, purpose: Purpose) -> Result<Dataset, DataError> {
         let mut set = if crate::data::is_path(&self.set) {
-            crate::data::open_own(Path::new(&self.set), self.frame)?
+            crate::data::open_own(Path::new(&self.set), self.frame, purpose)?
         } else {
             crate::data::open(&self.set, &self.root)?
         };

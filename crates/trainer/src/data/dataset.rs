@@ -334,6 +334,11 @@ impl Split {
         (part(chosen), part(others))
     }
 
+    /// No samples, of the same form.
+    pub(super) fn none(&self) -> Split {
+        self.select(&[])
+    }
+
     fn select(&self, indices: &[u32]) -> Split {
         let of = || indices.iter().map(|&index| index as usize);
         let chosen = |bytes: &[u8]| {

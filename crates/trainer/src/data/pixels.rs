@@ -10,6 +10,9 @@ use image::{ImageBuffer, ImageFormat, ImageReader, Limits, Luma};
 
 use super::DataError;
 
+/// How the names of files end that are taken for pictures. What is in a file decides how it is decoded.
+pub(super) const ENDINGS: &[&str] =
+    &["png", "jpg", "jpeg", "jfif", "webp", "bmp", "tif", "tiff", "gif", "pbm", "pgm", "ppm", "pnm", "pam"];
 /// How much of an image's extent an evaluation looks at where the image has to be resized: 224 of 256, as ImageNet's
 /// results are reported.
 const CENTRE: f64 = 0.875;

@@ -7,29 +7,27 @@
 //!
 //! Classes are numbered in the order of their names, or in that of the lines of `photos/classes.txt`, which may name more
 //! than there are images of: so a net that knows a thousand classes can be judged by a few images. Then `test` alone will do.
-//! Only PNG and JPEG files count; images are decoded when a batch needs
-//! them.
+//! Files count whose names end as those of pictures do; images are decoded when a batch needs them.
 
 use std::path::{Path, PathBuf};
 
-use super::{Frame, Part, encoded, has_ending, listed, own};
-use crate::data::pixels::Encoded;
+use super::{Frame, Part, Purpose, encoded, has_ending, listed, own};
+use crate::data::pixels::{ENDINGS, Encoded};
 use crate::data::{DataError, Dataset};
 
 /// What the part is called that nets are judged by; the first that is there is read.
 const TEST: &[&str] = &["test", "val", "validation", "valid"];
 /// The names of the classes, where folders do not say them all.
 const CLASSES: &str = "classes.txt";
-const ENDINGS: &[&str] = &["png", "jpg", "jpeg"];
 
-pub(super) fn open(root: &Path, frame: Frame) -> Result<Dataset, DataError> {
+pub(super) fn open(root: &Path, frame: Frame, purpose: Purpose) -> Result<Dataset, DataError> {
     let file = root.join(CLASSES);
     let named = if file.is_file() { Some(read_names(&file)?) } else { None };
     let test = TEST.iter().map(|name| root.join(name)).find(|path| path.is_dir());
     let train = root.join("train");
     if let (Some(names), Some(test), false) = (&named, &test, train.is_dir()) {
         let test = part(&listed(test, Path::is_dir)?, names, &file)?;
-        return encoded(root, names.clone(), Part::default(), Some(test), frame);
+        return encoded(root, names.clone(), Part::default(), Some(test), frame, purpose);
     }
     let (train, test) = if train.is_dir() { (train, test) } else { (root.to_path_buf(), None) };
     let classes = listed(&train, Path::is_dir)?;
@@ -42,7 +40,7 @@ pub(super) fn open(root: &Path, frame: Frame) -> Result<Dataset, DataError> {
     let names = named.unwrap_or_else(|| classes.iter().map(|path| name(path)).collect());
     let test = test.map(|test| part(&listed(&test, Path::is_dir)?, &names, source)).transpose()?;
     let train = part(&classes, &names, source)?;
-    encoded(root, names, train, test, frame)
+    encoded(root, names, train, test, frame, purpose)
 }
 
 /// A class per line, in the order of the labels.
@@ -66,7 +64,7 @@ fn part(folders: &[PathBuf], names: &[String], source: &Path) -> Result<Part, Da
         })?;
         let files = listed(folder, |path| ENDINGS.iter().any(|ending| has_ending(path, ending)))?;
         if files.is_empty() {
-            return Err(own(folder, "the class is empty: there is no .png, .jpg or .jpeg file in it"));
+            return Err(own(folder, "the class is empty: there is no picture in it"));
         }
         part.labels.extend(std::iter::repeat_n(label as u32, files.len()));
         part.images.extend(files.into_iter().map(Encoded::File));

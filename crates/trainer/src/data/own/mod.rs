@@ -6,7 +6,7 @@
 //!                         └─▶ npz      pixels ───────────────┘
 //! ```
 //!
-//! Where there is no test part, a fifth is held out as one, always the same.
+//! Where there is no test part, a fifth is held out as one for training, always the same; an evaluation takes all.
 
 mod folder;
 mod npz;
@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::pixels::Encoded;
-use super::{DataError, Dataset, Split};
+use super::{Account, DataError, Dataset, Split};
 
 /// Images from which mean and deviation of encoded sets are taken: a few seconds of decoding, and enough.
 const MEASURED: usize = 256;
@@ -32,6 +32,19 @@ pub struct Frame {
     pub grey: bool,
 }
 
+/// What a set is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A net learns from it: of a set without a test part, a fifth is held out as one.
+    Train,
+    /// A net that learned from another set is evaluated on it: of a set without a test part, all samples are the test part and
+    /// none are left for training.
+    ///
+    /// The set that a net learned from is opened with [`Purpose::Train`], so that the samples that it was trained on are not
+    /// counted among those that it is evaluated on.
+    Evaluate,
+}
+
 /// Whether a config means a file or folder by this, and not a set of the catalogue.
 pub fn is_path(set: &str) -> bool {
     set.contains(std::path::is_separator) || ["npz", "parquet"].iter().any(|ending| has_ending(Path::new(set), ending))
@@ -41,25 +54,25 @@ pub fn is_path(set: &str) -> bool {
 ///
 /// # Errors
 /// [`DataError::Own`], [`DataError::Image`] or [`DataError::Io`], with the file or folder that cannot be used.
-pub fn open(path: &Path, frame: Frame) -> Result<Dataset, DataError> {
+pub fn open(path: &Path, frame: Frame, purpose: Purpose) -> Result<Dataset, DataError> {
     if path.is_dir() {
         let data = path.join("data");
         for folder in [path, &data] {
             let files = listed(folder, |file| has_ending(file, "parquet")).unwrap_or_default();
             if !files.is_empty() {
-                return parquet::open(path, &files, frame);
+                return parquet::open(path, &files, frame, purpose);
             }
         }
-        return folder::open(path, frame);
+        return folder::open(path, frame, purpose);
     }
     if !path.exists() {
         return Err(own(path, "there is no such file or folder"));
     }
     if has_ending(path, "parquet") {
-        return parquet::open(path, &[path.to_path_buf()], frame);
+        return parquet::open(path, &[path.to_path_buf()], frame, purpose);
     }
     if has_ending(path, "npz") {
-        return npz::open(path);
+        return npz::open(path, purpose);
     }
     Err(own(path, "it is neither a folder nor a .npz or .parquet file"))
 }
@@ -67,9 +80,9 @@ pub fn open(path: &Path, frame: Frame) -> Result<Dataset, DataError> {
 /// What a program says that was built without Parquet.
 #[cfg(not(feature = "parquet"))]
 mod parquet {
-    use super::{DataError, Dataset, Frame, Path, PathBuf, own};
+    use super::{DataError, Dataset, Frame, Path, PathBuf, Purpose, own};
 
-    pub(super) fn open(root: &Path, _: &[PathBuf], _: Frame) -> Result<Dataset, DataError> {
+    pub(super) fn open(root: &Path, _: &[PathBuf], _: Frame, _: Purpose) -> Result<Dataset, DataError> {
         let what = "this program was built without Parquet, which takes long to build; \
                     `cargo build --release --features parquet` builds it with Parquet";
         Err(own(root, what))
@@ -90,6 +103,7 @@ fn encoded(
     train: Part,
     test: Option<Part>,
     frame: Frame,
+    purpose: Purpose,
 ) -> Result<Dataset, DataError> {
     let [height, width] = match frame.size {
         Some(size) => size,
@@ -98,7 +112,7 @@ fn encoded(
     let shape = [if frame.grey { 1 } else { 3 }, height, width];
     let split = |part: Part| Split::encoded(shape, class_names.len(), part.images, part.labels);
     let (train, test) = (split(train)?, test.map(split).transpose()?);
-    dataset(path, class_names, train, test)
+    dataset(path, class_names, train, test, purpose)
 }
 
 /// The one size of all images, from their headers.
@@ -124,18 +138,29 @@ fn common_size<'a>(images: impl Iterator<Item = &'a Encoded>) -> Result<[usize; 
     Ok(first.expect("a part has images").1)
 }
 
-/// Puts a set together; without a test part, a fifth becomes one.
-fn dataset(path: &Path, class_names: Vec<String>, train: Split, test: Option<Split>) -> Result<Dataset, DataError> {
-    let (test, train) = match test {
-        Some(test) => (test, train),
-        None => train.divide(train.len() / 5, 0),
+/// Puts a set together; without a test part, a fifth becomes one, or all where nothing is to be learned.
+fn dataset(
+    path: &Path,
+    class_names: Vec<String>,
+    train: Split,
+    test: Option<Split>,
+    purpose: Purpose,
+) -> Result<Dataset, DataError> {
+    let (train, test, origin) = match (test, purpose) {
+        (Some(test), _) => (train, test, "the set's own"),
+        (None, Purpose::Train) => {
+            let (test, train) = train.divide(train.len() / 5, 0);
+            (train, test, "a fifth of all")
+        }
+        (None, Purpose::Evaluate) => (train.none(), train, "all samples, as the set has no test part"),
     };
-    // A set may be there to judge nets by alone.
+    // A set may be there to evaluate nets by alone.
     if test.is_empty() {
         return Err(own(path, "there are too few samples to train and to test"));
     }
     let name = path.file_stem().map_or("data".into(), |stem| stem.to_string_lossy().into_owned());
-    Dataset::new(name, class_names, train, test)
+    let set = Dataset::new(name, class_names, train, test)?;
+    Ok(Dataset { account: Account { test: origin.to_owned(), ..Account::default() }, ..set })
 }
 
 /// Mean and deviation of `x / 255` for each channel: over all images, or over some that are spread evenly where each has

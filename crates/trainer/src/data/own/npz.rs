@@ -15,7 +15,7 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
-use super::{dataset, own};
+use super::{Purpose, dataset, own};
 use crate::data::{DataError, Dataset, Split};
 
 /// Images and labels of the training part and of the test part.
@@ -38,7 +38,7 @@ struct Array {
     bytes: Vec<u8>,
 }
 
-pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
+pub(super) fn open(path: &Path, purpose: Purpose) -> Result<Dataset, DataError> {
     let file = crate::input::open(path).map_err(DataError::io("open", path))?;
     let mut archive =
         ZipArchive::new(BufReader::new(file)).map_err(|error| own(path, format!("it is not a .npz file: {error}")))?;
@@ -78,7 +78,7 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
         split(shape, pixels, answers).map_err(|error| own(path, format!("in the test part, {error}")))
     });
     let names = (0..classes).map(|class| class.to_string()).collect();
-    dataset(path, names, train_split, test_split.transpose()?)
+    dataset(path, names, train_split, test_split.transpose()?, purpose)
 }
 
 /// What belongs to the images.

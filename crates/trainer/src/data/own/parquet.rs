@@ -11,7 +11,7 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::{Field, Row};
 use ::parquet::schema::types::Type;
 
-use super::{Frame, Part, encoded, own};
+use super::{Frame, Part, Purpose, encoded, own};
 use crate::data::pixels::Encoded;
 use crate::data::{DataError, Dataset};
 
@@ -22,7 +22,7 @@ const TEST: &[&str] = &["test", "validation", "val", "valid"];
 /// More classes than any set has; a label beyond it is a mistake, not a class.
 const MOST_CLASSES: i64 = 1 << 20;
 
-pub(super) fn open(root: &Path, files: &[PathBuf], frame: Frame) -> Result<Dataset, DataError> {
+pub(super) fn open(root: &Path, files: &[PathBuf], frame: Frame, purpose: Purpose) -> Result<Dataset, DataError> {
     let begins = |file: &&PathBuf, word: &str| {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
         name.strip_prefix(word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
@@ -45,7 +45,7 @@ pub(super) fn open(root: &Path, files: &[PathBuf], frame: Frame) -> Result<Datas
     if let Some(label) = labels().find(|&label| label as usize >= names.len()) {
         return Err(own(root, format!("there is a sample with label {label}, but there are {} classes", names.len())));
     }
-    encoded(root, names, train, test, frame)
+    encoded(root, names, train, test, frame, purpose)
 }
 
 /// The samples of these files, in their order; `names` are those of the first file that has any.

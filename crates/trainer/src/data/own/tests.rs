@@ -23,7 +23,7 @@ fn holds(split: &Split, numbers: impl IntoIterator<Item = usize>) {
 }
 
 fn refusal(path: &Path, frame: Frame) -> String {
-    match open(path, frame) {
+    match open(path, frame, Purpose::Train) {
         Err(error) => error.to_string(),
         Ok(set) => panic!("{} was taken for a set of {} samples", path.display(), set.train.len()),
     }
@@ -37,23 +37,23 @@ fn refused(name: &str, parts: &[&str]) {
 
 #[test]
 fn archives_of_all_three_namings_are_read() {
-    let set = open(&fixture("keras.npz"), Frame::default()).unwrap();
+    let set = open(&fixture("keras.npz"), Frame::default(), Purpose::Train).unwrap();
     assert_eq!((set.name.as_str(), set.shape, set.classes), ("keras", [3, 6, 5], 3));
     holds(&set.train, 0..9);
     holds(&set.test, 9..12);
-    let set = open(&fixture("medmnist.npz"), Frame::default()).unwrap();
+    let set = open(&fixture("medmnist.npz"), Frame::default(), Purpose::Train).unwrap();
     assert_eq!(set.shape, [1, 6, 5]);
     holds(&set.train, 0..9);
     // Big-endian labels, planes first, and a fifth held out: the same one each time.
-    let set = open(&fixture("planes.npz"), Frame::default()).unwrap();
+    let set = open(&fixture("planes.npz"), Frame::default(), Purpose::Train).unwrap();
     assert_eq!((set.shape, set.train.len(), set.test.len()), ([3, 6, 5], 16, 4));
-    assert!(open(&fixture("planes.npz"), Frame::default()).unwrap().test == set.test);
+    assert!(open(&fixture("planes.npz"), Frame::default(), Purpose::Train).unwrap().test == set.test);
     assert!((0..4).all(|at| (0..20).any(|n| *set.test.image(at).unwrap() == pixels(n, 3))));
 }
 
 #[test]
 fn a_second_array_of_images_makes_pairs() {
-    let set = open(&fixture("pairs.npz"), Frame::default()).unwrap();
+    let set = open(&fixture("pairs.npz"), Frame::default(), Purpose::Train).unwrap();
     assert_eq!((set.shape, set.classes, set.train.len(), set.test.len()), ([3, 6, 5], 1, 9, 3));
     let (part, _) = set.train.divide(4, 1);
     for split in [&*set.train, &*set.test, &part] {
@@ -63,12 +63,12 @@ fn a_second_array_of_images_makes_pairs() {
             assert!(image.iter().zip(&*target.bytes).all(|(x, t)| x + t == 255));
         }
     }
-    assert!(!open(&fixture("keras.npz"), Frame::default()).unwrap().train.is_paired());
+    assert!(!open(&fixture("keras.npz"), Frame::default(), Purpose::Train).unwrap().train.is_paired());
 }
 
 #[test]
 fn mean_and_deviation_are_those_of_the_training_images() {
-    let set = open(&fixture("keras.npz"), Frame::default()).unwrap();
+    let set = open(&fixture("keras.npz"), Frame::default(), Purpose::Train).unwrap();
     for channel in 0..3 {
         let values = || (0..9).flat_map(|n| pixels(n, 3)[channel * 30..][..30].to_vec()).map(|x| f64::from(x) / 255.0);
         let mean = values().sum::<f64>() / 270.0;
@@ -98,7 +98,7 @@ fn archives_that_are_no_sets_say_why() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;
         fs::write(&path, bytes).unwrap();
-        let _ = open(&path, Frame::default());
+        let _ = open(&path, Frame::default(), Purpose::Train);
     }
 }
 
@@ -133,14 +133,14 @@ fn a_folder_of_classes_is_read_in_the_order_of_names() {
     // What a desktop leaves behind is no image.
     fs::write(root.path().join("train/ant/.DS_Store"), "x").unwrap();
     fs::write(root.path().join("train/ant/notes.txt"), "x").unwrap();
-    let set = open(root.path(), Frame::default()).unwrap();
+    let set = open(root.path(), Frame::default(), Purpose::Train).unwrap();
     assert_eq!((set.shape, set.class_names.join(" ")), ([3, 6, 5], "ant bee cat".to_owned()));
     holds(&set.train, [0, 3, 6, 1, 4, 2]);
     holds(&set.test, [5]);
     // Without parts a fifth is held out.
-    let set = open(&root.path().join("train"), Frame::default()).unwrap();
+    let set = open(&root.path().join("train"), Frame::default(), Purpose::Train).unwrap();
     assert_eq!((set.train.len(), set.test.len(), set.classes), (5, 1, 3));
-    let set = open(root.path(), Frame { size: Some([4, 4]), grey: true }).unwrap();
+    let set = open(root.path(), Frame { size: Some([4, 4]), grey: true }, Purpose::Train).unwrap();
     assert_eq!((set.shape, set.train.image(0).unwrap().len()), ([1, 4, 4], 16));
 }
 
@@ -152,7 +152,7 @@ fn a_jpeg_is_decoded_as_another_library_encoded_it() {
     for at in 2..6 {
         fs::copy(fixture("photo.jpg"), root.path().join(format!("b/{at}.jpg"))).unwrap();
     }
-    let set = open(root.path(), Frame::default()).unwrap();
+    let set = open(root.path(), Frame::default(), Purpose::Train).unwrap();
     let jpegs: Vec<Vec<u8>> = [&set.train, &set.test]
         .into_iter()
         .flat_map(|split| (0..split.len()).map(|at| split.image(at).unwrap().to_vec()))
@@ -195,7 +195,7 @@ fn folders_that_are_no_sets_say_why() {
     let text = refusal(root.path(), plain);
     assert!(text.contains("1.png cannot be read as an image"), "{text}");
     fs::write(&path, &png).unwrap();
-    let set = open(root.path(), plain).unwrap();
+    let set = open(root.path(), plain, Purpose::Train).unwrap();
     fs::write(&path, &png[..png.len() - 20]).unwrap();
     let options = crate::data::LoaderOptions { workers: 2, ..crate::data::LoaderOptions::evaluate(&set, 2) };
     let errors: Vec<String> = [&set.train, &set.test]
@@ -207,6 +207,25 @@ fn folders_that_are_no_sets_say_why() {
 }
 
 #[test]
+fn a_set_without_a_test_part_is_evaluated_whole() {
+    let root = photos(&[
+        ("a", &[(0, ONE), (3, ONE), (6, ONE), (9, ONE), (12, ONE)]),
+        ("b", &[(1, ONE), (4, ONE), (7, ONE), (10, ONE), (13, ONE)]),
+    ]);
+    for path in [root.path().to_path_buf(), fixture("planes.npz")] {
+        let learned = open(&path, Frame::default(), Purpose::Train).unwrap();
+        let evaluated = open(&path, Frame::default(), Purpose::Evaluate).unwrap();
+        assert_eq!(evaluated.test.len(), learned.train.len() + learned.test.len());
+        assert!(evaluated.train.is_empty() && evaluated.account.test.contains("all samples"));
+        assert_eq!(learned.test.len(), evaluated.test.len() / 5);
+    }
+    // The set's own test part is what is evaluated.
+    let [learned, evaluated] = [Purpose::Train, Purpose::Evaluate]
+        .map(|purpose| open(&fixture("keras.npz"), Frame::default(), purpose).unwrap());
+    assert!(learned.test == evaluated.test && learned.train == evaluated.train);
+}
+
+#[test]
 fn what_a_config_means_by_a_set() {
     assert!(is_path("./photos") && is_path("/data/photos") && is_path("a.npz") && is_path("a.PARQUET"));
     assert!(!is_path("cifar10") && !is_path("photos"));
@@ -215,11 +234,15 @@ fn what_a_config_means_by_a_set() {
 #[cfg(feature = "parquet")]
 #[test]
 fn parquet_of_a_hub_is_read() {
-    let set = open(&fixture("hub"), Frame::default()).unwrap();
+    let set = open(&fixture("hub"), Frame::default(), Purpose::Train).unwrap();
     assert_eq!((set.shape, set.class_names.join(" ")), ([3, 6, 5], "ant bee cat".to_owned()));
     holds(&set.train, 0..9);
     holds(&set.test, 9..12);
-    let set = open(&fixture("hub/data/train-00000-of-00002.parquet"), Frame { size: Some([3, 3]), grey: false });
+    let set = open(
+        &fixture("hub/data/train-00000-of-00002.parquet"),
+        Frame { size: Some([3, 3]), grey: false },
+        Purpose::Train,
+    );
     assert_eq!(set.map(|set| (set.shape, set.train.len())).map_err(|error| error.to_string()), Ok(([3, 3, 3], 4)));
     // Two names for three classes.
     refused("single.parquet", &["label 2, but there are 2 classes"]);
