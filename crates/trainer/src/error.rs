@@ -4,6 +4,7 @@ use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, suggest};
 use crate::data::{self, DataError};
 use crate::report::units;
+use crate::run::ClassError;
 use crate::run::tiles::{TilesError, VARIABLE};
 use frugal_model::{ModelError, Net};
 use frugal_tensor::{GpuError, PlanError};
@@ -88,6 +89,27 @@ pub enum Error {
         /// The rate at that step.
         learning_rate: f32,
     },
+    /// The classes of a set are not those of the net.
+    #[error(transparent)]
+    Classes(#[from] ClassError),
+    /// The images of a set are not of the shape that the net learned from.
+    #[error("the images of {set} are {}, but the net learned from images of {}", extents(there), extents(here))]
+    OtherImages {
+        /// The name of the set.
+        set: String,
+        /// Channels, height, width of its images.
+        there: [usize; 3],
+        /// Those of the images that the net learned from.
+        here: [usize; 3],
+    },
+    /// A trained net gives no answer.
+    #[error("the net's output for {sample} is {value}, which is no answer")]
+    OutputNotFinite {
+        /// What it was given.
+        sample: String,
+        /// The first output that is not finite.
+        value: f32,
+    },
     /// No choice of forms keeps to a budget.
     #[error(
         "a step of batch {batch} does not fit in {}: the least that was found is {}",
@@ -134,6 +156,7 @@ impl Error {
         match self {
             Error::Interrupted { .. } => 130,
             Error::NotARun { .. } | Error::RunInUse(_) | Error::RunFinished(_) | Error::Checkpoint(_) => 2,
+            Error::Classes(_) | Error::OtherImages { .. } => 2,
             Error::Config(_) | Error::Usage(_) | Error::Tiles(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => {
                 2
             }
@@ -167,6 +190,17 @@ impl Error {
                 "lower the learning rate (it was {learning_rate:.3e}): for example `--set optimizer.lr=…`, or a longer \
                  `schedule.warmup_steps`; the run folder keeps the metrics up to this step"
             ),
+            Error::Classes(error) => error.advice(),
+            Error::OtherImages { .. } => {
+                "bring the images to that shape: pictures in a folder or in Parquet are resized, those of an .npz file and of the \
+                 catalogue are not"
+                    .to_owned()
+            }
+            Error::OutputNotFinite { .. } => {
+                "weights of a run that diverged, or of another normalisation, overflow so: `--best` takes a run's best checkpoint, \
+                 and docs/nets.md says how images are normalised"
+                    .to_owned()
+            }
             Error::OverBudget { budget, least, .. } => {
                 let unit: u64 = if *least < 64 << 20 { 1 << 10 } else { 1 << 20 };
                 format!(
@@ -236,6 +270,11 @@ fn checkpoint_advice(error: &CheckpointError) -> Option<String> {
         }
         CheckpointError::Damaged { .. } | CheckpointError::Foreign(_) => return None,
     })
+}
+
+/// "3×224×224".
+fn extents(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×")
 }
 
 fn io_advice(error: &std::io::Error) -> Option<String> {

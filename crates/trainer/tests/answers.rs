@@ -13,17 +13,17 @@ fn parse(text: &str) -> Value {
 }
 
 #[test]
-fn a_net_is_judged_as_its_run_judged_it_class_by_class() {
+fn a_net_is_evaluated_as_its_run_evaluated_it_class_by_class() {
     let desk = Desk::new();
     desk.ok(&["train", "digits.toml", "--out", "run", "--set", "train.epochs=2"]);
     let summary = json(&desk.path("run/summary.json"));
     let report = parse(&desk.ok(&["eval", "run", "--json"]));
-    for key in ["samples", "accuracy", "loss", "classes", "confusion"] {
-        assert_eq!(report[key], summary["judgement"][key], "{key}");
+    for key in ["samples", "accuracy", "cross_entropy", "classes", "confusion"] {
+        assert_eq!(report[key], summary["evaluation"][key], "{key}");
     }
     // The device counted the same answers while it trained.
     assert_eq!(report["accuracy"], summary["test_accuracy"]);
-    assert!((report["loss"].as_f64().unwrap() - summary["test_loss"].as_f64().unwrap()).abs() < 1e-5);
+    assert!((report["cross_entropy"].as_f64().unwrap() - summary["test_loss"].as_f64().unwrap()).abs() < 1e-5);
 
     let rows: Vec<Vec<u64>> = serde_json::from_value(report["confusion"].clone()).unwrap();
     let right: u64 = (0..10).map(|class| rows[class][class]).sum();
@@ -38,9 +38,9 @@ fn a_net_is_judged_as_its_run_judged_it_class_by_class() {
     assert!(text.contains(&accuracy) && text.lines().count() > 13, "{text}");
     assert!(desk.ok(&["eval", "run", "--best"]).contains("best.safetensors"));
     desk.ok(&["eval", "run", "--data", "digits"]);
-    // Another set of as many classes, but LeNet takes images of one size alone.
-    let text = desk.fails(2, &["eval", "run", "--data", "fashion-mnist-small"]);
-    assert!(text.contains("`fc1.weight`"), "{text}");
+    // Another set of as many classes, but the net learned from images of another size.
+    let text = desk.fails(2, &["eval", "run", "--data", "fashion-mnist-small", "--classes-by-number"]);
+    assert!(text.contains("fashion-mnist-small are 1×28×28") && text.contains("images of 1×8×8"), "{text}");
     assert!(desk.fails(2, &["eval", "nowhere"]).contains("not the folder of a run"));
 }
 
@@ -53,7 +53,10 @@ fn averages_answer_where_a_run_keeps_them() {
     for file in ["run/weights.safetensors", "run/checkpoints/step-00000029.safetensors"] {
         let report = parse(&desk.ok(&["eval", "run", "--checkpoint", file, "--json"]));
         assert_eq!(report["accuracy"], summary["test_accuracy"], "{file}");
-        assert!((report["loss"].as_f64().unwrap() - summary["test_loss"].as_f64().unwrap()).abs() < 1e-5, "{file}");
+        assert!(
+            (report["cross_entropy"].as_f64().unwrap() - summary["test_loss"].as_f64().unwrap()).abs() < 1e-5,
+            "{file}"
+        );
     }
 }
 
@@ -64,7 +67,7 @@ fn predictions_of_test_images_are_those_of_the_evaluation() {
     desk.ok(&["train", "digits.toml", "--out", "run", "--set", "train.epochs=2"]);
     let set = data::open("digits", Path::new("")).unwrap();
     let rows: Vec<Vec<u64>> =
-        serde_json::from_value(json(&desk.path("run/summary.json"))["judgement"]["confusion"].clone()).unwrap();
+        serde_json::from_value(json(&desk.path("run/summary.json"))["evaluation"]["confusion"].clone()).unwrap();
     let mut arguments = vec!["predict".to_owned(), "run".to_owned(), "--json".to_owned()];
     for index in 0..set.test.len() {
         let image = GrayImage::from_raw(8, 8, set.test.image(index).unwrap().to_vec()).unwrap();

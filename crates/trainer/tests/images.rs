@@ -46,10 +46,10 @@ fn an_auto_encoder_is_judged_by_how_far_its_images_are_off() {
     assert!((number(&summary["test_psnr"]) + 10.0 * losses[2].log10()).abs() < 1e-9);
 
     // The same in double precision on the host, under the same noise.
-    let judgement = &summary["judgement"];
-    assert!((number(&judgement["squared_error"]) / losses[2] - 1.0).abs() < 1e-4, "{judgement} {losses:?}");
+    let evaluation = &summary["evaluation"];
+    assert!((number(&evaluation["squared_error"]) / losses[2] - 1.0).abs() < 1e-4, "{evaluation} {losses:?}");
     let report: Value = serde_json::from_str(&desk.ok(&["eval", "run", "--json"])).unwrap();
-    assert_eq!(report["squared_error"], judgement["squared_error"]);
+    assert_eq!(report["squared_error"], evaluation["squared_error"]);
     let text = desk.ok(&["eval", "run"]);
     assert!(text.contains("PSNR") && text.contains("360 samples") && !text.contains("accuracy"), "{text}");
     let text = desk.ok(&["inspect", "run"]);
@@ -116,7 +116,7 @@ fn nets_learn_from_pairs_and_classifiers_do_not() {
         let losses: Vec<f64> = records(&desk.path(&out)).iter().filter_map(|r| r["test_loss"].as_f64()).collect();
         assert!(losses.last().unwrap() < losses.first().unwrap(), "{out}: {losses:?}");
         // As far off as a grey that suits neither dark nor light values would be.
-        assert!(summary["judgement"]["squared_error"].as_f64().unwrap() < 0.15, "{out}: {}", summary["judgement"]);
+        assert!(summary["evaluation"]["squared_error"].as_f64().unwrap() < 0.15, "{out}: {}", summary["evaluation"]);
     }
     let text = desk.fails(1, &["train", "digits.toml", "--set", &set]);
     assert!(text.contains("pairs of images and no labels"), "{text}");

@@ -15,6 +15,7 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
         name: "test".into(),
         seed,
         store: store.into(),
+        loss: "cross-entropy".to_owned(),
         test_accuracy: Some(test_accuracy),
         test_loss: 0.5,
         test_psnr: None,
@@ -41,7 +42,7 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
             backend: "vulkan".into(),
             r#type: "Other".into(),
         },
-        judgement: None,
+        evaluation: None,
     }
 }
 

@@ -60,7 +60,7 @@ fn a_config_with_weights_answers_and_trains_without_a_run() {
     named.push(("module.bn1.num_batches_tracked".to_owned(), Dtype::I64, vec![], 29i64.to_le_bytes().to_vec()));
     write(&desk.path("with.safetensors"), &named);
     let report = evaluate(&desk, &["with.toml"]);
-    assert_eq!((&report["accuracy"], &report["loss"]), (&run["accuracy"], &run["loss"]));
+    assert_eq!((&report["accuracy"], &report["cross_entropy"]), (&run["accuracy"], &run["cross_entropy"]));
     assert!(report["file"].as_str().unwrap().ends_with("with.safetensors"), "{report}");
 
     // The file may be given by itself; a checkpoint will do.
@@ -70,7 +70,8 @@ fn a_config_with_weights_answers_and_trains_without_a_run() {
     // Sixteen bits are not quite the same.
     let halves: Vec<Tensor> = tensors.iter().map(|tensor| cast(tensor, Dtype::F16, f16::from_f32)).collect();
     write(&desk.path("with.safetensors"), &halves);
-    let near = evaluate(&desk, &["with.toml"])["loss"].as_f64().unwrap() - run["loss"].as_f64().unwrap();
+    let near =
+        evaluate(&desk, &["with.toml"])["cross_entropy"].as_f64().unwrap() - run["cross_entropy"].as_f64().unwrap();
     assert!(near != 0.0 && near.abs() < 0.01, "{near}");
 
     // A run begins where they are: at a rate of nothing it ends there but for the running statistics.
@@ -156,7 +157,7 @@ fn a_set_to_judge_by_needs_no_training_images() {
     let loss = |set: &str| {
         let text = std::fs::read_to_string(desk.path("with.toml")).unwrap().replace("mean = [0.3]", set);
         std::fs::write(desk.path("other.toml"), text).unwrap();
-        evaluate(&desk, &["other.toml"])["loss"].as_f64().unwrap()
+        evaluate(&desk, &["other.toml"])["cross_entropy"].as_f64().unwrap()
     };
     assert!(loss("mean = [0.3]") != loss("mean = [0.5]"));
     let text = desk.fails(1, &["train", "with.toml"]);

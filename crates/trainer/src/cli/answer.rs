@@ -3,7 +3,7 @@
 use super::device::Device;
 
 use crate::data::{self, Batch, Dataset, Frame, Purpose};
-use crate::report::judgement::JudgementReport;
+use crate::report::evaluation::EvaluationReport;
 use crate::run::picture::png;
 use crate::run::{Inference, Trained, Which, tiles};
 use crate::{Error, terminal};
@@ -54,16 +54,19 @@ impl Source {
     }
 }
 
-/// Judge a run's net by a test set.
+/// Evaluate a run's net on a test set.
 ///
 /// Shows accuracy, loss, each class, and which classes it takes for which; of a net that makes images, how far they are off.
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
     #[command(flatten)]
     source: Source,
-    /// Another data set with the same classes [default: the run's or the config's]
+    /// Another data set, with all or some of the net's classes [default: the run's or the config's]
     #[arg(long, value_name = "SET")]
     data: Option<String>,
+    /// Match classes by their numbers, whatever their names are
+    #[arg(long)]
+    classes_by_number: bool,
 }
 
 impl Evaluate {
@@ -92,13 +95,17 @@ fn is_same_set(one: &str, other: &str) -> bool {
 pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
     let trained = options.source.read()?;
     let data = options.open(&trained)?;
+    let classes = trained.class_map(&data, options.classes_by_number)?;
+    if let Some(note) = &classes.note {
+        terminal::say(note);
+    }
     let gpu = options.source.open()?;
-    let judgement = trained.judge(&data, trained.config.data.batch, &gpu)?;
-    let report = JudgementReport {
+    let evaluation = trained.evaluate(&data, &classes, trained.config.data.batch, &gpu)?;
+    let report = EvaluationReport {
         net: trained.config.model.name().to_owned(),
         set: data.name,
         file: trained.weights.path,
-        judgement,
+        evaluation,
     };
     terminal::report(&report, options.source.json)
 }

@@ -76,10 +76,11 @@ fn describe(summary: &Summary) -> String {
     };
     format!(
         "{validation}{test}\n\
-         train loss      {:.4}\n\
+         train loss      {:.4} ({})\n\
          time            {:.1} s, {:.2} ms per step, {:.2} of them waiting for data\n\
          memory          {} at the peak, {} of it kept for the backward pass ({})",
         summary.train_loss,
+        summary.loss,
         summary.seconds,
         1e3 * summary.seconds_per_step,
         summary.data_wait_ms,

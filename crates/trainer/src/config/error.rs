@@ -56,15 +56,20 @@ impl Diagnostic for ConfigError {
 
 /// "did you mean …", or all there is.
 pub(crate) fn suggest(wrong: &str, known: &[&str]) -> String {
-    // `learning_rate` for `lr`.
-    let initials: String = wrong.split(['_', '-']).filter_map(|word| word.chars().next()).collect();
-    let close = known
-        .iter()
-        .map(|name| (if *name == initials { 1.0 } else { strsim::jaro_winkler(wrong, name) }, name))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match close {
-        Some((_, name)) => format!("did you mean `{name}`?"),
+    match closest(wrong, known) {
+        Some(name) => format!("did you mean `{name}`?"),
         None => format!("there are: {}", known.join(", ")),
     }
+}
+
+/// The name that was probably meant.
+pub(crate) fn closest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    // `learning_rate` for `lr`.
+    let initials: String = wrong.split(['_', '-']).filter_map(|word| word.chars().next()).collect();
+    known
+        .iter()
+        .map(|&name| (if name == initials { 1.0 } else { strsim::jaro_winkler(wrong, name) }, name))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
 }

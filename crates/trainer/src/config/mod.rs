@@ -21,7 +21,7 @@ mod store;
 
 pub use choice::{Choice, Choices};
 pub use error::ConfigError;
-pub(crate) use error::suggest;
+pub(crate) use error::{closest, suggest};
 pub use form::{BoundTarget, Form};
 pub use layers::Layers;
 pub use source::Override;
@@ -33,6 +33,7 @@ use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::loss::{self, ElementLoss};
 use frugal_tensor::ops::optimizer::{self as ops, LossScale};
 use serde::Serialize;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// All settings of a run.
@@ -223,6 +224,18 @@ pub enum Loss {
     Mae,
     /// Binary cross-entropy against the same, for each class, or value of an image, by itself.
     Bce,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::CrossEntropy { label_smoothing: 0.0 } => f.write_str("cross-entropy"),
+            Loss::CrossEntropy { label_smoothing } => write!(f, "cross-entropy with label smoothing {label_smoothing}"),
+            Loss::Mse => f.write_str("mean squared error"),
+            Loss::Mae => f.write_str("mean absolute error"),
+            Loss::Bce => f.write_str("binary cross-entropy"),
+        }
+    }
 }
 
 impl Loss {

@@ -55,6 +55,13 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Names as a text, and how many more there are: "`a`, `b` and 7 more".
+pub fn listed(names: &[impl AsRef<str>], most: usize) -> String {
+    let shown: Vec<String> = names.iter().take(most).map(|name| format!("`{}`", name.as_ref())).collect();
+    let more = names.len().saturating_sub(most);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
 /// A largest batch: `4,096`, or `≥ 1,048,576` where larger ones were not tried.
 pub fn largest_batch(batch: usize) -> String {
     let samples = count(batch as u64);

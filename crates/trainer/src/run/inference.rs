@@ -1,6 +1,7 @@
 //! A trained net that answers: the forward pass alone, over what a run left.
 
-use super::judgement::{Count, Errors, Judgement, log_softmax};
+use super::classes::{ClassMap, Classes};
+use super::evaluation::{Count, Errors, Evaluation, softmax};
 use super::resume::resolved;
 use super::{net, step_shape, weights};
 use crate::Error;
@@ -27,6 +28,9 @@ pub struct DataFacts {
     pub shape: [usize; 3],
     /// What the classes are called, in the order of the labels.
     pub class_names: Vec<String>,
+    /// Whether those are no more than numbers.
+    #[serde(default)]
+    pub numbered: bool,
     /// What is subtracted from `x / 255`, per channel.
     pub mean: Vec<f32>,
     /// What the difference is divided by, per channel.
@@ -40,6 +44,7 @@ impl DataFacts {
             set: data.name.clone(),
             shape: data.shape,
             class_names: data.class_names.clone(),
+            numbered: data.numbered,
             mean: data.mean.clone(),
             std: data.std.clone(),
         }
@@ -139,7 +144,8 @@ impl Trained {
         let plan = Plan::new(graph, &Policy::raw(), gpu.adapter().plan_options())?;
         let session = Session::new(gpu.clone(), vec![plan], 0)?;
         self.weights.restore(&session, &[])?;
-        Ok(Inference { session, classes, binary: self.config.loss == Loss::Bce })
+        let outputs = if self.config.task() == Task::Classes { classes } else { image.iter().product() };
+        Ok(Inference { session, outputs, binary: self.config.loss == Loss::Bce })
     }
 
     /// Picture files (PNG, JPEG) as an evaluation would show them to the net, one by one.
@@ -155,20 +161,35 @@ impl Trained {
         Ok(loader.epoch(0).collect::<Result<_, _>>()?)
     }
 
-    /// What the net answers to the test samples.
+    /// The class of the net for each class of a set.
     ///
     /// # Errors
-    /// As [`Trained::open`]; [`Error::Usage`] if the set has other classes or channels than the net learned.
-    pub fn judge(&self, data: &Dataset, batch: usize, gpu: &Rc<Gpu>) -> Result<Judgement, Error> {
-        let (here, there) = (self.facts.class_names.len(), data.classes);
-        let by_classes = self.config.task() == Task::Classes;
-        // A net that makes images learned nothing of classes.
-        let here = if by_classes { here } else { there };
-        if here != there || data.shape[0] != self.facts.shape[0] {
-            return Err(Error::Usage(format!(
-                "{} has {there} classes and {} channels, but the net learned {here} classes from {} channels",
-                data.name, data.shape[0], self.facts.shape[0],
-            )));
+    /// [`Error::Classes`] if the set has classes that the net does not know.
+    pub fn class_map(&self, data: &Dataset, by_number: bool) -> Result<ClassMap, Error> {
+        if self.config.task() != Task::Classes {
+            // A net that makes images learned nothing of classes.
+            return Ok(ClassMap::same(data.classes));
+        }
+        let net = Classes { names: &self.facts.class_names, numbered: self.facts.numbered };
+        let set = Classes { names: &data.class_names, numbered: data.numbered };
+        Ok(ClassMap::of(net, &data.name, set, by_number)?)
+    }
+
+    /// How well the net does on the test samples of a set, whose classes are those of the net as `classes` says.
+    ///
+    /// # Errors
+    /// As [`Trained::open`]; [`Error::OtherImages`] if the net learned from images of another shape;
+    /// [`Error::OutputNotFinite`].
+    pub fn evaluate(
+        &self,
+        data: &Dataset,
+        classes: &ClassMap,
+        batch: usize,
+        gpu: &Rc<Gpu>,
+    ) -> Result<Evaluation, Error> {
+        if data.shape != self.facts.shape {
+            let (set, there, here) = (data.name.clone(), data.shape, self.facts.shape);
+            return Err(Error::OtherImages { set, there, here });
         }
         let mut net = self.open(batch, data.shape, gpu)?;
         // As it learned to see, whatever the set.
@@ -179,37 +200,40 @@ impl Trained {
             mean,
             std,
             workers,
-            goal: self.config.goal(here),
+            goal: self.config.goal(data.classes),
             noise: self.config.data.noise.unwrap_or(0.0),
             ..plain
         };
-        if !by_classes {
+        let batches = Loader::new(data.test.clone(), options)?.epoch(0);
+        let sample = |batch: usize, row: usize| format!("sample {} of {}", batch + row, data.name);
+        if self.config.task() != Task::Classes {
             let mut errors = Errors::default();
             let len = data.shape.iter().product();
-            for batch in Loader::new(data.test.clone(), options)?.epoch(0) {
-                let batch = batch?;
-                let made = net.images(&batch.images)?;
-                let pairs = made.chunks_exact(len).zip(batch.targets.chunks_exact(len));
-                pairs.take(batch.samples).for_each(|(image, target)| errors.add(image, target));
+            for (index, images) in batches.enumerate() {
+                let images = images?;
+                let made = net.named_images(&images.images, |row| sample(index * batch, row))?;
+                let pairs = made.chunks_exact(len).zip(images.targets.chunks_exact(len));
+                pairs.take(images.samples).for_each(|(image, target)| errors.add(image, target));
             }
-            return Ok(Judgement::Images(errors.judgement()));
+            return Ok(Evaluation::Images(errors.evaluation()));
         }
-        let mut count = Count::new(here);
-        for batch in Loader::new(data.test.clone(), options)?.epoch(0) {
-            let batch = batch?;
-            let logits = net.logits(&batch.images)?;
-            for (logits, &label) in logits.chunks_exact(here).zip(&batch.labels).take(batch.samples) {
-                count.add(logits, label as usize);
+        let mut count = Count::default();
+        for (index, images) in batches.enumerate() {
+            let images = images?;
+            let logits = net.named_logits(&images.images, |row| sample(index * batch, row))?;
+            for (logits, &label) in logits.chunks_exact(net.outputs).zip(&images.labels).take(images.samples) {
+                count.add(logits, classes.class(label));
             }
         }
-        Ok(Judgement::Classes(count.judgement(&data.class_names)))
+        Ok(Evaluation::Classes(count.evaluation(&self.facts.class_names)))
     }
 }
 
 /// A net on a device.
 pub struct Inference {
     session: Session,
-    classes: usize,
+    /// Values that the net makes of one image.
+    outputs: usize,
     /// Whether outputs are logits of values by themselves.
     binary: bool,
 }
@@ -218,11 +242,9 @@ impl Inference {
     /// The logits of a batch, image by image, from its normalised images, N×C×H×W.
     ///
     /// # Errors
-    /// [`Error::Gpu`]; also if the images are not as many as the net was opened for.
+    /// [`Error::Gpu`]; also if the images are not as many as the net was opened for. [`Error::OutputNotFinite`].
     pub fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>, Error> {
-        self.session.step(0, &[bytemuck::cast_slice(images)])?;
-        let metrics = self.session.finished()?.pop().expect("a step with metrics reports");
-        Ok(metrics.words.into_iter().map(f32::from_bits).collect())
+        self.named_logits(images, nameless)
     }
 
     /// The images that a net makes of a batch of them, with values from 0 to 1, or about that.
@@ -230,20 +252,39 @@ impl Inference {
     /// # Errors
     /// As [`Inference::logits`].
     pub fn images(&mut self, images: &[f32]) -> Result<Vec<f32>, Error> {
-        let mut made = self.logits(images)?;
-        if self.binary {
-            made.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
-        }
-        Ok(made)
+        self.named_images(images, nameless)
     }
 
-    /// The probabilities of a batch, image by image: the softmax of the logits, in double precision.
+    /// The probabilities of a batch, image by image: the softmax of the logits.
     ///
     /// # Errors
     /// As [`Inference::logits`].
     pub fn probabilities(&mut self, images: &[f32]) -> Result<Vec<Vec<f64>>, Error> {
         let logits = self.logits(images)?;
-        let probabilities = |logits| log_softmax(logits).into_iter().map(f64::exp).collect();
-        Ok(logits.chunks_exact(self.classes).map(probabilities).collect())
+        Ok(logits.chunks_exact(self.outputs).map(softmax).collect())
     }
+
+    /// As [`Inference::logits`]; `name` says what stands in a row of the batch, for messages.
+    fn named_logits(&mut self, images: &[f32], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
+        self.session.step(0, &[bytemuck::cast_slice(images)])?;
+        let metrics = self.session.finished()?.pop().expect("a step with metrics reports");
+        let logits: Vec<f32> = metrics.words.into_iter().map(f32::from_bits).collect();
+        match logits.iter().position(|logit| !logit.is_finite()) {
+            Some(at) => Err(Error::OutputNotFinite { sample: name(at / self.outputs), value: logits[at] }),
+            None => Ok(logits),
+        }
+    }
+
+    fn named_images(&mut self, images: &[f32], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
+        let mut made = self.named_logits(images, name)?;
+        if self.binary {
+            made.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
+        }
+        Ok(made)
+    }
+}
+
+/// What an image is called of which nothing is known but its place in the batch.
+fn nameless(row: usize) -> String {
+    if row == 0 { "the image".to_owned() } else { format!("image {row} of the batch") }
 }

@@ -8,16 +8,17 @@
 
 mod board;
 pub mod budget;
+mod classes;
 mod demand;
 mod divergence;
 pub mod environment;
 mod epochs;
+pub mod evaluation;
 pub mod examine;
 mod fit;
 pub mod folder;
 mod inference;
 pub mod interrupt;
-mod judgement;
 mod loaders;
 mod lock;
 mod measure;
@@ -35,9 +36,10 @@ pub mod tiles;
 pub mod weights;
 
 pub use budget::Chosen;
+pub use classes::{ClassError, ClassMap, Classes};
+pub use evaluation::{ClassEvaluation, Classification, Confused, Evaluation, Reconstruction};
 pub use fit::{Fit, MOST_SAMPLES, largest_batch};
 pub use inference::{DataFacts, Inference, Trained, Which};
-pub use judgement::{Classification, Judgement, Reconstruction};
 pub use lock::Lock;
 pub use measure::Measure;
 pub use plans::{Plans, Request};
@@ -221,11 +223,13 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let with_session = gpu.buffer_bytes();
     drop(session);
     let counted_by_wgpu = with_session.saturating_sub(gpu.buffer_bytes());
-    let judgement = Trained::read(folder.path(), &Which::Last)?.judge(data, config.data.batch, gpu)?;
+    let trained = Trained::read(folder.path(), &Which::Last)?;
+    let evaluation = trained.evaluate(data, &ClassMap::same(data.classes), config.data.batch, gpu)?;
     let summary = Summary {
         name: config.name.clone(),
         seed: config.seed,
         store: config.store.to_string(),
+        loss: config.loss.to_string(),
         test_accuracy: last.test_accuracy,
         test_loss,
         test_psnr: last.test_psnr,
@@ -241,7 +245,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         bytes: RunBytes { planned, allocated, most_allocated: standing.most_bytes, counted_by_wgpu },
         coded,
         adapter: AdapterFacts::of(gpu.adapter()),
-        judgement: Some(judgement),
+        evaluation: Some(evaluation),
     };
     folder.write_json(resume::SUMMARY, &summary)?;
     Ok(summary)

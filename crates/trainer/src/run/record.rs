@@ -1,7 +1,7 @@
 //! What a run writes down: a line per step and epoch, and the summary.
 
 use super::environment::AdapterFacts;
-use super::judgement::Judgement;
+use super::evaluation::Evaluation;
 pub use super::stepper::Discarded;
 use frugal_tensor::plan::Bytes;
 use serde::{Deserialize, Serialize};
@@ -138,6 +138,9 @@ pub struct Summary {
     pub seed: u32,
     /// The store, by its label.
     pub store: String,
+    /// What was minimised: the loss of which `train_loss`, `validation_loss` and `test_loss` are means. The cross-entropy of
+    /// `evaluation` is the plain one, without label smoothing.
+    pub loss: String,
     /// Share of right answers on the test set after the last epoch, from 0 to 1, if the net names classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
@@ -173,8 +176,8 @@ pub struct Summary {
     pub coded: Option<Coded>,
     /// The adapter.
     pub adapter: AdapterFacts,
-    /// What the net answers to the test set, class by class.
-    pub judgement: Option<Judgement>,
+    /// How well the net does on the test set in the end, class by class.
+    pub evaluation: Option<Evaluation>,
 }
 
 /// What forms took whose sizes depend on the data.

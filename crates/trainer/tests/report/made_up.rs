@@ -35,6 +35,7 @@ pub fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
         name: "made-up".into(),
         seed,
         store: store.into(),
+        loss: "cross-entropy".to_owned(),
         test_accuracy: Some(test_accuracy),
         test_loss: 0.5,
         test_psnr: None,
@@ -50,7 +51,7 @@ pub fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
         bytes: RunBytes { planned: Default::default(), allocated: 0, most_allocated: 0, counted_by_wgpu: 0 },
         coded: None,
         adapter: adapter("Test GPU"),
-        judgement: None,
+        evaluation: None,
     }
 }
 

@@ -38,7 +38,7 @@ fn a_run_that_validation_ends_is_tested() {
     let summary = json(&run.join("summary.json"));
     // Evaluations after steps 11, 22, 23 (the first epoch) and 33.
     assert_eq!((&summary["stopped_early"], &summary["steps"]), (&Value::from(true), &Value::from(33)));
-    assert_eq!(summary["test_accuracy"], summary["judgement"]["accuracy"]);
+    assert_eq!(summary["test_accuracy"], summary["evaluation"]["accuracy"]);
     let evaluations: Vec<Value> = records(&run).into_iter().filter(|record| record["kind"] != "step").collect();
     let tested: Vec<bool> = evaluations.iter().map(|record| record["test_accuracy"].is_f64()).collect();
     assert_eq!(tested, [false, false, false, true]);

@@ -36,7 +36,7 @@ fn a_run_goes_on_in_the_middle_of_an_update() {
     desk.ok(&["resume", "shorter"]);
     let summary = json(&run.join("summary.json"));
     assert_eq!(summary["steps"], 23);
-    assert_eq!(summary["test_accuracy"], summary["judgement"]["accuracy"]);
+    assert_eq!(summary["test_accuracy"], summary["evaluation"]["accuracy"]);
 
     let run = cut(&desk, "whole", "changed", 7);
     let config = run.join("config.resolved.toml");

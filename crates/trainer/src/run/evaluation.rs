@@ -1,0 +1,339 @@
+//! How well a net does on a set: cross-entropy, accuracy, and which classes it takes for which; or how far its images are off.
+//!
+//! Answers are counted by pairs of classes that occur, so that memory grows with samples and classes and never with the
+//! square of classes.
+
+use super::measure::psnr;
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// Of so many classes, five are no answer.
+const FEW_CLASSES: usize = 20;
+/// Up to so many classes there is a whole confusion matrix, and every class is listed; of more, those that occur.
+pub const MOST_DENSE: usize = 1_000;
+/// How many pairs of confused classes are listed in the place of a matrix.
+pub const MOST_CONFUSED: usize = 1_000;
+
+/// How well a net does on a set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Evaluation {
+    /// By classes.
+    Classes(Classification),
+    /// By images.
+    Images(Reconstruction),
+}
+
+/// How far images are from what was to be made; values go from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reconstruction {
+    /// How many samples were evaluated.
+    pub samples: u64,
+    /// Mean over all values.
+    pub squared_error: f64,
+    /// Mean over all values.
+    pub absolute_error: f64,
+    /// Peak signal-to-noise ratio of that squared error, in dB.
+    pub psnr: f64,
+}
+
+/// How well a net does on a labelled set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Classification {
+    /// How many samples were evaluated.
+    pub samples: u64,
+    /// Mean cross-entropy of the softmax of the outputs, in nats, whatever the loss of the training was.
+    pub cross_entropy: f64,
+    /// Share of right answers, from 0 to 1.
+    pub accuracy: f64,
+    /// Share of samples whose class is among the five likeliest; none of nets with few classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_5_accuracy: Option<f64>,
+    /// How many classes the net knows.
+    pub known_classes: usize,
+    /// How many of them have samples.
+    pub evaluated_classes: usize,
+    /// Class by class: all that the net knows, or, of more than [`MOST_DENSE`], those with samples.
+    pub classes: Vec<ClassEvaluation>,
+    /// How often a sample of the row's class was taken for the column's; none for more than [`MOST_DENSE`] classes.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "row_by_row")]
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// In the place of the matrix: the pairs of classes that were confused, the most frequent first, at most
+    /// [`MOST_CONFUSED`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confused: Vec<Confused>,
+}
+
+/// How well a net does on the samples of one class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassEvaluation {
+    /// Its number among the classes of the net.
+    pub class: usize,
+    /// What it is called.
+    pub name: String,
+    /// How many samples it has.
+    pub samples: u64,
+    /// Share of right answers, from 0 to 1; none if it has no samples.
+    pub accuracy: Option<f64>,
+}
+
+/// Two classes of which one was taken for the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confused {
+    /// The right one.
+    pub name: String,
+    /// The answer.
+    pub taken_for: String,
+    /// How often.
+    pub samples: u64,
+}
+
+impl Classification {
+    /// The pairs of classes that were confused, the most frequent first: at most so many.
+    pub fn most_confused(&self, most: usize) -> Vec<Confused> {
+        let Some(matrix) = &self.confusion else {
+            return self.confused.iter().take(most).cloned().collect();
+        };
+        let rows = matrix.iter().enumerate();
+        let pairs = rows.flat_map(|(class, row)| row.iter().enumerate().map(move |(answer, &n)| ((class, answer), n)));
+        let name = |class: usize| self.classes[class].name.clone();
+        confused(pairs.filter(|(_, samples)| *samples > 0), name, most)
+    }
+}
+
+/// Adds up errors until all are in.
+#[derive(Debug, Default)]
+pub(super) struct Errors {
+    samples: u64,
+    values: u64,
+    squares: f64,
+    sizes: f64,
+}
+
+impl Errors {
+    /// Adds a sample.
+    pub fn add(&mut self, image: &[f32], target: &[f32]) {
+        self.samples += 1;
+        self.values += image.len() as u64;
+        for (x, t) in image.iter().zip(target) {
+            let error = f64::from(*x) - f64::from(*t);
+            self.squares += error * error;
+            self.sizes += error.abs();
+        }
+    }
+
+    pub fn evaluation(self) -> Reconstruction {
+        let values = self.values.max(1) as f64;
+        let squared_error = self.squares / values;
+        let absolute_error = self.sizes / values;
+        Reconstruction { samples: self.samples, squared_error, absolute_error, psnr: psnr(squared_error) }
+    }
+}
+
+/// Counts answers until all are in.
+#[derive(Debug, Default)]
+pub(super) struct Count {
+    cross_entropy: f64,
+    in_top_5: u64,
+    /// How often a class was answered with another or itself.
+    answers: BTreeMap<(usize, usize), u64>,
+}
+
+impl Count {
+    /// Adds a sample of class `class` of the net.
+    pub fn add(&mut self, logits: &[f32], class: usize) {
+        let (answer, _) = best(logits);
+        self.cross_entropy += log_sum(logits) - f64::from(logits[class]);
+        *self.answers.entry((class, answer)).or_default() += 1;
+        let ahead = logits.iter().filter(|&&logit| logit > logits[class]).count();
+        self.in_top_5 += u64::from(ahead < 5);
+    }
+
+    /// What came out, with the names of the net's classes.
+    pub fn evaluation(self, names: &[String]) -> Classification {
+        let Self { cross_entropy, in_top_5, answers } = self;
+        let mut by_class: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+        for (&(class, answer), &count) in &answers {
+            let (samples, right) = by_class.entry(class).or_default();
+            *samples += count;
+            *right += if class == answer { count } else { 0 };
+        }
+        let (samples, right) = by_class.values().fold((0, 0), |sums, (n, right)| (sums.0 + n, sums.1 + right));
+        let share = |right: u64, samples: u64| (samples > 0).then(|| right as f64 / samples as f64);
+        let evaluated_classes = by_class.len();
+        let dense = names.len() <= MOST_DENSE;
+        if dense {
+            (0..names.len()).for_each(|class| {
+                by_class.entry(class).or_default();
+            });
+        }
+        let class = |(class, (samples, right)): (usize, (u64, u64))| ClassEvaluation {
+            class,
+            name: names[class].clone(),
+            samples,
+            accuracy: share(right, samples),
+        };
+        let name = |class: usize| names[class].clone();
+        Classification {
+            samples,
+            cross_entropy: cross_entropy / samples.max(1) as f64,
+            accuracy: share(right, samples).unwrap_or(0.0),
+            top_5_accuracy: share(in_top_5, samples).filter(|_| names.len() > FEW_CLASSES),
+            known_classes: names.len(),
+            evaluated_classes,
+            classes: by_class.into_iter().map(class).collect(),
+            confusion: dense.then(|| matrix(&answers, names.len())),
+            confused: if dense { Vec::new() } else { confused(answers.into_iter(), name, MOST_CONFUSED) },
+        }
+    }
+}
+
+fn matrix(answers: &BTreeMap<(usize, usize), u64>, classes: usize) -> Vec<Vec<u64>> {
+    let mut rows = vec![vec![0; classes]; classes];
+    answers.iter().for_each(|(&(class, answer), &count)| rows[class][answer] = count);
+    rows
+}
+
+/// Those of the pairs that are not right, the most frequent first; among equals in the order of the classes.
+fn confused(
+    pairs: impl Iterator<Item = ((usize, usize), u64)>,
+    name: impl Fn(usize) -> String,
+    most: usize,
+) -> Vec<Confused> {
+    let mut pairs: Vec<_> = pairs.filter(|((class, answer), _)| class != answer).collect();
+    pairs.sort_by_key(|&(classes, samples)| (std::cmp::Reverse(samples), classes));
+    pairs.truncate(most);
+    let named = |((class, answer), samples)| Confused { name: name(class), taken_for: name(answer), samples };
+    pairs.into_iter().map(named).collect()
+}
+
+/// The first of the largest, and its value.
+fn best(logits: &[f32]) -> (usize, f32) {
+    let first = (0, logits[0]);
+    logits
+        .iter()
+        .copied()
+        .enumerate()
+        .fold(first, |best, (class, logit)| if logit > best.1 { (class, logit) } else { best })
+}
+
+/// The logarithm of the sum of the exponentials, in double precision.
+fn log_sum(logits: &[f32]) -> f64 {
+    let most = f64::from(best(logits).1);
+    most + logits.iter().map(|&logit| (f64::from(logit) - most).exp()).sum::<f64>().ln()
+}
+
+/// The probabilities of the classes: the softmax of the logits, in double precision.
+pub(super) fn softmax(logits: &[f32]) -> Vec<f64> {
+    let sum = log_sum(logits);
+    logits.iter().map(|&logit| (f64::from(logit) - sum).exp()).collect()
+}
+
+/// Each row of the matrix on a line of its own, however the rest is laid out.
+#[expect(clippy::ref_option, reason = "serde asks for it so")]
+fn row_by_row<S: Serializer>(rows: &Option<Vec<Vec<u64>>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let rows = rows.as_deref().unwrap_or_default();
+    let mut sequence = serializer.serialize_seq(Some(rows.len()))?;
+    for row in rows {
+        let text = serde_json::to_string(row).expect("numbers");
+        sequence.serialize_element(&RawValue::from_string(text).expect("it was just written as JSON"))?;
+    }
+    sequence.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(classes: usize) -> Vec<String> {
+        (0..classes).map(|class| class.to_string()).collect()
+    }
+
+    #[test]
+    fn answers_are_counted_class_by_class() {
+        let mut count = Count::default();
+        count.add(&[2.0, 1.0, 0.0], 0);
+        count.add(&[2.0, 1.0, 0.0], 1);
+        // The first of equals.
+        count.add(&[0.0, 5.0, 5.0], 1);
+        let evaluation = count.evaluation(&["a", "b", "c"].map(str::to_owned));
+        assert_eq!(evaluation.confusion.as_ref().unwrap(), &[[1, 0, 0], [1, 1, 0], [0, 0, 0]]);
+        let accuracies: Vec<Option<f64>> = evaluation.classes.iter().map(|class| class.accuracy).collect();
+        assert_eq!(accuracies, [Some(1.0), Some(0.5), None]);
+        assert_eq!((evaluation.known_classes, evaluation.evaluated_classes), (3, 2));
+        assert!((evaluation.accuracy - 2.0 / 3.0).abs() < 1e-12);
+        let e = 1f64.exp();
+        let sum = (e * e + e + 1.0).ln();
+        let second = (2.0 * 5f64.exp() + 1.0).ln() - 5.0;
+        let cross_entropy = ((sum - 2.0) + (sum - 1.0) + second) / 3.0;
+        assert!((evaluation.cross_entropy - cross_entropy).abs() < 1e-12, "{}", evaluation.cross_entropy);
+        let once = Confused { name: "b".to_owned(), taken_for: "a".to_owned(), samples: 1 };
+        assert_eq!(evaluation.most_confused(5), [once]);
+        let text = serde_json::to_string(&Evaluation::Classes(evaluation.clone())).unwrap();
+        assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), Evaluation::Classes(evaluation));
+    }
+
+    #[test]
+    fn one_of_five_answers_may_be_right() {
+        let mut count = Count::default();
+        let logits: Vec<f32> = (0..30).map(|class| class as f32).collect();
+        [29, 26, 25, 24].iter().for_each(|&class| count.add(&logits, class));
+        let evaluation = count.evaluation(&numbered(30));
+        assert_eq!((evaluation.accuracy, evaluation.top_5_accuracy), (0.25, Some(0.75)));
+    }
+
+    /// A matrix of a million classes would take 7 TiB.
+    #[test]
+    fn a_million_classes_take_no_square() {
+        const CLASSES: usize = 1_000_000;
+        let mut count = Count::default();
+        let mut logits = vec![0.0; CLASSES];
+        for (answer, class, times) in [(7, 7, 2), (999_999, 3, 3), (5, 999_999, 1)] {
+            logits[answer] = 1.0;
+            (0..times).for_each(|_| count.add(&logits, class));
+            logits[answer] = 0.0;
+        }
+        let evaluation = count.evaluation(&numbered(CLASSES));
+        assert_eq!((evaluation.samples, evaluation.known_classes, evaluation.evaluated_classes), (6, CLASSES, 3));
+        let classes: Vec<_> = evaluation.classes.iter().map(|class| (class.class, class.accuracy)).collect();
+        assert_eq!(classes, [(3, Some(0.0)), (7, Some(1.0)), (999_999, Some(0.0))]);
+        assert_eq!(evaluation.confusion, None);
+        let pairs: Vec<_> = evaluation.confused.iter().map(|pair| (pair.taken_for.as_str(), pair.samples)).collect();
+        assert_eq!(pairs, [("999999", 3), ("5", 1)]);
+        assert!(serde_json::to_string(&Evaluation::Classes(evaluation)).unwrap().len() < 1_000);
+    }
+
+    #[test]
+    fn only_the_most_frequent_pairs_of_many_classes_are_listed() {
+        let names = numbered(MOST_DENSE + 1);
+        let mut count = Count::default();
+        for class in 0..=MOST_DENSE {
+            for answer in 0..3 {
+                count.answers.insert((class, answer), 1 + (class == 500) as u64);
+            }
+        }
+        let evaluation = count.evaluation(&names);
+        assert_eq!((evaluation.confused.len(), evaluation.confused[0].name.as_str()), (MOST_CONFUSED, "500"));
+        assert_eq!(evaluation.most_confused(2).len(), 2);
+    }
+
+    #[test]
+    fn errors_are_means_over_all_values() {
+        let mut errors = Errors::default();
+        errors.add(&[0.5, 1.0], &[0.5, 0.5]);
+        errors.add(&[0.25, 1.25], &[0.5, 1.0]);
+        let Reconstruction { samples, squared_error, absolute_error, psnr } = errors.evaluation();
+        assert_eq!((samples, squared_error, absolute_error), (2, 0.09375, 0.25));
+        assert!((psnr - 10.280_287_236_002_437).abs() < 1e-9, "{psnr}");
+    }
+
+    #[test]
+    fn large_logits_stay_finite() {
+        assert_eq!(softmax(&[1e30, 0.0]), [1.0, 0.0]);
+        let mut count = Count::default();
+        count.add(&[1e30, 0.0], 1);
+        assert!((count.cross_entropy / 1e30 - 1.0).abs() < 1e-6);
+    }
+}
