@@ -261,8 +261,13 @@ fn checkpoint_advice(error: &CheckpointError) -> Option<String> {
                 .to_owned()
         }
         CheckpointError::OtherSettings { .. } => {
-            "put the settings in config.resolved.toml back as they were, or begin a new run; [train], [checkpoint] and \
-             data.root may change"
+            "leave these settings as they were, or begin a new run; how long it trains ([train]), what it keeps ([checkpoint]) \
+             and where its data is (data.set, data.root) may change"
+                .to_owned()
+        }
+        CheckpointError::OtherData { .. } => {
+            "name the place of the data that it learned from, `--set data.set=/its/place`; or begin a new run with what is \
+             there now"
                 .to_owned()
         }
         CheckpointError::AllDamaged { folder, .. } => {

@@ -8,7 +8,7 @@ use frugal_trainer::config::{Config, Form};
 use frugal_trainer::run::examine::{Bench, Examinee, examine_runs};
 use frugal_trainer::run::folder::Folder;
 use frugal_trainer::run::weights::{self, Named};
-use frugal_trainer::run::{self, Job, Lock, View};
+use frugal_trainer::run::{self, Job, Lock, Start, View};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -40,7 +40,8 @@ fn stores_cost_what_they_should() {
     let plans = run::plans(&config, &data, &gpu).unwrap();
     let (config, data, gpu, folder) = (&config, &data, &gpu, &folder);
     let lock = Lock::take(folder.path()).unwrap();
-    let job = Job { plans, config, data, gpu, folder, lock, label: "test", view: View::Nothing, from: None };
+    let (content, from) = (&data.fingerprint(), Start::Anew(None));
+    let job = Job { plans, config, data, content, gpu, folder, lock, label: "test", view: View::Nothing, from };
     run::train(job).unwrap();
     let weights = weights::read(folder.path()).unwrap();
     let state = Named::new();

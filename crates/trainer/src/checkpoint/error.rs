@@ -70,8 +70,14 @@ pub enum CheckpointError {
         /// The sections that differ.
         differences: String,
     },
-    /// None is whole.
-    #[error("none of the {} checkpoints in {} is whole", damaged.len(), folder.display())]
+    /// The set has other content than the one that the run learned from.
+    #[error("the run learned from other data: {difference}")]
+    OtherData {
+        /// In what the content differs.
+        difference: String,
+    },
+    /// None can be used.
+    #[error("none of the {} checkpoints in {} can be used", damaged.len(), folder.display())]
     AllDamaged {
         /// Where they are.
         folder: PathBuf,

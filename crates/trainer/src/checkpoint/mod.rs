@@ -21,6 +21,7 @@ pub use shelf::{Shelf, Step, best, newest, read};
 pub use weights::{Differences, Weights};
 
 use crate::Error;
+use crate::data::Fingerprint;
 use crate::run::Standing;
 use frugal_tensor::graph::{Element, Kind, Value};
 use frugal_tensor::{Plan, Session};
@@ -64,6 +65,9 @@ pub struct About {
     pub image: [usize; 3],
     /// Number of classes.
     pub classes: usize,
+    /// The content of the set. Older checkpoints do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Fingerprint>,
     /// The store, by its label.
     pub store: String,
     /// The seed.

@@ -100,21 +100,24 @@ pub fn read(path: &Path) -> Result<Checkpoint, Error> {
     Ok(decode(path, &bytes)?)
 }
 
-/// The newest checkpoint of a run that is whole; none if the run has none. `damaged` hears of each that is not, and why.
+/// The newest checkpoint of a run that can be used: of a step, or else the one after the best evaluation; none if the run has
+/// none. `unusable` hears of each that cannot be read, or is not whole, and why.
 ///
 /// # Errors
-/// [`CheckpointError::Newer`]; [`CheckpointError::AllDamaged`] if there are some, but none is whole.
-pub fn newest(run: &Path, mut damaged: impl FnMut(&Step, &str)) -> Result<Option<(Step, Checkpoint)>, Error> {
+/// [`CheckpointError::Newer`]; [`CheckpointError::AllDamaged`] if there are some, but none can be used.
+pub fn newest(run: &Path, mut unusable: impl FnMut(&Path, &str)) -> Result<Option<(Step, Checkpoint)>, Error> {
     let folder = run.join(FOLDER);
+    let steps = steps(&folder)?.into_iter().rev().map(|step| step.path);
+    let best = Some(best(run)).filter(|best| best.exists());
     let mut reasons = Vec::new();
-    for step in steps(&folder)?.into_iter().rev() {
-        match read(&step.path) {
-            Ok(checkpoint) => return Ok(Some((step, checkpoint))),
-            Err(error @ Error::Checkpoint(CheckpointError::Damaged { .. } | CheckpointError::Foreign(_))) => {
+    for path in steps.chain(best) {
+        match read(&path) {
+            Ok(checkpoint) => return Ok(Some((Step { step: checkpoint.about.standing.step, path }, checkpoint))),
+            Err(error @ Error::Checkpoint(CheckpointError::Newer { .. })) => return Err(error),
+            Err(error) => {
                 reasons.push(error.to_string());
-                damaged(&step, &error.to_string());
+                unusable(&path, &error.to_string());
             }
-            Err(error) => return Err(error),
         }
     }
     match reasons.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::{Changes, STORES, Where};
 use crate::config::{Choice, Choices, Config, Form};
-use crate::data::Dataset;
+use crate::data::{Dataset, Fingerprint};
 use crate::report::comparison::{Comparison, Divergence, Memory, Row};
 use crate::report::page::Page;
 use crate::report::pictures::pictures;
@@ -80,7 +80,8 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     folder.write("config.toml", text.as_bytes())?;
     folder.write("config.resolved.toml", config.to_toml().as_bytes())?;
 
-    let desk = Desk { config: &config, text: &text, data: &data, gpu: &gpu, folder: &folder };
+    let content = &data.fingerprint();
+    let desk = Desk { config: &config, text: &text, data: &data, content, gpu: &gpu, folder: &folder };
     let traces = desk.train(&mut entries)?;
     for entry in &mut entries {
         let finished: Vec<&Summary> = entry.runs.iter().filter_map(|run| run.as_ref().ok()).collect();
@@ -164,6 +165,7 @@ struct Desk<'a> {
     config: &'a Config,
     text: &'a str,
     data: &'a Dataset,
+    content: &'a Fingerprint,
     gpu: &'a Rc<Gpu>,
     folder: &'a Folder,
 }
@@ -219,10 +221,11 @@ impl Desk<'_> {
     }
 
     fn one(&self, plans: Plans, config: &Config, folder: &Folder, label: &str) -> Result<Outcome, Error> {
-        let Self { data, gpu, .. } = *self;
+        let Self { data, content, gpu, .. } = *self;
+        let from = run::anew(config, data, &plans)?;
         let lock = Lock::take(folder.path())?;
         folder.write("config.toml", self.text.as_bytes())?;
-        match run::train(Job { plans, config, data, gpu, folder, lock, label, view: View::Lines, from: None }) {
+        match run::train(Job { plans, config, data, content, gpu, folder, lock, label, view: View::Lines, from }) {
             Ok(summary) => Ok(Ok(summary)),
             Err(Error::Diverged { step, finding, .. }) => Ok(Err(Divergence { seed: config.seed, step, finding })),
             Err(error) => Err(error),

@@ -96,6 +96,22 @@ impl Changes {
     }
 }
 
+/// An option for event files.
+#[derive(Debug, Args)]
+struct Tensorboard {
+    /// Write event files for TensorBoard, too
+    #[arg(long)]
+    tensorboard: bool,
+}
+
+impl Tensorboard {
+    /// Changes of a config with this one.
+    fn overrides(&self, changes: &Changes) -> Vec<Override> {
+        let own = self.tensorboard.then(|| Override::option("tensorboard", "train.tensorboard", true));
+        changes.overrides().into_iter().chain(own).collect()
+    }
+}
+
 /// Options that say where a run happens and what it leaves.
 #[derive(Debug, Args)]
 struct Where {

@@ -1,10 +1,10 @@
 //! `frugal resume`.
 
-use super::Watch;
 use super::device::Device;
 use super::train::train;
+use super::{Changes, Tensorboard, Watch};
 use crate::run::folder::Folder;
-use crate::run::{self, Job, Left, tiles};
+use crate::run::{self, Job, Left, Start, tiles};
 use crate::{Error, terminal};
 use clap::Args;
 use std::path::PathBuf;
@@ -12,12 +12,16 @@ use std::path::PathBuf;
 /// Go on with a run that was stopped, to the same bits.
 ///
 /// It goes on from the newest checkpoint. On the same adapter it ends with the same bits as a run that was never stopped.
-/// Of the settings in the folder's config.resolved.toml, how long it trains, how often it evaluates and what it keeps may
-/// be changed before.
+/// How long it trains, how often it evaluates, what it keeps and where its data is may be changed; what would make it
+/// another run is refused. Changes are kept in the folder's config.resolved.toml.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The run's folder
     run: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
+    #[command(flatten)]
+    tensorboard: Tensorboard,
     #[command(flatten)]
     watch: Watch,
     #[command(flatten)]
@@ -25,16 +29,18 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let Left { config, checkpoint, lock } = Left::read(&options.run, terminal::warn)?;
-    let data = config.data.open()?;
+    let left = Left::read(&options.run, &options.tensorboard.overrides(&options.changes), terminal::warn)?;
+    let data = left.config.data.open()?;
+    let content = data.fingerprint();
+    left.check(&data, &content, terminal::warn)?;
+    let Left { config, checkpoint, lock } = left;
     let gpu = options.device.open(config.train.precision)?;
     if let Some(line) = tiles::of_run(&options.run, &gpu)? {
         terminal::say(&line);
     }
     let plans = run::plans(&config, &data, &gpu)?;
-    let folder = Folder::open(&options.run)?;
     let adapter = &gpu.adapter().info.name;
-    let place = match &checkpoint {
+    let (from, place) = match checkpoint {
         Some((step, checkpoint)) => {
             let made_on = &checkpoint.about.adapter;
             if made_on != adapter {
@@ -42,12 +48,13 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
                     "the run began on {made_on}; on {adapter} its numbers may differ in the last places"
                 ));
             }
-            format!("after step {}", step.step)
+            (Start::Checkpoint(Box::new(checkpoint)), format!("after step {}", step.step))
         }
-        None => "from the beginning, as it has no checkpoint yet".to_owned(),
+        None => (run::anew(&config, &data, &plans)?, "from the beginning, as it has no checkpoint yet".to_owned()),
     };
+    let folder = Folder::open(&options.run)?;
     terminal::say(format_args!("{} on {adapter}, {place}, in {}", config.name, folder.path().display()));
-    let (config, data, gpu, from) = (&config, &data, &gpu, checkpoint.map(|(_, checkpoint)| checkpoint));
+    let (config, data, content, gpu) = (&config, &data, &content, &gpu);
     let view = options.watch.view();
-    train(Job { plans, config, data, gpu, folder: &folder, lock, label: &config.name, view, from })
+    train(Job { plans, config, data, content, gpu, folder: &folder, lock, label: &config.name, view, from })
 }

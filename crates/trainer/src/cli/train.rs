@@ -1,7 +1,7 @@
 //! `frugal train`.
 
-use super::{Changes, Watch, Where};
-use crate::config::{Config, Override};
+use super::{Changes, Tensorboard, Watch, Where};
+use crate::config::Config;
 use crate::report::bytes;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Lock, Summary, interrupt};
@@ -19,9 +19,8 @@ pub(super) struct Options {
     config: PathBuf,
     #[command(flatten)]
     changes: Changes,
-    /// Write event files for TensorBoard, too
-    #[arg(long)]
-    tensorboard: bool,
+    #[command(flatten)]
+    tensorboard: Tensorboard,
     #[command(flatten)]
     watch: Watch,
     #[command(flatten)]
@@ -29,10 +28,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let mut overrides = options.changes.overrides();
-    if options.tensorboard {
-        overrides.push(Override::option("tensorboard", "train.tensorboard", true));
-    }
+    let overrides = options.tensorboard.overrides(&options.changes);
     let (config, text) = Config::load(&options.config, &overrides)?;
     let data = config.data.open()?;
     let gpu = options.place.device.open(config.train.precision, config.train.tuned)?;
@@ -43,13 +39,14 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     if let Some(chosen) = &plans.chosen {
         terminal::say(chosen);
     }
+    let (content, from) = (data.fingerprint(), run::anew(&config, &data, &plans)?);
     let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
     let lock = Lock::take(folder.path())?;
     folder.write("config.toml", text.as_bytes())?;
     terminal::say(format_args!("{} on {}, into {}", config.name, gpu.adapter().info.name, folder.path().display()));
-    let (config, data, gpu) = (&config, &data, &gpu);
+    let (config, data, content, gpu) = (&config, &data, &content, &gpu);
     let view = options.watch.view();
-    train(Job { plans, config, data, gpu, folder: &folder, lock, label: &config.name, view, from: None })
+    train(Job { plans, config, data, content, gpu, folder: &folder, lock, label: &config.name, view, from })
 }
 
 /// Trains and prints what came out.

@@ -493,8 +493,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with the place in the file or in the command line.
     pub fn load(path: &Path, overrides: &[Override]) -> Result<(Config, String), ConfigError> {
+        Self::load_at(path, path.parent().unwrap_or(Path::new("")), overrides)
+    }
+
+    /// As [`Config::load`], but relative paths start at this folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load_at(path: &Path, folder: &Path, overrides: &[Override]) -> Result<(Config, String), ConfigError> {
         let content = crate::input::read_text(path).map_err(|error| ConfigError::unreadable(path, &error))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
         let config = Self::parse(&path.display().to_string(), &content, folder, overrides)?;
         Ok((config, content))
     }

@@ -3,7 +3,7 @@
 use crate::Error;
 use serde::Serialize;
 use std::fs::{self, File};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,7 +45,7 @@ impl Folder {
         if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(Error::FolderTaken(path.to_path_buf()));
         }
-        fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
+        create(path).map_err(Error::io("create the folder", path))?;
         Ok(Self { path: path.to_path_buf() })
     }
 
@@ -54,7 +54,7 @@ impl Folder {
     /// # Errors
     /// [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(path).map_err(Error::io("create the folder", path))?;
+        create(path).map_err(Error::io("create the folder", path))?;
         for entry in fs::read_dir(path).map_err(Error::io("list", path))? {
             let entry = entry.map_err(Error::io("list", path))?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -90,16 +90,16 @@ impl Folder {
         let target = self.path.join(name);
         let write = || -> std::io::Result<()> {
             let mut builder = tempfile::Builder::new();
+            // Temporary files are for their owner alone; results are for whom the user's umask allows.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
             let prefix = format!(".{name}.");
             let mut file = builder.prefix(&prefix).suffix(UNFINISHED).tempfile_in(&self.path)?;
             fill(file.as_file_mut())?;
-            readable(file.path());
             file.as_file().sync_all()?;
             file.persist(&target)?;
-            // The move itself has to reach the disk, too. Not every system can do that for a folder.
-            #[cfg(unix)]
-            File::open(&self.path)?.sync_all()?;
-            Ok(())
+            // The move itself has to reach the disk, too.
+            sync(&self.path)
         };
         write().map_err(Error::io("write", &target))
     }
@@ -115,40 +115,82 @@ impl Folder {
     }
 
     /// Opens a file that grows, and goes on after its first `length` bytes: the others are of steps that will be done
-    /// again.
+    /// again. Where some of these bytes are missing, it goes on after the last whole record, as `whole` finds it among those
+    /// that are there. Says how many are missing.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn log(&self, name: &str, length: u64) -> Result<Log, Error> {
+    pub fn log(&self, name: &str, length: u64, whole: Whole) -> Result<(Log, u64), Error> {
         let path = self.path.join(name);
         let open = || -> std::io::Result<(File, u64)> {
-            let mut file = File::options().create(true).truncate(false).write(true).open(&path)?;
-            let there = file.metadata()?.len();
-            if there != length {
-                // Never longer than it was: zeros are no records.
-                file.set_len(there.min(length))?;
+            let is_new = !path.exists();
+            let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
+            if is_new {
+                sync(&self.path)?;
             }
-            let length = file.seek(SeekFrom::End(0))?;
-            Ok((file, length))
+            let there = file.metadata()?.len();
+            // Never longer than it was: zeros are no records.
+            let kept = whole(&mut BufReader::new(&file), there.min(length))?;
+            if there != kept {
+                file.set_len(kept)?;
+            }
+            file.seek(SeekFrom::Start(kept))?;
+            Ok((file, kept))
         };
-        let (file, length) = open().map_err(Error::io("open", &path))?;
-        Ok(Log { path, file: BufWriter::new(file), length, flushed: Instant::now() })
+        let (file, kept) = open().map_err(Error::io("open", &path))?;
+        Ok((Log { path, file: BufWriter::new(file), length: kept, flushed: Instant::now() }, length - kept))
+    }
+}
+
+/// Where the last whole record ends among the first bytes of a file, which is at its beginning.
+pub type Whole = fn(&mut BufReader<&File>, u64) -> std::io::Result<u64>;
+
+/// Of a text whose records are lines.
+pub fn whole_lines(file: &mut BufReader<&File>, length: u64) -> std::io::Result<u64> {
+    let (mut end, mut at) = (0, 0);
+    let mut file = file.take(length);
+    loop {
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(end);
+        }
+        if let Some(last) = bytes.iter().rposition(|&byte| byte == b'\n') {
+            end = at + last as u64 + 1;
+        }
+        let read = bytes.len();
+        at += read as u64;
+        file.consume(read);
     }
 }
 
 /// How files that are being written end.
 const UNFINISHED: &str = ".part";
 
-/// Temporary files are for their owner alone; results are for whom the folder is for.
-fn readable(path: &Path) {
+/// Makes a folder, and those above it that are missing. Their names reach the disk before anything is written in them: a
+/// machine that is switched off must not lose a folder whose name was already printed.
+fn create(path: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
+    fs::create_dir_all(path)?;
+    missing.iter().rev().filter_map(|made| made.parent()).try_for_each(sync)
+}
+
+/// Brings the names in a folder to the disk, where the system can do that.
+fn sync(folder: &Path) -> std::io::Result<()> {
+    #[cfg(test)]
+    tests::SYNCED.with_borrow_mut(|synced| synced.push(folder.to_path_buf()));
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt;
-        // Where the file system knows no permissions, there is nothing to loosen.
-        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o644));
+        use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            // One may write in some folders without being allowed to read them, and some file systems cannot do it.
+            Err(error) if [InvalidInput, PermissionDenied, Unsupported].contains(&error.kind()) => Ok(()),
+            result => result,
+        }
     }
     #[cfg(not(unix))]
-    let _ = path;
+    Ok(())
 }
 
 /// A growing file.
@@ -191,6 +233,11 @@ impl Log {
         self.flush()?;
         self.file.get_ref().sync_data().map_err(Error::io("write", &self.path))?;
         Ok(self.length)
+    }
+
+    /// How many bytes it has.
+    pub fn length(&self) -> u64 {
+        self.length
     }
 
     /// Whether it is empty.
@@ -253,16 +300,47 @@ mod tests {
     fn a_log_goes_on_where_it_was_and_never_grows_zeros() {
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::at(root.path()).unwrap();
-        let mut log = folder.log("log", 0).unwrap();
+        let open = |length| folder.log("log", length, whole_lines).unwrap();
+        let (mut log, missing) = open(0);
         log.add(b"one\n").unwrap();
         let length = log.sync().unwrap();
         log.add(b"two\n").unwrap();
         log.sync().unwrap();
-        let mut log = folder.log("log", length).unwrap();
+        assert_eq!(missing, 0);
+        let (mut log, missing) = open(length);
         log.add(b"three\n").unwrap();
-        assert_eq!(log.sync().unwrap(), 10);
-        assert_eq!(fs::read(root.path().join("log")).unwrap(), b"one\nthree\n");
-        assert_eq!(folder.log("log", 1000).unwrap().sync().unwrap(), 10);
+        assert_eq!((log.sync().unwrap(), missing), (10, 0));
+        let content = || fs::read(root.path().join("log")).unwrap();
+        assert_eq!(content(), b"one\nthree\n");
+        for length in [1000, u64::MAX] {
+            let (mut log, missing) = open(length);
+            assert_eq!((log.sync().unwrap(), missing), (10, length - 10));
+        }
+        // A record of which only a part is there does not become a part of the next one.
+        fs::write(root.path().join("log"), b"one\nthr").unwrap();
+        let (mut log, missing) = open(10);
+        log.add(b"four\n").unwrap();
+        log.sync().unwrap();
+        assert_eq!((content(), missing), (b"one\nfour\n".to_vec(), 6));
+    }
+
+    thread_local! {
+        pub(super) static SYNCED: std::cell::RefCell<Vec<PathBuf>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+
+    #[test]
+    fn names_of_new_folders_and_files_reach_the_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let synced = || SYNCED.take();
+        synced();
+        let folder = Folder::at(&root.path().join("runs/name/now")).unwrap();
+        assert_eq!(synced(), ["", "runs", "runs/name"].map(|name| root.path().join(name)));
+        folder.write("a", b"a").unwrap();
+        folder.log("log", 0, whole_lines).unwrap();
+        assert_eq!(synced(), [folder.path(), folder.path()]);
+        Folder::open(folder.path()).unwrap();
+        folder.log("log", 0, whole_lines).unwrap();
+        assert!(synced().is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{net, step_shape, weights};
 use crate::Error;
 use crate::checkpoint::{self, Weights};
 use crate::config::{Config, Loss};
-use crate::data::{Augment, Batch, Dataset, Goal, Loader, LoaderOptions, Split};
+use crate::data::{Augment, Batch, Dataset, Fingerprint, Goal, Loader, LoaderOptions, Split};
 use frugal_model::{Task, inference_step};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::{Gpu, Plan, Session};
@@ -35,6 +35,9 @@ pub struct DataFacts {
     pub mean: Vec<f32>,
     /// What the difference is divided by, per channel.
     pub std: Vec<f32>,
+    /// The content of the set. Older runs do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Fingerprint>,
 }
 
 impl DataFacts {
@@ -47,6 +50,7 @@ impl DataFacts {
             numbered: data.numbered,
             mean: data.mean.clone(),
             std: data.std.clone(),
+            content: None,
         }
     }
 
@@ -110,7 +114,7 @@ impl Trained {
     }
 
     fn of_run(run: &Path, which: &Which) -> Result<Self, Error> {
-        let config = resolved(run)?;
+        let config = resolved(run, &[])?;
         let path = run.join(DATA);
         let text = crate::input::read(&path, crate::input::MOST_TEXT).map_err(Error::io("read", &path))?;
         let damaged = |error: serde_json::Error| Error::io("read", &path)(error.into());

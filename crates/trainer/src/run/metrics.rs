@@ -1,12 +1,13 @@
 //! The growing files of a run: the same records as JSON lines, as a table, and for TensorBoard.
 
 use super::board::{Board, EVENTS};
-use super::folder::{Folder, Log};
+use super::folder::{Folder, Log, whole_lines};
 use super::inference::DataFacts;
 use super::record::Record;
 use super::stepper::TRAIN;
 use crate::Error;
 use crate::data::Batch;
+use crate::report::units::count;
 use frugal_tensor::Session;
 use std::collections::BTreeMap;
 
@@ -28,19 +29,38 @@ pub(super) struct Metrics {
 
 impl Metrics {
     /// Opens the files, TensorBoard's only if it is wanted, and goes on after the lengths that they had at a checkpoint;
-    /// after none, they begin anew.
+    /// after none, they begin anew. `warn` hears of each that lacks some of these bytes.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn open(folder: &Folder, lengths: &BTreeMap<String, u64>, tensorboard: bool) -> Result<Self, Error> {
+    pub fn open(
+        folder: &Folder,
+        lengths: &BTreeMap<String, u64>,
+        tensorboard: bool,
+        warn: impl Fn(&str),
+    ) -> Result<Self, Error> {
         let length = |name: &str| lengths.get(name).copied().unwrap_or(0);
-        let log = |name: &str| folder.log(name, length(name));
-        let (lines, mut table) = (log(LINES)?, log(TABLE)?);
-        let board = tensorboard.then(|| Board::open(folder, length(EVENTS))).transpose()?;
+        let log = |name: &str| folder.log(name, length(name), whole_lines);
+        let ((lines, lines_missing), (mut table, table_missing)) = (log(LINES)?, log(TABLE)?);
+        let (board, board_missing) = tensorboard.then(|| Board::open(folder, length(EVENTS))).transpose()?.unzip();
+        let missing = [(LINES, lines_missing), (TABLE, table_missing), (EVENTS, board_missing.unwrap_or(0))];
+        for (name, missing) in missing.into_iter().filter(|(_, missing)| *missing > 0) {
+            warn(&format!(
+                "{name} lacks {} of the {} bytes that it had at the checkpoint: records of steps before it are lost; it \
+                 goes on after the last whole record",
+                count(missing),
+                count(length(name))
+            ));
+        }
         if table.is_empty() {
             table.add(COLUMNS.as_bytes())?;
         }
         Ok(Self { lines, table, board })
+    }
+
+    /// Bytes of the records so far.
+    pub fn lines(&self) -> u64 {
+        self.lines.length()
     }
 
     /// Adds a record.

@@ -53,7 +53,7 @@ use crate::Error;
 use crate::checkpoint::{About, Checkpoint, Position, Shelf, Weights};
 use crate::config::{Config, Design, Model};
 use crate::dashboard::Heading;
-use crate::data::Dataset;
+use crate::data::{Dataset, Fingerprint};
 use environment::{AdapterFacts, Environment};
 use epochs::{Epochs, Paces};
 use folder::Folder;
@@ -76,6 +76,8 @@ pub struct Job<'a> {
     pub config: &'a Config,
     /// The data that they name.
     pub data: &'a Dataset,
+    /// The content of that data.
+    pub content: &'a Fingerprint,
     /// The device.
     pub gpu: &'a Rc<Gpu>,
     /// For everything that the run leaves behind.
@@ -86,8 +88,16 @@ pub struct Job<'a> {
     pub label: &'a str,
     /// How it shows how far it is.
     pub view: View,
-    /// Where to go on from, if the folder is that of a run that was stopped.
-    pub from: Option<Checkpoint>,
+    /// Where it begins.
+    pub from: Start,
+}
+
+/// Where a run begins.
+pub enum Start {
+    /// At its first step, with weights by chance or with these.
+    Anew(Option<Weights>),
+    /// After the step of a checkpoint; the folder is that of a run that was stopped.
+    Checkpoint(Box<Checkpoint>),
 }
 
 /// What a config asks to be planned, for images of this shape.
@@ -124,20 +134,36 @@ pub fn plans(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Plans, Error>
     Plans::new(&request(config, data.shape, data.classes)?, gpu.plan_options())
 }
 
+/// Where a run begins that has no checkpoint yet. What cannot run is known before its folder is made.
+///
+/// # Errors
+/// [`Error::Data`] if the set is too small for what is to be held out; [`Error::Checkpoint`] if the weights to begin with do not
+/// fit the net.
+pub fn anew(config: &Config, data: &Dataset, plans: &Plans) -> Result<Start, Error> {
+    Loaders::new(config, data)?;
+    let Some(path) = &config.model.weights else { return Ok(Start::Anew(None)) };
+    let weights = Weights::read(path)?;
+    weights.check(config.model.name(), &plans.train.graph, &config.model.weights_except)?;
+    Ok(Start::Anew(Some(weights)))
+}
+
 /// Trains, or goes on training, and leaves everything in the job's folder.
 ///
 /// # Errors
 /// [`Error::Diverged`] if the loss is not finite, [`Error::Interrupted`] if the user stops it, [`Error::Checkpoint`] if the
 /// checkpoint to go on from does not fit, [`Error::Plan`], [`Error::Gpu`], [`Error::Io`].
 pub fn train(job: Job<'_>) -> Result<Summary, Error> {
-    let Job { plans, config, data, gpu, folder, lock: _held, label, view, from } = job;
+    let Job { plans, config, data, content, gpu, folder, lock: _held, label, view, from } = job;
     let begin = Instant::now();
     let loaders = Loaders::new(config, data)?;
-    let weights = if from.is_none() { first_weights(&config.model, &plans.train)? } else { None };
-
+    let (weights, from) = match from {
+        Start::Anew(weights) => (weights, None),
+        Start::Checkpoint(checkpoint) => (None, Some(*checkpoint)),
+    };
     if from.is_none() {
         folder.write_json("environment.json", &Environment::of(gpu))?;
-        folder.write_json(inference::DATA, &DataFacts::of(data))?;
+        let facts = DataFacts { content: Some(content.clone()), ..DataFacts::of(data) };
+        folder.write_json(inference::DATA, &facts)?;
         if let Some(tiles) = TilesFile::of(gpu) {
             folder.write(tiles::FILE, tiles.to_toml().as_bytes())?;
         }
@@ -166,18 +192,27 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
             before: Duration::try_from_secs_f64(standing.seconds).unwrap_or_default(),
         },
     );
+    let going_on = from.is_some();
     progress.say("compiling kernels");
     progress.bytes(|| bytes);
     let session = session(train, evaluation, from, gpu, config.seed)?;
     if let Some(weights) = weights {
         weights.restore(&session, &config.model.weights_except)?;
     }
+    if going_on {
+        // As late as all that could refuse the changes has been done.
+        folder.write(resume::CONFIG, config.to_toml().as_bytes())?;
+    }
     let updates = steps_per_epoch.div_ceil(config.train.accumulate);
+    let metrics = Metrics::open(folder, &logs, config.train.tensorboard, |warning| progress.warn(warning))?;
+    if going_on {
+        progress.recall(&folder.path().join(metrics::LINES), metrics.lines());
+    }
     let mut epochs = Epochs {
         stepper: Stepper::new(session, config.seed, standing.step),
-        metrics: Metrics::open(folder, &logs, config.train.tensorboard)?,
+        metrics,
         shelf: Shelf::open(folder.path(), &config.checkpoint, steps_per_epoch)?,
-        about: about(config, data, gpu),
+        about: about(config, data, content, gpu),
         facts: DataFacts::of(data),
         settings: config.train.clone(),
         measure: Measure::of(config),
@@ -191,9 +226,6 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         paces: Paces::default(),
         begin,
     };
-    if let Some(&length) = logs.get(metrics::LINES) {
-        epochs.progress.recall(&folder.path().join(metrics::LINES), length);
-    }
     let outcome = epochs.run();
     if let Err(error) = &outcome {
         // The error is what matters; where the disk is full, it cannot be written down.
@@ -251,14 +283,6 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     Ok(summary)
 }
 
-/// What a net has learned before the run, if its config says so.
-fn first_weights(model: &Model, plan: &Plan) -> Result<Option<Weights>, Error> {
-    let Some(path) = &model.weights else { return Ok(None) };
-    let weights = Weights::read(path)?;
-    weights.check(model.name(), &plan.graph, &model.weights_except)?;
-    Ok(Some(weights))
-}
-
 /// The memory of a run, as it begins or as a checkpoint left it.
 fn session(
     train: Plan,
@@ -283,7 +307,7 @@ fn session(
 }
 
 /// What every checkpoint of a run says of it.
-fn about(config: &Config, data: &Dataset, gpu: &Gpu) -> About {
+fn about(config: &Config, data: &Dataset, content: &Fingerprint, gpu: &Gpu) -> About {
     About {
         frugal: env!("CARGO_PKG_VERSION").to_owned(),
         adapter: gpu.adapter().info.name.clone(),
@@ -292,6 +316,7 @@ fn about(config: &Config, data: &Dataset, gpu: &Gpu) -> About {
         set: data.name.clone(),
         image: data.shape,
         classes: data.classes,
+        data: Some(content.clone()),
         store: config.store.to_string(),
         seed: config.seed,
         config: config.to_toml(),

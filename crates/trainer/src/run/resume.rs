@@ -3,8 +3,9 @@
 use super::Lock;
 use crate::Error;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Step};
-use crate::config::Config;
-use std::path::Path;
+use crate::config::{Config, Override};
+use crate::data::{Dataset, Fingerprint};
+use std::path::{Path, PathBuf};
 
 /// The settings of a run; with it a folder is that of a run.
 pub const CONFIG: &str = "config.resolved.toml";
@@ -14,7 +15,7 @@ pub const SUMMARY: &str = "summary.json";
 /// What a run left that was stopped.
 #[derive(Debug)]
 pub struct Left {
-    /// Its settings.
+    /// Its settings, and what was changed of them.
     pub config: Config,
     /// The newest checkpoint that is whole; none if there is none yet.
     pub checkpoint: Option<(Step, Checkpoint)>,
@@ -22,64 +23,108 @@ pub struct Left {
     pub lock: Lock,
 }
 
-/// The settings of a run, as its folder has them.
+/// The settings of a run, as its folder has them, with these changes. Relative paths in changes start at the current folder.
 ///
 /// # Errors
 /// [`Error::NotARun`], [`Error::Config`].
-pub fn resolved(folder: &Path) -> Result<Config, Error> {
+pub fn resolved(folder: &Path, changes: &[Override]) -> Result<Config, Error> {
     let path = folder.join(CONFIG);
     if !path.exists() {
         return Err(Error::NotARun { folder: folder.to_path_buf(), missing: CONFIG });
     }
-    Ok(Config::load(&path, &[])?.0)
+    Ok(Config::load_at(&path, Path::new(""), changes)?.0)
 }
 
 impl Left {
-    /// Reads a run's folder. `warn` hears of checkpoints that are damaged: each is put aside, and the one before it serves.
+    /// Reads a run's folder, and makes changes to its settings. `warn` hears of checkpoints that cannot be used: each is put
+    /// aside, and the one before it serves.
     ///
     /// # Errors
-    /// [`Error::NotARun`]; [`Error::RunInUse`]; [`Error::RunFinished`]; [`Error::Checkpoint`] if no checkpoint is whole, or the newest is of a
-    /// later version or of other settings.
-    pub fn read(folder: &Path, mut warn: impl FnMut(String)) -> Result<Self, Error> {
-        let config = resolved(folder)?;
+    /// [`Error::NotARun`]; [`Error::Config`]; [`Error::RunInUse`]; [`Error::RunFinished`]; [`Error::Checkpoint`] if no checkpoint
+    /// can be used, or the newest is of a later version.
+    pub fn read(folder: &Path, changes: &[Override], mut warn: impl FnMut(String)) -> Result<Self, Error> {
+        let config = resolved(folder, changes)?;
         let lock = Lock::take(folder)?;
         if folder.join(SUMMARY).exists() {
             return Err(Error::RunFinished(folder.to_path_buf()));
         }
         let mut aside = Vec::new();
-        let checkpoint = checkpoint::newest(folder, |step, reason| {
-            warn(format!("{reason}; going on from the one before it"));
-            aside.push(step.path.clone());
+        let checkpoint = checkpoint::newest(folder, |path, reason| {
+            warn(format!("{reason}; the one before it is tried"));
+            aside.push(path.to_path_buf());
         })?;
-        if let Some((step, checkpoint)) = &checkpoint {
-            check(&config, step, checkpoint)?;
+        if let Some((step, _)) = checkpoint.as_ref().filter(|(step, _)| step.path == checkpoint::best(folder)) {
+            warn(format!("the checkpoint after the best evaluation serves, of step {}", step.step));
         }
-        for path in aside {
-            let mut damaged = path.clone();
-            damaged.as_mut_os_string().push(".damaged");
-            std::fs::rename(&path, &damaged).map_err(Error::io("rename", &path))?;
-        }
+        aside.iter().try_for_each(|path| put_aside(path))?;
         Ok(Self { config, checkpoint, lock })
+    }
+
+    /// Whether the run that goes on from the checkpoint is still the same run: the data has the same content, wherever it is, and
+    /// settings that change its course are as they were. How long a run is and what it keeps may change; so may the place of its
+    /// data and the threads that load them. `content` is that of the data; `warn` hears of what cannot be known.
+    ///
+    /// # Errors
+    /// [`CheckpointError::OtherData`], [`CheckpointError::OtherSettings`].
+    pub fn check(&self, data: &Dataset, content: &Fingerprint, warn: impl Fn(String)) -> Result<(), Error> {
+        let Self { config, checkpoint: Some((step, checkpoint)), .. } = self else { return Ok(()) };
+        let about = &checkpoint.about;
+        let other = |difference: String| Err(CheckpointError::OtherData { difference }.into());
+        match &about.data {
+            Some(then) => {
+                if let Some(difference) = then.difference(content) {
+                    return other(difference);
+                }
+            }
+            None if about.image != data.shape => {
+                return other(format!("its images were {:?} and are {:?}", about.image, data.shape));
+            }
+            None if about.classes != data.classes => {
+                return other(format!("it had {} classes and has {}", about.classes, data.classes));
+            }
+            None => warn(format!(
+                "the checkpoint is of an older version, which did not write down the content of the data: whether {} is still \
+                 the same cannot be told",
+                data.name
+            )),
+        }
+        if about.net != config.model.name() {
+            // Its tensors say it more clearly.
+            return Ok(());
+        }
+        let made = Config::parse(&step.path.display().to_string(), &about.config, Path::new(""), &[])?;
+        let differences = differences(&made, config);
+        match differences.is_empty() {
+            true => Ok(()),
+            false => {
+                let differences = differences.join(", ");
+                Err(CheckpointError::OtherSettings { path: step.path.clone(), differences }.into())
+            }
+        }
     }
 }
 
-/// Whether the settings are still those of the checkpoint. How long a run is and what it keeps may change; so may the
-/// place of its data and the threads that load them.
-fn check(config: &Config, step: &Step, checkpoint: &Checkpoint) -> Result<(), Error> {
-    let about = &checkpoint.about;
-    if about.net != config.model.name() {
-        // Its tensors say it more clearly.
-        return Ok(());
-    }
-    let made = Config::parse(&step.path.display().to_string(), &about.config, Path::new(""), &[])?;
+/// Moves a file away that does not serve, or what is in its place.
+fn put_aside(path: &Path) -> Result<(), Error> {
+    let name = |number: u32| {
+        let mut name: PathBuf = path.to_path_buf();
+        name.as_mut_os_string().push(if number == 1 { ".damaged".to_owned() } else { format!(".damaged-{number}") });
+        name
+    };
+    let free = (1..).map(name).find(|name| name.symlink_metadata().is_err());
+    let free = free.expect("a folder has fewer files than numbers");
+    std::fs::rename(path, free).map_err(Error::io("rename", path))
+}
+
+/// The settings that make a run another run, of those that differ.
+fn differences(made: &Config, config: &Config) -> Vec<&'static str> {
     let mut differences = Vec::new();
-    let mut compare = |name: &str, same: bool| {
+    let mut compare = |name: &'static str, same: bool| {
         if !same {
-            differences.push(name.to_owned());
+            differences.push(name);
         }
     };
     compare("seed", made.seed == config.seed);
-    compare("data.set", made.data.set == config.data.set);
     compare("data.size or data.grey", made.data.frame == config.data.frame);
     compare("data.mean or data.std", made.data.normalisation == config.data.normalisation);
     compare("data.batch", made.data.batch == config.data.batch);
@@ -96,11 +141,5 @@ fn check(config: &Config, step: &Step, checkpoint: &Checkpoint) -> Result<(), Er
     compare("train.loss_scale", made.train.loss_scale == config.train.loss_scale);
     compare("train.ema", made.train.ema == config.train.ema);
     compare("store", made.store == config.store);
-    match differences.is_empty() {
-        true => Ok(()),
-        false => {
-            let differences = differences.join(", ");
-            Err(CheckpointError::OtherSettings { path: step.path.clone(), differences }.into())
-        }
-    }
+    differences
 }

@@ -34,8 +34,45 @@ fn a_damaged_checkpoint_is_put_aside_and_the_one_before_it_serves() {
         fs::write(path, "nothing").unwrap();
     }
     let text = desk.fails(2, &["resume", "hopeless"]);
-    assert!(text.contains("none of the 2 checkpoints") && text.contains("to begin the run anew"), "{text}");
+    assert!(
+        text.contains("none of the 2 checkpoints in hopeless/checkpoints can be used")
+            && text.contains("to begin the run anew"),
+        "{text}"
+    );
     assert_eq!(checkpoints(&run).len(), 2);
+}
+
+/// A folder in its place cannot be read by anyone, root included.
+#[test]
+fn a_newest_checkpoint_that_cannot_be_read_falls_back_to_the_one_before() {
+    let desk = Desk::new();
+    let whole = whole(&desk, &[]);
+    let run = cut(&desk, "whole", "run", 21);
+    let path = checkpoints(&run).pop().unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let output = desk.frugal(&["resume", "run"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("warning: cannot read") && text.contains("after step 14"), "{text}");
+    assert_same(&whole, &run);
+    assert!(run.join("checkpoints/step-00000021.safetensors.damaged").is_dir());
+}
+
+#[test]
+fn where_no_checkpoint_of_a_step_is_whole_the_best_one_serves() {
+    let desk = Desk::new();
+    let whole = whole(&desk, &[]);
+    let best = checkpoint::best(&whole);
+    let step = checkpoint::read(&best).unwrap().about.standing.step;
+    let run = cut(&desk, "whole", "run", 100);
+    fs::copy(&best, checkpoint::best(&run)).unwrap();
+    checkpoints(&run).iter().for_each(|path| fs::write(path, "nothing").unwrap());
+    let output = desk.frugal(&["resume", "run"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains(&format!("the checkpoint after the best evaluation serves, of step {step}")), "{text}");
+    assert_same(&whole, &run);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod changed;
 mod checkpoints;
 #[cfg(target_os = "linux")]
 mod disks;

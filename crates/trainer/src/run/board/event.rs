@@ -7,6 +7,8 @@
 //! ```
 
 use prost::Message;
+use std::fs::File;
+use std::io::{BufReader, Read};
 
 /// What happened at a step.
 #[derive(Clone, PartialEq, Message)]
@@ -133,6 +135,25 @@ impl Event {
     }
 }
 
+/// Where the last whole record ends among the first bytes of a file, which is at its beginning.
+pub fn whole_records(file: &mut BufReader<&File>, length: u64) -> std::io::Result<u64> {
+    const FRAME: u64 = 16;
+    let mut end = 0;
+    while length - end >= FRAME {
+        let mut header = [0; 12];
+        file.read_exact(&mut header)?;
+        let (message, sum) = header.split_at(8);
+        let bytes = u64::from_le_bytes(message.try_into().expect("eight bytes"));
+        if masked(message) != *sum || bytes > length - end - FRAME {
+            break;
+        }
+        // The message and its checksum; it is in the file, whose size fits.
+        file.seek_relative(bytes as i64 + 4)?;
+        end += FRAME + bytes;
+    }
+    Ok(end)
+}
+
 fn masked(bytes: &[u8]) -> [u8; 4] {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
@@ -166,6 +187,27 @@ mod tests {
     #[test]
     fn checksums_are_masked() {
         assert_eq!(masked(b"123456789"), 0xc78a_b0e5u32.to_le_bytes());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_ends_with_its_last_whole_record() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("events");
+        let records: Vec<Vec<u8>> = (0..3).map(|step| Event { step, ..Event::default() }.record()).collect();
+        let bytes = records.concat();
+        let two = (records[0].len() + records[1].len()) as u64;
+        let whole = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            whole_records(&mut BufReader::new(&File::open(&path).unwrap()), bytes.len() as u64).unwrap()
+        };
+        assert_eq!(whole(&bytes), bytes.len() as u64);
+        for cut in 1..records[2].len() {
+            assert_eq!(whole(&bytes[..bytes.len() - cut]), two);
+        }
+        let mut lying = bytes.clone();
+        lying[two as usize + 7] = 0xff;
+        assert_eq!(whole(&lying), two);
+        assert_eq!(whole(&[]), 0);
     }
 
     #[test]

@@ -25,18 +25,18 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Goes on after the first `length` bytes of the file.
+    /// Goes on after the first `length` bytes of the file, and says how many of them are missing: see [`Folder::log`].
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn open(folder: &Folder, length: u64) -> Result<Self, Error> {
-        let log = folder.log(EVENTS, length)?;
+    pub fn open(folder: &Folder, length: u64) -> Result<(Self, u64), Error> {
+        let (log, missing) = folder.log(EVENTS, length, event::whole_records)?;
         let mut board = Self { log };
         if board.log.is_empty() {
             let version = Some("brain.Event:2".to_owned());
             board.log.add(&Event { wall_time: now(), file_version: version, ..Event::default() }.record())?;
         }
-        Ok(board)
+        Ok((board, missing))
     }
 
     /// Adds what a record says.
