@@ -98,7 +98,8 @@ pub fn tensors(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Ch
     Ok(file.tensors().into_iter().filter_map(|(name, view)| Some((name, tensor(&view)?))).collect())
 }
 
-fn checksum(about: &str, tensors: &BTreeMap<String, Tensor>) -> String {
+/// The checksum of a file with this description, as JSON, and these tensors.
+pub fn checksum(about: &str, tensors: &BTreeMap<String, Tensor>) -> String {
     let mut sum = crc32c::crc32c(about.as_bytes());
     for (name, Tensor { shape, words, .. }) in tensors {
         sum = crc32c::crc32c_append(sum, format!("{name} {shape:?}").as_bytes());

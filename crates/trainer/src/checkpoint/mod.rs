@@ -16,7 +16,7 @@ mod shelf;
 mod weights;
 
 pub use error::CheckpointError;
-pub use file::{FORMAT, decode, encode, tensors};
+pub use file::{FORMAT, checksum, decode, encode, tensors};
 pub use shelf::{Shelf, Step, best, newest, read};
 pub use weights::{Differences, Weights};
 
