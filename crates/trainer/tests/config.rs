@@ -6,7 +6,7 @@ use frugal_tensor::ops::optimizer::LossScale;
 use frugal_trainer::config::{
     Checkpoint, Choice, Choices, Config, ConfigError, Course, Form, Loss, Optimizer, Override, StoreRule, Warmup,
 };
-use frugal_trainer::data::{Augment, Frame, Jitter, ResizedCrop, Share};
+use frugal_trainer::data::{Augment, Frame, Jitter, Orientation, ResizedCrop, Share};
 use miette::Diagnostic;
 use std::path::Path;
 
@@ -536,9 +536,9 @@ fn a_set_may_be_a_path() {
     // Relative to the config, and absolute once it is resolved.
     assert_eq!((Path::new(&config.data.set), config.data.frame), (Path::new("/configs/./photos"), Frame::default()));
     assert!(own("numbers.npz").unwrap().data.set.ends_with("numbers.npz"));
-    let text = GOOD.replace("\"digits\"", "\"../photos\"\nsize = [96, 128]\ngrey = true");
+    let text = GOOD.replace("\"digits\"", "\"../photos\"\nsize = [96, 128]\ngrey = true\norientation = \"ignore\"");
     let config = parse(&text, &[]).unwrap();
-    assert_eq!(config.data.frame, Frame { size: Some([96, 128]), grey: true });
+    assert_eq!(config.data.frame, Frame { size: Some([96, 128]), grey: true, orientation: Orientation::Ignore });
     assert_eq!(Config::parse("again.toml", &config.to_toml(), Path::new("/"), &[]).unwrap(), config);
     assert_eq!(parse(&text, &["data.size=64"]).unwrap().data.frame.size, Some([64, 64]));
     let square = parse(&text, &["data.size=0"]).unwrap_err().to_string();
@@ -546,6 +546,8 @@ fn a_set_may_be_a_path() {
     check(&text.replace("[96, 128]", "[96]"), &[], "`data.size` must be", "", "[96]");
     let text = GOOD.replace("\"digits\"", "\"digits\"\nsize = 32");
     check(&text, &[], "`data.size` is for images of your own; those of `digits`", "remove it", "32");
+    let text = GOOD.replace("\"digits\"", "\"digits\"\norientation = \"exif\"");
+    check(&text, &[], "`data.orientation` is for images of your own; those of `digits`", "remove it", "\"exif\"");
     // A folder that is there, named without a slash.
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("photos")).unwrap();

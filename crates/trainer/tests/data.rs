@@ -8,7 +8,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use frugal_trainer::data::cifar::{self, Form};
-use frugal_trainer::data::{self, DataError, Share, Split, idx};
+use frugal_trainer::data::{self, DataError, Orientation, Share, Split, idx};
 use proptest::prelude::*;
 
 // ---- files -----------------------------------------------------------------------------------------------------------
@@ -347,6 +347,6 @@ fn a_validation_set_is_held_out_by_the_seed() {
 #[test]
 fn pictures_have_one_or_three_channels() {
     let files = ["a.png".into()];
-    assert_eq!(Split::pictures([3, 8, 8], &files).unwrap().len(), 1);
-    assert!(matches!(Split::pictures([2, 8, 8], &files), Err(DataError::Invalid(_))));
+    assert_eq!(Split::pictures([3, 8, 8], &files, Orientation::Exif).unwrap().len(), 1);
+    assert!(matches!(Split::pictures([2, 8, 8], &files, Orientation::Exif), Err(DataError::Invalid(_))));
 }

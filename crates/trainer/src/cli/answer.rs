@@ -81,7 +81,7 @@ impl Evaluate {
         settings.set = set.clone();
         // Images of the user's own are brought to what the net learned from.
         let [channels, height, width] = trained.facts.shape;
-        settings.frame = Frame { size: Some([height, width]), grey: channels == 1 };
+        settings.frame = Frame { size: Some([height, width]), grey: channels == 1, ..settings.frame };
         Ok(settings.open_for(Purpose::Evaluate)?)
     }
 }

@@ -3,7 +3,7 @@
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
 use super::{ConfigError, Data, Normalisation};
-use crate::data::{self, Augment, Frame, Jitter, ResizedCrop, Share};
+use crate::data::{self, Augment, Frame, Jitter, Orientation, ResizedCrop, Share};
 use serde::Serializer;
 use serde::ser::SerializeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,20 @@ type Result<T> = std::result::Result<T, ConfigError>;
 
 /// Reads the section.
 pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
-    let keys = ["set", "size", "grey", "mean", "std", "batch", "root", "validation", "noise", "augment", "workers"];
+    let keys = [
+        "set",
+        "size",
+        "grey",
+        "orientation",
+        "mean",
+        "std",
+        "batch",
+        "root",
+        "validation",
+        "noise",
+        "augment",
+        "workers",
+    ];
     let section = root.section("data", &keys)?;
     let data_root = section.text("root")?.map(|root| folder.join(root));
     let data_root = data_root.unwrap_or_else(data::default_root);
@@ -56,7 +69,7 @@ fn set(section: &Reader<'_>, folder: &Path, data_root: &Path) -> Result<String> 
 
 /// What images of the user's own are brought to: `size = 224` or `size = [height, width]`.
 fn read_frame(section: &Reader<'_>, set: &str) -> Result<Frame> {
-    for key in ["size", "grey"] {
+    for key in ["size", "grey", "orientation"] {
         if let Some(node) = section.get(key)
             && !data::is_path(set)
         {
@@ -81,7 +94,11 @@ fn read_frame(section: &Reader<'_>, set: &str) -> Result<Frame> {
         }
         _ => Err(section.wrong("size", node, "a number of pixels, or a list of height and width")),
     });
-    Ok(Frame { size: size.transpose()?, grey: section.flag("grey")?.unwrap_or(false) })
+    let orientation = match section.choice("orientation", &["exif", "ignore"])? {
+        Some("ignore") => Orientation::Ignore,
+        _ => Orientation::Exif,
+    };
+    Ok(Frame { size: size.transpose()?, grey: section.flag("grey")?.unwrap_or(false), orientation })
 }
 
 /// `mean = [0.5, 0.5, 0.5]` with `std`: a number per channel, of pixels from 0 to 1.
@@ -114,6 +131,9 @@ pub(super) fn frame<S: Serializer>(frame: &Frame, serializer: S) -> std::result:
     }
     if frame.grey {
         map.serialize_entry("grey", &true)?;
+    }
+    if frame.orientation != Orientation::default() {
+        map.serialize_entry("orientation", &frame.orientation)?;
     }
     map.end()
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::pixels::{Encoded, Picture};
 use super::samples::{Own, Samples};
-use super::{Account, DataError, Fingerprint, PartFingerprint, order, own, pixels};
+use super::{Account, DataError, Fingerprint, Orientation, PartFingerprint, order, own, pixels};
 
 /// A labelled image set, ready to be batched by a [`Loader`](super::Loader).
 #[derive(Debug, Clone)]
@@ -146,8 +146,8 @@ pub struct Split {
 enum Images {
     /// N × C × H × W.
     Pixels(Vec<u8>),
-    /// PNG or JPEG, each of its own size.
-    Encoded(Vec<Encoded>),
+    /// In the formats of pictures, each of its own size.
+    Encoded { images: Vec<Encoded>, orientation: Orientation },
     /// Read by whoever made the split.
     Own(Own),
 }
@@ -191,11 +191,12 @@ impl Split {
         classes: usize,
         images: Vec<Encoded>,
         labels: Vec<u32>,
+        orientation: Orientation,
     ) -> Result<Split, DataError> {
         checked_len(shape)?;
         assert_eq!(images.len(), labels.len());
         check_labels(classes, &labels)?;
-        Ok(Split { shape, images: Images::Encoded(images), targets: Vec::new(), labels })
+        Ok(Split { shape, images: Images::Encoded { images, orientation }, targets: Vec::new(), labels })
     }
 
     /// As [`Split::new`], of images that are read when they are needed, see [`Samples`]: one for each label, from index 0 on.
@@ -214,17 +215,17 @@ impl Split {
         Ok(Split { shape, images, targets: Vec::new(), labels })
     }
 
-    /// Of picture files (PNG, JPEG) without labels: grey if `shape` has one channel, colours if it has three.
+    /// Of picture files without labels: grey if `shape` has one channel, colours if it has three.
     ///
     /// # Errors
     /// [`DataError::Invalid`] if it has another number.
-    pub fn pictures(shape: [usize; 3], files: &[PathBuf]) -> Result<Split, DataError> {
+    pub fn pictures(shape: [usize; 3], files: &[PathBuf], orientation: Orientation) -> Result<Split, DataError> {
         if ![1, 3].contains(&shape[0]) {
             let channels = shape[0];
             return Err(DataError::Invalid(format!("a picture has one or three channels, not {channels}")));
         }
         let images = files.iter().cloned().map(Encoded::File).collect();
-        Split::encoded(shape, 1, images, vec![0; files.len()])
+        Split::encoded(shape, 1, images, vec![0; files.len()], orientation)
     }
 
     /// How many samples there are.
@@ -268,7 +269,7 @@ impl Split {
         let [_, height, width] = self.shape;
         Ok(match &self.images {
             Images::Pixels(_) | Images::Own(_) => self.picture(index)?.bytes,
-            Images::Encoded(_) => {
+            Images::Encoded { .. } => {
                 let picture = self.picture(index)?;
                 let mut bytes = Vec::new();
                 pixels::fit(&picture, [height, width], &mut bytes);
@@ -285,7 +286,7 @@ impl Split {
                 let len = self.sample_len();
                 Ok(Picture { height, width, bytes: Cow::Borrowed(&bytes[index * len..][..len]) })
             }
-            Images::Encoded(images) => images[index].decode(channels),
+            Images::Encoded { images, orientation } => images[index].decode(channels, *orientation),
             Images::Own(own) => Ok(Picture { height, width, bytes: own.read(index, self.shape)?.into() }),
         }
     }
@@ -297,7 +298,7 @@ impl Split {
         self.labels.iter().for_each(|label| digest.update(label.to_le_bytes()));
         match &self.images {
             Images::Pixels(bytes) => digest.update(bytes),
-            Images::Encoded(images) => images.iter().for_each(|image| digest.update(image.name())),
+            Images::Encoded { images, .. } => images.iter().for_each(|image| digest.update(image.name())),
             // Only whoever made them knows more.
             Images::Own(_) => {}
         }
@@ -350,7 +351,9 @@ impl Split {
         let targets = if self.is_paired() { chosen(&self.targets) } else { Vec::new() };
         let images = match &self.images {
             Images::Pixels(bytes) => Images::Pixels(chosen(bytes)),
-            Images::Encoded(images) => Images::Encoded(of().map(|index| images[index].clone()).collect()),
+            Images::Encoded { images, orientation } => {
+                Images::Encoded { images: of().map(|index| images[index].clone()).collect(), orientation: *orientation }
+            }
             Images::Own(own) => Images::Own(own.select(indices)),
         };
         Split { shape: self.shape, images, targets, labels: of().map(|index| self.labels[index]).collect() }

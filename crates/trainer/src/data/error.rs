@@ -105,12 +105,12 @@ pub enum DataError {
         attempts: Vec<String>,
     },
 
-    /// An image that cannot be decoded.
-    #[error("{file} cannot be read as an image: {what}; PNG and JPEG are")]
+    /// An image that cannot be decoded, or that is larger than what is decoded.
+    #[error("{file} cannot be read as an image: {what}")]
     Image {
         /// The file; where it holds many images, with the place of this one.
         file: String,
-        /// What the decoder says.
+        /// Why.
         what: String,
     },
 

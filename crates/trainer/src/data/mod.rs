@@ -51,7 +51,7 @@ pub use error::DataError;
 pub use fingerprint::{Fingerprint, PartFingerprint};
 pub use get::{Got, Progress, get};
 pub use loader::{Epoch, Goal, Loader, LoaderOptions};
-pub use own::{Frame, Purpose, is_path, open as open_own};
+pub use own::{Frame, Orientation, Purpose, is_path, open as open_own};
 pub use samples::Samples;
 
 use catalogue::{FileSpec, Home, Layout, Spec};

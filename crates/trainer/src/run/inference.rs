@@ -161,7 +161,8 @@ impl Trained {
         let (augment, goal) = (Augment::default(), Goal::Classes(1));
         let options =
             LoaderOptions { batch: 1, shuffle: None, augment, goal, noise: 0.0, mean, std, workers: 0, prefetch: 0 };
-        let loader = Loader::new(Arc::new(Split::pictures(shape, files)?), options)?;
+        let loader =
+            Loader::new(Arc::new(Split::pictures(shape, files, self.config.data.frame.orientation)?), options)?;
         Ok(loader.epoch(0).collect::<Result<_, _>>()?)
     }
 

@@ -125,7 +125,7 @@ fn differences(made: &Config, config: &Config) -> Vec<&'static str> {
         }
     };
     compare("seed", made.seed == config.seed);
-    compare("data.size or data.grey", made.data.frame == config.data.frame);
+    compare("data.size, data.grey or data.orientation", made.data.frame == config.data.frame);
     compare("data.mean or data.std", made.data.normalisation == config.data.normalisation);
     compare("data.batch", made.data.batch == config.data.batch);
     compare("data.validation", made.data.validation == config.data.validation);

@@ -5,7 +5,7 @@ use crate::bytes;
 use crate::random::Random;
 use flate2::Crc;
 use frugal_trainer::Error;
-use frugal_trainer::data::Split;
+use frugal_trainer::data::{Orientation, Split};
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use std::io::Cursor;
@@ -159,7 +159,7 @@ fn jpeg(input: &[u8], donor: &[u8], random: &mut Random) -> Vec<u8> {
 
 fn attempt(path: &Path) -> Result<(), Error> {
     for shape in [[1, 6, 5], [3, 7, 9]] {
-        let split = Split::pictures(shape, &[path.to_path_buf()])?;
+        let split = Split::pictures(shape, &[path.to_path_buf()], Orientation::Exif)?;
         let image = split.image(0)?;
         assert!(image.len() == split.sample_len(), "a picture is brought to the set's shape");
     }

@@ -17,6 +17,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::pixels::Encoded;
 use super::{Account, DataError, Dataset, Split};
 
@@ -30,6 +32,19 @@ pub struct Frame {
     pub size: Option<[usize; 2]>,
     /// Whether colours are dropped.
     pub grey: bool,
+    /// Which way up they are taken.
+    pub orientation: Orientation,
+}
+
+/// Whether pictures are turned as their EXIF says: cameras store pixels as the sensor gives them, and how it was held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Orientation {
+    /// As people see them.
+    #[default]
+    Exif,
+    /// As they are stored.
+    Ignore,
 }
 
 /// What a set is opened for.
@@ -107,19 +122,22 @@ fn encoded(
 ) -> Result<Dataset, DataError> {
     let [height, width] = match frame.size {
         Some(size) => size,
-        None => common_size(train.images.iter().chain(test.iter().flat_map(|part| &part.images)))?,
+        None => common_size(train.images.iter().chain(test.iter().flat_map(|part| &part.images)), frame.orientation)?,
     };
     let shape = [if frame.grey { 1 } else { 3 }, height, width];
-    let split = |part: Part| Split::encoded(shape, class_names.len(), part.images, part.labels);
+    let split = |part: Part| Split::encoded(shape, class_names.len(), part.images, part.labels, frame.orientation);
     let (train, test) = (split(train)?, test.map(split).transpose()?);
     dataset(path, class_names, train, test, purpose)
 }
 
 /// The one size of all images, from their headers.
-fn common_size<'a>(images: impl Iterator<Item = &'a Encoded>) -> Result<[usize; 2], DataError> {
+fn common_size<'a>(
+    images: impl Iterator<Item = &'a Encoded>,
+    orientation: Orientation,
+) -> Result<[usize; 2], DataError> {
     let mut first: Option<(&Encoded, [usize; 2])> = None;
     for image in images {
-        let size = image.size()?;
+        let size = image.size(orientation)?;
         match first {
             None => first = Some((image, size)),
             Some((_, found)) if found == size => {}

@@ -140,7 +140,7 @@ fn a_folder_of_classes_is_read_in_the_order_of_names() {
     // Without parts a fifth is held out.
     let set = open(&root.path().join("train"), Frame::default(), Purpose::Train).unwrap();
     assert_eq!((set.train.len(), set.test.len(), set.classes), (5, 1, 3));
-    let set = open(root.path(), Frame { size: Some([4, 4]), grey: true }, Purpose::Train).unwrap();
+    let set = open(root.path(), Frame { size: Some([4, 4]), grey: true, ..Frame::default() }, Purpose::Train).unwrap();
     assert_eq!((set.shape, set.train.image(0).unwrap().len()), ([1, 4, 4], 16));
 }
 
@@ -240,7 +240,7 @@ fn parquet_of_a_hub_is_read() {
     holds(&set.test, 9..12);
     let set = open(
         &fixture("hub/data/train-00000-of-00002.parquet"),
-        Frame { size: Some([3, 3]), grey: false },
+        Frame { size: Some([3, 3]), ..Frame::default() },
         Purpose::Train,
     );
     assert_eq!(set.map(|set| (set.shape, set.train.len())).map_err(|error| error.to_string()), Ok(([3, 3, 3], 4)));
