@@ -1,6 +1,7 @@
 //! `frugal eval` and `frugal predict`: what a trained net answers.
 
 use super::device::Device;
+use super::parts;
 
 use crate::data::{self, Batch, Dataset, Frame, Purpose};
 use crate::report::evaluation::EvaluationReport;
@@ -95,6 +96,7 @@ fn is_same_set(one: &str, other: &str) -> bool {
 pub(super) fn evaluate(options: &Evaluate) -> Result<(), Error> {
     let trained = options.source.read()?;
     let data = options.open(&trained)?;
+    parts::say_of_evaluation(&data);
     let classes = trained.class_map(&data, options.classes_by_number)?;
     if let Some(note) = &classes.note {
         terminal::say(note);

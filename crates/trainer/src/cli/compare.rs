@@ -1,6 +1,6 @@
 //! `frugal compare`.
 
-use super::{Changes, STORES, Where};
+use super::{Changes, STORES, Where, parts};
 use crate::config::{Choice, Choices, Config, Form};
 use crate::data::{Dataset, Fingerprint};
 use crate::report::comparison::{Comparison, Divergence, Memory, Row};
@@ -71,6 +71,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     config.compare.seeds = options.seeds.unwrap_or(config.compare.seeds);
     config.compare.budget = options.budget.unwrap_or(config.compare.budget);
     let data = config.data.open()?;
+    parts::say_of_training(&config, &data)?;
     let gpu = options.place.device.open(config.train.precision, config.train.tuned)?;
     let environment = Environment::of(&gpu);
     // All of them before the first run: an hour later would be late to learn that one does not fit.

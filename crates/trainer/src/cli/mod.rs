@@ -7,6 +7,7 @@ mod data;
 mod device;
 mod inspect;
 mod manual;
+mod parts;
 mod plan;
 mod resume;
 mod subject;

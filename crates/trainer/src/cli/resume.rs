@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::train::train;
-use super::{Changes, Tensorboard, Watch};
+use super::{Changes, Tensorboard, Watch, parts};
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Left, Start, tiles};
 use crate::{Error, terminal};
@@ -34,6 +34,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let content = data.fingerprint();
     left.check(&data, &content, terminal::warn)?;
     let Left { config, checkpoint, lock } = left;
+    parts::say_of_training(&config, &data)?;
     let gpu = options.device.open(config.train.precision)?;
     if let Some(line) = tiles::of_run(&options.run, &gpu)? {
         terminal::say(&line);

@@ -1,6 +1,6 @@
 //! `frugal train`.
 
-use super::{Changes, Tensorboard, Watch, Where};
+use super::{Changes, Tensorboard, Watch, Where, parts};
 use crate::config::Config;
 use crate::report::bytes;
 use crate::run::folder::Folder;
@@ -31,6 +31,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let overrides = options.tensorboard.overrides(&options.changes);
     let (config, text) = Config::load(&options.config, &overrides)?;
     let data = config.data.open()?;
+    parts::say_of_training(&config, &data)?;
     let gpu = options.place.device.open(config.train.precision, config.train.tuned)?;
     let plans = run::plans(&config, &data, &gpu)?;
     for warning in plans.warnings() {

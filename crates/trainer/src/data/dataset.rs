@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::pixels::{Encoded, Picture};
 use super::samples::{Own, Samples};
-use super::{Account, DataError, Fingerprint, Orientation, PartFingerprint, order, own, pixels};
+use super::{
+    Account, Composition, DataError, Fingerprint, Orientation, PartCounts, PartFingerprint, draw, own, pixels,
+};
 
 /// A labelled image set, ready to be batched by a [`Loader`](super::Loader).
 #[derive(Debug, Clone)]
@@ -106,26 +108,53 @@ impl Dataset {
         }
     }
 
-    /// What to learn from and what to validate by, for a run with this seed: every seed holds out other samples.
+    /// What to learn from and what to validate by, for a run with this seed: a share of the training samples, of which every seed
+    /// holds out others, or without a share what the set itself holds out.
     ///
     /// # Errors
     /// [`DataError::Invalid`] if any part would be empty.
     pub fn parts(&self, validation: Option<Share>, seed: u64) -> Result<(Arc<Split>, Option<Arc<Split>>), DataError> {
         if self.train.is_empty() {
             let name = &self.name;
-            return Err(DataError::Invalid(format!("`{name}` has no training images: nets can be judged by it alone")));
+            return Err(DataError::Invalid(format!(
+                "`{name}` has no training images: nets can be evaluated on it alone"
+            )));
         }
-        let Some(share) = validation else { return Ok((self.train.clone(), None)) };
+        let Some(share) = validation else { return Ok((self.train.clone(), self.validation.clone())) };
         let (samples, held_out) = (self.train.len(), share.of(self.train.len()));
-        if held_out == 0 || held_out >= samples {
+        let most = draw::most(self.train.labels());
+        if held_out == 0 || held_out > most {
             return Err(DataError::Invalid(format!(
                 "`data.validation` takes {held_out} of the {samples} training samples of `{}`; at least one must go to \
-                 either side",
+                 either side, and {most} at most, so that each class keeps one",
                 self.name
             )));
         }
         let (validation, train) = self.train.divide(held_out, seed);
         Ok((Arc::new(train), Some(Arc::new(validation))))
+    }
+
+    /// How many samples a run with this seed reads for what, and where they come from.
+    ///
+    /// # Errors
+    /// As [`Dataset::parts`].
+    pub fn composition(&self, validation: Option<Share>, seed: u64) -> Result<Composition, DataError> {
+        let (train, held_out) = self.parts(validation, seed)?;
+        let mut account = self.account.clone();
+        if validation.is_some() {
+            if self.validation.is_some() {
+                let own = std::mem::take(&mut account.validation);
+                account.left_out.push(format!("{own}, as `data.validation` holds out a share of the training samples"));
+            }
+            account.validation = "`data.validation` of the training samples, drawn class by class".to_owned();
+        }
+        let part = |split: &Split| PartCounts::of(split, self.classes);
+        Ok(Composition {
+            train: part(&train),
+            validation: held_out.as_deref().map(part),
+            test: part(&self.test),
+            account,
+        })
     }
 }
 
@@ -321,18 +350,19 @@ impl Split {
         Ok(Picture { height, width, bytes: Cow::Borrowed(&self.targets[index * len..][..len]) })
     }
 
-    /// Two splits: `first` samples by chance, and the others. Which they are depends on the seed alone; both keep the
-    /// order of this one.
+    /// Two splits: `first` samples by chance, and the others. Each class gives its share of the first, at least one where it
+    /// can, and never its last sample: where that leaves too few, they are fewer. Which they are depends on labels and seed alone;
+    /// both keep the order of this one.
     pub fn divide(&self, first: usize, seed: u64) -> (Split, Split) {
-        // No epoch of any run has this number, so that no order of samples repeats this one.
-        let order = order::permutation(self.len() as u32, seed, u64::MAX);
-        let (chosen, others) = order.split_at(first.min(self.len()));
-        let part = |indices: &[u32]| {
-            let mut indices = indices.to_vec();
-            indices.sort_unstable();
-            self.select(&indices)
-        };
-        (part(chosen), part(others))
+        let (chosen, others) = draw::divide(&self.labels, first, seed);
+        (self.select(&chosen), self.select(&others))
+    }
+
+    /// How many samples each class has, of so many classes.
+    pub fn counts(&self, classes: usize) -> Vec<u64> {
+        let mut counts = draw::counts(&self.labels);
+        counts.resize(classes, 0);
+        counts
     }
 
     /// No samples, of the same form.

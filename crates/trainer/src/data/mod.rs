@@ -22,6 +22,7 @@ mod batch;
 mod catalogue;
 pub mod cifar;
 mod dataset;
+mod draw;
 mod error;
 mod fingerprint;
 mod get;
@@ -41,7 +42,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use account::Account;
+pub use account::{Account, Composition, PartCounts};
 pub use augment::{Augment, Jitter, ResizedCrop};
 pub use batch::Batch;
 pub(crate) use catalogue::absent;

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod comparison;
+pub mod composition;
 pub mod convolutions;
 pub mod devices;
 pub mod evaluation;

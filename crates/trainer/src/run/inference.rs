@@ -7,7 +7,7 @@ use super::{net, step_shape, weights};
 use crate::Error;
 use crate::checkpoint::{self, Weights};
 use crate::config::{Config, Loss};
-use crate::data::{Augment, Batch, Dataset, Fingerprint, Goal, Loader, LoaderOptions, Split};
+use crate::data::{Augment, Batch, Composition, Dataset, Fingerprint, Goal, Loader, LoaderOptions, Split};
 use frugal_model::{Task, inference_step};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::{Gpu, Plan, Session};
@@ -38,6 +38,9 @@ pub struct DataFacts {
     /// The content of the set. Older runs do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Fingerprint>,
+    /// What the run reads of the set; none of runs of before this was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Composition>,
 }
 
 impl DataFacts {
@@ -51,6 +54,7 @@ impl DataFacts {
             mean: data.mean.clone(),
             std: data.std.clone(),
             content: None,
+            parts: None,
         }
     }
 

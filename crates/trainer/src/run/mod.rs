@@ -162,7 +162,11 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     };
     if from.is_none() {
         folder.write_json("environment.json", &Environment::of(gpu))?;
-        let facts = DataFacts { content: Some(content.clone()), ..DataFacts::of(data) };
+        let facts = DataFacts {
+            content: Some(content.clone()),
+            parts: Some(data.composition(config.data.validation, config.seed.into())?),
+            ..DataFacts::of(data)
+        };
         folder.write_json(inference::DATA, &facts)?;
         if let Some(tiles) = TilesFile::of(gpu) {
             folder.write(tiles::FILE, tiles.to_toml().as_bytes())?;

@@ -2,82 +2,190 @@
 //!
 //! ```text
 //! photos/train/cat/1.jpg  …     or, without parts     photos/cat/1.jpg  …
-//! photos/test/cat/9.jpg   …     (test, val, validation or valid)
+//! photos/val/cat/8.jpg    …     (val, valid or validation)
+//! photos/test/cat/9.jpg   …
 //! ```
 //!
-//! Classes are numbered in the order of their names, or in that of the lines of `photos/classes.txt`, which may name more
-//! than there are images of: so a net that knows a thousand classes can be judged by a few images. Then `test` alone will do.
-//! Files count whose names end as those of pictures do; images are decoded when a batch needs them.
+//! Parts are known by their names in any case. Classes are numbered in the order of their names, or in that of the lines of
+//! `photos/classes.txt`, which may name more than there are images of: so a net that knows a thousand classes can be evaluated on a
+//! few images. A folder that the list names is a class, even if it is called `test`. Pictures count in folders of a class folder, too;
+//! they are decoded when a batch needs them.
 
 use std::path::{Path, PathBuf};
 
-use super::{Frame, Part, Purpose, encoded, has_ending, listed, own};
+use super::names::{self, Classes, shortened};
+use super::tree::{Listing, Walk};
+use super::{Found, Frame, HeldOut, Part, Purpose, encoded, own};
 use crate::data::pixels::{ENDINGS, Encoded};
-use crate::data::{DataError, Dataset};
+use crate::data::{Account, DataError, Dataset};
 
-/// What the part is called that nets are judged by; the first that is there is read.
-const TEST: &[&str] = &["test", "val", "validation", "valid"];
 /// The names of the classes, where folders do not say them all.
 const CLASSES: &str = "classes.txt";
+/// The parts of a set, and what their folders may be called.
+const PARTS: [&[&str]; 3] = [&["train"], &["val", "valid", "validation"], &["test"]];
 
 pub(super) fn open(root: &Path, frame: Frame, purpose: Purpose) -> Result<Dataset, DataError> {
     let file = root.join(CLASSES);
-    let named = if file.is_file() { Some(read_names(&file)?) } else { None };
-    let test = TEST.iter().map(|name| root.join(name)).find(|path| path.is_dir());
-    let train = root.join("train");
-    if let (Some(names), Some(test), false) = (&named, &test, train.is_dir()) {
-        let test = part(&listed(test, Path::is_dir)?, names, &file)?;
-        return encoded(root, names.clone(), Part::default(), Some(test), frame, purpose);
-    }
-    let (train, test) = if train.is_dir() { (train, test) } else { (root.to_path_buf(), None) };
-    let classes = listed(&train, Path::is_dir)?;
-    if classes.len() < 2 {
-        let what =
-            format!("there must be a folder of images for each class, at least two; there are {}", classes.len());
-        return Err(own(&train, what));
-    }
-    let source = if named.is_some() { &file } else { &train };
-    let names = named.unwrap_or_else(|| classes.iter().map(|path| name(path)).collect());
-    let test = test.map(|test| part(&listed(&test, Path::is_dir)?, &names, source)).transpose()?;
-    let train = part(&classes, &names, source)?;
-    encoded(root, names, train, test, frame, purpose)
-}
+    let listed = if file.exists() { Some(Classes::read(&file)?) } else { None };
+    let mut walk = Walk::default();
+    let mut account = Account::default();
+    let Layout { train, validation, test } = Layout::read(root, listed.as_ref(), &mut walk, &mut account)?;
 
-/// A class per line, in the order of the labels.
-fn read_names(file: &Path) -> Result<Vec<String>, DataError> {
-    let text = crate::input::read_text(file).map_err(DataError::io("read", file))?;
-    let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    let twice = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name));
-    match twice {
-        Some((_, name)) => Err(own(file, format!("the class `{name}` is there twice"))),
-        None if names.len() < 2 => Err(own(file, "there must be at least two classes, a name per line")),
-        None => Ok(names),
-    }
-}
-
-/// The images of these class folders; `source` is where the names of classes come from.
-fn part(folders: &[PathBuf], names: &[String], source: &Path) -> Result<Part, DataError> {
-    let mut part = Part::default();
-    for folder in folders {
-        let label = names.iter().position(|class| *class == name(folder)).ok_or_else(|| {
-            own(folder, format!("there is no class of this name in {}; it has: {}", source.display(), shortened(names)))
-        })?;
-        let files = listed(folder, |path| ENDINGS.iter().any(|ending| has_ending(path, ending)))?;
-        if files.is_empty() {
-            return Err(own(folder, "the class is empty: there is no picture in it"));
+    let folders = [&train, &test, &validation].into_iter().flatten().next();
+    let least = if purpose == Purpose::Train && listed.is_none() { 2 } else { 1 };
+    let folders = match folders {
+        Some(part) if part.classes.len() >= least => part,
+        part => {
+            let (place, number) = part.map_or((root, 0), |part| (&part.folder, part.classes.len()));
+            let mut what = format!("there must be a folder of images for each class, at least two; there are {number}");
+            if !account.left_out.is_empty() {
+                what += &format!(" (there is: {})", account.left_out.join("; "));
+            }
+            return Err(own(place, what));
         }
-        part.labels.extend(std::iter::repeat_n(label as u32, files.len()));
-        part.images.extend(files.into_iter().map(Encoded::File));
+    };
+    let (classes, source) = match listed {
+        Some(classes) => (classes, file),
+        None => {
+            let named = folders.classes.iter().map(|folder| (names::of_folder(folder), folder.display()));
+            (Classes::new(&folders.folder, named)?, folders.folder.clone())
+        }
+    };
+    let train = train.map(|part| part.samples(&classes, &source, true, &mut walk)).transpose()?;
+    let mut held_out = |part: Option<ClassFolders>| {
+        let Some(part) = part else { return Ok(None) };
+        let samples = part.samples(&classes, &source, false, &mut walk)?;
+        Ok(Some(HeldOut { samples, origin: format!("{}/", name(&part.folder)) }))
+    };
+    let (validation, test) = (held_out(validation)?, held_out(test)?);
+    account.left_out.extend(walk.passed_over());
+    encoded(root, Found { classes, train, validation, test, account }, frame, purpose)
+}
+
+/// The class folders of each part.
+struct Layout {
+    train: Option<ClassFolders>,
+    validation: Option<ClassFolders>,
+    test: Option<ClassFolders>,
+}
+
+/// The class folders of a part.
+struct ClassFolders {
+    /// What they are in.
+    folder: PathBuf,
+    classes: Vec<PathBuf>,
+}
+
+impl Layout {
+    /// Looks at the folders of a set; what belongs to no part goes into the account.
+    fn read(
+        root: &Path,
+        listed: Option<&Classes>,
+        walk: &mut Walk,
+        account: &mut Account,
+    ) -> Result<Layout, DataError> {
+        let mut top = Listing::of(root)?;
+        top.files.retain(|file| *file != root.join(CLASSES));
+        walk.pass_over(&top);
+        loose(root, &top, account);
+        let mut parts: [Option<PathBuf>; 3] = Default::default();
+        let mut classes = Vec::new();
+        for folder in top.folders {
+            let name = names::of_folder(&folder);
+            let is_class = listed.is_some_and(|classes| classes.label(&name).is_some());
+            let part = PARTS.iter().position(|known| known.contains(&name.to_lowercase().as_str()));
+            match part.filter(|_| !is_class) {
+                None => classes.push(folder),
+                Some(part) => {
+                    if let Some(other) = parts[part].replace(folder.clone()) {
+                        let what = format!(
+                            "{} and {} are both folders of the {} part; merge them, or take one away",
+                            other.display(),
+                            folder.display(),
+                            ["training", "validation", "test"][part],
+                        );
+                        return Err(own(root, what));
+                    }
+                }
+            }
+        }
+        let [train, validation, test] = parts.map(|folder| {
+            folder.map(|folder| ClassFolders::of_part(folder, walk, account)).transpose().map(Option::flatten)
+        });
+        let (train, validation, test) = (train?, validation?, test?);
+        let train = match train {
+            Some(train) => {
+                if !classes.is_empty() {
+                    let folders: Vec<String> = classes.iter().map(|folder| name(folder)).collect();
+                    let (s, part) = (if folders.len() == 1 { "" } else { "s" }, name(&train.folder));
+                    account.left_out.push(format!("the folder{s} {} beside {part}/", shortened(&folders)));
+                }
+                Some(train)
+            }
+            None if classes.is_empty() => None,
+            None => Some(ClassFolders { folder: root.to_path_buf(), classes }),
+        };
+        Ok(Layout { train, validation, test })
     }
-    Ok(part)
+}
+
+impl ClassFolders {
+    /// Those in the folder of a part; none if it has none, as test parts without labels have it.
+    fn of_part(folder: PathBuf, walk: &mut Walk, account: &mut Account) -> Result<Option<ClassFolders>, DataError> {
+        let listing = Listing::of(&folder)?;
+        walk.pass_over(&listing);
+        if !listing.folders.is_empty() {
+            loose(&folder, &listing, account);
+            return Ok(Some(ClassFolders { folder, classes: listing.folders }));
+        }
+        let pictures = match listing.pictures.len() {
+            0 => "no pictures".to_owned(),
+            1 => "a picture without a class".to_owned(),
+            several => format!("{several} pictures without a class"),
+        };
+        account.left_out.push(format!("{}/, which has {pictures} and no class folders", name(&folder)));
+        Ok(None)
+    }
+
+    /// The images in them; `source` is where the names of classes come from.
+    fn samples(&self, classes: &Classes, source: &Path, is_trained: bool, walk: &mut Walk) -> Result<Part, DataError> {
+        let mut part = Part::default();
+        let mut found = vec![None; classes.len()];
+        for folder in &self.classes {
+            let label = classes.label(&names::of_folder(folder)).ok_or_else(|| {
+                let what = format!(
+                    "there is no class of this name in {}; it has: {}",
+                    source.display(),
+                    shortened(classes.names())
+                );
+                own(folder, what)
+            })?;
+            if let Some(other) = found[label as usize].replace(folder) {
+                let what = format!("{} and {} are one class", Path::display(other), folder.display());
+                return Err(own(&self.folder, format!("{what} by the names that Unicode holds for equal")));
+            }
+            let files = walk.pictures(folder)?;
+            if files.is_empty() && is_trained {
+                let endings = ENDINGS.join(", ");
+                return Err(own(folder, format!("the class is empty: there is no picture in it ({endings})")));
+            }
+            part.labels.extend(std::iter::repeat_n(label, files.len()));
+            part.images.extend(files.into_iter().map(Encoded::File));
+        }
+        Ok(part)
+    }
+}
+
+/// Pictures that lie beside the class folders.
+fn loose(folder: &Path, listing: &Listing, account: &mut Account) {
+    let place = name(folder);
+    match listing.pictures.as_slice() {
+        [] => {}
+        [_] => account.left_out.push(format!("a picture in {place}/ that is in no class folder")),
+        several => account.left_out.push(format!("{} pictures in {place}/ that are in no class folder", several.len())),
+    }
 }
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The first names of a list that may have thousands.
-fn shortened(names: &[String]) -> String {
-    let shown = names.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > 10 { format!("{shown} … ({} in all)", names.len()) } else { shown }
 }

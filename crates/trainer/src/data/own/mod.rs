@@ -6,12 +6,16 @@
 //!                         └─▶ npz      pixels ───────────────┘
 //! ```
 //!
-//! Where there is no test part, a fifth is held out as one for training, always the same; an evaluation takes all.
+//! Each format finds parts and names of classes ([`Found`]); what is evaluated of them is decided in one place ([`assemble`]).
 
+mod assemble;
 mod folder;
+mod names;
+mod npy;
 mod npz;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod tree;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,9 +25,12 @@ use serde::{Deserialize, Serialize};
 
 use super::pixels::Encoded;
 use super::{Account, DataError, Dataset, Split};
+use assemble::assemble;
+pub(super) use assemble::measured;
+use names::Classes;
 
-/// Images from which mean and deviation of encoded sets are taken: a few seconds of decoding, and enough.
-const MEASURED: usize = 256;
+/// More classes than any set has; a label beyond it is a mistake, not a class.
+const MOST_CLASSES: usize = 1 << 20;
 
 /// The frame that encoded images are brought to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,27 +118,56 @@ struct Part {
     labels: Vec<u32>,
 }
 
+/// What a format finds in files.
+struct Found<P> {
+    classes: Classes,
+    train: Option<P>,
+    validation: Option<HeldOut<P>>,
+    test: Option<HeldOut<P>>,
+    /// What was left out, and what is unusual.
+    account: Account,
+}
+
+/// A part that is not learned from.
+struct HeldOut<P> {
+    samples: P,
+    /// Where it was found, for example `val/`.
+    origin: String,
+}
+
+impl<P> Found<P> {
+    /// The parts in another form.
+    fn map<Q>(self, mut f: impl FnMut(P) -> Result<Q, DataError>) -> Result<Found<Q>, DataError> {
+        let Found { classes, train, validation, test, account } = self;
+        let train = train.map(&mut f).transpose()?;
+        let mut held_out = |part: Option<HeldOut<P>>| {
+            part.map(|HeldOut { samples, origin }| Ok(HeldOut { samples: f(samples)?, origin })).transpose()
+        };
+        Ok(Found { classes, train, validation: held_out(validation)?, test: held_out(test)?, account })
+    }
+
+    /// The parts that there are.
+    fn parts(&self) -> impl Iterator<Item = &P> {
+        let held_out = [&self.validation, &self.test].into_iter().flatten().map(|part| &part.samples);
+        self.train.iter().chain(held_out)
+    }
+}
+
 /// A set of encoded images.
-fn encoded(
-    path: &Path,
-    class_names: Vec<String>,
-    train: Part,
-    test: Option<Part>,
-    frame: Frame,
-    purpose: Purpose,
-) -> Result<Dataset, DataError> {
+fn encoded(path: &Path, found: Found<Part>, frame: Frame, purpose: Purpose) -> Result<Dataset, DataError> {
     let [height, width] = match frame.size {
         Some(size) => size,
-        None => common_size(train.images.iter().chain(test.iter().flat_map(|part| &part.images)), frame.orientation)?,
+        None => common_size(path, found.parts().flat_map(|part| &part.images), frame.orientation)?,
     };
     let shape = [if frame.grey { 1 } else { 3 }, height, width];
-    let split = |part: Part| Split::encoded(shape, class_names.len(), part.images, part.labels, frame.orientation);
-    let (train, test) = (split(train)?, test.map(split).transpose()?);
-    dataset(path, class_names, train, test, purpose)
+    let classes = found.classes.len();
+    let split = |part: Part| Split::encoded(shape, classes, part.images, part.labels, frame.orientation);
+    assemble(path, found.map(split)?, purpose)
 }
 
 /// The one size of all images, from their headers.
 fn common_size<'a>(
+    path: &Path,
     images: impl Iterator<Item = &'a Encoded>,
     orientation: Orientation,
 ) -> Result<[usize; 2], DataError> {
@@ -153,55 +189,7 @@ fn common_size<'a>(
             }
         }
     }
-    Ok(first.expect("a part has images").1)
-}
-
-/// Puts a set together; without a test part, a fifth becomes one, or all where nothing is to be learned.
-fn dataset(
-    path: &Path,
-    class_names: Vec<String>,
-    train: Split,
-    test: Option<Split>,
-    purpose: Purpose,
-) -> Result<Dataset, DataError> {
-    let (train, test, origin) = match (test, purpose) {
-        (Some(test), _) => (train, test, "the set's own"),
-        (None, Purpose::Train) => {
-            let (test, train) = train.divide(train.len() / 5, 0);
-            (train, test, "a fifth of all")
-        }
-        (None, Purpose::Evaluate) => (train.none(), train, "all samples, as the set has no test part"),
-    };
-    // A set may be there to evaluate nets by alone.
-    if test.is_empty() {
-        return Err(own(path, "there are too few samples to train and to test"));
-    }
-    let name = path.file_stem().map_or("data".into(), |stem| stem.to_string_lossy().into_owned());
-    let set = Dataset::new(name, class_names, train, test)?;
-    Ok(Dataset { account: Account { test: origin.to_owned(), ..Account::default() }, ..set })
-}
-
-/// Mean and deviation of `x / 255` for each channel: over all images, or over some that are spread evenly where each has
-/// to be decoded.
-pub(super) fn measured(split: &Split) -> Result<(Vec<f32>, Vec<f32>), DataError> {
-    let step = if split.is_encoded() { split.len().div_ceil(MEASURED) } else { 1 };
-    let [channels, height, width] = split.shape();
-    let (mut sums, mut squares, mut count) = (vec![0u64; channels], vec![0u64; channels], 0u64);
-    for index in (0..split.len()).step_by(step) {
-        let image = split.image(index)?;
-        for (channel, plane) in image.chunks_exact(height * width).enumerate() {
-            sums[channel] += plane.iter().map(|&byte| u64::from(byte)).sum::<u64>();
-            squares[channel] += plane.iter().map(|&byte| u64::from(byte).pow(2)).sum::<u64>();
-        }
-        count += (height * width) as u64;
-    }
-    let of = |sum: u64, squares: u64| {
-        let mean = sum as f64 / count as f64 / 255.0;
-        let variance = squares as f64 / count as f64 / 255f64.powi(2) - mean * mean;
-        // Images without any contrast must not divide by zero: one step of a byte.
-        (mean as f32, variance.max(0.0).sqrt().max(1.0 / 255.0) as f32)
-    };
-    Ok(sums.into_iter().zip(squares).map(|(sum, squares)| of(sum, squares)).unzip())
+    first.map(|(_, size)| size).ok_or_else(|| own(path, "there is no picture in it"))
 }
 
 /// What is in a folder and fits, by name: file systems list in any order.
