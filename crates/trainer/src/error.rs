@@ -75,6 +75,9 @@ pub enum Error {
         /// The answer.
         source: std::io::Error,
     },
+    /// A result has nowhere to go.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[source] std::io::Error),
     /// The loss is no longer a number.
     #[error("the loss is not finite at step {step} (epoch {epoch}{}): {finding}", if *.evaluation { ", while evaluating" } else { "" })]
     Diverged {

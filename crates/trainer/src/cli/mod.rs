@@ -1,4 +1,4 @@
-//! The command line: verbs and options, and how errors are shown.
+//! The command line: verbs and options.
 
 mod answer;
 mod bench;
@@ -7,6 +7,7 @@ mod data;
 mod device;
 mod inspect;
 mod manual;
+mod messages;
 mod parts;
 mod plan;
 mod resume;
@@ -14,18 +15,16 @@ mod subject;
 mod train;
 mod tune;
 
+use crate::Error;
 use crate::config::Override;
-use crate::dashboard::screen::Aside;
 use crate::report::devices::DeviceReport;
 use crate::run::View;
-use crate::{Error, terminal};
+use crate::terminal::{self, Log};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use device::TunedDevice;
 use frugal_model::Net;
 use frugal_tensor::gpu::{Adapter, GpuError};
 use frugal_tensor::ops::{KernelSet, Precision};
-use miette::{GraphicalTheme, MietteHandlerOpts};
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -183,23 +182,26 @@ auto:2GiB chooses a form for each value so that the run takes no more than that.
 A suffix makes values again in the backward pass instead of keeping them: +cheap by element-wise
 operators, +segments by running parts of the net again. docs/stores.md says what each promises.";
 
-/// Errors as `error: what`, the place in the config, `help: what to do`; wrapped and coloured on terminals only.
-fn show_errors_plainly() {
-    let terminal = std::io::stderr().is_terminal();
-    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let mut theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    theme.characters.error = "error:".to_owned();
-    let options = move || MietteHandlerOpts::new().graphical_theme(theme.clone()).wrap_lines(terminal).color(colours);
-    // It can only fail if a hook is there already, and that one shows errors as well.
-    let _ = miette::set_hook(Box::new(move |_| Box::new(options().build())));
+/// Runs the program; standard output that was closed when it began cannot be written to.
+pub fn main(output_is_closed: bool) -> ExitCode {
+    if output_is_closed {
+        terminal::close_output();
+    }
+    messages::set_up();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log).with_ansi(false).without_time().init();
+    let outcome = match messages::parse() {
+        Ok(cli) => run(cli.verb),
+        Err(code) => return code.into(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => messages::fail(error).into(),
+    }
 }
 
-/// Runs the program.
-pub fn main() -> ExitCode {
-    show_errors_plainly();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Aside).without_time().init();
-    let outcome = match Cli::parse().verb {
+fn run(verb: Verb) -> Result<(), Error> {
+    match verb {
         Verb::Train(options) => train::run(&options),
         Verb::Resume(options) => resume::run(&options),
         Verb::Eval(options) => answer::evaluate(&options),
@@ -214,15 +216,6 @@ pub fn main() -> ExitCode {
         Verb::Nets => nets(),
         Verb::Completions(options) => manual::completions(&options),
         Verb::Man(options) => manual::manual(&options),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let code = error.exit_code();
-            // Its colours are sent as they are.
-            let _ = writeln!(std::io::stderr(), "{:?}", miette::Report::new(error));
-            ExitCode::from(code)
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is wrong with a config, and where it stands.
 
+use super::excerpt::Excerpt;
 use super::source::Place;
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use miette::{Diagnostic, LabeledSpan, SourceCode};
 use std::fmt::Display;
 use std::path::Path;
 
@@ -14,15 +15,15 @@ pub struct ConfigError(Box<Parts>);
 struct Parts {
     message: String,
     help: Option<String>,
-    place: Option<(NamedSource<String>, LabeledSpan)>,
+    place: Option<(Excerpt, LabeledSpan)>,
 }
 
 impl ConfigError {
     /// About a place in a text.
     pub(super) fn at(place: &Place, message: impl Into<String>, label: impl Into<String>) -> Self {
-        let source = NamedSource::new(&place.text.name, place.text.content.clone());
-        let label = LabeledSpan::new(Some(label.into()), place.span.start, place.span.len());
-        Self(Box::new(Parts { message: message.into(), help: None, place: Some((source, label)) }))
+        let excerpt = Excerpt::of(place);
+        let label = excerpt.label(&label.into());
+        Self(Box::new(Parts { message: message.into(), help: None, place: Some((excerpt, label)) }))
     }
 
     /// A file that cannot be read.
@@ -45,7 +46,7 @@ impl Diagnostic for ConfigError {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.0.place.as_ref().map(|(source, _)| source as &dyn SourceCode)
+        self.0.place.as_ref().map(|(excerpt, _)| excerpt as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

@@ -12,6 +12,7 @@
 mod choice;
 mod data;
 mod error;
+mod excerpt;
 mod form;
 mod layers;
 mod reader;

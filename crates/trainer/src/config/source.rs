@@ -1,6 +1,7 @@
 //! Settings as a tree in which every value knows where it was written: in the file, or in a `--set`.
 
 use super::ConfigError;
+use crate::terminal::brief;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -130,7 +131,7 @@ impl Value {
             Value::Flag(flag) => format!("{flag}"),
             Value::Integer(number) => number.to_string(),
             Value::Float(number) => number.to_string(),
-            Value::Text(text) => format!("the text \"{text}\""),
+            Value::Text(text) => format!("the text \"{}\"", brief(text, 100)),
             Value::List(_) => "a list".to_owned(),
             Value::Table(_) => "a table".to_owned(),
             Value::Other(what) => (*what).to_owned(),

@@ -10,6 +10,7 @@
 
 mod curve;
 mod draw;
+mod keys;
 pub(crate) mod screen;
 mod state;
 
@@ -17,13 +18,14 @@ pub use state::{Heading, State};
 
 use crate::run::interrupt;
 use crate::run::record::Record;
+use crate::terminal;
 use frugal_tensor::plan::Bytes;
+use keys::{Key, Keys};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::event::{self, Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use screen::{Aside, Canvas};
+use screen::Canvas;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
@@ -65,7 +67,7 @@ impl Dashboard {
             // A terminal that goes away is no reason to stop training.
             if let Err(error) = show(State::new(heading), &received) {
                 screen::close();
-                tracing::warn!("the dashboard is gone: {error}");
+                terminal::warn(format_args!("the run goes on without its dashboard: {error}"));
             }
         };
         let thread = std::thread::Builder::new().name("dashboard".to_owned()).spawn(show);
@@ -79,12 +81,6 @@ impl Dashboard {
             // Nobody listens if the terminal went away.
             let _ = events.send(event);
         }
-    }
-
-    /// Says a line, which stays when the dashboard goes.
-    pub fn say(&self, line: &str) {
-        // The terminal may be gone.
-        let _ = writeln!(Aside, "{line}");
     }
 }
 
@@ -102,6 +98,7 @@ impl Drop for Dashboard {
 /// Draws until the run ends.
 fn show(mut state: State, events: &Receiver<Event>) -> io::Result<()> {
     let begin = Instant::now();
+    let mut keys = Keys::open()?;
     let mut terminal = Terminal::new(CrosstermBackend::new(Canvas::default()))?;
     while screen::is_open() {
         loop {
@@ -116,10 +113,8 @@ fn show(mut state: State, events: &Receiver<Event>) -> io::Result<()> {
         state.said = screen::said(draw::LINES);
         terminal.draw(|frame| draw::draw(frame, &state))?;
         let next = Instant::now() + INTERVAL;
-        while event::poll(next.saturating_duration_since(Instant::now()))? {
-            if let Input::Key(key) = event::read()? {
-                answer(key);
-            }
+        while let Some(key) = keys.next(next)? {
+            answer(key);
         }
     }
     Ok(())
@@ -143,14 +138,11 @@ fn note(state: &mut State, event: Event) {
 }
 
 /// A terminal that shows a picture makes no signals of keys.
-fn answer(key: KeyEvent) {
-    if key.kind != KeyEventKind::Press {
-        return;
-    }
-    match key.code {
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => interrupt::ask(),
+fn answer(key: Key) {
+    match key {
+        Key::Interrupt => interrupt::ask(),
         // A key that is held down too long would stop the run at once.
-        KeyCode::Char('q') if !interrupt::is_asked() => interrupt::ask(),
-        _ => {}
+        Key::Quit if !interrupt::is_asked() => interrupt::ask(),
+        Key::Quit => {}
     }
 }

@@ -63,21 +63,11 @@ pub fn said(lines: usize) -> Vec<String> {
     last
 }
 
-/// Standard error, for what is said while the dashboard may be there.
-#[derive(Debug, Default)]
-pub struct Aside;
-
-impl Write for Aside {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut *held() {
-            Some(held) => held.extend_from_slice(bytes),
-            None => io::stderr().write_all(bytes)?,
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// Says a text on standard error, or when the picture goes. What cannot be said is lost.
+pub fn say(text: &str) {
+    match &mut *held() {
+        Some(held) => held.extend_from_slice(text.as_bytes()),
+        None => drop(io::stderr().write_all(text.as_bytes())),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::curve::Curve;
 use crate::run::record::{EpochRecord, Record, StepRecord, median};
+use crate::terminal::shown;
 use frugal_tensor::plan::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,6 +31,21 @@ pub struct Heading {
     pub steps: u64,
     /// How long it went on before it was resumed.
     pub before: Duration,
+}
+
+impl Heading {
+    /// With control characters as text.
+    pub fn shown(self) -> Self {
+        let shown = |text: String| shown(&text).into_owned();
+        Self {
+            label: shown(self.label),
+            net: shown(self.net),
+            set: shown(self.set),
+            store: shown(self.store),
+            adapter: shown(self.adapter),
+            ..self
+        }
+    }
 }
 
 /// A quantity that is to fall or to rise, as it was trained on and as it was evaluated.

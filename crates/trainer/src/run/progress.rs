@@ -3,7 +3,7 @@
 
 use super::record::{EpochRecord, Record, StepRecord};
 use crate::dashboard::{Dashboard, Event, Heading};
-use crate::terminal;
+use crate::terminal::{self, shown};
 use frugal_tensor::plan::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -61,6 +61,7 @@ impl Show {
 impl Progress {
     /// Shows nothing yet but that there is such a run.
     pub fn new(view: View, heading: Heading) -> Self {
+        let heading = heading.shown();
         let Heading { epochs, steps, .. } = heading;
         let label = heading.label.clone();
         let show = match view {
@@ -79,21 +80,26 @@ impl Progress {
 
     /// Says what is being done while no steps are.
     pub fn say(&self, what: &str) {
+        let what = shown(what);
         match &self.show {
             Show::Nothing => {}
-            Show::Bar(bar) => bar.set_message(what.to_owned()),
+            Show::Bar(bar) => bar.set_message(what.into_owned()),
             Show::Lines { .. } => terminal::say(format_args!("{}  {what}", self.label)),
-            Show::Dashboard(dashboard) => dashboard.tell(Event::Doing(what.to_owned())),
+            Show::Dashboard(dashboard) => dashboard.tell(Event::Doing(what.into_owned())),
         }
     }
 
     /// Says what should not be missed.
     pub fn warn(&self, what: &str) {
+        self.say_line(&format!("{}  warning: {}", self.label, shown(what)));
+    }
+
+    /// Says a line that stays.
+    fn say_line(&self, line: &str) {
         match &self.show {
             Show::Nothing => {}
-            Show::Bar(bar) => bar.println(format!("{}  warning: {what}", self.label)),
-            Show::Lines { .. } => terminal::say(format_args!("{}  warning: {what}", self.label)),
-            Show::Dashboard(dashboard) => dashboard.say(&format!("{}  warning: {what}", self.label)),
+            Show::Bar(bar) => bar.println(line),
+            Show::Lines { .. } | Show::Dashboard(_) => terminal::say(line),
         }
     }
 
@@ -156,14 +162,9 @@ impl Progress {
             judged("test", record.test_accuracy, record.test_loss),
             record.seconds,
         );
-        match &mut self.show {
-            Show::Nothing => {}
-            Show::Bar(bar) => bar.println(line),
-            Show::Lines { last } => {
-                *last = Instant::now();
-                terminal::say(&line);
-            }
-            Show::Dashboard(dashboard) => dashboard.say(&line),
+        self.say_line(&line);
+        if let Show::Lines { last } = &mut self.show {
+            *last = Instant::now();
         }
     }
 }

@@ -48,9 +48,14 @@ impl Desk {
 
     /// A call with variables of its environment; others know no tiles that somebody tuned on this machine.
     pub fn with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+        self.command(arguments).env_remove(VARIABLE).envs(variables.iter().copied()).output().unwrap()
+    }
+
+    /// A call that is yet to be made.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_frugal"));
-        command.args(arguments).env_remove(VARIABLE).envs(variables.iter().copied()).current_dir(self.folder.path());
-        command.output().unwrap()
+        command.args(arguments).env(VARIABLE, "").current_dir(self.folder.path());
+        command
     }
 
     /// Standard error of a call that must end with this code where adapters have no f16.

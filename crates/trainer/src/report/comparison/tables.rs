@@ -3,6 +3,7 @@
 use super::{Comparison, Row};
 use crate::report::units::{bytes, count, largest_batch};
 use crate::run::Measure;
+use crate::terminal::shown;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -162,7 +163,7 @@ impl Comparison {
             }
         }
         let _ = write!(text, "\n{}\n", self.meaning());
-        text
+        shown(&text).into_owned()
     }
 
     /// `table.csv`.

@@ -8,6 +8,7 @@ use super::pictures::Picture;
 use super::plan::PlanReport;
 use crate::run::environment::Environment;
 use crate::run::examine::{Examination, Examinations};
+use crate::terminal::shown;
 use minijinja::value::Serde;
 use minijinja::{Environment as Templates, UndefinedBehavior};
 use serde::Serialize;
@@ -96,7 +97,7 @@ impl Page<'_> {
         let template = templates.get_template("report.html");
         let html = template.and_then(|t| t.render(Serde(page))).expect("tests render the template");
         // Names may hold characters that no page may.
-        html.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
+        shown(&html).into_owned()
     }
 
     /// The command without the folder of the program.

@@ -1,6 +1,7 @@
 //! A sheet of paper to draw on, the same for SVG and PNG.
 
 use super::palette::{Look, Mark};
+use crate::terminal::shown;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -103,7 +104,7 @@ pub fn width_of(text: &str, size: i32) -> i32 {
 /// A name as it may stand in a picture: short, and of characters that XML allows.
 pub fn label(name: &str) -> String {
     const MOST: usize = 36;
-    let plain: Vec<char> = name.chars().filter(|c| !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}')).collect();
+    let plain: Vec<char> = shown(name).chars().filter(|c| !matches!(c, '\n' | '\u{FFFE}' | '\u{FFFF}')).collect();
     match plain.len() > MOST {
         true => plain[..MOST - 1].iter().chain(&['…']).collect(),
         false => plain.into_iter().collect(),
@@ -114,7 +115,7 @@ pub fn label(name: &str) -> String {
 pub fn svg(drawing: &impl Drawing, caption: &str) -> String {
     let mut text = String::new();
     paint(drawing, SVGBackend::with_string(&mut text, size(drawing)), 0.0);
-    let title = minijinja::HtmlEscape(caption);
+    let title = minijinja::HtmlEscape(&shown(caption));
     let (head, body) = text.split_once(">\n").unwrap_or((&text, ""));
     format!("{head} role=\"img\" aria-label=\"{title}\">\n<title>{title}</title>\n{body}")
 }
