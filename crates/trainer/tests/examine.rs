@@ -5,6 +5,7 @@ mod lossless;
 
 use frugal_tensor::{Gpu, Policy};
 use frugal_trainer::config::{Config, Form};
+use frugal_trainer::data::{Dataset, Split};
 use frugal_trainer::run::examine::{Bench, Examinee, examine_runs};
 use frugal_trainer::run::folder::Folder;
 use frugal_trainer::run::weights::{self, Named};
@@ -139,4 +140,57 @@ fn one_batch_shows_no_noise() {
     let data = config.data.open().unwrap();
     let refused = Bench::new(&config, &data, &Gpu::open(None).unwrap(), &Named::new()).err().unwrap();
     assert!(refused.to_string().contains("fewer than two batches"), "{refused}");
+}
+
+/// 80 pictures of 12×12 of faint noise, every seventh of which is white throughout: what one value takes more in a batch of
+/// the ones, another takes more in a batch of the others.
+fn faint_and_white() -> Dataset {
+    let mut state = 1u32;
+    let mut draw = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) % below
+    };
+    let mut images = Vec::new();
+    for number in 0..80 {
+        images.extend((0..144).map(|_| if number % 7 == 3 { 255 } else { draw(3) as u8 }));
+    }
+    let labels = (0..80).map(|number| number / 3 % 2).collect();
+    let split = Split::new([1, 12, 12], 2, images, labels).unwrap();
+    Dataset::new("faint and white", vec!["a".into(), "b".into()], split.clone(), split).unwrap()
+}
+
+#[test]
+fn batches_that_ask_for_unlike_room_are_examined_all_the_same() {
+    let text = r#"
+name = "faint"
+[data]
+set = "digits"
+batch = 2
+[model]
+layers = [
+  { conv = 8, kernel = 3, padding = 1 }, "relu", { conv = 16, kernel = 3, padding = 1 }, "relu", "flatten",
+  { linear = "classes" }
+]
+[optimizer]
+lr = 0.05
+momentum = 0.9
+[train]
+epochs = 1
+"#;
+    let (done, waits) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let gpu = Gpu::open(None).unwrap();
+        for seed in 40..48 {
+            let config = Config::parse("test.toml", &format!("seed = {seed}\n{text}"), Path::new(""), &[]).unwrap();
+            let weights = Named::new();
+            let bench = Bench::new(&config, &faint_and_white(), &gpu, &weights).unwrap();
+            let policy = config.store.with_default(form("error-bounded:0.001")).policy();
+            let bounded = bench.examine("bounded", &policy, &weights).unwrap();
+            done.send((seed, bounded.gradient.len())).unwrap();
+        }
+    });
+    for seed in 40..48 {
+        // With seed 44 two batches took each other's room for ever when the first one that found none decided alone.
+        assert_eq!(waits.recv_timeout(std::time::Duration::from_secs(60)), Ok((seed, 2)));
+    }
 }

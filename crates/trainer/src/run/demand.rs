@@ -54,7 +54,7 @@ impl Demand {
 }
 
 /// Of each value the record that asks for more room. One of the two may not know of any.
-fn larger(a: &[Record], b: &[Record]) -> Vec<Record> {
+pub(super) fn larger(a: &[Record], b: &[Record]) -> Vec<Record> {
     if a.is_empty() || b.is_empty() {
         return [a, b].concat();
     }

@@ -4,6 +4,7 @@ use super::ValueError;
 use super::bench::Gradients;
 use crate::Error;
 use crate::data::Batch;
+use crate::run::demand::larger;
 use crate::run::stepper::{Slot, slots, uploads};
 use crate::run::weights::Named;
 use frugal_tensor::codec::Stored;
@@ -72,17 +73,20 @@ impl<'a> Step<'a> {
         Ok(self.session.learn(0, &uploads(&self.slots, &self.batches[0], &control), MARGIN)?)
     }
 
-    /// Runs every batch. Batch k counts as step [`SETTLED`] + k: the numbers of random rounding differ.
+    /// Runs every batch. Batch k counts as step [`SETTLED`] + k: the numbers of random rounding differ. Room is for the
+    /// most that any batch takes of each value.
     pub fn run(&mut self) -> Result<Vec<StepMetrics>, Error> {
+        let mut most: Vec<Record> = Vec::new();
         loop {
             let finished = self.run_once()?;
             let plan = &self.session.plans()[0];
-            let records = finished.iter().map(|metrics| plan.records(&metrics.words));
-            let Some(exceeded) = records.into_iter().find(|records| plan.room(records) == Room::Exceeded) else {
+            let records: Vec<Vec<Record>> = finished.iter().map(|metrics| plan.records(&metrics.words)).collect();
+            if records.iter().all(|records| plan.room(records) != Room::Exceeded) {
                 return Ok(finished);
-            };
+            }
             // What found no room came back as zeros. There is more now, so this ends.
-            self.session.make_room(0, &exceeded, MARGIN)?;
+            most = records.iter().fold(most, |most, records| larger(&most, records));
+            self.session.make_room(0, &most, MARGIN)?;
             self.session.let_updates_happen()?;
         }
     }
