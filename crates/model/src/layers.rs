@@ -89,7 +89,9 @@ impl Conv {
             Padding::Even(padding) => [padding; 2],
             Padding::Same => {
                 let outputs = extent.div_ceil(self.stride.max(1));
-                let reach = outputs.saturating_sub(1) * self.stride + self.dilation * self.kernel.saturating_sub(1) + 1;
+                let taps = self.dilation.saturating_mul(self.kernel.saturating_sub(1));
+                let reach =
+                    outputs.saturating_sub(1).saturating_mul(self.stride).saturating_add(taps).saturating_add(1);
                 let zeros = reach.saturating_sub(extent);
                 [zeros / 2, zeros.div_ceil(2)]
             }
@@ -111,7 +113,7 @@ impl Conv {
         graph.within(name, |graph| {
             let [_, channels, height, width] = graph.shape(x).nchw().unwrap_or_default();
             let channels = channels / self.groups.max(1);
-            let fan_in = channels * self.kernel * self.kernel;
+            let fan_in = fan_in(channels, self.kernel);
             let shape = [self.filters, channels, self.kernel, self.kernel];
             let w = graph.parameter("weight", shape, Init::kaiming_uniform(fan_in))?;
             let y = graph.apply_one(self.operator([height, width]), &[x, w])?;
@@ -128,12 +130,17 @@ impl Conv {
     }
 }
 
+/// Products that make one output. Weights of which it saturates are refused in their turn.
+fn fan_in(channels: usize, kernel: usize) -> usize {
+    channels.saturating_mul(kernel).saturating_mul(kernel)
+}
+
 /// The transpose of a convolution: parameters `weight` (channels × filters of a group × kernel) and perhaps `bias`. A kernel as
 /// large as the stride without padding multiplies the extents by it; `more` are rows and columns at the end besides, fewer
 /// than the stride.
 ///
 /// # Errors
-/// [`GraphError::Shape`] if x is not N×C×H×W, channels do not divide into the groups, or there are too many more.
+/// [`GraphError::Shape`] if x is not N×C×H×W, channels or filters do not divide into the groups, or there are too many more.
 pub fn conv_transpose(
     graph: &mut Graph,
     name: &str,
@@ -144,12 +151,20 @@ pub fn conv_transpose(
     graph.within(name, |graph| {
         let [_, channels, height, width] = graph.shape(x).nchw().unwrap_or_default();
         let Conv { filters, kernel, stride, groups, .. } = convolution;
+        if filters == 0 || !filters.is_multiple_of(groups.max(1)) {
+            return Err(GraphError::Shape {
+                layer: graph.layer(),
+                operator: "transposed convolution",
+                shapes: vec![graph.shape(x).clone()],
+                reason: format!("{filters} filters do not divide into {groups} groups"),
+            });
+        }
         // Of the taps that an output has, strides leave one in stride × stride.
-        let fan_in = (channels / groups.max(1) * kernel * kernel).div_ceil(stride.max(1).pow(2));
+        let fan_in = fan_in(channels / groups.max(1), kernel).div_ceil(stride.max(1).saturating_pow(2));
         let shape = [channels, filters / groups.max(1), kernel, kernel];
         let w = graph.parameter("weight", shape, Init::kaiming_uniform(fan_in))?;
         // "Same" is said of what is made.
-        let made = [height, width].map(|extent| extent * stride);
+        let made = [height, width].map(|extent| extent.saturating_mul(stride));
         let y = graph.conv_transpose2d(x, w, convolution.operator(made), more)?;
         convolution.biased(graph, y)
     })

@@ -128,7 +128,7 @@ impl Layer {
             Layer::Flatten => graph.flatten(x),
             Layer::Upsample { factor, how } => {
                 let [_, _, height, width] = graph.shape(x).nchw().unwrap_or_default();
-                graph.upsample(x, *how, [height * factor, width * factor])
+                graph.upsample(x, *how, [height, width].map(|extent| extent.saturating_mul(*factor)))
             }
             Layer::Residual { body, shortcut } => {
                 let y = graph.within("body", |graph| forward(graph, x, body, build))?;

@@ -1,9 +1,11 @@
 //! Properties of plans, on random graphs and without a device.
 
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Rule, Uniform};
-use frugal_tensor::graph::{Element, Graph, Init, Phase, ValueId};
+use frugal_tensor::graph::{Element, Graph, GraphError, Init, MOST_ELEMENTS, Phase, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
+use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
+use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::plan::{ALIGNMENT, Region};
 use frugal_tensor::{Plan, PlanError, PlanOptions, Policy};
 use proptest::prelude::*;
@@ -191,7 +193,7 @@ fn values_too_large_to_bind_are_refused_with_the_batch_that_fits() {
     let PlanError::TooLarge { layer, bytes, limit, largest_batch, .. } = &error else {
         panic!("{error}");
     };
-    assert_eq!((layer.as_str(), *bytes, *limit, *largest_batch), ("layer0", 98_304, 10_000, 6));
+    assert_eq!((layer.as_str(), *bytes, *limit, *largest_batch), ("layer0", 98_304, 10_000, Some(6)));
     assert!(Plan::new(random_graph(6, &[(8, 4)]), &Policy::raw(), options).is_ok());
 }
 
@@ -295,9 +297,53 @@ fn values_of_one_layer_have_names_of_their_own() {
 }
 
 /// Kernels count in words of 32 bits.
+/// Whoever calls this crate may say any number.
 #[test]
-fn values_too_large_to_count_are_refused_without_an_adapter() {
-    let options = PlanOptions::unlimited(frugal_tensor::ops::KernelSet::Tiles);
-    let error = Plan::new(random_graph(1 << 26, &[(5, 4)]), &Policy::raw(), options).unwrap_err();
-    assert!(matches!(error, PlanError::TooLarge { .. }), "{error}");
+fn no_number_is_too_large_to_be_refused() {
+    const MAX: usize = usize::MAX;
+    let planes = |graph: &mut Graph| graph.input("x", [2, 4, 8, 8], Element::F32);
+    let numbers = [1 << 20, 1 << 31, u32::MAX as usize, 1 << 40, 1 << 63, MAX];
+    for n in numbers {
+        let mut graph = Graph::new();
+        let (x, w) = (planes(&mut graph), graph.parameter("w", [4, 4, 3, 3], Init::Constant(0.0)).unwrap());
+        let one = Conv2d::default();
+        let convolutions = [
+            Conv2d { padding: [n, n], ..one },
+            Conv2d { more_padding: [n, n], ..one },
+            Conv2d { dilation: [n, n], ..one },
+            Conv2d { groups: n, ..one },
+        ];
+        for convolution in convolutions {
+            assert!(graph.apply_one(convolution, &[x, w]).is_err(), "{convolution:?}");
+            let _ = graph.conv_transpose2d(x, w, convolution, [0; 2]);
+        }
+        let _ = graph.apply_one(Conv2d { stride: [n, n], ..one }, &[x, w]);
+        assert!(graph.conv_transpose2d(x, w, Conv2d { stride: [n, n], ..one }, [0; 2]).is_err());
+        assert!(graph.conv_transpose2d(x, w, one, [n, n]).is_err());
+        assert!(graph.max_pool(x, n).is_err());
+        assert!(graph.max_pool_padded(x, 2, 2, n).is_err());
+        let _ = graph.max_pool_padded(x, 2, n, 0);
+        assert!(graph.average_pool(x, n).is_err());
+        assert!(graph.adaptive_average_pool(x, [n, n]).is_err());
+        assert!(graph.upsample(x, Upsampling::Nearest, [n, n]).is_err());
+        assert!(graph.pad(x, &[[n, n], [n, n]]).is_err());
+        assert!(graph.reshape(x, [n, n]).is_err());
+        assert!(graph.group_norm(x, n, w, w, 1e-5).is_err());
+        let wide = graph.parameter("wide", [n, n], Init::Constant(0.0));
+        assert_eq!(wide, Err(GraphError::TooLarge { layer: "wide".into(), shape: [n, n].into(), largest_batch: None }));
+        let images = graph.input("images", [n, 1 << 13, n], Element::F32);
+        let refused = graph.within("layer0", |graph| graph.relu(images)).unwrap_err();
+        assert!(refused.to_string().starts_with("layer `images`: a value of "), "{refused}");
+    }
+}
+
+#[test]
+fn a_value_beyond_what_kernels_count_names_the_largest_batch() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [1 << 12, 1, 1 << 10, 1 << 10], Element::F32);
+    let refused = graph.within("layer0", |graph| graph.relu(x)).unwrap_err().to_string();
+    let samples = MOST_ELEMENTS >> 20;
+    assert!(refused.ends_with(&format!("the largest batch that fits is {samples}")), "{refused}");
+    let x = graph.input("y", [samples, 1, 1 << 10, 1 << 10], Element::F32);
+    assert!(graph.within("layer0", |graph| graph.relu(x)).is_ok());
 }

@@ -7,7 +7,7 @@ use crate::report::units;
 use crate::run::ClassError;
 use crate::run::tiles::{TilesError, VARIABLE};
 use frugal_model::{ModelError, Net};
-use frugal_tensor::{GpuError, PlanError};
+use frugal_tensor::{GpuError, GraphError, PlanError};
 use miette::{Diagnostic, LabeledSpan, SourceCode};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -240,6 +240,7 @@ impl Error {
                 let nets: Vec<&str> = Net::all().iter().map(|net| net.name).collect();
                 suggest(name, &nets)
             }
+            Error::Model(ModelError::Graph(error)) => return graph_advice(error),
             Error::Gpu(GpuError::Plan(plan)) | Error::Plan(plan) => return plan_advice(plan),
             _ => return None,
         })
@@ -301,11 +302,21 @@ fn io_advice(error: &std::io::Error) -> Option<String> {
 
 fn plan_advice(error: &PlanError) -> Option<String> {
     match error {
-        PlanError::TooLarge { largest_batch, .. } if *largest_batch > 0 => {
-            Some(format!("for example `--set data.batch={largest_batch}`"))
-        }
+        PlanError::TooLarge { largest_batch, .. } => batch_advice(*largest_batch),
+        PlanError::Graph(error) => graph_advice(error),
         _ => None,
     }
+}
+
+fn graph_advice(error: &GraphError) -> Option<String> {
+    match error {
+        GraphError::TooLarge { largest_batch, .. } => batch_advice(*largest_batch),
+        _ => None,
+    }
+}
+
+fn batch_advice(largest: Option<usize>) -> Option<String> {
+    largest.filter(|&batch| batch > 0).map(|batch| format!("for example `--set data.batch={batch}`"))
 }
 
 impl Diagnostic for Error {

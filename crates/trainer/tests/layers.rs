@@ -124,8 +124,40 @@ fn layers_that_do_not_fit_are_refused_where_they_stand() {
     let block =
         "{ residual = [\"relu\", { conv = 4, kernel = 3, groups = 2 }] }, \"flatten\", { linear = \"classes\" }";
     check(block, "layer `0.body.1`", "", "{ conv = 4, kernel = 3, groups = 2 }");
+    let transposed = "{ conv_transpose = 3, kernel = 2, groups = 2 }";
+    let two = "{ conv = 2, kernel = 1 }";
+    check(
+        &format!("{two}, {transposed}, \"flatten\", {{ linear = \"classes\" }}"),
+        "3 filters do not divide into 2 groups",
+        "",
+        transposed,
+    );
     let sum = "{ residual = [{ conv = 4, kernel = 3 }] }";
     check(&format!("{sum}, \"flatten\", {{ linear = \"classes\" }}"), "layer `0`: add", "", sum);
+}
+
+/// Each setting is within its range, and what comes of them is beyond what kernels count.
+#[test]
+fn absurd_sizes_are_refused_where_they_stand() {
+    let end = "\"flatten\", { linear = \"classes\" }";
+    let large = 1 << 20;
+    let cases = [
+        (format!("{{ conv = {large}, kernel = {large}, padding = {large} }}"), "a value of 1048576×1×1048576×1048576"),
+        (format!("{{ conv_transpose = 4, kernel = 3, stride = {large} }}"), "a value of 50×4×7340035×7340035"),
+        (format!("{{ conv_transpose = 4, kernel = {large}, stride = 2 }}"), "a value of 1×4×1048576×1048576"),
+        (format!("{{ conv = 4, kernel = 3, padding = {large} }}"), "a value of 50×4×2097158×2097158"),
+        (format!("{{ max_pool = {large}, padding = 524288 }}"), "window and stride go up to 65535"),
+        (format!("{{ avg_pool = {large} }}"), "window and stride go up to 65535"),
+        (format!("{{ upsample = {large} }}"), "at most 32767 rows and columns"),
+        (format!("{{ adaptive_avg_pool = {large} }}"), "a value of 50×1×1048576×1048576"),
+    ];
+    for (layer, message) in &cases {
+        check(&format!("\"relu\", {layer}, {end}"), "layer `1", "", layer);
+        check(&format!("\"relu\", {layer}, {end}"), message, "", layer);
+    }
+    let linear = format!("{{ linear = {large} }}");
+    let rows = format!("\"flatten\", {linear}, {{ linear = 1048575 }}, {{ linear = \"classes\" }}");
+    check(&rows, "layer `2.weight`: a value of 1048575×1048576 has more than the", "", "{ linear = 1048575 }");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What can be wrong with a graph.
 
-use super::Shape;
+use super::{MOST_ELEMENTS, Shape};
 
 /// Why a graph cannot be built.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -18,6 +18,19 @@ pub enum GraphError {
         /// What it wants.
         reason: String,
     },
+    /// A value would have more elements than kernels count ([`MOST_ELEMENTS`]).
+    #[error(
+        "layer `{layer}`: a value of {shape} has more than the {MOST_ELEMENTS} elements that kernels can count{advice}",
+        advice = batch_advice(*largest_batch)
+    )]
+    TooLarge {
+        /// Where in the net, or the name of an input or of a persistent value.
+        layer: String,
+        /// Extents of the value.
+        shape: Shape,
+        /// The largest batch with which it could be counted; none if it does not belong to a batch.
+        largest_batch: Option<usize>,
+    },
     /// An operator on the way from the loss to a parameter has no gradient rule.
     #[error("layer `{layer}`: {operator} has no gradient")]
     NoGradient {
@@ -34,4 +47,13 @@ pub enum GraphError {
 fn list(shapes: &[Shape]) -> String {
     let shapes: Vec<String> = shapes.iter().map(Shape::to_string).collect();
     shapes.join(" and ")
+}
+
+/// What a message says of the largest batch at its end.
+pub(crate) fn batch_advice(largest_batch: Option<usize>) -> String {
+    match largest_batch {
+        None => String::new(),
+        Some(0) => "; not even a single sample would do".to_owned(),
+        Some(batch) => format!("; the largest batch that fits is {batch}"),
+    }
 }

@@ -1,6 +1,7 @@
 //! The graph: values, the nodes that make them, and the gradient graph built from their rules.
 //!
-//! All shapes are known when a node is added, so every misfit is reported there, with the layer's name. The list of
+//! All shapes are known when a node is added, so every misfit is reported there, with the layer's name, and so is a value with
+//! more elements than kernels can count: what comes after may multiply extents as it likes. The list of
 //! nodes is the order of execution; a gradient graph is more nodes at its end.
 
 mod error;
@@ -13,8 +14,9 @@ mod shape;
 mod value;
 
 pub use error::GraphError;
+pub(crate) use error::batch_advice;
 pub use gradient::{Backward, Interval, Keep, Need};
-pub use shape::Shape;
+pub use shape::{MOST_ELEMENTS, Shape};
 pub use value::{Element, Init, Kind, Value, ValueId};
 
 use crate::ops::{Operator, Precision};
@@ -150,10 +152,10 @@ impl Graph {
         self.trained.push(trained);
     }
 
-    /// Multiply-adds of the forward pass.
+    /// Multiply-adds of the forward pass; 2^64 − 1 for more than that.
     pub fn multiply_adds(&self) -> u64 {
         let forward = self.nodes.iter().filter(|n| n.phase == Phase::Forward);
-        forward.map(|node| self.node_multiply_adds(node)).sum()
+        forward.map(|node| self.node_multiply_adds(node)).fold(0, u64::saturating_add)
     }
 
     /// Multiply-adds of one node.
@@ -202,7 +204,7 @@ impl Graph {
         }
     }
 
-    /// A value that the host uploads before each step.
+    /// A value that the host uploads before each step. The first node that reads it says if it is too large.
     pub fn input(&mut self, name: &str, shape: impl Into<Shape>, element: Element) -> ValueId {
         let name = self.path(name);
         self.forward_names.insert(name.clone());
@@ -220,7 +222,7 @@ impl Graph {
     /// A value that lives across steps, for example a parameter. Its name must be its own.
     ///
     /// # Errors
-    /// [`GraphError::NameTaken`].
+    /// [`GraphError::NameTaken`], [`GraphError::TooLarge`].
     pub fn persistent(
         &mut self,
         name: &str,
@@ -229,13 +231,16 @@ impl Graph {
         element: Element,
         init: Init,
     ) -> Result<ValueId, GraphError> {
-        let name = self.path(name);
+        let (name, shape) = (self.path(name), shape.into());
+        if !shape.is_countable() {
+            return Err(GraphError::TooLarge { layer: name, shape, largest_batch: None });
+        }
         if !self.persistent_names.insert(name.clone()) {
             return Err(GraphError::NameTaken(name));
         }
         Ok(self.add_value(Value {
             name,
-            shape: shape.into(),
+            shape,
             element,
             precision: Precision::F32,
             kind,
@@ -247,7 +252,7 @@ impl Graph {
     /// A trained value.
     ///
     /// # Errors
-    /// [`GraphError::NameTaken`].
+    /// As [`Graph::persistent`].
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<ValueId, GraphError> {
         self.persistent(name, Kind::Parameter, shape, Element::F32, init)
     }
@@ -279,7 +284,8 @@ impl Graph {
     /// Applies an operator and returns all its outputs.
     ///
     /// # Errors
-    /// [`GraphError::Shape`] if the operator does not take these values.
+    /// [`GraphError::Shape`] if the operator does not take these values, [`GraphError::TooLarge`] if it makes one that kernels
+    /// cannot count.
     pub fn apply(&mut self, operator: impl Operator + 'static, inputs: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
         self.apply_shared(Rc::new(operator), inputs)
     }
@@ -321,6 +327,9 @@ impl Graph {
     ) -> Result<Node, GraphError> {
         let phase = self.phase.unwrap_or(Phase::Forward);
         let values: Vec<&Value> = inputs.iter().map(|&v| self.value(v)).collect();
+        for value in &values {
+            check_size(&value.name, &value.shape)?;
+        }
         let needs_gradient = phase == Phase::Forward && values.iter().any(|v| v.needs_gradient);
         let outputs = operator.outputs(&values).map_err(|reason| GraphError::Shape {
             layer: layer.clone(),
@@ -328,6 +337,9 @@ impl Graph {
             shapes: values.iter().map(|v| v.shape.clone()).collect(),
             reason,
         })?;
+        for output in &outputs {
+            check_size(&layer, &output.shape)?;
+        }
         let kind = match phase {
             Phase::Forward => Kind::Activation,
             _ => Kind::Gradient,
@@ -373,4 +385,17 @@ impl Graph {
     pub(crate) fn value_mut(&mut self, id: ValueId) -> &mut Value {
         &mut self.values[id.0]
     }
+}
+
+/// Refuses a value that kernels cannot count.
+fn check_size(layer: &str, shape: &Shape) -> Result<(), GraphError> {
+    if shape.is_countable() {
+        return Ok(());
+    }
+    // Of values that steps make, samples are the outermost axis.
+    let largest_batch = shape.extents().split_first().filter(|(_, rest)| !rest.is_empty()).map(|(_, rest)| {
+        let sample = rest.iter().fold(1, |product: usize, &extent| product.saturating_mul(extent.max(1)));
+        MOST_ELEMENTS / sample
+    });
+    Err(GraphError::TooLarge { layer: layer.to_owned(), shape: shape.clone(), largest_batch })
 }

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// Most elements of a value. Kernels count them in words of 32 bits, and past the end: folding a grid adds up to a 65,535th
+/// of its workgroups, and the last of them up to 2^15 elements.
+pub const MOST_ELEMENTS: usize = u32::MAX as usize - (1 << 17);
+
 /// The extents of a value, outermost (the batch) first; elements lie in row-major order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Shape(Vec<usize>);
@@ -22,9 +26,17 @@ impl Shape {
         self.0.len()
     }
 
-    /// Number of elements.
+    /// Number of elements. It is that of a [countable](Self::is_countable) shape, as all values of a graph have; it
+    /// saturates for others.
     pub fn elements(&self) -> usize {
-        self.0.iter().product()
+        if self.0.contains(&0) { 0 } else { self.0.iter().fold(1, |product, &extent| product.saturating_mul(extent)) }
+    }
+
+    /// Whether a value may have this shape: kernels can count its elements. Of an empty one all extents but 0 count, so that
+    /// no product of extents of a value overflows.
+    pub fn is_countable(&self) -> bool {
+        let product = self.0.iter().fold(1, |product: usize, &extent| product.saturating_mul(extent.max(1)));
+        product <= MOST_ELEMENTS
     }
 
     /// The extents as N, C, H, W if there are four of them.
@@ -40,7 +52,7 @@ impl Shape {
     /// Samples, channels and elements per channel: N, C and H·W (1 for a matrix). `None` below two axes.
     pub fn planes(&self) -> Option<[usize; 3]> {
         match self.0.as_slice() {
-            [n, c, rest @ ..] => Some([*n, *c, rest.iter().product()]),
+            [n, c, rest @ ..] => Some([*n, *c, rest.iter().fold(1, |product, &extent| product.saturating_mul(extent))]),
             _ => None,
         }
     }

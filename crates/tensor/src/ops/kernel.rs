@@ -116,7 +116,7 @@ impl From<u32> for Variable {
 
 impl From<usize> for Variable {
     fn from(number: usize) -> Self {
-        Variable::Number(number as u32)
+        Variable::Number(u32::try_from(number).expect("extents were checked when the value was planned"))
     }
 }
 

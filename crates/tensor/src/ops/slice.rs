@@ -2,7 +2,7 @@
 //! the box the other way round.
 
 use super::{Kernel, KernelContext, Operator, Output, Part, Rebuild, concat, want};
-use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
+use crate::graph::{Backward, Graph, GraphError, MOST_ELEMENTS, Shape, Value, ValueId};
 use std::ops::Range;
 
 /// `y[i, j, …] = x[i + offsets[0], j + offsets[1], …]`, or 0 where x has no such element.
@@ -71,7 +71,12 @@ impl Operator for Slice {
         want(self.extents.iter().all(|&extent| extent > 0), "the box must not be empty")?;
         let near = self.offsets.iter().all(|offset| i32::try_from(*offset).is_ok());
         want(near, "the box is too far away")?;
-        want(self.axes(&inputs[0].shape).len() <= 4, "at most four axes apart can be cut")?;
+        want(Shape::from(self.extents.as_slice()).is_countable(), "the box has more elements than kernels count")?;
+        let axes = self.axes(&inputs[0].shape);
+        want(axes.len() <= 4, "at most four axes apart can be cut")?;
+        // Kernels count from the beginning of the value to the end of the box, and the other way round.
+        let reach = |axis: &Axis| axis.offset.unsigned_abs() + axis.made.max(axis.read);
+        want(axes.iter().all(|axis| reach(axis) <= MOST_ELEMENTS), "the box is too far away")?;
         Ok(vec![Output::new("slice", self.extents.as_slice())])
     }
 
@@ -154,8 +159,9 @@ impl Graph {
         let mut offsets = vec![0; extents.len().max(around.len())];
         let first = extents.len().saturating_sub(around.len());
         for ((extent, offset), [before, after]) in extents[first..].iter_mut().zip(&mut offsets[first..]).zip(around) {
-            *extent += before + after;
-            *offset = -(*before as isize);
+            // The operator refuses what is too large.
+            *extent = extent.saturating_add(*before).saturating_add(*after);
+            *offset = isize::try_from(*before).map_or(isize::MIN, |before| -before);
         }
         self.apply_one(Slice { offsets, extents }, &[x])
     }

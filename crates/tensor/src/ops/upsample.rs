@@ -58,7 +58,7 @@ impl Operator for Upsample {
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let [n, c, h, w] = inputs[0].shape.nchw().ok_or("the input must be N×C×H×W")?;
         let [oh, ow] = self.extents;
-        want(h * w * oh * ow > 0, "planes must not be empty")?;
+        want([h, w, oh, ow].iter().all(|&extent| extent > 0), "planes must not be empty")?;
         // Indices are multiplied with extents in words.
         want([h, w, oh, ow].iter().all(|&extent| extent < 1 << 15), "planes may have at most 32767 rows and columns")?;
         Ok(vec![Output::new("upsampled", [n, c, oh, ow])])

@@ -1,6 +1,6 @@
 //! Why a plan cannot be made.
 
-use crate::graph::{GraphError, Shape};
+use crate::graph::{GraphError, Shape, batch_advice};
 
 /// Why a plan cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -8,8 +8,8 @@ use crate::graph::{GraphError, Shape};
 pub enum PlanError {
     /// A value is larger than a kernel may bind on the adapter.
     #[error(
-        "layer `{layer}`: value {shape} takes {bytes} bytes, but a kernel can bind at most {limit} on this adapter; \
-         the largest batch that fits is {largest_batch}"
+        "layer `{layer}`: value {shape} takes {bytes} bytes, but a kernel can bind at most {limit} on this adapter{advice}",
+        advice = batch_advice(*largest_batch)
     )]
     TooLarge {
         /// Where in the net.
@@ -20,8 +20,22 @@ pub enum PlanError {
         bytes: u64,
         /// What the adapter allows.
         limit: u64,
-        /// The largest batch whose values all fit.
-        largest_batch: usize,
+        /// The largest batch whose values all fit; none if the value does not belong to a batch.
+        largest_batch: Option<usize>,
+    },
+    /// What a kernel needs beside its values is more than it may bind on the adapter.
+    #[error(
+        "layer `{layer}`: {operator} needs {bytes} bytes of scratch, but a kernel can bind at most {limit} on this adapter"
+    )]
+    TooMuchScratch {
+        /// Where in the net.
+        layer: String,
+        /// Which operator.
+        operator: &'static str,
+        /// How much.
+        bytes: u64,
+        /// What the adapter allows.
+        limit: u64,
     },
     /// A kernel needs more workgroups than two folded dimensions hold.
     #[error("layer `{layer}`: kernel {shader} needs {workgroups} workgroups, more than any adapter runs at once")]

@@ -18,7 +18,7 @@ pub use moments::{Alive, Moment};
 pub use parts::Part;
 
 use crate::codec::{Policy, Stored, recompute::store_within};
-use crate::graph::{Graph, Kind, Node, Value, ValueId};
+use crate::graph::{Graph, Kind, MOST_ELEMENTS, Node, Value, ValueId};
 use crate::ops::tiles::Tunable;
 use crate::ops::{Binding, Kernel, KernelContext, KernelSet, Operands, Precision, TileTable};
 use std::collections::HashMap;
@@ -31,8 +31,8 @@ pub const READBACKS_IN_FLIGHT: usize = 4;
 /// Most workgroups in one dimension of a grid, in every WebGPU implementation.
 pub const WORKGROUPS_PER_DIMENSION: usize = 65_535;
 
-/// Most bytes of a value in f32: kernels count elements in words of 32 bits, a few vectors past the end.
-const LARGEST_VALUE: u64 = 4 * (u32::MAX as u64 - 1024);
+/// Most bytes of a value in f32.
+const LARGEST_VALUE: u64 = 4 * MOST_ELEMENTS as u64;
 
 /// The last rewrites of a graph whose stores are settled: its nodes before some of them are joined. The oracle does one thing
 /// at a time.
@@ -221,6 +221,7 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         check_sizes(&graph, options.max_binding)?;
         let lifetimes = Lifetimes::new(&graph, &options);
+        check_scratch(&graph, &lifetimes, options.max_binding)?;
         let mut block_places: Vec<(Region, usize, u64)> = vec![(Region::Transient, 0, 0); lifetimes.blocks.len()];
         let mut pages_of = |persistent: bool, region: Region| {
             let indices: Vec<usize> =
@@ -397,6 +398,19 @@ fn check_sizes(graph: &Graph, limit: u64) -> Result<(), PlanError> {
         shape: largest.shape.clone(),
         bytes: largest.bytes(),
         limit,
-        largest_batch: (limit / (largest.bytes() / batch as u64).max(1)) as usize,
+        largest_batch: (!largest.kind.is_persistent())
+            .then(|| (limit / (largest.bytes() / batch as u64).max(1)) as usize),
     })
+}
+
+/// Refuses scratch that no kernel can bind.
+fn check_scratch(graph: &Graph, lifetimes: &Lifetimes, limit: u64) -> Result<(), PlanError> {
+    let limit = limit.min(LARGEST_VALUE);
+    for (node, scratch) in graph.nodes().iter().zip(&lifetimes.of_scratch) {
+        if let Some(&(_, bytes)) = scratch.iter().find(|(_, bytes)| *bytes > limit) {
+            let (layer, operator) = (node.layer.clone(), node.operator.name());
+            return Err(PlanError::TooMuchScratch { layer, operator, bytes, limit });
+        }
+    }
+    Ok(())
 }

@@ -3,7 +3,8 @@
 use super::{Plans, Request};
 use crate::Error;
 use crate::config::Store;
-use frugal_tensor::{PlanError, PlanOptions};
+use frugal_model::ModelError;
+use frugal_tensor::{GraphError, PlanError, PlanOptions};
 use serde::Serialize;
 
 /// The largest batch that is tried.
@@ -40,7 +41,15 @@ pub fn largest_batch(request: &Request, store: &Store, options: PlanOptions, lim
     let fits = |batch: usize| match plan(batch) {
         Ok(fit) => Ok(Some(fit).filter(|fit| fit.peak <= limit)),
         // More than kernels can count.
-        Err(Error::Plan(PlanError::TooLarge { .. } | PlanError::TooManyWorkgroups { .. })) => Ok(None),
+        Err(
+            Error::Plan(
+                PlanError::TooLarge { .. }
+                | PlanError::TooMuchScratch { .. }
+                | PlanError::TooManyWorkgroups { .. }
+                | PlanError::Graph(GraphError::TooLarge { .. }),
+            )
+            | Error::Model(ModelError::Graph(GraphError::TooLarge { .. })),
+        ) => Ok(None),
         Err(error) => Err(error),
     };
     let one = plan(1)?;

@@ -13,7 +13,7 @@ pub use transpose::ConvTranspose2d;
 use super::followed::{Addend, Leads, Then, followed};
 use super::tiles::Tunable;
 use super::{Binding, Correlation, Kernel, KernelContext, Operator, Output, want};
-use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::graph::{Backward, Graph, GraphError, MOST_ELEMENTS, Need, Shape, Value, ValueId};
 use std::rc::Rc;
 
 /// `y[n,k,oy,ox] = Σ w[k,c,r,s] · x[n, c, oy·stride + r·dilation − padding, ox·stride + s·dilation − padding]` over r, s and
@@ -39,6 +39,9 @@ impl Default for Conv2d {
         Self { stride: [1, 1], padding: [0, 0], more_padding: [0, 0], dilation: [1, 1], groups: 1 }
     }
 }
+
+/// Largest stride, padding or dilation: so that no product with an extent overflows.
+const MOST_STEP: usize = 1 << 30;
 
 /// What is computed of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,18 +86,29 @@ impl Conv2d {
         let [filters, w_channels, r, s] = w.nchw().ok_or("the weights must be K×C×R×S")?;
         let groups = self.groups;
         want(groups > 0, "there must be at least one group")?;
+        want(channels > 0 && filters > 0, "there must be at least one channel and one filter")?;
         let of_groups = if groups > 1 { format!(" for each of {groups} groups") } else { String::new() };
         let reason = format!("the input has {channels} channels, the weights {w_channels}{of_groups}");
-        want(channels == groups * w_channels, reason)?;
+        want(w_channels.checked_mul(groups) == Some(channels), reason)?;
         want(filters.is_multiple_of(groups), format!("{filters} filters do not divide into {groups} groups"))?;
         want(self.stride.iter().all(|&s| s > 0), "the stride must be at least 1")?;
         want(self.dilation.iter().all(|&d| d > 0), "the dilation must be at least 1")?;
+        let steps = [self.stride, self.padding, self.more_padding, self.dilation].concat();
+        want(
+            steps.iter().all(|&step| step <= MOST_STEP),
+            format!("stride, padding and dilation go up to {MOST_STEP}"),
+        )?;
         let output = [(height, r, 0), (width, s, 1)].map(|(extent, kernel, axis)| {
             let reach = self.dilation[axis] * kernel.checked_sub(1)? + 1;
-            Some(
-                (extent + 2 * self.padding[axis] + self.more_padding[axis]).checked_sub(reach)? / self.stride[axis] + 1,
-            )
+            Some(self.padded(axis, extent).checked_sub(reach)? / self.stride[axis] + 1)
         });
+        // Kernels count along the padded input.
+        for padded in [self.padded(0, height), self.padded(1, width)] {
+            want(
+                padded <= MOST_ELEMENTS,
+                format!("the padded input would be {padded} wide or high, beyond what kernels count"),
+            )?;
+        }
         match output {
             [Some(oh), Some(ow)] => {
                 let (input, kernel, output) = ([height, width], [r, s], [oh, ow]);
@@ -104,11 +118,20 @@ impl Conv2d {
         }
     }
 
+    /// The extent of the input with its padding.
+    fn padded(&self, axis: usize, extent: usize) -> usize {
+        extent + 2 * self.padding[axis] + self.more_padding[axis]
+    }
+
     /// The share of output pixels at which a tap lies in the input, a mean over the taps.
     fn coverage(&self, e: &Extents) -> f32 {
         let inside = |axis: usize, tap: usize| {
-            let places = (0..e.output[axis]).map(|o| o * self.stride[axis] + tap * self.dilation[axis]);
-            places.filter(|&at| (self.padding[axis]..self.padding[axis] + e.input[axis]).contains(&at)).count()
+            // How many outputs o have o·stride + tap·dilation below an end.
+            let below = |end: usize| {
+                let reach = end.saturating_sub(tap * self.dilation[axis]);
+                reach.div_ceil(self.stride[axis]).min(e.output[axis])
+            };
+            below(self.padding[axis] + e.input[axis]) - below(self.padding[axis])
         };
         let share = |axis: usize| {
             let pairs: usize = (0..e.kernel[axis]).map(|tap| inside(axis, tap)).sum();

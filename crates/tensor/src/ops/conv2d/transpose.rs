@@ -1,7 +1,7 @@
 //! Transposed convolution: the adjoint of an ordinary one, which is its input gradient. All kernels are those of the
 //! ordinary one, with the roles of input and output exchanged.
 
-use super::{Conv2d, Conv2dInputGradient, Conv2dWeightGradient, Direction, Extents};
+use super::{Conv2d, Conv2dInputGradient, Conv2dWeightGradient, Direction, Extents, MOST_STEP};
 use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
 use crate::ops::followed::{Addend, Leads, Then, followed};
 use crate::ops::tiles::Tunable;
@@ -27,6 +27,14 @@ impl ConvTranspose2d {
         let [samples, channels, height, width] = x.nchw().ok_or("the input must be N×C×H×W")?;
         let [w_channels, filters, r, s] = w.nchw().ok_or("the weights must be C×K×R×S")?;
         want(channels == w_channels, format!("the input has {channels} channels, the weights {w_channels}"))?;
+        want(
+            stride.iter().chain(&dilation).all(|&step| step <= MOST_STEP),
+            format!("stride and dilation go up to {MOST_STEP}"),
+        )?;
+        want(
+            padding.iter().chain(&more_padding).all(|&step| step <= MOST_STEP),
+            format!("the padding goes up to {MOST_STEP}"),
+        )?;
         let fewer = self.output_padding.iter().zip(stride).all(|(&rest, stride)| rest < stride);
         want(fewer, "the output padding must be smaller than the stride")?;
         let extent = |axis: usize, extent: usize, kernel: usize| {
@@ -36,7 +44,7 @@ impl ConvTranspose2d {
                 .filter(|&extent| extent > 0)
         };
         match (extent(0, height, r), extent(1, width, s)) {
-            (Some(oh), Some(ow)) => Ok([samples, filters * groups, oh, ow].into()),
+            (Some(oh), Some(ow)) => Ok([samples, filters.saturating_mul(groups), oh, ow].into()),
             _ => Err("the padding leaves nothing of the output".into()),
         }
     }

@@ -84,7 +84,7 @@ impl AveragePool {
             Self::Adaptive([oh, ow]) => {
                 let [n, c, h, w] = input.nchw().ok_or("the input must be N×C×H×W")?;
                 want(h * w > 0, "planes must not be empty")?;
-                want(oh * ow > 0, "there must be at least one window")?;
+                want(oh > 0 && ow > 0, "there must be at least one window")?;
                 Ok([n, c, oh, ow])
             }
         }

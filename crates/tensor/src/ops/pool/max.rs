@@ -65,7 +65,7 @@ impl Operator for MaxPool {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let extents = self.windows().output(&inputs[0].shape)?;
-        let words = window_index::words(extents.iter().product(), self.places());
+        let words = window_index::words(Shape::from(extents).elements(), self.places());
         Ok(vec![Output::new("pooled", extents), Output::words("window_index", words)])
     }
 

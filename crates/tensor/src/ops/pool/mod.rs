@@ -9,6 +9,10 @@ pub use max::MaxPool;
 use super::want;
 use crate::graph::Shape;
 
+/// Largest extent and stride of a window: places in it are counted in words of 32 bits, and so are rows and columns of what
+/// is padded.
+const MOST_EXTENT: usize = (1 << 16) - 1;
+
 /// Windows that slide over a padded plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
@@ -27,7 +31,8 @@ impl Windows {
         for axis in 0..2 {
             let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
             want(kernel > 0 && stride > 0, "window and stride must be at least 1")?;
-            want(2 * padding <= kernel, "the padding must be at most half a window")?;
+            want(padding <= kernel / 2, "the padding must be at most half a window")?;
+            want(kernel <= MOST_EXTENT && stride <= MOST_EXTENT, format!("window and stride go up to {MOST_EXTENT}"))?;
             let padded = extents[axis + 2] + 2 * padding;
             want(padded >= kernel, "the window does not fit into the padded input")?;
             extents[axis + 2] = (padded - kernel) / stride + 1;

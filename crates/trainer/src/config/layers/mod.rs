@@ -116,14 +116,18 @@ impl Layers {
 
     /// What is wrong with the list, where it stands, if the error is about one of its layers.
     pub(crate) fn locate(&self, error: &GraphError) -> Option<ConfigError> {
-        let GraphError::Shape { layer, operator, shapes, .. } = error else { return None };
+        let (layer, operator, shapes) = match error {
+            GraphError::Shape { layer, operator, shapes, .. } => (layer, *operator, shapes.as_slice()),
+            GraphError::TooLarge { layer, .. } => (layer, "", [].as_slice()),
+            _ => return None,
+        };
         let within = |name: &str| layer.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         // The innermost is the last: blocks come before what is in them.
         let (_, place) = self.places.iter().rev().find(|(name, _)| within(name))?;
-        let given = shapes.first().map(|shape| format!("it is given {shape}")).unwrap_or_default();
+        let given = shapes.first().map_or_else(|| "too large".to_owned(), |shape| format!("it is given {shape}"));
         let error = ConfigError::at(place, format!("the layers do not fit: {error}"), given);
         let planes = shapes.first().is_some_and(|shape| shape.rank() == 4);
-        Some(match *operator {
+        Some(match operator {
             "matrix product" if planes => error.help("put \"flatten\" or \"global_avg_pool\" before it"),
             "the loss" if planes => {
                 error.help("end with \"flatten\" or \"global_avg_pool\" and `{ linear = \"classes\" }`")
