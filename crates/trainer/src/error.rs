@@ -65,6 +65,14 @@ pub enum Error {
         /// Training steps done.
         step: u64,
     },
+    /// Images that cannot be read, each of which was named.
+    #[error("{bad} of {all} images cannot be read")]
+    BadImages {
+        /// How many.
+        bad: usize,
+        /// Of how many.
+        all: usize,
+    },
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -230,6 +238,11 @@ impl Error {
             }
             Error::Gpu(GpuError::OutOfMemory { .. }) => {
                 "`frugal plan CONFIG` shows what takes the memory; try a smaller `data.batch`, or another `store.default`"
+                    .to_owned()
+            }
+            Error::Data(DataError::Image { .. } | DataError::Images { .. }) => {
+                "mend, replace or remove what cannot be read; `frugal data check CONFIG` decodes every image of a set and \
+                 names each that is bad"
                     .to_owned()
             }
             Error::Data(DataError::Missing { name, folder, .. }) => {

@@ -1,13 +1,15 @@
 //! `frugal data`.
 
-use crate::data::{self, Got, Progress};
+use crate::config::Config;
+use crate::data::{self, Frame, Got, Progress, Purpose};
 use crate::report::bytes;
+use crate::report::check::CheckReport;
 use crate::report::sets::SetsReport;
 use crate::{Error, terminal};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -28,6 +30,20 @@ pub(super) enum Verb {
         #[arg(long, value_name = "DIR")]
         root: Option<PathBuf>,
     },
+    /// Read every sample of a data set, and name each picture that is damaged
+    ///
+    /// Pictures are decoded whole; classes are counted part by part. Ends with exit status 1 if any cannot be read.
+    Check {
+        /// The path of a set of your own, a name of the catalogue, or a config
+        #[arg(value_name = "PATH|SET|CONFIG")]
+        set: PathBuf,
+        /// Where data sets are kept [default: $FRUGAL_DATA, or frugal/data in the user's cache folder]
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) fn run(verb: &Verb) -> Result<(), Error> {
@@ -38,10 +54,29 @@ pub(super) fn run(verb: &Verb) -> Result<(), Error> {
             terminal::report(&report, *json)
         }
         Verb::Get { name, root } => get(name, &kept(root)),
+        Verb::Check { set, root, json } => check(set, &kept(root), *json),
     }
 }
 
-fn get(name: &str, root: &std::path::Path) -> Result<(), Error> {
+fn check(set: &Path, root: &Path, json: bool) -> Result<(), Error> {
+    let name = set.to_string_lossy();
+    let is_known = data::catalogue(root).iter().any(|entry| entry.name == name);
+    let data = if set.is_file() && set.extension().is_some_and(|ending| ending == "toml") {
+        Config::load(set, &[])?.0.data.open_for(Purpose::Check)?
+    } else if data::is_path(&name) || (set.exists() && !is_known) {
+        data::open_own(set, Frame::default(), Purpose::Check)?
+    } else {
+        data::open(&name, root)?
+    };
+    let report = CheckReport::new(&data);
+    terminal::report(&report, json)?;
+    match report.bad.len() {
+        0 => Ok(()),
+        bad => Err(Error::BadImages { bad, all: report.samples() }),
+    }
+}
+
+fn get(name: &str, root: &Path) -> Result<(), Error> {
     let terminal = std::io::stderr().is_terminal();
     let bar = if terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}  {wide_msg}");

@@ -10,6 +10,7 @@ mod manual;
 mod messages;
 mod parts;
 mod plan;
+mod predict;
 mod resume;
 mod subject;
 mod train;
@@ -49,7 +50,7 @@ enum Verb {
     Train(train::Options),
     Resume(resume::Options),
     Eval(answer::Evaluate),
-    Predict(answer::Predict),
+    Predict(predict::Options),
     Inspect(inspect::Options),
     Plan(plan::Options),
     Compare(compare::Options),
@@ -205,7 +206,7 @@ fn run(verb: Verb) -> Result<(), Error> {
         Verb::Train(options) => train::run(&options),
         Verb::Resume(options) => resume::run(&options),
         Verb::Eval(options) => answer::evaluate(&options),
-        Verb::Predict(options) => answer::predict(&options),
+        Verb::Predict(options) => predict::run(&options),
         Verb::Inspect(options) => inspect::run(&options),
         Verb::Plan(options) => plan::run(&options),
         Verb::Compare(options) => compare::run(&options),

@@ -73,6 +73,18 @@ impl Dataset {
         train: Split,
         test: Split,
     ) -> Result<Dataset, DataError> {
+        let set = Dataset::unmeasured(name, class_names, train, test)?;
+        let (mean, std) = own::measured(if set.train.is_empty() { &set.test } else { &set.train })?;
+        Ok(Dataset { mean, std, ..set })
+    }
+
+    /// As [`Dataset::new`], with mean 0 and deviation 1, so that no image is read.
+    pub(super) fn unmeasured(
+        name: impl Into<String>,
+        class_names: Vec<String>,
+        train: Split,
+        test: Split,
+    ) -> Result<Dataset, DataError> {
         if train.shape() != test.shape() {
             return Err(DataError::Invalid(format!("images of {:?} and of {:?}", train.shape(), test.shape())));
         }
@@ -81,15 +93,15 @@ impl Dataset {
             return Err(DataError::Invalid("there is nothing to learn from".to_owned()));
         }
         [&train, &test].into_iter().try_for_each(|split| check_labels(class_names.len(), split.labels()))?;
-        let (mean, std) = own::measured(if train.is_empty() { &test } else { &train })?;
+        let channels = train.shape()[0];
         Ok(Dataset {
             name: name.into(),
             shape: train.shape(),
             classes: class_names.len(),
             class_names,
             numbered: false,
-            mean,
-            std,
+            mean: vec![0.0; channels],
+            std: vec![1.0; channels],
             train: Arc::new(train),
             validation: None,
             test: Arc::new(test),
@@ -176,7 +188,12 @@ enum Images {
     /// N × C × H × W.
     Pixels(Vec<u8>),
     /// In the formats of pictures, each of its own size.
-    Encoded { images: Vec<Encoded>, orientation: Orientation },
+    Encoded {
+        images: Vec<Encoded>,
+        /// Of each image; none if they were not looked at.
+        digests: Vec<[u8; 32]>,
+        orientation: Orientation,
+    },
     /// Read by whoever made the split.
     Own(Own),
 }
@@ -219,13 +236,14 @@ impl Split {
         shape: [usize; 3],
         classes: usize,
         images: Vec<Encoded>,
+        digests: Vec<[u8; 32]>,
         labels: Vec<u32>,
         orientation: Orientation,
     ) -> Result<Split, DataError> {
         checked_len(shape)?;
-        assert_eq!(images.len(), labels.len());
+        assert!(images.len() == labels.len() && (digests.is_empty() || digests.len() == labels.len()));
         check_labels(classes, &labels)?;
-        Ok(Split { shape, images: Images::Encoded { images, orientation }, targets: Vec::new(), labels })
+        Ok(Split { shape, images: Images::Encoded { images, digests, orientation }, targets: Vec::new(), labels })
     }
 
     /// As [`Split::new`], of images that are read when they are needed, see [`Samples`]: one for each label, from index 0 on.
@@ -254,7 +272,7 @@ impl Split {
             return Err(DataError::Invalid(format!("a picture has one or three channels, not {channels}")));
         }
         let images = files.iter().cloned().map(Encoded::File).collect();
-        Split::encoded(shape, 1, images, vec![0; files.len()], orientation)
+        Split::encoded(shape, 1, images, Vec::new(), vec![0; files.len()], orientation)
     }
 
     /// How many samples there are.
@@ -307,6 +325,14 @@ impl Split {
         })
     }
 
+    /// Reads one image and forgets it.
+    ///
+    /// # Errors
+    /// As [`Split::image`].
+    pub fn check(&self, index: usize) -> Result<(), DataError> {
+        self.picture(index).map(drop)
+    }
+
     /// One image in its own size.
     pub(super) fn picture(&self, index: usize) -> Result<Picture<'_>, DataError> {
         let [channels, height, width] = self.shape;
@@ -315,7 +341,7 @@ impl Split {
                 let len = self.sample_len();
                 Ok(Picture { height, width, bytes: Cow::Borrowed(&bytes[index * len..][..len]) })
             }
-            Images::Encoded { images, orientation } => images[index].decode(channels, *orientation),
+            Images::Encoded { images, orientation, .. } => images[index].decode(channels, *orientation),
             Images::Own(own) => Ok(Picture { height, width, bytes: own.read(index, self.shape)?.into() }),
         }
     }
@@ -327,7 +353,7 @@ impl Split {
         self.labels.iter().for_each(|label| digest.update(label.to_le_bytes()));
         match &self.images {
             Images::Pixels(bytes) => digest.update(bytes),
-            Images::Encoded { images, .. } => images.iter().for_each(|image| digest.update(image.name())),
+            Images::Encoded { digests, .. } => digests.iter().for_each(|image| digest.update(image)),
             // Only whoever made them knows more.
             Images::Own(_) => {}
         }
@@ -381,9 +407,11 @@ impl Split {
         let targets = if self.is_paired() { chosen(&self.targets) } else { Vec::new() };
         let images = match &self.images {
             Images::Pixels(bytes) => Images::Pixels(chosen(bytes)),
-            Images::Encoded { images, orientation } => {
-                Images::Encoded { images: of().map(|index| images[index].clone()).collect(), orientation: *orientation }
-            }
+            Images::Encoded { images, digests, orientation } => Images::Encoded {
+                images: of().map(|index| images[index].clone()).collect(),
+                digests: of().filter_map(|index| digests.get(index).copied()).collect(),
+                orientation: *orientation,
+            },
             Images::Own(own) => Images::Own(own.select(indices)),
         };
         Split { shape: self.shape, images, targets, labels: of().map(|index| self.labels[index]).collect() }

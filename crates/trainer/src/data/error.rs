@@ -114,6 +114,15 @@ pub enum DataError {
         what: String,
     },
 
+    /// Several images that cannot be decoded, or that are larger than what is decoded.
+    #[error("{} of {all} images cannot be read:{}", bad.len(), shortened(bad))]
+    Images {
+        /// Each file, and why.
+        bad: Vec<(String, String)>,
+        /// How many there are in all.
+        all: usize,
+    },
+
     /// A file or folder of the user's own is not a data set.
     #[error("{}: {what}", path.display())]
     Own {
@@ -126,6 +135,14 @@ pub enum DataError {
     /// A split or a loader was described in a way that makes no sense.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// The first of many, a line each.
+fn shortened(bad: &[(String, String)]) -> String {
+    const MOST: usize = 20;
+    let lines = bad.iter().take(MOST).map(|(file, what)| format!("\n  {file}: {what}"));
+    let more = bad.len().saturating_sub(MOST);
+    lines.chain((more > 0).then(|| format!("\n  … and {more} more"))).collect()
 }
 
 impl DataError {

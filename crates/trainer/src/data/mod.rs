@@ -28,6 +28,7 @@ mod fingerprint;
 mod get;
 pub mod idx;
 mod loader;
+mod look;
 mod noise;
 pub mod order;
 mod own;
@@ -52,7 +53,8 @@ pub use error::DataError;
 pub use fingerprint::{Fingerprint, PartFingerprint};
 pub use get::{Got, Progress, get};
 pub use loader::{Epoch, Goal, Loader, LoaderOptions};
-pub use own::{Frame, Orientation, Purpose, is_path, open as open_own};
+pub(crate) use look::in_parallel;
+pub use own::{Frame, Orientation, Purpose, is_path, open as open_own, pictures_in};
 pub use samples::Samples;
 
 use catalogue::{FileSpec, Home, Layout, Spec};

@@ -1,5 +1,6 @@
 //! What people and programs read: plans, comparisons, adapters, answers, checkpoints.
 
+pub mod check;
 pub mod checkpoint;
 pub mod comparison;
 pub mod composition;

@@ -7,7 +7,7 @@ use super::{net, step_shape, weights};
 use crate::Error;
 use crate::checkpoint::{self, Weights};
 use crate::config::{Config, Loss};
-use crate::data::{Augment, Batch, Composition, Dataset, Fingerprint, Goal, Loader, LoaderOptions, Split};
+use crate::data::{Augment, Composition, Dataset, Epoch, Fingerprint, Goal, Loader, LoaderOptions, Split};
 use frugal_model::{Task, inference_step};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::{Gpu, Plan, Session};
@@ -156,18 +156,20 @@ impl Trained {
         Ok(Inference { session, outputs, binary: self.config.loss == Loss::Bce })
     }
 
-    /// Picture files (PNG, JPEG) as an evaluation would show them to the net, one by one.
+    /// Picture files as an evaluation would show them to the net, one by one and in their order; each that cannot be read is an error in
+    /// its place.
     ///
     /// # Errors
-    /// [`Error::Data`] names the first that is no picture.
-    pub fn pictures(&self, files: &[PathBuf]) -> Result<Vec<Batch>, Error> {
+    /// [`Error::Data`] if the net does not take pictures.
+    pub fn pictures(&self, files: &[PathBuf]) -> Result<Epoch, Error> {
         let DataFacts { shape, mean, std, .. } = self.facts.clone();
         let (augment, goal) = (Augment::default(), Goal::Classes(1));
+        // Two threads decode ahead of the device, which keeps memory to a few pictures.
+        let workers = self.config.data.workers.unwrap_or(2);
         let options =
-            LoaderOptions { batch: 1, shuffle: None, augment, goal, noise: 0.0, mean, std, workers: 0, prefetch: 0 };
-        let loader =
-            Loader::new(Arc::new(Split::pictures(shape, files, self.config.data.frame.orientation)?), options)?;
-        Ok(loader.epoch(0).collect::<Result<_, _>>()?)
+            LoaderOptions { batch: 1, shuffle: None, augment, goal, noise: 0.0, mean, std, workers, prefetch: 1 };
+        let split = Split::pictures(shape, files, self.config.data.frame.orientation)?;
+        Ok(Loader::new(Arc::new(split), options)?.epoch(0))
     }
 
     /// The class of the net for each class of a set.

@@ -29,12 +29,17 @@ pub(super) fn assemble(path: &Path, found: Found<Split>, purpose: Purpose) -> Re
             let origin = "all samples, as the set has no test part".to_owned();
             (train.none(), HeldOut { samples: train, origin })
         }
+        (Some(train), None, Purpose::Check) => {
+            let none = HeldOut { samples: train.none(), origin: String::new() };
+            (train, none)
+        }
         (None, None, _) => return Err(nothing()),
     };
-    if test.samples.is_empty() {
+    if test.samples.is_empty() && purpose != Purpose::Check {
         return Err(own(path, "there are too few samples to train and to test"));
     }
-    let held_out = validation.iter().map(|part| ("validation", part)).chain([("test", &test)]);
+    let test_part = (!test.samples.is_empty()).then_some(("test", &test));
+    let held_out = validation.iter().map(|part| ("validation", part)).chain(test_part);
     account.warnings.extend(unusual(&classes, &train, held_out));
     account.test = test.origin;
     let validation = validation.map(|part| {
@@ -42,7 +47,8 @@ pub(super) fn assemble(path: &Path, found: Found<Split>, purpose: Purpose) -> Re
         Arc::new(part.samples)
     });
     let name = path.file_stem().map_or("data".into(), |stem| stem.to_string_lossy().into_owned());
-    let set = Dataset::new(name, classes.names().to_vec(), train, test.samples)?;
+    let make = if purpose == Purpose::Check { Dataset::unmeasured } else { Dataset::new };
+    let set = make(name, classes.names().to_vec(), train, test.samples)?;
     Ok(Dataset { numbered: classes.is_numbered(), validation, account, ..set })
 }
 

@@ -23,11 +23,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::look::{Looked, look};
 use super::pixels::Encoded;
 use super::{Account, DataError, Dataset, Split};
 use assemble::assemble;
 pub(super) use assemble::measured;
 use names::Classes;
+use tree::Walk;
 
 /// More classes than any set has; a label beyond it is a mistake, not a class.
 const MOST_CLASSES: usize = 1 << 20;
@@ -65,6 +67,9 @@ pub enum Purpose {
     /// The set that a net learned from is opened with [`Purpose::Train`], so that the samples that it was trained on are not
     /// counted among those that it is evaluated on.
     Evaluate,
+    /// All samples are read, and each that is bad is wanted: pictures are not looked at when the set is opened, mean and deviation
+    /// are not measured, and nothing is held out.
+    Check,
 }
 
 /// Whether a config means a file or folder by this, and not a set of the catalogue.
@@ -155,41 +160,40 @@ impl<P> Found<P> {
 
 /// A set of encoded images.
 fn encoded(path: &Path, found: Found<Part>, frame: Frame, purpose: Purpose) -> Result<Dataset, DataError> {
+    let images: Vec<&Encoded> = found.parts().flat_map(|part| &part.images).collect();
+    if images.is_empty() {
+        return Err(own(path, "there is no picture in it"));
+    }
+    let looked = if purpose == Purpose::Check { Vec::new() } else { look(path, &images, frame.orientation)? };
     let [height, width] = match frame.size {
         Some(size) => size,
-        None => common_size(path, found.parts().flat_map(|part| &part.images), frame.orientation)?,
+        None => common_size(&images, &looked)?,
     };
     let shape = [if frame.grey { 1 } else { 3 }, height, width];
     let classes = found.classes.len();
-    let split = |part: Part| Split::encoded(shape, classes, part.images, part.labels, frame.orientation);
+    // In the order of the parts.
+    let mut digests = looked.iter().map(|looked| looked.digest);
+    let split = |Part { images, labels }: Part| {
+        let digests = digests.by_ref().take(labels.len()).collect();
+        Split::encoded(shape, classes, images, digests, labels, frame.orientation)
+    };
     assemble(path, found.map(split)?, purpose)
 }
 
-/// The one size of all images, from their headers.
-fn common_size<'a>(
-    path: &Path,
-    images: impl Iterator<Item = &'a Encoded>,
-    orientation: Orientation,
-) -> Result<[usize; 2], DataError> {
-    let mut first: Option<(&Encoded, [usize; 2])> = None;
-    for image in images {
-        let size = image.size(orientation)?;
-        match first {
-            None => first = Some((image, size)),
-            Some((_, found)) if found == size => {}
-            Some((other, [h, w])) => {
-                return Err(DataError::Invalid(format!(
-                    "the images have different sizes: {} is {h}×{w}, {} is {}×{}; give the size that all are brought \
-                     to, for example `size = 224` in `[data]`",
-                    other.name(),
-                    image.name(),
-                    size[0],
-                    size[1],
-                )));
-            }
-        }
+/// The one size of all images; a single pixel if they were not looked at.
+fn common_size(images: &[&Encoded], looked: &[Looked]) -> Result<[usize; 2], DataError> {
+    let Some(&Looked { size: [height, width], .. }) = looked.first() else { return Ok([1, 1]) };
+    match looked.iter().position(|looked| looked.size != [height, width]) {
+        None => Ok([height, width]),
+        Some(other) => Err(DataError::Invalid(format!(
+            "the images have different sizes: {} is {height}×{width}, {} is {}×{}; give the size that all are brought \
+             to, for example `size = 224` in `[data]`",
+            images[0].name(),
+            images[other].name(),
+            looked[other].size[0],
+            looked[other].size[1],
+        ))),
     }
-    first.map(|(_, size)| size).ok_or_else(|| own(path, "there is no picture in it"))
 }
 
 /// What is in a folder and fits, by name: file systems list in any order.
@@ -204,6 +208,15 @@ fn listed(folder: &Path, fits: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, D
     }
     paths.sort();
     Ok(paths)
+}
+
+/// All pictures in a folder, in the order of their names, and then those of the folders in it.
+///
+/// # Errors
+/// [`DataError::Own`] if there is none, [`DataError::Io`].
+pub fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let pictures = Walk::default().pictures(folder)?;
+    if pictures.is_empty() { Err(own(folder, "there is no picture in it")) } else { Ok(pictures) }
 }
 
 fn has_ending(path: &Path, ending: &str) -> bool {

@@ -9,7 +9,7 @@ mod layout;
 mod resize;
 
 use std::borrow::Cow;
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -67,14 +67,6 @@ impl Encoded {
         DataError::Image { file: self.name(), what: what.to_string() }
     }
 
-    /// Height and width, from the header alone.
-    pub fn size(&self, orientation: Orientation) -> Result<[usize; 2], DataError> {
-        let bytes = self.bytes()?;
-        let (header, _) =
-            header::open(Cursor::new(&*bytes), bytes.len() as u64, true).map_err(|error| self.broken(error))?;
-        Ok(extents(&header, orientation))
-    }
-
     /// All pixels, as grey (1 channel) or colour (3 channels).
     pub fn decode(&self, channels: usize, orientation: Orientation) -> Result<Picture<'static>, DataError> {
         let bytes = self.bytes()?;
@@ -99,6 +91,14 @@ impl Encoded {
         };
         Ok(Picture { height, width, bytes: Cow::Owned(bytes) })
     }
+}
+
+/// Height and width of a file of `length` bytes that is whole and within the limits, from its header and its end.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(super) fn size(source: impl BufRead + Seek, length: u64, orientation: Orientation) -> Result<[usize; 2], String> {
+    Ok(extents(&header::open(source, length, false)?.0, orientation))
 }
 
 fn extents(header: &Header, orientation: Orientation) -> [usize; 2] {
