@@ -9,6 +9,7 @@ use frugal_tensor::ops::KernelSet;
 use frugal_tensor::{Plan, PlanOptions};
 use frugal_trainer::Error;
 use frugal_trainer::checkpoint::{self, About, Checkpoint, Tensor, Weights};
+use frugal_trainer::data::{Dataset, Fingerprint};
 use frugal_trainer::report::checkpoint::CheckpointReport;
 use frugal_trainer::run::{self, Left, Plans, Standing};
 use serde_json::{Value, json};
@@ -21,6 +22,11 @@ fn plan() -> Plan {
     let (image, classes) = SMALL_SHAPE;
     let request = run::request(&super::small(), image, classes).expect("it fits its images");
     Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).expect("a small net can be planned").train
+}
+
+/// What the run learns from.
+fn set() -> Dataset {
+    super::small().data.open().expect("a set that is part of the program")
 }
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -46,7 +52,7 @@ fn seeds() -> Vec<Vec<u8>> {
             "config": config.to_toml(),
             "position": { "epoch": 1, "batch": 7, "steps": 7, "learning_rate": 0.1 },
             "standing": standing, "kinds": kinds, "capacities": checkpoint::capacities(&plan),
-            "logs": { "metrics.jsonl": 1000, "metrics.csv": 500 },
+            "logs": { "metrics.jsonl": 1000, "metrics.csv": 500 }, "data": set().fingerprint(),
         });
         serde_json::from_value::<About>(about).expect("the description of a checkpoint")
     };
@@ -117,7 +123,10 @@ fn opened(file: &[u8]) -> Option<(Tree, Tree, &[u8])> {
 }
 
 fn attempt(path: &Path) -> Result<(), Error> {
-    thread_local!(static PLAN: Plan = plan());
+    thread_local! {
+        static PLAN: Plan = plan();
+        static SET: (Dataset, Fingerprint) = (set(), set().fingerprint());
+    }
     // A run's folder, as `frugal resume` finds it.
     let run = path.parent().expect("a file is in a folder").join("run");
     let checkpoints = run.join("checkpoints");
@@ -136,6 +145,7 @@ fn attempt(path: &Path) -> Result<(), Error> {
     assert!(!report.to_string().is_empty() && serde_json::to_string(&report).is_ok(), "a checkpoint can be shown");
     PLAN.with(|plan| Weights::of(path, checkpoint).check("small", &plan.graph, &[]))?;
     let left = Left::read(&run, &[], drop)?;
+    SET.with(|(set, content)| left.check(set, content, drop))?;
     if let Some((_, checkpoint)) = left.checkpoint {
         PLAN.with(|plan| checkpoint.sized(plan))?;
     }
