@@ -8,6 +8,8 @@ mod checkpoints;
 #[cfg(target_os = "linux")]
 mod disks;
 mod ends;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod faults;
 mod kills;
 mod resumed;
 
