@@ -131,7 +131,10 @@ fn make(root: &Path, line: &str) -> Option<()> {
     }
     let place = root.join(place);
     fs::create_dir_all(place.parent()?).ok()?;
-    // Never through a link to elsewhere.
+    // Never through a link to elsewhere, nor into a pipe.
+    if place.exists() && !place.is_file() {
+        return None;
+    }
     if !place.parent()?.canonicalize().ok()?.starts_with(root.canonicalize().ok()?) || place.is_symlink() {
         return None;
     }
