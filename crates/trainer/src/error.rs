@@ -271,8 +271,21 @@ fn checkpoint_advice(error: &CheckpointError) -> Option<String> {
                 "the classifier `{layer}` of the file has {there} classes, the data {here}: take data of {there} classes, or \
                  train a new classifier with `weights_except = [\"{layer}\"]` in `[model]`"
             ),
+            None if !differences.types.is_empty() => {
+                "numbers of 16, 32 and 64 bits are read: save `tensor.float()` of each; those of quantised weights (int8, fp8) \
+                 have to be multiplied by their scales first"
+                    .to_owned()
+            }
             None => "`frugal inspect FILE` lists the file's tensors; it has to be of this net, under PyTorch's names".to_owned(),
         },
+        CheckpointError::OtherFormat { path, format } => format.advice(path),
+        CheckpointError::TwoTensors { .. } => {
+            "leave one of them out of the file; `module.`, `_orig_mod.` and `model.` before a name are ignored".to_owned()
+        }
+        CheckpointError::NotFinite { .. } => {
+            "these are weights of a run that diverged, or they overflowed when they were converted: take others, or an earlier checkpoint"
+                .to_owned()
+        }
         CheckpointError::NoSuchLayer { .. } => {
             "`frugal inspect FILE` lists the file's tensors; `model.weights_except` takes what is before a dot in their names"
                 .to_owned()

@@ -1,6 +1,6 @@
 //! What can be wrong with a checkpoint.
 
-use super::Differences;
+use super::{Differences, FileFormat};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -19,6 +19,34 @@ pub enum CheckpointError {
     /// It is a safetensors file, but no checkpoint.
     #[error("{} is no checkpoint of Frugal", .0.display())]
     Foreign(PathBuf),
+    /// It is no safetensors file, but one of another format.
+    #[error("{} is {format}, not a safetensors file", path.display())]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: FileFormat,
+    },
+    /// Two tensors of weights would be one value of the net.
+    #[error("in {} both `{}` and `{}` could be `{value}`", path.display(), names[0], names[1])]
+    TwoTensors {
+        /// The file.
+        path: PathBuf,
+        /// The value of the net.
+        value: String,
+        /// The tensors.
+        names: [String; 2],
+    },
+    /// Weights are not all numbers.
+    #[error("`{name}` in {} holds {value}", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The first value of it that is not finite.
+        value: f32,
+    },
     /// A later version of Frugal wrote it.
     #[error(
         "the checkpoint {} has format {format}, but this version of Frugal reads formats up to {}",
@@ -50,7 +78,7 @@ pub enum CheckpointError {
         /// The net.
         net: String,
         /// What differs.
-        differences: Differences,
+        differences: Box<Differences>,
     },
     /// A layer that is to be left out is not there.
     #[error("there is no layer `{layer}` that could be left out, neither in {net} nor in {}", path.display())]

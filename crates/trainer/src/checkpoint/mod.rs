@@ -12,13 +12,17 @@
 
 mod error;
 mod file;
+mod fit;
+pub(crate) mod format;
 mod shelf;
 mod weights;
 
 pub use error::CheckpointError;
 pub use file::{FORMAT, checksum, decode, encode, tensors};
+pub use fit::{Differences, Fit};
+pub use format::FileFormat;
 pub use shelf::{Shelf, Step, best, newest, read};
-pub use weights::{Differences, Weights};
+pub use weights::{Origin, Weights};
 
 use crate::Error;
 use crate::data::Fingerprint;
@@ -68,6 +72,15 @@ pub struct About {
     /// The content of the set. Older checkpoints do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Fingerprint>,
+    /// Whether the names of its classes are no more than numbers.
+    #[serde(default)]
+    pub numbered: bool,
+    /// What is subtracted from `x / 255`, per channel. Older checkpoints do not have it.
+    #[serde(default)]
+    pub mean: Vec<f32>,
+    /// What the difference is divided by, per channel.
+    #[serde(default)]
+    pub std: Vec<f32>,
     /// The store, by its label.
     pub store: String,
     /// The seed.

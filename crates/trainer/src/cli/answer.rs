@@ -39,7 +39,11 @@ impl Source {
             None if self.best => Which::Best,
             None => Which::Last,
         };
-        Trained::read(&self.run, &which)
+        let trained = Trained::read(&self.run, &which)?;
+        if let Some(note) = &trained.note {
+            terminal::say(note);
+        }
+        Ok(trained)
     }
 
     /// The device, with the tiles that a run had.
@@ -70,16 +74,31 @@ pub(super) struct Evaluate {
 impl Evaluate {
     /// The samples that the net is evaluated on. Of a set that it learned from these are never those that it was trained on.
     fn open(&self, trained: &Trained) -> Result<Dataset, Error> {
+        const LEARNED: &str =
+            "the net was trained on this set: it is evaluated on the part that was held out for tests";
         let mut settings = trained.config.data.clone();
-        let Some(set) = &self.data else { return Ok(settings.open()?) };
-        if self.source.run.is_dir() && is_same_set(set, &settings.set) {
-            terminal::say("the net was trained on this set: it is evaluated on the part that was held out for tests");
-            return Ok(settings.open()?);
+        match &self.data {
+            None if self.source.run.is_dir() => return Ok(settings.open()?),
+            None => {}
+            Some(set) if self.source.run.is_dir() && is_same_set(set, &settings.set) => {
+                terminal::say(LEARNED);
+                return Ok(settings.open()?);
+            }
+            Some(set) => {
+                settings.set = set.clone();
+                // Images of the user's own are brought to what the net learned from.
+                let [channels, height, width] = trained.facts.shape;
+                settings.frame = Frame { size: Some([height, width]), grey: channels == 1, ..settings.frame };
+                settings.normalisation = None;
+            }
         }
-        settings.set = set.clone();
-        // Images of the user's own are brought to what the net learned from.
-        let [channels, height, width] = trained.facts.shape;
-        settings.frame = Frame { size: Some([height, width]), grey: channels == 1, ..settings.frame };
+        // The same content may be in another place, or the weights without their run.
+        if let Some(content) = trained.facts.content.as_ref().filter(|_| data::is_path(&settings.set))
+            && let Some(set) = settings.open().ok().filter(|set| set.fingerprint() == *content)
+        {
+            terminal::say(LEARNED);
+            return Ok(set);
+        }
         Ok(settings.open_for(Purpose::Evaluate)?)
     }
 }

@@ -77,6 +77,9 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     // All of them before the first run: an hour later would be late to learn that one does not fit.
     let raw = run::plans(&with(&config, Form::Raw.into(), config.seed), &data, &gpu)?;
     let mut entries = entries(&config, &data, &raw)?;
+    let start = run::anew(&config, &data, &raw)?;
+    run::remarks(&config, &data, &raw, &start).iter().for_each(terminal::warn);
+    drop(start);
     let folder = Folder::create(options.place.out.as_deref(), &config.name, "compare")?;
     folder.write("config.toml", text.as_bytes())?;
     folder.write("config.resolved.toml", config.to_toml().as_bytes())?;

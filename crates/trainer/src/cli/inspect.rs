@@ -30,6 +30,7 @@ fn read(path: &Path) -> Result<CheckpointReport, Error> {
         let (step, checkpoint) = newest.ok_or(missing)?;
         return Ok(CheckpointReport::new(&step.path, checkpoint));
     }
+    checkpoint::format::check(path)?;
     let bytes = crate::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
     match checkpoint::decode(path, &bytes) {
         Ok(checkpoint) => Ok(CheckpointReport::new(path, checkpoint)),

@@ -41,6 +41,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         terminal::say(chosen);
     }
     let (content, from) = (data.fingerprint(), run::anew(&config, &data, &plans)?);
+    run::remarks(&config, &data, &plans, &from).iter().for_each(terminal::warn);
     let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
     let lock = Lock::take(folder.path())?;
     folder.write("config.toml", text.as_bytes())?;

@@ -104,6 +104,21 @@ pub struct Normalisation {
     pub std: Vec<f32>,
 }
 
+impl Normalisation {
+    /// Whether it is for images of so many channels.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`].
+    pub fn check(&self, channels: usize) -> Result<(), DataError> {
+        let here = self.mean.len();
+        if here == channels {
+            return Ok(());
+        }
+        let message = format!("`data.mean` and `data.std` have {here} channels, the images {channels}");
+        Err(DataError::Invalid(message))
+    }
+}
+
 impl Data {
     /// Opens the set to train on it.
     ///
@@ -123,13 +138,9 @@ impl Data {
         } else {
             crate::data::open(&self.set, &self.root)?
         };
-        if let Some(Normalisation { mean, std }) = &self.normalisation {
-            let (here, channels) = (mean.len(), set.shape[0]);
-            if here != channels {
-                let message = format!("`data.mean` and `data.std` have {here} channels, the images {channels}");
-                return Err(DataError::Invalid(message));
-            }
-            (set.mean, set.std) = (mean.clone(), std.clone());
+        if let Some(normalisation) = &self.normalisation {
+            normalisation.check(set.shape[0])?;
+            (set.mean, set.std) = (normalisation.mean.clone(), normalisation.std.clone());
         }
         Ok(set)
     }

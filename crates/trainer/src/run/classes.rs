@@ -83,7 +83,40 @@ impl ClassMap {
     }
 }
 
-/// Why a net cannot be evaluated on a set.
+/// Whether a net that goes on learning on a set finds its classes where they were. It may have learned others.
+///
+/// # Errors
+/// [`ClassError::OtherOrder`] if they are the same in another order: every answer would be wrong at first.
+pub fn same_order(net: Classes<'_>, set: &str, of_set: Classes<'_>) -> Result<(), ClassError> {
+    if net.names == of_set.names || net.without_names().is_some() || of_set.without_names().is_some() {
+        return Ok(());
+    }
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
+    };
+    if sorted(net.names) != sorted(of_set.names) {
+        return Ok(());
+    }
+    let (set, there, here) = (set.to_owned(), of_set.names.to_vec(), net.names.to_vec());
+    Err(ClassError::OtherOrder { set, there, here })
+}
+
+/// That a net goes on learning with other classes, if it does.
+pub fn changed(net: Classes<'_>, set: &str, of_set: Classes<'_>) -> Option<String> {
+    if net.names == of_set.names {
+        return None;
+    }
+    Some(format!(
+        "the classifier begins with what it learned of other classes: {} there, {} in {set}; `weights_except` in [model] \
+         lets a layer begin by chance",
+        listed(net.names, LISTED),
+        listed(of_set.names, LISTED)
+    ))
+}
+
+/// Why a net cannot be evaluated on a set, or go on learning on it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClassError {
     /// The set has classes with other names.
@@ -97,6 +130,20 @@ pub enum ClassError {
         unknown: Vec<String>,
         /// Those that the net knows.
         known: Vec<String>,
+    },
+    /// The set has the same classes in another order.
+    #[error(
+        "the weights know the classes of {set} in another order, {} instead of {}, so that every answer would be wrong",
+        listed(here, LISTED),
+        listed(there, LISTED)
+    )]
+    OtherOrder {
+        /// The name of the set.
+        set: String,
+        /// The classes of the set.
+        there: Vec<String>,
+        /// The classes of the weights.
+        here: Vec<String>,
     },
     /// Matched by number, the set has more classes.
     #[error("{set} has {there} classes, but the net knows {here}: the labels from {here} on have no class")]
@@ -118,8 +165,14 @@ fn named(classes: &[String]) -> String {
 impl ClassError {
     /// What to do about it.
     pub(crate) fn advice(&self) -> String {
-        let Self::Unknown { of_set, unknown, known, .. } = self else {
-            return "evaluate on a set of the net's classes".to_owned();
+        let (of_set, unknown, known) = match self {
+            Self::Unknown { of_set, unknown, known, .. } => (of_set, unknown, known),
+            Self::TooMany { .. } => return "evaluate on a set of the net's classes".to_owned(),
+            Self::OtherOrder { .. } => {
+                return "give the classes in the order of the weights, in a folder by the lines of its `classes.txt`; or let the \
+                        classifier begin by chance: `weights_except` in [model]"
+                    .to_owned();
+            }
         };
         let used: HashSet<&String> = of_set.iter().collect();
         let unused: Vec<&str> = known.iter().filter(|name| !used.contains(name)).map(String::as_str).collect();
@@ -180,6 +233,18 @@ mod tests {
         let (net, set) = (Classes { names: &many, numbered: false }, Classes { names: &set, numbered: false });
         let text = ClassMap::of(net, "photos", set, false).unwrap_err().to_string();
         assert!(text.ends_with("`class 9` and 990 more"), "{text}");
+    }
+
+    #[test]
+    fn a_net_that_goes_on_learning_finds_its_classes_where_they_were() {
+        let (a, b, c) = (names(&["a", "b"]), names(&["b", "a"]), names(&["b", "c"]));
+        let of = |names| Classes { names, numbered: false };
+        assert_eq!((same_order(of(&a), "photos", of(&a)), changed(of(&a), "photos", of(&a))), (Ok(()), None));
+        let error = same_order(of(&a), "photos", of(&b)).unwrap_err();
+        assert!(error.to_string().contains("`a`, `b` instead of `b`, `a`") && error.advice().contains("classes.txt"));
+        assert_eq!(same_order(of(&a), "photos", of(&c)), Ok(()));
+        assert!(changed(of(&a), "photos", of(&c)).unwrap().contains("`a`, `b` there, `b`, `c` in photos"));
+        assert_eq!(same_order(of(&a), "photos", Classes { names: &b, numbered: true }), Ok(()));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use super::evaluation::{Count, Errors, Evaluation, softmax};
 use super::resume::resolved;
 use super::{net, step_shape, weights};
 use crate::Error;
-use crate::checkpoint::{self, Weights};
-use crate::config::{Config, Loss};
+use crate::checkpoint::{self, Origin, Weights};
+use crate::config::{Config, Data, Loss};
 use crate::data::{Augment, Composition, Dataset, Epoch, Fingerprint, Goal, Loader, LoaderOptions, Split};
 use frugal_model::{Task, inference_step};
 use frugal_tensor::codec::Policy;
@@ -58,6 +58,29 @@ impl DataFacts {
         }
     }
 
+    /// How images are normalised, in words.
+    pub(super) fn normalisation(&self) -> String {
+        format!("images are normalised by the mean {:?} and the deviation {:?}", self.mean, self.std)
+    }
+
+    /// What cannot be true of any data, if anything: files may say what they like.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        const MOST: usize = 1 << 15;
+        let Self { shape, class_names, mean, std, .. } = self;
+        if shape.iter().any(|&extent| !(1..=MOST).contains(&extent)) {
+            return Err(format!("images of {shape:?}"));
+        }
+        if class_names.is_empty() {
+            return Err("no classes".to_owned());
+        }
+        let positive = |&x: &f32| x.is_normal() && x > 0.0;
+        if [mean.len(), std.len()] != [shape[0]; 2] || !mean.iter().all(|x| x.is_finite()) || !std.iter().all(positive)
+        {
+            return Err(format!("mean {mean:?} and deviation {std:?} of {} channels", shape[0]));
+        }
+        Ok(())
+    }
+
     /// Images as they were before they were normalised, from 0 to 1.
     pub(super) fn restored(&self, images: &[f32]) -> Vec<f32> {
         let [_, height, width] = self.shape;
@@ -86,6 +109,8 @@ pub struct Trained {
     pub facts: DataFacts,
     /// Its values.
     pub weights: Weights,
+    /// What was assumed where nothing says it.
+    pub note: Option<String>,
 }
 
 impl Trained {
@@ -114,7 +139,8 @@ impl Trained {
             }
         };
         let weights = Weights::read(&file)?;
-        Ok(Self { facts: DataFacts::of(&config.data.open()?), config, weights })
+        let (facts, note) = facts(&config.data, weights.origin.as_ref())?;
+        Ok(Self { config, facts, weights, note })
     }
 
     fn of_run(run: &Path, which: &Which) -> Result<Self, Error> {
@@ -135,7 +161,7 @@ impl Trained {
                 Weights::of(&step.path, checkpoint)
             }
         };
-        Ok(Self { config, facts, weights })
+        Ok(Self { config, facts, weights, note: None })
     }
 
     /// Opens the net on a device, for batches of so many images of this shape.
@@ -147,11 +173,11 @@ impl Trained {
         let classes = self.facts.class_names.len();
         let shape = step_shape(&self.config.model.net()?, batch, image, classes);
         let graph = inference_step(&net(&self.config.model, shape)?, shape)?;
-        self.weights.check(self.config.model.name(), &graph, &[])?;
+        let fit = self.weights.fit(self.config.model.name(), &graph, &[])?;
         // In f32, as evaluations are, whatever the run was trained in.
         let plan = Plan::new(graph, &Policy::raw(), gpu.adapter().plan_options())?;
         let session = Session::new(gpu.clone(), vec![plan], 0)?;
-        self.weights.restore(&session, &[])?;
+        fit.restore(&session)?;
         let outputs = if self.config.task() == Task::Classes { classes } else { image.iter().product() };
         Ok(Inference { session, outputs, binary: self.config.loss == Loss::Bce })
     }
@@ -238,6 +264,27 @@ impl Trained {
         }
         Ok(Evaluation::Classes(count.evaluation(&self.facts.class_names)))
     }
+}
+
+/// What the net of a config learned from: what its weights say themselves, or else that it was the config's set; and what is
+/// assumed of the normalisation, if the config does not say it.
+fn facts(settings: &Data, origin: Option<&Origin>) -> Result<(DataFacts, Option<String>), Error> {
+    let Some(origin) = origin else {
+        let facts = DataFacts::of(&settings.open()?);
+        let note = format!("{}, which are those of {}", facts.normalisation(), facts.set);
+        return Ok((facts, settings.normalisation.is_none().then_some(note)));
+    };
+    let mut facts = origin.data.clone();
+    if let Some([height, width]) = settings.frame.size {
+        facts.shape = [facts.shape[0], height, width];
+    }
+    let Some(given) = &settings.normalisation else {
+        let note = format!("{}, as the weights say of themselves", facts.normalisation());
+        return Ok((facts, Some(note)));
+    };
+    given.check(facts.shape[0])?;
+    (facts.mean, facts.std) = (given.mean.clone(), given.std.clone());
+    Ok((facts, None))
 }
 
 /// A net on a device.

@@ -50,7 +50,7 @@ pub use schedule::Schedule;
 pub use standing::Standing;
 
 use crate::Error;
-use crate::checkpoint::{About, Checkpoint, Position, Shelf, Weights};
+use crate::checkpoint::{About, Checkpoint, Origin, Position, Shelf, Weights};
 use crate::config::{Config, Design, Model};
 use crate::dashboard::Heading;
 use crate::data::{Dataset, Fingerprint};
@@ -58,6 +58,7 @@ use environment::{AdapterFacts, Environment};
 use epochs::{Epochs, Paces};
 use folder::Folder;
 use frugal_model::{ModelError, Net, StepShape, Task, inference_step};
+use frugal_tensor::graph::{Graph, Kind};
 use frugal_tensor::{Gpu, Plan, Session};
 use loaders::Loaders;
 use metrics::Metrics;
@@ -95,7 +96,7 @@ pub struct Job<'a> {
 /// Where a run begins.
 pub enum Start {
     /// At its first step, with weights by chance or with these.
-    Anew(Option<Weights>),
+    Anew(Option<Box<Weights>>),
     /// After the step of a checkpoint; the folder is that of a run that was stopped.
     Checkpoint(Box<Checkpoint>),
 }
@@ -143,8 +144,51 @@ pub fn anew(config: &Config, data: &Dataset, plans: &Plans) -> Result<Start, Err
     Loaders::new(config, data)?;
     let Some(path) = &config.model.weights else { return Ok(Start::Anew(None)) };
     let weights = Weights::read(path)?;
-    weights.check(config.model.name(), &plans.train.graph, &config.model.weights_except)?;
-    Ok(Start::Anew(Some(weights)))
+    weights.fit(config.model.name(), &plans.train.graph, &config.model.weights_except)?;
+    if let Some(origin) = weights.origin.as_ref().filter(|_| keeps_classifier(config, &plans.train.graph)) {
+        let there = Classes { names: &origin.data.class_names, numbered: origin.data.numbered };
+        classes::same_order(there, &data.name, Classes { names: &data.class_names, numbered: data.numbered })?;
+    }
+    Ok(Start::Anew(Some(Box::new(weights))))
+}
+
+/// What a user should know of the weights that a run begins with: how images are normalised for them if the config does not say
+/// it, and whether the classes are others than those that they learned.
+pub fn remarks(config: &Config, data: &Dataset, plans: &Plans, start: &Start) -> Vec<String> {
+    let Start::Anew(Some(weights)) = start else { return Vec::new() };
+    let mut remarks = Vec::new();
+    let (facts, origin) = (DataFacts::of(data), weights.origin.as_ref().map(|origin| &origin.data));
+    if config.data.normalisation.is_none()
+        && origin.is_none_or(|origin| (&origin.mean, &origin.std) != (&facts.mean, &facts.std))
+    {
+        let set = format!("{}, which are those of {}", facts.normalisation(), facts.set);
+        remarks.push(match origin {
+            Some(DataFacts { mean, std, .. }) => {
+                format!("{set}; the weights learned with `mean = {mean:?}` and `std = {std:?}`, which [data] takes")
+            }
+            None => format!("{set}; if the weights expect others, give `mean` and `std` in [data]"),
+        });
+    }
+    if let Some(origin) = origin.filter(|_| keeps_classifier(config, &plans.train.graph)) {
+        let there = Classes { names: &origin.class_names, numbered: origin.numbered };
+        remarks.extend(classes::changed(
+            there,
+            &data.name,
+            Classes { names: &data.class_names, numbered: data.numbered },
+        ));
+    }
+    remarks
+}
+
+/// Whether the layer of a net that makes its answers begins with given weights, and tells classes apart.
+fn keeps_classifier(config: &Config, graph: &Graph) -> bool {
+    let mut parameters = graph.values().iter().filter(|value| value.kind == Kind::Parameter);
+    let last = parameters.next_back().is_none_or(|value| {
+        let in_layer =
+            |layer: &String| value.name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        !config.model.weights_except.iter().any(in_layer)
+    });
+    config.task() == Task::Classes && last
 }
 
 /// Trains, or goes on training, and leaves everything in the job's folder.
@@ -201,7 +245,8 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     progress.bytes(|| bytes);
     let session = session(train, evaluation, from, gpu, config.seed)?;
     if let Some(weights) = weights {
-        weights.restore(&session, &config.model.weights_except)?;
+        let graph = &session.plans()[0].graph;
+        weights.fit(config.model.name(), graph, &config.model.weights_except)?.restore(&session)?;
     }
     if going_on {
         // As late as all that could refuse the changes has been done.
@@ -252,14 +297,16 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let coded = standing.stores.summary(train_plan, standing.discarded);
     // Where sizes follow the data, the plan is no longer that of the beginning.
     let planned = train_plan.bytes(&[evaluation], &epochs.raw);
-    let metadata =
-        [("net", config.model.name().to_owned()), ("set", data.name.clone()), ("seed", config.seed.to_string())];
-    weights::write(&session, folder, &metadata)?;
+    let facts = DataFacts { content: Some(content.clone()), ..DataFacts::of(data) };
+    let origin = Origin { net: config.model.name().to_owned(), seed: config.seed, data: facts.clone() };
+    let weights = Weights::of_session(&session, folder.path().join(weights::FILE), origin)?;
+    folder.write(weights::FILE, &weights.encode()?)?;
     let allocated = session.bytes();
     let with_session = gpu.buffer_bytes();
     drop(session);
     let counted_by_wgpu = with_session.saturating_sub(gpu.buffer_bytes());
-    let trained = Trained::read(folder.path(), &Which::Last)?;
+    // From memory: a finished run does not depend on what its files have become meanwhile.
+    let trained = Trained { config: config.clone(), facts, weights, note: None };
     let evaluation = trained.evaluate(data, &ClassMap::same(data.classes), config.data.batch, gpu)?;
     let summary = Summary {
         name: config.name.clone(),
@@ -321,6 +368,9 @@ fn about(config: &Config, data: &Dataset, content: &Fingerprint, gpu: &Gpu) -> A
         image: data.shape,
         classes: data.classes,
         data: Some(content.clone()),
+        numbered: data.numbered,
+        mean: data.mean.clone(),
+        std: data.std.clone(),
         store: config.store.to_string(),
         seed: config.seed,
         config: config.to_toml(),
