@@ -186,7 +186,11 @@ impl Error {
                 "wait until it ends, or stop it; `frugal eval` and `frugal inspect` only look and may be used meanwhile".to_owned()
             }
             Error::RunFinished(folder) => {
-                format!("`frugal eval {0}` judges its net; a longer run is a new one", folder.display())
+                let folder = folder.display();
+                format!(
+                    "`frugal eval {folder}` evaluates its net; `frugal resume {folder} --epochs N` trains it for N epochs in all, and \
+                     where it stopped early `--set train.patience=N` gives it more time"
+                )
             }
             Error::Checkpoint(error) => return checkpoint_advice(error),
             Error::Io { source, .. } => return io_advice(source),

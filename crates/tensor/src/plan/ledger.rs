@@ -3,11 +3,11 @@
 use super::{Plan, READBACKS_IN_FLIGHT, UPLOADS_IN_FLIGHT};
 use crate::codec::Stored;
 use crate::graph::{Kind, Phase, ValueId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Where the bytes of a run go. `peak` is what the run allocates; the others add up to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
     /// Parameters, running statistics, codecs' records.
     pub parameters: u64,

@@ -9,10 +9,10 @@ use crate::{Error, terminal};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Go on with a run that was stopped, to the same bits.
+/// Go on with a run that was stopped, to the same bits; or with a finished one, for longer.
 ///
 /// It goes on from the newest checkpoint. On the same adapter it ends with the same bits as a run that was never stopped.
-/// How long it trains, how often it evaluates, what it keeps and where its data is may be changed; what would make it
+/// A finished run goes on with more epochs (--epochs) or a longer patience (--set train.patience=N). How long it trains, how often it evaluates, what it keeps and where its data is may be changed; what would make it
 /// another run is refused. Changes are kept in the folder's config.resolved.toml.
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -31,9 +31,12 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let left = Left::read(&options.run, &options.tensorboard.overrides(&options.changes), terminal::warn)?;
     let data = left.config.data.open()?;
+    if !left.has_more(&data)? {
+        return Err(Error::RunFinished(options.run.clone()));
+    }
     let content = data.fingerprint();
     left.check(&data, &content, terminal::warn)?;
-    let Left { config, checkpoint, lock } = left;
+    let Left { config, summary, checkpoint, lock, .. } = left;
     parts::say_of_training(&config, &data)?;
     let gpu = options.device.open(config.train.precision)?;
     if let Some(line) = tiles::of_run(&options.run, &gpu)? {
@@ -55,6 +58,12 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     };
     let folder = Folder::open(&options.run)?;
     terminal::say(format_args!("{} on {adapter}, {place}, in {}", config.name, folder.path().display()));
+    if let Some(summary) = summary {
+        terminal::say(format_args!(
+            "its results after step {0} are kept as summary-step-{0:08}.json and weights-step-{0:08}.safetensors",
+            summary.steps
+        ));
+    }
     let (config, data, content, gpu) = (&config, &data, &content, &gpu);
     let view = options.watch.view();
     train(Job { plans, config, data, content, gpu, folder: &folder, lock, label: &config.name, view, from })

@@ -104,6 +104,16 @@ impl Folder {
         write().map_err(Error::io("write", &target))
     }
 
+    /// Gives a file another name, in the place of any that has it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+        let path = self.path.join(from);
+        let rename = fs::rename(&path, self.path.join(to)).and_then(|()| sync(&self.path));
+        rename.map_err(Error::io("rename", &path))
+    }
+
     /// Writes a value as JSON for people and programs.
     ///
     /// # Errors

@@ -252,6 +252,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         // As late as all that could refuse the changes has been done.
         folder.write(resume::CONFIG, config.to_toml().as_bytes())?;
     }
+    resume::keep_results(folder)?;
     let updates = steps_per_epoch.div_ceil(config.train.accumulate);
     let metrics = Metrics::open(folder, &logs, config.train.tensorboard, |warning| progress.warn(warning))?;
     if going_on {
@@ -322,6 +323,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         steps: standing.step,
         stopped_early,
         best: (best.step, best_score),
+        since_best: Some(standing.stale),
         seconds_per_step,
         data_wait_ms: standing.waiting.mean(),
         seconds: standing.seconds,

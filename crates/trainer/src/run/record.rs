@@ -130,7 +130,7 @@ pub struct StoreRecord {
 }
 
 /// What came out: `summary.json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Name of the run.
     pub name: String,
@@ -140,6 +140,7 @@ pub struct Summary {
     pub store: String,
     /// What was minimised: the loss of which `train_loss`, `validation_loss` and `test_loss` are means. The cross-entropy of
     /// `evaluation` is the plain one, without label smoothing.
+    #[serde(default)]
     pub loss: String,
     /// Share of right answers on the test set after the last epoch, from 0 to 1, if the net names classes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +165,9 @@ pub struct Summary {
     /// The step with the best evaluation, and its share of right answers, or its loss if the net names no classes: on what is
     /// held out for validation, or else on the test set.
     pub best: (u64, f64),
+    /// Evaluations after the best one. Older summaries do not have it.
+    #[serde(default)]
+    pub since_best: Option<u64>,
     /// Median, without the first steps of each epoch.
     pub seconds_per_step: f64,
     /// How long the loop waited for a batch: the mean over all steps, in milliseconds.
@@ -181,7 +185,7 @@ pub struct Summary {
 }
 
 /// What forms took whose sizes depend on the data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coded {
     /// Each of the values.
     pub values: Vec<CodedValue>,
@@ -192,7 +196,7 @@ pub struct Coded {
 }
 
 /// A value in a form whose size depends on the data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodedValue {
     /// The value.
     pub name: String,
@@ -205,7 +209,7 @@ pub struct CodedValue {
 }
 
 /// Planned and counted bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunBytes {
     /// What the plan says.
     #[serde(flatten)]

@@ -1,6 +1,12 @@
-//! A run that was stopped: what its folder says, and where to go on.
+//! A run that was stopped, or is to become longer: what its folder says, and where to go on.
+//!
+//! A finished run has a summary and weights. Before a longer one goes on in its folder, both get names with their step, so that
+//! nobody takes them for the longer one's: first the settings are written, then the summary is renamed, then the weights. Whatever
+//! comes between, what is left says what to do.
 
-use super::Lock;
+use super::folder::Folder;
+use super::loaders::Loaders;
+use super::{Lock, Summary, weights};
 use crate::Error;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Step};
 use crate::config::{Config, Override};
@@ -12,11 +18,15 @@ pub const CONFIG: &str = "config.resolved.toml";
 /// What came out; with it a run is finished.
 pub const SUMMARY: &str = "summary.json";
 
-/// What a run left that was stopped.
+/// What a run left that was stopped, or finished.
 #[derive(Debug)]
 pub struct Left {
-    /// Its settings, and what was changed of them.
+    /// Its settings as they are to be.
     pub config: Config,
+    /// Its settings as its folder has them.
+    before: Config,
+    /// What came out, if it is finished.
+    pub summary: Option<Summary>,
     /// The newest checkpoint that is whole; none if there is none yet.
     pub checkpoint: Option<(Step, Checkpoint)>,
     /// Nobody else works on it.
@@ -35,19 +45,38 @@ pub fn resolved(folder: &Path, changes: &[Override]) -> Result<Config, Error> {
     Ok(Config::load_at(&path, Path::new(""), changes)?.0)
 }
 
+/// What a run came to; none if it is not finished.
+///
+/// # Errors
+/// [`Error::Io`], also if the file is damaged.
+pub fn summary(folder: &Path) -> Result<Option<Summary>, Error> {
+    let path = folder.join(SUMMARY);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = crate::input::read(&path, u64::MAX).map_err(Error::io("read", &path))?;
+    serde_json::from_slice(&text).map_err(|error| Error::io("read", &path)(error.into()))
+}
+
 impl Left {
     /// Reads a run's folder, and makes changes to its settings. `warn` hears of checkpoints that cannot be used: each is put
     /// aside, and the one before it serves.
     ///
     /// # Errors
-    /// [`Error::NotARun`]; [`Error::Config`]; [`Error::RunInUse`]; [`Error::RunFinished`]; [`Error::Checkpoint`] if no checkpoint
-    /// can be used, or the newest is of a later version.
-    pub fn read(folder: &Path, changes: &[Override], mut warn: impl FnMut(String)) -> Result<Self, Error> {
-        let config = resolved(folder, changes)?;
+    /// [`Error::NotARun`]; [`Error::Config`]; [`Error::RunInUse`]; [`Error::Checkpoint`] if no checkpoint can be used, or the newest
+    /// is of a later version.
+    pub fn read(folder: &Path, changes: &[Override], warn: impl FnMut(String)) -> Result<Self, Error> {
+        Self::with(folder, resolved(folder, changes)?, warn)
+    }
+
+    /// As [`Left::read`], with these settings.
+    ///
+    /// # Errors
+    /// As [`Left::read`].
+    pub fn with(folder: &Path, config: Config, mut warn: impl FnMut(String)) -> Result<Self, Error> {
+        let before = resolved(folder, &[])?;
         let lock = Lock::take(folder)?;
-        if folder.join(SUMMARY).exists() {
-            return Err(Error::RunFinished(folder.to_path_buf()));
-        }
+        let summary = summary(folder)?;
         let mut aside = Vec::new();
         let checkpoint = checkpoint::newest(folder, |path, reason| {
             warn(format!("{reason}; the one before it is tried"));
@@ -57,7 +86,20 @@ impl Left {
             warn(format!("the checkpoint after the best evaluation serves, of step {}", step.step));
         }
         aside.iter().try_for_each(|path| put_aside(path))?;
-        Ok(Self { config, checkpoint, lock })
+        Ok(Self { config, before, summary, checkpoint, lock })
+    }
+
+    /// Whether there is anything left to do: the run is not finished, or its settings ask for more than it came to.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub fn has_more(&self, data: &Dataset) -> Result<bool, Error> {
+        let Some(summary) = &self.summary else { return Ok(true) };
+        let train = &self.config.train;
+        let steps = train.epochs * Loaders::new(&self.config, data)?.train.batches() as u64;
+        let since_best =
+            summary.since_best.unwrap_or(if summary.stopped_early { self.before.train.patience } else { 0 });
+        Ok(summary.steps < steps && (train.patience == 0 || since_best < train.patience))
     }
 
     /// Whether the run that goes on from the checkpoint is still the same run: the data has the same content, wherever it is, and
@@ -102,6 +144,40 @@ impl Left {
             }
         }
     }
+}
+
+/// Gives what a finished run left names with its step, before another one goes on in its folder. See the head of this file.
+pub(super) fn keep_results(folder: &Folder) -> Result<(), Error> {
+    let names = |step: u64| (format!("summary-step-{step:08}.json"), format!("weights-step-{step:08}.safetensors"));
+    let finished = summary(folder.path())?.map(|summary| summary.steps);
+    if let Some(step) = finished {
+        folder.rename(SUMMARY, &names(step).0)?;
+    }
+    if !folder.path().join(weights::FILE).exists() {
+        return Ok(());
+    }
+    // Those of a summary that was renamed already.
+    let alone = |step: &u64| !folder.path().join(names(*step).1).exists();
+    match finished.map_or_else(|| last_kept(folder.path()), |step| Ok(Some(step)))?.filter(alone) {
+        Some(step) => folder.rename(weights::FILE, &names(step).1),
+        // Without a summary they are half of what a run comes to; it will write them again.
+        None => {
+            let path = folder.path().join(weights::FILE);
+            std::fs::remove_file(&path).map_err(Error::io("remove", &path))
+        }
+    }
+}
+
+/// The last step of which a summary was kept.
+fn last_kept(folder: &Path) -> Result<Option<u64>, Error> {
+    let mut last = None;
+    for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let name = entry.map_err(Error::io("list", folder))?.file_name();
+        let name = name.to_string_lossy();
+        let number = name.strip_prefix("summary-step-").and_then(|name| name.strip_suffix(".json"));
+        last = last.max(number.and_then(|number| number.parse().ok()));
+    }
+    Ok(last)
 }
 
 /// Moves a file away that does not serve, or what is in its place.

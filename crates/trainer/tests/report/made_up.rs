@@ -45,6 +45,7 @@ pub fn summary(store: &str, seed: u32, test_accuracy: f64) -> Summary {
         steps: 900,
         stopped_early: false,
         best: (100, test_accuracy),
+        since_best: None,
         seconds_per_step: if store == "raw" { 0.1 } else { 0.125 },
         data_wait_ms: 0.0,
         seconds: 90.0,

@@ -133,7 +133,8 @@ fn what_cannot_be_resumed_says_why() {
     let desk = Desk::new();
     whole(&desk, &[]);
     let text = desk.fails(2, &["resume", "whole"]);
-    assert!(text.contains("the run in whole is finished") && text.contains("frugal eval whole"), "{text}");
+    assert!(text.contains("the run in whole is finished") && text.contains("frugal resume whole --epochs N"), "{text}");
+    assert!(desk.fails(2, &["resume", "whole", "--epochs", "2"]).contains("the run in whole is finished"));
     assert!(desk.fails(2, &["resume", "nowhere"]).contains("not the folder of a run"));
     fs::create_dir(desk.path("empty")).unwrap();
     assert!(desk.fails(2, &["resume", "empty"]).contains("it has no config.resolved.toml"));

@@ -11,6 +11,7 @@ mod ends;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod faults;
 mod kills;
+mod longer;
 mod resumed;
 
 use common::{Desk, json};
