@@ -57,6 +57,20 @@ pub enum Error {
     /// There is nothing to go on with.
     #[error("the run in {} is finished", .0.display())]
     RunFinished(PathBuf),
+    /// The folder of a comparison was taken for that of a run.
+    #[error("{} is the folder of a comparison, not that of a run", .0.display())]
+    AComparison(PathBuf),
+    /// All of a comparison is there.
+    #[error("the comparison in {} is finished", .0.display())]
+    ComparisonFinished(PathBuf),
+    /// The user stopped a comparison.
+    #[error("stopped at {place}; what was done is kept in {}", folder.display())]
+    ComparisonInterrupted {
+        /// Its folder.
+        folder: PathBuf,
+        /// The run, or what came after all runs.
+        place: String,
+    },
     /// The user stopped the run.
     #[error("stopped after step {step}; a checkpoint of it is in {}", folder.display())]
     Interrupted {
@@ -165,8 +179,13 @@ impl Error {
     /// 2 if the user asked for something that cannot be, 130 if the user stopped a run, 1 if a run failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Interrupted { .. } => 130,
-            Error::NotARun { .. } | Error::RunInUse(_) | Error::RunFinished(_) | Error::Checkpoint(_) => 2,
+            Error::Interrupted { .. } | Error::ComparisonInterrupted { .. } => 130,
+            Error::AComparison(_)
+            | Error::ComparisonFinished(_)
+            | Error::NotARun { .. }
+            | Error::RunInUse(_)
+            | Error::RunFinished(_)
+            | Error::Checkpoint(_) => 2,
             Error::Classes(_) | Error::OtherImages { .. } => 2,
             Error::Config(_) | Error::Usage(_) | Error::Tiles(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => {
                 2
@@ -180,7 +199,16 @@ impl Error {
 
     fn advice(&self) -> Option<String> {
         Some(match self {
-            Error::Interrupted { folder, .. } => format!("go on with `frugal resume {}`", folder.display()),
+            Error::Interrupted { folder, .. } | Error::ComparisonInterrupted { folder, .. } => format!("go on with `frugal resume {}`", folder.display()),
+            Error::AComparison(folder) => format!(
+                "its runs have folders of their own in it; `frugal resume {}` goes on with all that is not finished",
+                folder.display()
+            ),
+            Error::ComparisonFinished(folder) => format!(
+                "its report is {}; `frugal resume {} --set compare.seeds=N` adds seeds, `--epochs N` makes all runs longer",
+                folder.join("report.html").display(),
+                folder.display()
+            ),
             Error::NotARun { .. } => "give the folder that `frugal train` printed as its results".to_owned(),
             Error::RunInUse(_) => {
                 "wait until it ends, or stop it; `frugal eval` and `frugal inspect` only look and may be used meanwhile".to_owned()

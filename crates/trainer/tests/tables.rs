@@ -25,6 +25,7 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
         steps: 100,
         stopped_early: false,
         best: (100, test_accuracy),
+        since_best: None,
         seconds_per_step,
         data_wait_ms: 0.0,
         seconds: 10.0,

@@ -91,9 +91,9 @@ pub enum CheckpointError {
         layer: String,
     },
     /// The settings of the run were changed in a way that makes it another run.
-    #[error("the checkpoint {} was made with other settings: {differences}", path.display())]
+    #[error("{} was made with other settings: {differences}", path.display())]
     OtherSettings {
-        /// The file.
+        /// The checkpoint, or the settings of the run.
         path: PathBuf,
         /// The sections that differ.
         differences: String,

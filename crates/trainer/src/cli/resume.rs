@@ -1,22 +1,29 @@
 //! `frugal resume`.
 
+use super::compare;
 use super::device::Device;
 use super::train::train;
 use super::{Changes, Tensorboard, Watch, parts};
+use crate::checkpoint::{Checkpoint, Step};
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::run::comparison::is_comparison;
 use crate::run::folder::Folder;
-use crate::run::{self, Job, Left, Start, tiles};
+use crate::run::{self, Job, Left, Plans, Start, View, tiles};
 use crate::{Error, terminal};
 use clap::Args;
+use frugal_tensor::Gpu;
 use std::path::PathBuf;
 
-/// Go on with a run that was stopped, to the same bits; or with a finished one, for longer.
+/// Go on with a run or a comparison that was stopped, to the same bits; or with a finished one, for longer.
 ///
 /// It goes on from the newest checkpoint. On the same adapter it ends with the same bits as a run that was never stopped.
-/// A finished run goes on with more epochs (--epochs) or a longer patience (--set train.patience=N). How long it trains, how often it evaluates, what it keeps and where its data is may be changed; what would make it
+/// A finished run goes on with more epochs (--epochs) or a longer patience (--set train.patience=N). How long it trains, how
+/// often it evaluates, what it keeps and where its data is may be changed; what would make it
 /// another run is refused. Changes are kept in the folder's config.resolved.toml.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The run's folder
+    /// The folder of the run or the comparison
     run: PathBuf,
     #[command(flatten)]
     changes: Changes,
@@ -29,7 +36,14 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let left = Left::read(&options.run, &options.tensorboard.overrides(&options.changes), terminal::warn)?;
+    let changes = options.tensorboard.overrides(&options.changes);
+    if is_comparison(&options.run) {
+        if options.watch.view() != View::Lines {
+            return Err(Error::Usage("--tui shows one run; that is a comparison of several".to_owned()));
+        }
+        return compare::resume(&options.run, &changes, &options.device);
+    }
+    let left = Left::read(&options.run, &changes, terminal::warn)?;
     let data = left.config.data.open()?;
     if !left.has_more(&data)? {
         return Err(Error::RunFinished(options.run.clone()));
@@ -43,20 +57,9 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         terminal::say(&line);
     }
     let plans = run::plans(&config, &data, &gpu)?;
-    let adapter = &gpu.adapter().info.name;
-    let (from, place) = match checkpoint {
-        Some((step, checkpoint)) => {
-            let made_on = &checkpoint.about.adapter;
-            if made_on != adapter {
-                terminal::warn(format_args!(
-                    "the run began on {made_on}; on {adapter} its numbers may differ in the last places"
-                ));
-            }
-            (Start::Checkpoint(Box::new(checkpoint)), format!("after step {}", step.step))
-        }
-        None => (run::anew(&config, &data, &plans)?, "from the beginning, as it has no checkpoint yet".to_owned()),
-    };
+    let (from, place) = start(checkpoint, &config, &data, &plans, &gpu)?;
     let folder = Folder::open(&options.run)?;
+    let adapter = &gpu.adapter().info.name;
     terminal::say(format_args!("{} on {adapter}, {place}, in {}", config.name, folder.path().display()));
     if let Some(summary) = summary {
         terminal::say(format_args!(
@@ -67,4 +70,25 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let (config, data, content, gpu) = (&config, &data, &content, &gpu);
     let view = options.watch.view();
     train(Job { plans, config, data, content, gpu, folder: &folder, lock, label: &config.name, view, from })
+}
+
+/// Where a run that has begun goes on, and how to say that.
+pub(super) fn start(
+    checkpoint: Option<(Step, Checkpoint)>,
+    config: &Config,
+    data: &Dataset,
+    plans: &Plans,
+    gpu: &Gpu,
+) -> Result<(Start, String), Error> {
+    let Some((step, checkpoint)) = checkpoint else {
+        let place = "from the beginning, as it has no checkpoint yet".to_owned();
+        return Ok((run::anew(config, data, plans)?, place));
+    };
+    let (adapter, made_on) = (&gpu.adapter().info.name, &checkpoint.about.adapter);
+    if made_on != adapter {
+        terminal::warn(format_args!(
+            "the run began on {made_on}; on {adapter} its numbers may differ in the last places"
+        ));
+    }
+    Ok((Start::Checkpoint(Box::new(checkpoint)), format!("after step {}", step.step)))
 }

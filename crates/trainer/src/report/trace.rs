@@ -1,7 +1,7 @@
 //! The course of a run, from the records that it left.
 
-use crate::Error;
 use crate::run::record::{EpochRecord, Record, StoreRecord};
+use crate::terminal;
 use std::path::Path;
 
 /// The course of a run.
@@ -32,13 +32,21 @@ impl Trace {
         trace
     }
 
-    /// From a run's `metrics.jsonl`.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn read(store: &str, path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-        // A line that cannot be read costs a point of a curve; it must not cost the tables.
-        Ok(Self::new(store, text.lines().filter_map(|line| serde_json::from_str(line).ok())))
+    /// From a run's `metrics.jsonl`. What cannot be read costs points of a curve, and a warning; it must not cost the tables.
+    pub fn read(store: &str, path: &Path) -> Self {
+        let bytes = crate::input::read(path, u64::MAX).unwrap_or_else(|error| {
+            terminal::warn(format_args!("cannot read {}: {error}; its curve is missing", path.display()));
+            Vec::new()
+        });
+        let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let records: Vec<Option<Record>> = lines.map(|line| serde_json::from_slice(line).ok()).collect();
+        let unreadable = records.iter().filter(|record| record.is_none()).count();
+        if unreadable > 0 {
+            terminal::warn(format_args!(
+                "{unreadable} lines of {} cannot be read; their points are missing",
+                path.display()
+            ));
+        }
+        Self::new(store, records.into_iter().flatten())
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 /// What a run ran on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Environment {
     /// When it began, UTC.
     pub started: String,
@@ -16,16 +16,16 @@ pub struct Environment {
     /// The adapter.
     pub adapter: AdapterFacts,
     /// The family of kernels.
-    pub kernel_set: &'static str,
+    pub kernel_set: String,
     /// How many choices of tiles were measured on the adapter (`tiles.toml`); nothing where all are as usual.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tiles: Option<usize>,
     /// Version of this program.
-    pub frugal: &'static str,
+    pub frugal: String,
     /// Version of wgpu.
-    pub wgpu: &'static str,
+    pub wgpu: String,
     /// The compiler.
-    pub rustc: &'static str,
+    pub rustc: String,
     /// Operating system and processor family.
     pub system: String,
     /// Processor cores at hand.
@@ -50,7 +50,7 @@ pub struct AdapterFacts {
 }
 
 /// A commit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Git {
     /// Its hash.
     pub commit: String,
@@ -88,11 +88,11 @@ impl Environment {
             started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             command: std::env::args().collect(),
             adapter: AdapterFacts::of(gpu.adapter()),
-            kernel_set: kernel_set_name(gpu.adapter().kernel_set()),
+            kernel_set: kernel_set_name(gpu.adapter().kernel_set()).to_owned(),
             tiles: gpu.tiles().map(|table| table.choices().len()),
-            frugal: env!("CARGO_PKG_VERSION"),
-            wgpu: env!("FRUGAL_WGPU"),
-            rustc: env!("FRUGAL_RUSTC"),
+            frugal: env!("CARGO_PKG_VERSION").to_owned(),
+            wgpu: env!("FRUGAL_WGPU").to_owned(),
+            rustc: env!("FRUGAL_RUSTC").to_owned(),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             git: git(),

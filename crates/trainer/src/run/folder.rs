@@ -22,10 +22,17 @@ impl Folder {
         if let Some(out) = out {
             return Self::at(out);
         }
-        let stem = Path::new("runs").join(name).join(format!("{}-{suffix}", time_stamp()));
+        Self::fresh(&Path::new("runs").join(name).join(format!("{}-{suffix}", time_stamp())))
+    }
+
+    /// Makes a folder of this name, or of one with a number behind it if that holds something already.
+    ///
+    /// # Errors
+    /// As [`Folder::create`].
+    pub fn fresh(stem: &Path) -> Result<Self, Error> {
         // Two runs may start in one second.
         for attempt in 1.. {
-            let mut path = stem.clone();
+            let mut path = stem.to_path_buf();
             if attempt > 1 {
                 path.as_mut_os_string().push(format!("-{attempt}"));
             }
@@ -68,14 +75,6 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// A folder in it.
-    ///
-    /// # Errors
-    /// As [`Folder::at`].
-    pub fn inner(&self, name: &str) -> Result<Self, Error> {
-        Self::at(&self.path.join(name))
     }
 
     /// Writes a file: first beside its place, then in one move. Whatever happens, there is the old content or the new.

@@ -9,6 +9,7 @@
 mod board;
 pub mod budget;
 mod classes;
+pub mod comparison;
 mod demand;
 mod divergence;
 pub mod environment;
@@ -45,7 +46,7 @@ pub use measure::Measure;
 pub use plans::{Plans, Request};
 pub use progress::{Progress, View};
 pub use record::Summary;
-pub use resume::{Left, resolved};
+pub use resume::{CONFIG, Left, check_settings, resolved, settings};
 pub use schedule::Schedule;
 pub use standing::Standing;
 

@@ -4,9 +4,10 @@
 //! nobody takes them for the longer one's: first the settings are written, then the summary is renamed, then the weights. Whatever
 //! comes between, what is left says what to do.
 
+use super::comparison::{self, is_comparison};
 use super::folder::Folder;
 use super::loaders::Loaders;
-use super::{Lock, Summary, weights};
+use super::{DataFacts, Lock, Summary, inference, weights};
 use crate::Error;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Step};
 use crate::config::{Config, Override};
@@ -23,6 +24,7 @@ pub const SUMMARY: &str = "summary.json";
 pub struct Left {
     /// Its settings as they are to be.
     pub config: Config,
+    folder: PathBuf,
     /// Its settings as its folder has them.
     before: Config,
     /// What came out, if it is finished.
@@ -36,8 +38,19 @@ pub struct Left {
 /// The settings of a run, as its folder has them, with these changes. Relative paths in changes start at the current folder.
 ///
 /// # Errors
-/// [`Error::NotARun`], [`Error::Config`].
+/// [`Error::NotARun`], [`Error::AComparison`], [`Error::Config`].
 pub fn resolved(folder: &Path, changes: &[Override]) -> Result<Config, Error> {
+    if is_comparison(folder) {
+        return Err(Error::AComparison(folder.to_path_buf()));
+    }
+    settings(folder, changes)
+}
+
+/// The same of a run or a comparison.
+///
+/// # Errors
+/// [`Error::NotARun`], [`Error::Config`].
+pub fn settings(folder: &Path, changes: &[Override]) -> Result<Config, Error> {
     let path = folder.join(CONFIG);
     if !path.exists() {
         return Err(Error::NotARun { folder: folder.to_path_buf(), missing: CONFIG });
@@ -50,12 +63,7 @@ pub fn resolved(folder: &Path, changes: &[Override]) -> Result<Config, Error> {
 /// # Errors
 /// [`Error::Io`], also if the file is damaged.
 pub fn summary(folder: &Path) -> Result<Option<Summary>, Error> {
-    let path = folder.join(SUMMARY);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let text = crate::input::read(&path, u64::MAX).map_err(Error::io("read", &path))?;
-    serde_json::from_slice(&text).map_err(|error| Error::io("read", &path)(error.into()))
+    comparison::read(&folder.join(SUMMARY))
 }
 
 impl Left {
@@ -86,7 +94,7 @@ impl Left {
             warn(format!("the checkpoint after the best evaluation serves, of step {}", step.step));
         }
         aside.iter().try_for_each(|path| put_aside(path))?;
-        Ok(Self { config, before, summary, checkpoint, lock })
+        Ok(Self { config, folder: folder.to_path_buf(), before, summary, checkpoint, lock })
     }
 
     /// Whether there is anything left to do: the run is not finished, or its settings ask for more than it came to.
@@ -109,7 +117,11 @@ impl Left {
     /// # Errors
     /// [`CheckpointError::OtherData`], [`CheckpointError::OtherSettings`].
     pub fn check(&self, data: &Dataset, content: &Fingerprint, warn: impl Fn(String)) -> Result<(), Error> {
-        let Self { config, checkpoint: Some((step, checkpoint)), .. } = self else { return Ok(()) };
+        let config = &self.config;
+        let Some((step, checkpoint)) = &self.checkpoint else {
+            // One that has not come to anything yet begins anew.
+            return if self.summary.is_some() { check_settings(&self.folder, config, content) } else { Ok(()) };
+        };
         let about = &checkpoint.about;
         let other = |difference: String| Err(CheckpointError::OtherData { difference }.into());
         match &about.data {
@@ -135,14 +147,28 @@ impl Left {
             return Ok(());
         }
         let made = Config::parse(&step.path.display().to_string(), &about.config, Path::new(""), &[])?;
-        let differences = differences(&made, config);
-        match differences.is_empty() {
-            true => Ok(()),
-            false => {
-                let differences = differences.join(", ");
-                Err(CheckpointError::OtherSettings { path: step.path.clone(), differences }.into())
-            }
-        }
+        same_settings(&step.path, &made, config)
+    }
+}
+
+/// The same of a run's folder alone: its settings and its data are these, as far as it knows.
+///
+/// # Errors
+/// As [`Left::check`]; [`Error::NotARun`], [`Error::Config`], [`Error::Io`].
+pub fn check_settings(folder: &Path, config: &Config, content: &Fingerprint) -> Result<(), Error> {
+    let facts: Option<DataFacts> = comparison::read(&folder.join(inference::DATA))?;
+    let then = facts.and_then(|facts| facts.content);
+    if let Some(difference) = then.and_then(|then| then.difference(content)) {
+        return Err(CheckpointError::OtherData { difference }.into());
+    }
+    same_settings(&folder.join(CONFIG), &settings(folder, &[])?, config)
+}
+
+fn same_settings(path: &Path, made: &Config, config: &Config) -> Result<(), Error> {
+    let differences = differences(made, config).join(", ");
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(CheckpointError::OtherSettings { path: path.to_path_buf(), differences }.into()),
     }
 }
 

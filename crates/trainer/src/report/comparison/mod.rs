@@ -10,7 +10,7 @@ use crate::report::plan::PlanReport;
 use crate::run::examine::{Examination, Examinations};
 use crate::run::record::{Discarded, median};
 use crate::run::{Fit, Measure, Summary};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A comparison of stores.
 #[derive(Clone, Debug, Serialize)]
@@ -98,7 +98,7 @@ pub struct GradientError {
 }
 
 /// A run whose loss was no longer a number.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Divergence {
     /// Its seed.
     pub seed: u32,

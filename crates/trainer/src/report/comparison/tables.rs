@@ -40,6 +40,10 @@ pub struct Cells {
     pub batch: String,
 }
 
+/// What is meant by the error of gradients.
+pub(super) const GRADIENTS: &str =
+    "- gradient error: over the noise between minibatches, mean over weights and worst one";
+
 const NOTHING: &str = "–";
 
 fn or_nothing<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
@@ -151,6 +155,18 @@ impl Comparison {
             let _ = write!(text, "{}\n\n", table.trim_fmt());
         }
         text + &self.meaning()
+    }
+
+    /// What examining gradients adds to [`Comparison::to_text`] of the same comparison before; none if nothing was examined.
+    pub fn examined_text(&self) -> Option<String> {
+        let rows = self.stores.iter().filter(|row| row.gradient_error.is_some());
+        let mut table = crate::report::table(&["changes", "gradient error", "worst", "of"], 1..3);
+        for row in rows {
+            let cells = row.cells(self.measure);
+            let of = row.gradient_error.as_ref().map_or(String::new(), |error| error.worst_parameter.clone());
+            table.add_row(vec![cells.store, cells.gradient, cells.worst, of]);
+        }
+        self.examined().then(|| format!("{}\n\n{GRADIENTS}", table.trim_fmt()))
     }
 
     /// `table.md`.

@@ -1,5 +1,6 @@
 //! What a comparison says, in plain sentences.
 
+use super::tables::GRADIENTS;
 use super::{Comparison, Discarded, Divergence, GradientError, Row, budget};
 use crate::report::units::{bytes, count};
 
@@ -41,9 +42,7 @@ impl Comparison {
             lines.push("- ±: deviation between seeds; smaller differences may be chance".to_owned());
         }
         if self.examined() {
-            lines.push(
-                "- gradient error: over the noise between minibatches, mean over weights and worst one".to_owned(),
-            );
+            lines.push(GRADIENTS.to_owned());
         }
         for sentence in self.sentences() {
             lines.extend([String::new(), fold(&sentence, 100)]);

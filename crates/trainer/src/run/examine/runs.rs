@@ -4,6 +4,7 @@ use super::{Bench, Examinations, POINTS};
 use crate::Error;
 use crate::config::{Config, Form, Store};
 use crate::data::Dataset;
+use crate::run::interrupt;
 use crate::run::weights::{self, Named};
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ pub struct Examinee {
 /// Examines each store at the weights that the raw run ended with, or at its own run's if there is no raw run. What a
 /// store's own run left beside the weights, such as a codec's bounds, comes along.
 ///
-/// Results so far are worth more than an examination: whatever keeps it from going on is said in the result.
+/// Results so far are worth more than an examination: whatever keeps it from going on is said in the result. Ctrl-C ends it
+/// before the next store.
 pub fn examine_runs(config: &Config, data: &Dataset, gpu: &Rc<Gpu>, runs: &[Examinee]) -> Examinations {
     let mut result = Examinations::default();
     let outcome = examine(config, data, gpu, runs, &mut result);
@@ -52,11 +54,17 @@ fn examine(
     let bench = Bench::new(config, data, gpu, &weights)?;
     (result.batches, result.weights) = (bench.batches(), Some(raw_label));
     for Examinee { label, store, folder } in runs {
+        if interrupt::is_asked() {
+            return Ok(());
+        }
         // A run that stopped early left nothing; its store can be examined all the same.
         let own = weights::read(folder).unwrap_or_default();
         result.stores.push(bench.examine(label, &store.policy(), &own)?);
     }
     for form in POINTS.iter().filter_map(|point| Form::parse(point).ok()) {
+        if interrupt::is_asked() {
+            return Ok(());
+        }
         result.points.push(bench.rate(form, &Named::new())?);
     }
     Ok(())
