@@ -175,7 +175,8 @@ fn assert_same_comparison(one: &Path, other: &Path) {
     let table = |folder: &Path| {
         let mut table = table(folder);
         for row in table["stores"].as_array_mut().unwrap() {
-            for key in ["milliseconds_per_step", "overhead"] {
+            // What is kept of sizes that follow the data is what was planned last, which what came before a stop has no part in.
+            for key in ["milliseconds_per_step", "overhead", "kept_bytes", "kept_ratio"] {
                 row.as_object_mut().unwrap().remove(key).unwrap();
             }
         }

@@ -3,6 +3,7 @@
 use super::common::{Desk, json};
 use super::{EVENTS, assert_same, cut, event_lengths, newest, records, whole};
 use frugal_trainer::checkpoint;
+use image::GrayImage;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -10,6 +11,21 @@ use std::path::Path;
 /// Pixels of a picture of 8×8 that looks like its class, and a little like its number.
 fn pixels(class: u8, number: u8) -> Vec<u8> {
     (0..64u8).map(|at| if at % 3 == class { 200 } else { 10 } + number % 50).collect()
+}
+
+/// A folder of pictures: 20 of each class to train on, 4 to be evaluated.
+fn pictures(folder: &Path, classes: &[&str]) {
+    for (class, name) in classes.iter().enumerate() {
+        for (part, numbers) in [("train", 0..20), ("test", 20..24)] {
+            let folder = folder.join(part).join(name);
+            fs::create_dir_all(&folder).unwrap();
+            numbers.for_each(|number| picture(&folder.join(format!("{number}.png")), pixels(class as u8, number)));
+        }
+    }
+}
+
+fn picture(path: &Path, pixels: Vec<u8>) {
+    GrayImage::from_raw(8, 8, pixels).unwrap().save(path).unwrap();
 }
 
 /// A NumPy archive with so many pictures to train on, of three classes.
@@ -68,6 +84,34 @@ fn the_same_archive_elsewhere_goes_on_and_another_one_is_refused() {
     assert_same(&desk.path("whole"), &desk.path("run"));
     let settings = fs::read_to_string(desk.path("run/config.resolved.toml")).unwrap();
     assert!(settings.contains(&desk.path("elsewhere/set.npz").display().to_string()), "{settings}");
+}
+
+#[test]
+fn the_same_folder_elsewhere_goes_on_and_another_one_is_refused() {
+    let desk = Desk::new();
+    pictures(&desk.path("set"), &["ant", "bee", "cat"]);
+    run_on(&desk, "./set");
+    fs::create_dir(desk.path("elsewhere")).unwrap();
+    fs::rename(desk.path("set"), desk.path("elsewhere/set")).unwrap();
+    let refused = |difference: &str| {
+        let text = desk.fails(2, &["resume", "run", "--set", "data.set=./other"]);
+        assert!(text.contains("the run learned from other data") && text.contains(difference), "{text}");
+        fs::remove_dir_all(desk.path("other")).unwrap();
+    };
+    pictures(&desk.path("other"), &["ant", "bee", "dog"]);
+    refused(r#"its classes were ["ant", "bee", "cat"] and are ["ant", "bee", "dog"]"#);
+    pictures(&desk.path("other"), &["ant", "bee", "cat"]);
+    (0..13).for_each(|n| picture(&desk.path(&format!("other/train/bee/more-{n}.png")), pixels(1, n)));
+    refused("it had 60 training samples and has 73");
+    pictures(&desk.path("other"), &["ant", "bee", "cat"]);
+    // Another picture, whose file has as many bytes.
+    let (one, other) = (desk.path("other/train/bee/3.png"), desk.path("other/train/bee/4.png"));
+    let replaced = fs::read(&other).unwrap();
+    assert_eq!(replaced.len(), fs::read(&one).unwrap().len());
+    fs::write(&one, replaced).unwrap();
+    refused("its 60 training samples have other content");
+    desk.ok(&["resume", "run", "--set", "data.set=./elsewhere/set"]);
+    assert_same(&desk.path("whole"), &desk.path("run"));
 }
 
 #[test]
