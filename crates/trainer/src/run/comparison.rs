@@ -50,7 +50,8 @@ pub fn is_comparison(folder: &Path) -> bool {
         std::fs::read_dir(folder)
             .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.path().join(CONFIG).exists())))
     };
-    has(FILE) || has(CONFIG) && !has(inference::DATA) && !has(metrics::LINES) || has(CONFIG) && runs()
+    let of_a_run = || [inference::DATA, metrics::LINES, "checkpoints"].into_iter().any(has);
+    has(FILE) || has(CONFIG) && (!of_a_run() || runs())
 }
 
 /// How the run in a folder diverged, if it did.
@@ -96,6 +97,7 @@ mod tests {
         };
         assert!(!folder("nothing", &[]) && !folder("other", &["a.txt"]));
         assert!(!folder("run", &[CONFIG, "data.json", "metrics.jsonl", "checkpoints/step-00000007.safetensors"]));
+        assert!(!folder("old-run", &[CONFIG, "checkpoints/step-00000007.safetensors"]));
         assert!(!folder("runs", &["a/config.resolved.toml"]), "a folder of runs");
         assert!(folder("new", &[FILE]));
         // As older versions left them: just begun, with runs, and with a run that was trained into it.
