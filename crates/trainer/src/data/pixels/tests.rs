@@ -178,6 +178,20 @@ fn alpha_is_dropped_and_grey_stays_grey() {
     assert_eq!(seen.bytes[..8], [10, 200, 1, 10, 200, 200, 10, 1]);
 }
 
+/// Two halves, each of one colour, as `convert('RGB')` of Pillow 13 has them (`tools/fixtures/own_sets.py` made the file).
+#[test]
+fn cmyk_becomes_rgb() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/own/cmyk.jpg");
+    let seen = Encoded::File(path).decode(3, Orientation::Exif).unwrap();
+    assert_eq!((seen.height, seen.width), (16, 32));
+    for (column, colour) in [(8, [51, 207, 180]), (24, [159, 23, 87])] {
+        for (channel, value) in colour.into_iter().enumerate() {
+            let found: u8 = seen.bytes[channel * 16 * 32 + 8 * 32 + column];
+            assert!(found.abs_diff(value) <= 3, "{found} in channel {channel} of column {column}, not {value}");
+        }
+    }
+}
+
 #[test]
 fn every_format_is_read_and_none_is_read_where_it_is_cut() {
     let noise = RgbImage::from_fn(64, 48, |x, y| Rgb([0, 1, 2].map(|c| ((x * y * (7 + c)) % 251) as u8)));
@@ -249,6 +263,25 @@ fn progressive(height: u16, width: u16, bytes: usize) -> Vec<u8> {
         &[0xff, 0xd9],
     ]
     .concat()
+}
+
+/// Seen from outside: what the process had at most. Nextest gives each test a process of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn decoding_takes_no_more_memory_than_is_reckoned_with() {
+    let most = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    };
+    let (side, before) = (6000u16, most());
+    let pixels = u64::from(side) * u64::from(side);
+    let file = progressive(side, side, (3 * 750 * 750usize).div_ceil(8));
+    let seen = encoded(&file).decode(3, Orientation::Exif).unwrap();
+    assert_eq!(seen.bytes.len() as u64, 3 * pixels);
+    // Coefficients and pixels, as the limit counts them, and 32 MiB for all that is small.
+    let taken = most() - before;
+    assert!(taken <= 9 * pixels + (32 << 20), "{} MiB", taken >> 20);
 }
 
 #[test]
