@@ -134,6 +134,18 @@ fn weights_that_do_not_fit_are_refused_name_by_name() {
     assert!(desk.fails(2, &["eval", "with.toml"]).contains("is damaged"));
 }
 
+#[test]
+fn evaluations_and_predictions_need_no_training_settings() {
+    let desk = desk();
+    let accuracy = evaluate(&desk, &["run"])["accuracy"].clone();
+    let net = "[data]\nset = \"digits\"\n[model]\nnet = \"resnet8\"\nweights = \"run/weights.safetensors\"\n";
+    std::fs::write(desk.path("net.toml"), net).unwrap();
+    assert_eq!(evaluate(&desk, &["net.toml"])["accuracy"], accuracy);
+    image::GrayImage::new(8, 8).save(desk.path("a.png")).unwrap();
+    assert_eq!(desk.ok(&["predict", "net.toml", "a.png"]), desk.ok(&["predict", "run", "a.png"]));
+    assert!(desk.fails(2, &["train", "net.toml"]).contains("`optimizer.lr` is missing"));
+}
+
 /// Ten classes, but a photo of one alone, normalised as somebody else did.
 #[test]
 fn a_set_to_judge_by_needs_no_training_images() {

@@ -17,6 +17,7 @@ mod form;
 mod layers;
 mod reader;
 mod sections;
+mod setup;
 mod source;
 mod store;
 
@@ -25,6 +26,7 @@ pub use error::ConfigError;
 pub(crate) use error::{closest, suggest};
 pub use form::{BoundTarget, Form};
 pub use layers::Layers;
+pub use setup::Setup;
 pub use source::Override;
 pub use store::{Store, StoreRule};
 
@@ -197,6 +199,14 @@ impl Model {
     /// What the net makes of images.
     pub fn task(&self) -> Task {
         self.net().map_or(Task::Classes, |net| net.task)
+    }
+
+    /// What the net is to make of images of a set with so many classes.
+    pub fn goal(&self, classes: usize) -> Goal {
+        match self.task() {
+            Task::Classes => Goal::Classes(classes),
+            Task::Pixels | Task::Images => Goal::Images,
+        }
     }
 
     /// The net.
@@ -537,10 +547,7 @@ impl Config {
 
     /// What the net is to make of images of a set with so many classes.
     pub fn goal(&self, classes: usize) -> Goal {
-        match self.task() {
-            Task::Classes => Goal::Classes(classes),
-            Task::Pixels | Task::Images => Goal::Images,
-        }
+        self.model.goal(classes)
     }
 
     /// What a training step does.

@@ -6,7 +6,7 @@ use super::source::{Node, Value};
 use super::store::{choice, store};
 use super::{
     Checkpoint, Choice, Compare, Config, ConfigError, Course, Design, Form, Layers, Loss, Model, Optimizer, Schedule,
-    Train, Warmup,
+    Setup, Train, Warmup,
 };
 use frugal_model::{Net, Task};
 use frugal_tensor::ops::Precision;
@@ -14,10 +14,11 @@ use std::path::Path;
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
+const KEYS: &[&str] =
+    &["name", "seed", "data", "model", "loss", "optimizer", "schedule", "train", "checkpoint", "store", "compare"];
+
 pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
-    let keys =
-        ["name", "seed", "data", "model", "loss", "optimizer", "schedule", "train", "checkpoint", "store", "compare"];
-    let root = Reader::open(root, "", &keys)?;
+    let root = Reader::open(root, "", KEYS)?;
     let stem = Path::new(file).file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
     let model = model(&root, folder)?;
     let task = model.task();
@@ -34,6 +35,14 @@ pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
         store: store(&root)?,
         compare: compare(&root)?,
     })
+}
+
+/// The sections that do not say how the net is trained; the others may be missing, and are not read.
+pub(super) fn setup(root: &Node, folder: &Path) -> Result<Setup> {
+    let root = Reader::open(root, "", KEYS)?;
+    let model = model(&root, folder)?;
+    let loss = loss(&root, Loss::usual(model.task()))?;
+    Ok(Setup { data: data(&root, folder)?, model, loss })
 }
 
 /// It becomes the name of a folder.

@@ -6,7 +6,7 @@ use super::resume::resolved;
 use super::{net, step_shape, weights};
 use crate::Error;
 use crate::checkpoint::{self, Origin, Weights};
-use crate::config::{Config, Data, Loss};
+use crate::config::{Data, Loss, Setup};
 use crate::data::{Augment, Composition, Dataset, Epoch, Fingerprint, Goal, Loader, LoaderOptions, Split};
 use frugal_model::{Task, inference_step};
 use frugal_tensor::codec::Policy;
@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// What answers need of the data that the net learned from.
 pub const DATA: &str = "data.json";
+/// The most bytes of it: a million classes have names, twice.
+const MOST_FACTS: u64 = 256 << 20;
 
 /// What answers need of the data that a net learned from: `data.json` of a run folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,8 +105,8 @@ pub enum Which {
 /// A net that a run left, or that came with its weights, and what it needs to answer.
 #[derive(Debug)]
 pub struct Trained {
-    /// The settings of the run.
-    pub config: Config,
+    /// The settings that it is used with.
+    pub config: Setup,
     /// The data that it learned from.
     pub facts: DataFacts,
     /// Its values.
@@ -124,7 +126,7 @@ impl Trained {
     }
 
     fn of_config(path: &Path, which: &Which) -> Result<Self, Error> {
-        let (config, _) = Config::load(path, &[])?;
+        let config = Setup::load(path)?;
         let file = match (which, &config.model.weights) {
             (Which::File(file), _) | (Which::Last, Some(file)) => file.clone(),
             (Which::Last, None) => {
@@ -144,11 +146,12 @@ impl Trained {
     }
 
     fn of_run(run: &Path, which: &Which) -> Result<Self, Error> {
-        let config = resolved(run, &[])?;
+        let config = Setup::from(resolved(run, &[])?);
         let path = run.join(DATA);
-        let text = crate::input::read(&path, crate::input::MOST_TEXT).map_err(Error::io("read", &path))?;
+        let text = crate::input::read(&path, MOST_FACTS).map_err(Error::io("read", &path))?;
         let damaged = |error: serde_json::Error| Error::io("read", &path)(error.into());
         let facts: DataFacts = serde_json::from_slice(&text).map_err(damaged)?;
+        facts.check().map_err(|reason| Error::io("use", &path)(std::io::Error::other(reason)))?;
         let last = run.join(weights::FILE);
         let weights = match which {
             Which::File(file) => Weights::read(file)?,

@@ -308,7 +308,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     drop(session);
     let counted_by_wgpu = with_session.saturating_sub(gpu.buffer_bytes());
     // From memory: a finished run does not depend on what its files have become meanwhile.
-    let trained = Trained { config: config.clone(), facts, weights, note: None };
+    let trained = Trained { config: config.clone().into(), facts, weights, note: None };
     let evaluation = trained.evaluate(data, &ClassMap::same(data.classes), config.data.batch, gpu)?;
     let summary = Summary {
         name: config.name.clone(),
