@@ -383,6 +383,15 @@ fn stores_are_named_with_or_without_settings() {
         ("uniform:1,2,3", "write uniform:BITS"),
         ("frequency-split:8", "write frequency-split:BLOCK,BITS"),
         ("frequency-split:1,2", "block must lie between 2 and 64"),
+        ("error-bounded:10", "fraction must lie between 0.000001 and 0.5: "),
+        ("error-bounded:1", "bounds grow without end"),
+        ("error-bounded:0.51", "fraction must lie"),
+        ("error-bounded:1e-30", "with less no value shrinks"),
+        ("error-bounded:0", "fraction must lie"),
+        ("error-bounded:-0.1", "fraction must lie"),
+        ("error-bounded:nan", "fraction must lie"),
+        ("error-bounded:inf", "fraction must lie"),
+        ("error-bounded:comet,0.5", "fraction must lie between 0.000001 and 0.25: "),
     ];
     for (name, help) in wrong {
         assert!(Form::parse(name).unwrap_err().contains(help), "{name}");

@@ -44,6 +44,9 @@ pub const OVERFLOW: u32 = 2;
 /// Bit of the step's status with which the host keeps a step from counting, to learn bounds and sizes from it.
 pub const PROBE: u32 = 4;
 
+/// Below, bounds are finer than single precision, and everything waits as it is.
+const LEAST_FRACTION: f32 = 1e-6;
+
 const TILE: usize = 512;
 const HEAD: usize = 4;
 /// Step over bound: a little under 2, so that rounding in single precision does not break the promise.
@@ -77,11 +80,22 @@ impl Default for ErrorBounded {
 impl ErrorBounded {
     /// What is wrong with the settings, if anything.
     ///
+    /// The error of a gradient is measured as a part of its noise. With a fraction F of noise s it therefore aims at F times
+    /// s / √(1 − F²), which has no end as F nears 1: bounds then grow from renewal to renewal until they are infinite. The momentum
+    /// of β = 0.9 is 1.83 times as large as the noise.
+    ///
     /// # Errors
     /// Names the setting and its range.
     pub fn check(&self) -> Result<(), String> {
-        let (Target::Noise(fraction) | Target::Momentum(fraction)) = self.target;
-        want(fraction > 0.0 && fraction <= 10.0, "fraction must be above 0, at most 10")?;
+        let (fraction, most) = match self.target {
+            Target::Noise(fraction) => (fraction, 0.5),
+            Target::Momentum(fraction) => (fraction, 0.25),
+        };
+        let reason = format!(
+            "fraction must lie between 0.000001 and {most}: with less no value shrinks, with more the error is taken for \
+             noise in its turn and bounds grow without end"
+        );
+        want((LEAST_FRACTION..=most).contains(&fraction), reason)?;
         want((1..=1_000_000).contains(&self.interval), "interval must lie between 1 and 1000000")
     }
 
@@ -131,7 +145,7 @@ impl Codec for ErrorBounded {
         let masked = site.mask.is_some();
         let payload = self.expected_words(&value.shape, masked);
         Ok(Attached {
-            encode: Rc::new(Encode { masked, payload }),
+            encode: Rc::new(Encode { settings: *self, masked, payload }),
             encode_reads: vec![graph.control(), status, record],
             decode: Rc::new(Decode { shape: value.shape }),
             decode_reads: site.mask.into_iter().collect(),
@@ -144,6 +158,7 @@ impl Codec for ErrorBounded {
 /// Inputs: the value, control, status, record. Outputs: the words; masked, the mask, which falls out of the levels.
 #[derive(Debug)]
 struct Encode {
+    settings: ErrorBounded,
     masked: bool,
     payload: usize,
 }
@@ -172,6 +187,7 @@ impl Operator for Encode {
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        self.settings.check()?;
         let words = ErrorBounded::head_words(&inputs[0].shape) + self.payload;
         let mask = self.masked.then(|| Output::words("mask", mask::words(inputs[0].shape.elements())));
         Ok([Output::words("error_bounded", words)].into_iter().chain(mask).collect())
