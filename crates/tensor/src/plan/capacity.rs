@@ -7,6 +7,10 @@ use crate::graph::{Kind, ValueId};
 
 /// Planned over measured size, once training has settled.
 pub const MARGIN: f64 = 1.18;
+/// By how much more of what is spared a small value gets at most.
+const MOST_SHARE: f64 = 3.0;
+/// Words that every payload has besides.
+const LEAST: usize = 64;
 /// Measured over planned size from which on a plan counts as tight.
 const TIGHT: f64 = 0.92;
 
@@ -53,13 +57,17 @@ impl Plan {
         self.steered().zip(records).map(room).max().unwrap_or(Room::Enough)
     }
 
-    /// The same plan with `margin` times as much room as these records ask for.
+    /// The same plan with `margin` times as much room as these records ask for. Of what is spared, a value that is `n` times
+    /// smaller than the mean of all gets √n as much, up to three times: it costs next to nothing, and a step is done again for
+    /// a small value as for a large one.
     ///
     /// # Errors
     /// As [`Plan::resized`].
     pub fn fitted(&self, records: &[Record], margin: f64) -> Result<Plan, PlanError> {
+        let all: f64 = records.iter().map(|record| f64::from(record.used)).sum();
+        let mean = all / records.len().max(1) as f64;
         let size = |(stored, record): (&Stored, &Record)| {
-            (stored.waiting, self.head(stored) + (margin * f64::from(record.used)) as usize + 64)
+            (stored.waiting, self.head(stored) + payload(record.used.into(), mean, margin))
         };
         self.resized(&self.steered().zip(records).map(size).collect::<Vec<_>>())
     }
@@ -76,5 +84,25 @@ impl Plan {
     pub fn used_bytes(&self, records: &[Record]) -> Vec<u64> {
         let used = |(stored, record): (&Stored, &Record)| 4 * (self.head(stored) as u64 + u64::from(record.used));
         self.steered().zip(records).map(used).collect()
+    }
+}
+
+/// Words to plan for a payload that took `used` where the mean of all took `mean`.
+fn payload(used: f64, mean: f64, margin: f64) -> usize {
+    let share = (mean / used.max(1.0)).sqrt().clamp(1.0, MOST_SHARE);
+    (used * (1.0 + (margin - 1.0) * share)) as usize + LEAST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_values_have_more_to_spare_than_large_ones() {
+        let spared = |used: f64| (payload(used, 1600.0, 1.25) - LEAST) as f64 / used - 1.0;
+        for (used, wanted) in [(16_000.0, 0.25), (1600.0, 0.25), (400.0, 0.5), (100.0, 0.75), (16.0, 0.75)] {
+            assert_eq!(spared(used), wanted, "{used} words");
+        }
+        assert_eq!(payload(0.0, 0.0, 1.25), LEAST);
     }
 }

@@ -73,10 +73,15 @@ fn describe(summary: &Summary) -> String {
         Some(share) => format!("test accuracy   {:.2} %", 100.0 * share),
         None => format!("test loss       {:.5}{psnr}", summary.test_loss),
     };
+    let discarded = summary.coded.as_ref().map(|coded| coded.discarded).filter(|discarded| discarded.steps > 0);
+    let again = discarded.map_or(String::new(), |discarded| {
+        let share = 100.0 * discarded.steps as f64 / summary.steps.max(1) as f64;
+        format!("\ndone again      {} of {} steps ({share:.1} %), for want of room", discarded.steps, summary.steps)
+    });
     format!(
         "{validation}{test}\n\
          train loss      {:.4} ({})\n\
-         time            {:.1} s, {:.2} ms per step, {:.2} of them waiting for data\n\
+         time            {:.1} s, {:.2} ms per step, {:.2} of them waiting for data{again}\n\
          memory          {} at the peak, {} of it kept for the backward pass ({})",
         summary.train_loss,
         summary.loss,

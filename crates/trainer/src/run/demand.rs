@@ -9,11 +9,16 @@ use frugal_tensor::codec::error_bounded::Record;
 
 /// Until this step gradients change so fast that nothing before says how far sizes go.
 const EARLY: u64 = 40;
+/// From this step on bounds are renewed seldom, and what counts is the most of many renewals.
+const SETTLED: u64 = 100;
 
-/// Planned over measured size.
+/// Planned over measured size ([`frugal_tensor::Plan::fitted`]).
 pub(super) fn margin(step: u64) -> f64 {
-    // Later it is over the most of many steps, so that less will do than over one.
-    if step < EARLY { 1.4 } else { 1.14 }
+    match step {
+        ..EARLY => 1.45,
+        EARLY..SETTLED => 1.25,
+        _ => 1.14,
+    }
 }
 
 /// The most that each value took of late.
@@ -71,6 +76,11 @@ mod tests {
 
     fn used(demand: &Demand) -> Vec<u32> {
         demand.most().iter().map(|record| record.used).collect()
+    }
+
+    #[test]
+    fn less_is_spared_as_training_settles() {
+        assert_eq!([0, 1, 39, 40, 99, 100, 10_000].map(margin), [1.45, 1.45, 1.45, 1.25, 1.25, 1.14, 1.14]);
     }
 
     #[test]

@@ -293,7 +293,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let Some(test_loss) = last.test_loss else { unreachable!("the last evaluation is on the test set, too") };
     let Some(best_score) = best.watched() else { unreachable!("an evaluation gives a loss") };
     let stopped_early = epochs.stopped_early();
-    let seconds_per_step = epochs.paces.seconds_per_step();
+    let seconds_per_step = epochs.paces.seconds_per_step() * standing.discarded.steps_done_per_step(standing.step);
     let session = epochs.stepper.session;
     let [train_plan, evaluation] = session.plans() else { unreachable!("a run has two plans") };
     let coded = standing.stores.summary(train_plan, standing.discarded);

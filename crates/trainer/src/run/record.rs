@@ -168,7 +168,8 @@ pub struct Summary {
     /// Evaluations after the best one. Older summaries do not have it.
     #[serde(default)]
     pub since_best: Option<u64>,
-    /// Median, without the first steps of each epoch.
+    /// The median, without the first steps of each epoch, times all steps over those that count: some are done again where sizes
+    /// follow the data ([`Coded::discarded`]).
     pub seconds_per_step: f64,
     /// How long the loop waited for a batch: the mean over all steps, in milliseconds.
     pub data_wait_ms: f64,

@@ -111,6 +111,13 @@ pub struct Discarded {
     pub steps: u64,
 }
 
+impl Discarded {
+    /// Steps that were done for each of so many that count.
+    pub(super) fn steps_done_per_step(self, steps: u64) -> f64 {
+        1.0 + self.steps as f64 / steps.max(1) as f64
+    }
+}
+
 impl Stepper {
     /// For a session in which so many steps have been done.
     pub fn new(session: Session, seed: u32, steps: u64) -> Self {
@@ -283,4 +290,15 @@ pub(super) fn slots(plan: &Plan) -> Vec<Slot> {
         other => unreachable!("steps have no input `{other}`"),
     };
     plan.uploads().iter().map(|&id| slot(&plan.graph.value(id).name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Discarded;
+
+    #[test]
+    fn steps_that_are_done_again_take_their_time() {
+        assert_eq!(Discarded { overflows: 2, steps: 7 }.steps_done_per_step(200), 1.035);
+        assert_eq!(Discarded::default().steps_done_per_step(0), 1.0);
+    }
 }

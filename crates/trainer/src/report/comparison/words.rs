@@ -32,8 +32,9 @@ impl Comparison {
                 "- where sizes follow the data: kept as planned in the end, peak as the most that a run had,".into(),
             );
             lines.push(
-                "  convolutions by the mean over training, batches by what is planned before anything ran".into(),
+                "  convolutions by the mean over training, batches by what is planned before anything ran,".into(),
             );
+            lines.push("  ms/step and overhead with the steps that found no room and were done again".into());
         }
         if self.has_psnr() {
             lines.push("- PSNR: 10·log10(1 / test loss), as values of images go from 0 to 1".to_owned());
@@ -96,7 +97,7 @@ impl Comparison {
             _ => {
                 let number = |number: u64, what: &str| format!("{} {what}{}", count(number), s(number as usize));
                 format!(
-                    "{store} ran out of room {} and did {} again, which its median step leaves out.",
+                    "{store} ran out of room {} and did {} again; its time per step counts them.",
                     number(overflows, "time"),
                     number(steps, "step")
                 )
