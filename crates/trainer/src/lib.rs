@@ -40,6 +40,7 @@ pub mod config;
 pub mod dashboard;
 pub mod data;
 mod error;
+mod guard;
 mod input;
 pub mod report;
 pub mod run;

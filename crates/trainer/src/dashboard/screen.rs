@@ -30,7 +30,9 @@ pub fn open() -> io::Result<()> {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            close();
+            if !crate::guard::is_guarded() {
+                close();
+            }
             before(panic);
         }));
     });

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use image::{DynamicImage, RgbImage};
 
 use super::{DataError, Orientation};
+use crate::guard::guarded;
 use header::{Header, MOST_BYTES};
 pub(super) use resize::{Rect, fit};
 
@@ -70,9 +71,11 @@ impl Encoded {
     /// All pixels, as grey (1 channel) or colour (3 channels).
     pub fn decode(&self, channels: usize, orientation: Orientation) -> Result<Picture<'static>, DataError> {
         let bytes = self.bytes()?;
-        let opened = header::open(Cursor::new(&*bytes), bytes.len() as u64, true);
-        let (header, decoder) = opened.map_err(|error| self.broken(error))?;
-        let image = DynamicImage::from_decoder(decoder).map_err(|error| self.broken(error))?;
+        let decoded = contained(|| {
+            let (header, decoder) = header::open(Cursor::new(&*bytes), bytes.len() as u64, true)?;
+            Ok((header, DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?))
+        });
+        let (header, image) = decoded.map_err(|error| self.broken(error))?;
         drop(bytes);
         // Eight bits and no alpha, so that turning and planes take no more than they must.
         let mut image = match image.color().has_color() {
@@ -98,7 +101,12 @@ impl Encoded {
 /// # Errors
 /// Why it cannot be read.
 pub(super) fn size(source: impl BufRead + Seek, length: u64, orientation: Orientation) -> Result<[usize; 2], String> {
-    Ok(extents(&header::open(source, length, false)?.0, orientation))
+    Ok(extents(&contained(|| Ok(header::open(source, length, false)?.0))?, orientation))
+}
+
+/// Decoders have defects of their own, which hostile files find.
+fn contained<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    guarded(work).unwrap_or_else(|panic| Err(format!("its decoder fails on it: {panic}")))
 }
 
 fn extents(header: &Header, orientation: Orientation) -> [usize; 2] {

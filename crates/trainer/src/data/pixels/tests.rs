@@ -265,6 +265,23 @@ fn progressive(height: u16, width: u16, bytes: usize) -> Vec<u8> {
     .concat()
 }
 
+/// A palette that is no whole number of colours, of which the decoder of PNG panics (0.18).
+#[test]
+fn what_a_decoder_panics_of_is_an_error_about_the_file() {
+    let header = [&1u32.to_be_bytes()[..], &1u32.to_be_bytes(), &[8, 3, 0, 0, 0]].concat();
+    let mut pixels = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut pixels, &[0, 0]).unwrap();
+    let chunks = [
+        png_chunk(b"IHDR", &header),
+        png_chunk(b"PLTE", &[1, 2, 3, 4]),
+        png_chunk(b"IDAT", &pixels.finish().unwrap()),
+        png_chunk(b"IEND", &[]),
+    ];
+    let png = [&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat()].concat();
+    let text = encoded(&png).decode(3, Orientation::Exif).unwrap_err().to_string();
+    assert!(text.contains("x.png cannot be read as an image"), "{text}");
+}
+
 /// Seen from outside: what the process had at most. Nextest gives each test a process of its own.
 #[cfg(target_os = "linux")]
 #[test]
