@@ -57,6 +57,19 @@ fn what_is_not_said_has_a_sensible_value() {
 }
 
 #[test]
+fn deviations_have_no_floor_of_a_byte() {
+    let normalised = |std: &str| parse(GOOD, &["data.mean=[0.5]", &format!("data.std=[{std}]")]);
+    // Of nets that take pixels from 0 to 255, and of sets with less contrast than that.
+    for (std, expected) in [("0.0039", 0.0039), ("0.000001", 1e-6), ("1", 1.0)] {
+        assert_eq!(normalised(std).unwrap().data.normalisation.unwrap().std, [expected]);
+    }
+    for std in ["0", "0.0000009", "-0.5", "1.1", "nan"] {
+        let text = normalised(std).unwrap_err().to_string();
+        assert!(text.contains("from 0.000001 to 1"), "{text}");
+    }
+}
+
+#[test]
 fn a_file_without_a_name_gives_its_own() {
     let config = parse(&GOOD.replace("name = \"good\"", ""), &[]).unwrap();
     assert_eq!(config.name, "test");

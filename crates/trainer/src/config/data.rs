@@ -101,6 +101,9 @@ fn read_frame(section: &Reader<'_>, set: &str) -> Result<Frame> {
     Ok(Frame { size: size.transpose()?, grey: section.flag("grey")?.unwrap_or(false), orientation })
 }
 
+/// The least deviation that pixels are divided by: beyond a million, normalised pixels leave the numbers that nets work with.
+const LEAST_STD: f64 = 1e-6;
+
 /// `mean = [0.5, 0.5, 0.5]` with `std`: a number per channel, of pixels from 0 to 1.
 fn normalisation(section: &Reader<'_>) -> Result<Option<Normalisation>> {
     let numbers = |key: &str, least: f64| -> Result<Option<Vec<f32>>> {
@@ -112,7 +115,7 @@ fn normalisation(section: &Reader<'_>) -> Result<Option<Normalisation>> {
         };
         items.into_iter().map(number).collect::<Result<_>>().map(Some)
     };
-    match (numbers("mean", 0.0)?, numbers("std", 1.0 / 255.0)?) {
+    match (numbers("mean", 0.0)?, numbers("std", LEAST_STD)?) {
         (Some(mean), Some(std)) if mean.len() == std.len() => Ok(Some(Normalisation { mean, std })),
         (Some(_), Some(_)) => {
             let node = section.get("std").expect("it was just read");

@@ -90,3 +90,47 @@ fn list(counts: &PartCounts, set: &Dataset) -> Option<String> {
     }
     Some(list)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Account, Split};
+
+    /// A set of so many classes, with two to four samples of each.
+    fn set(classes: u32, name: &str) -> Dataset {
+        let labels: Vec<u32> = (0..classes).flat_map(|class| vec![class; 2 + class as usize % 3]).collect();
+        let split = Split::new([1, 1, 1], classes as usize, vec![0; labels.len()], labels).unwrap();
+        let names = (0..classes).map(|class| format!("{name}{class}")).collect();
+        let (test, train) = split.divide(classes as usize, 0);
+        let set = Dataset::new("photos", names, train, test).unwrap();
+        Dataset { account: Account { test: "test/".to_owned(), ..Account::default() }, ..set }
+    }
+
+    fn line(set: &Dataset) -> String {
+        TrainingLine { set, parts: &set.composition(None, 1).unwrap() }.to_string()
+    }
+
+    #[test]
+    fn few_classes_are_listed_and_many_have_a_range() {
+        let two = "photos: train 3 (c0: 1, c1: 2); test 2 (c0: 1, c1: 1): test/; the best checkpoint is chosen by it";
+        assert_eq!(line(&set(2, "c")), two);
+        assert!(line(&set(10, "c")).contains("c0: 1, c1: 2, c2: 3, c3: 1"));
+        assert!(line(&set(10, "a longer name ")).contains("train 19 (1 to 3 of each of 10 classes)"));
+        let text = line(&set(1000, "c"));
+        assert!(
+            text.contains("train 1,999 (1 to 3 of each of 1,000 classes); test 1,000 (1 of each of 1,000 classes)"),
+            "{text}"
+        );
+        assert_eq!(EvaluationLine(&set(2, "c")).to_string(), "photos: evaluating 2 (c0: 1, c1: 1): test/");
+        // Of pairs there is nothing to tell apart.
+        assert!(line(&set(1, "c")).starts_with("photos: train 1; test 1: test/"));
+    }
+
+    #[test]
+    fn what_is_left_out_is_in_the_line() {
+        let mut set = set(2, "c");
+        set.account.left_out = (0..13).map(|at| format!("thing {at}")).collect();
+        let text = line(&set);
+        assert!(text.contains("Left out: thing 0; thing 1;") && text.ends_with("thing 9; and 3 more"), "{text}");
+    }
+}

@@ -17,7 +17,7 @@ const PIXELS: usize = cifar::PIXELS / 3;
 
 /// Copies a file of `bytes` bytes, gunzipping it if it is gzipped.
 pub(super) fn unpack(from: &Path, to: &Path, bytes: u64) -> Result<(), DataError> {
-    let file = File::open(from).map_err(DataError::io("open", from))?;
+    let file = crate::input::open(from).map_err(DataError::io("open", from))?;
     let mut source = Source::new(&from.display().to_string(), file)?;
     let content = source.read_vec(bytes, "the data")?;
     source.expect_end()?;
@@ -54,7 +54,7 @@ fn cifar_labels(png: &Path, position: usize) -> Result<Vec<u8>, DataError> {
         false => ("test_lables.json", 0, ROWS),
     };
     let path = png.with_file_name(name);
-    let file = File::open(&path).map_err(DataError::io("open", &path))?;
+    let file = crate::input::open(&path).map_err(DataError::io("open", &path))?;
     // Two characters a label; ten times that is far more than any sane file.
     let text = BufReader::new(file).take(20 * count as u64);
     let labels: Vec<u8> = serde_json::from_reader(text).map_err(|error| broken(&path, error.to_string()))?;
@@ -66,7 +66,7 @@ fn cifar_labels(png: &Path, position: usize) -> Result<Vec<u8>, DataError> {
 
 /// The pixels of a PNG of 10,000 rows of 1,024 RGB pixels.
 fn decode(png: &Path) -> Result<Vec<u8>, DataError> {
-    let file = File::open(png).map_err(DataError::io("open", png))?;
+    let file = crate::input::open(png).map_err(DataError::io("open", png))?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(PIXELS as u32);
     limits.max_image_height = Some(ROWS as u32);

@@ -8,7 +8,7 @@
 mod clients;
 mod convert;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -151,7 +151,7 @@ fn verify(name: &str, folder: &Path, files: &[FileSpec], report: Report) -> Resu
 
 /// The checksum of a file's unpacked content, which should be `bytes` long; `step` hears how far it is.
 fn sha256(path: &Path, bytes: u64, mut step: impl FnMut(u64)) -> Result<String, DataError> {
-    let file = File::open(path).map_err(DataError::io("open", path))?;
+    let file = crate::input::open(path).map_err(DataError::io("open", path))?;
     let mut source = Source::new(&path.display().to_string(), file)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

@@ -106,7 +106,7 @@ fn only_old_leftovers_are_swept() {
         fs::create_dir(folder).unwrap();
     }
     let long_ago = std::time::SystemTime::now() - 2 * ABANDONED;
-    File::open(&old).unwrap().set_modified(long_ago).unwrap();
+    fs::File::open(&old).unwrap().set_modified(long_ago).unwrap();
     sweep(root.path(), ".tiny.partial-");
     assert_eq!(names(root.path()), [".tiny.partial-1", "tiny"]);
 }

@@ -1,9 +1,14 @@
 //! One array of a NumPy archive: its header, and its values as pixels or as labels.
 //!
-//! The header is a Python literal, of which only a short and flat one is read: parsing one takes time that grows with the power of its
-//! nesting. How many bytes it may announce is bounded by what the archive can hold.
+//! The header is a Python literal, of which only what NumPy writes of a plain array is understood:
+//!
+//! ```text
+//! {'descr': '<u2', 'fortran_order': False, 'shape': (60000, 28, 28), }
+//! ```
+//!
+//! How many bytes it may announce is bounded by what the archive can hold.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
 use half::f16;
@@ -13,8 +18,6 @@ use crate::data::DataError;
 
 /// The most bytes of a header; those of plain arrays have 118 or fewer.
 const LONGEST_HEADER: usize = 1 << 12;
-/// How deep brackets may be nested in it.
-const DEEPEST_HEADER: usize = 4;
 /// What a byte of a deflated stream can unpack to at most.
 const MOST_UNPACKED: u64 = 1032;
 
@@ -56,14 +59,12 @@ impl<'a> Array<'a> {
         mut stream: impl Read + 'a,
     ) -> Result<Array<'a>, DataError> {
         let broken = |what: String| own(path, format!("`{name}` cannot be read: {what}"));
-        let header = header(&mut stream).map_err(|error| broken(error.to_string()))?;
-        let array = npyz::NpyFile::new(Cursor::new(header).chain(stream)).map_err(|error| broken(error.to_string()))?;
-        let text = array.dtype().descr().trim_matches('\'').to_owned();
-        if array.order() != npyz::Order::C {
+        let header = Header::read(&mut stream).map_err(|error| broken(error.to_string()))?;
+        let Header { kind, by_columns, dims } = header;
+        if by_columns {
             return Err(broken("its values stand column by column; save np.ascontiguousarray(…) of it".to_owned()));
         }
-        let dims: Vec<usize> = array.shape().iter().map(|&extent| extent as usize).collect();
-        let kind = Kind::parse(text)
+        let kind = Kind::parse(kind)
             .map_err(|text| broken(format!("values of type {text} are none that are known; numbers are")))?;
         let count = dims.iter().try_fold(1, |count: usize, &extent| count.checked_mul(extent));
         let fits = |&count: &usize| {
@@ -72,7 +73,7 @@ impl<'a> Array<'a> {
         let count = count.filter(fits).ok_or_else(|| {
             broken(format!("it announces {dims:?} values of type {}, more than its {packed} bytes can hold", kind.text))
         })?;
-        Ok(Array { path, name, kind, dims, count, values: Box::new(array.into_inner()) })
+        Ok(Array { path, name, kind, dims, count, values: Box::new(stream) })
     }
 
     /// The values as unsigned bytes, if they are whole numbers from 0 to 255.
@@ -253,37 +254,116 @@ fn advice(form: Form, size: usize, least: f64, most: f64) -> String {
     }
 }
 
-/// The header as it stands in the file, with what comes before it, unless it is longer or deeper nested than those of arrays of
-/// numbers are.
-fn header(stream: &mut impl Read) -> io::Result<Vec<u8>> {
-    let refused = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-    let mut bytes = vec![0; 8];
-    stream.read_exact(&mut bytes)?;
-    if !bytes.starts_with(b"\x93NUMPY") {
-        return Err(refused("it does not begin as an array of NumPy does".to_owned()));
-    }
-    // The length has two bytes in version 1 and four in later ones.
-    let digits = if bytes[6] == 1 { 2 } else { 4 };
-    let mut length = [0; 4];
-    stream.read_exact(&mut length[..digits])?;
-    bytes.extend_from_slice(&length[..digits]);
-    let length = u32::from_le_bytes(length) as usize;
-    if length > LONGEST_HEADER {
-        return Err(refused(format!("its header has {length} bytes; {LONGEST_HEADER} are read")));
-    }
-    let begin = bytes.len();
-    bytes.resize(begin + length, 0);
-    stream.read_exact(&mut bytes[begin..])?;
-    let mut depth = 0usize;
-    for byte in &bytes[begin..] {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
+/// What comes before the values of an array.
+#[derive(Debug, PartialEq, Eq)]
+struct Header {
+    kind: String,
+    /// Whether the first axis varies fastest, as Fortran has it.
+    by_columns: bool,
+    dims: Vec<usize>,
+}
+
+impl Header {
+    fn read(stream: &mut impl Read) -> io::Result<Header> {
+        let refused = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        let mut begin = [0; 8];
+        stream.read_exact(&mut begin)?;
+        if !begin.starts_with(b"\x93NUMPY") {
+            return Err(refused("it does not begin as an array of NumPy does".to_owned()));
         }
-        if depth > DEEPEST_HEADER {
-            return Err(refused(format!("its header is nested more than {DEEPEST_HEADER} deep")));
+        // The length has two bytes in version 1 and four in later ones.
+        let digits = if begin[6] == 1 { 2 } else { 4 };
+        let mut length = [0; 4];
+        stream.read_exact(&mut length[..digits])?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > LONGEST_HEADER {
+            return Err(refused(format!("its header has {length} bytes; {LONGEST_HEADER} are read")));
         }
+        let mut text = vec![0; length];
+        stream.read_exact(&mut text)?;
+        let text = String::from_utf8_lossy(&text);
+        Header::parse(&text).ok_or_else(|| {
+            let shown: String = text.trim_end().chars().take(100).collect();
+            refused(format!("its header is not that of an array of numbers: {shown}"))
+        })
     }
-    Ok(bytes)
+
+    fn parse(text: &str) -> Option<Header> {
+        let mut rest = Literal(text);
+        let (mut kind, mut by_columns, mut dims) = (None, None, None);
+        rest.token("{")?;
+        while rest.token("}").is_none() {
+            let key = rest.string()?;
+            rest.token(":")?;
+            match key {
+                "descr" => kind = Some(rest.string()?.to_owned()),
+                "fortran_order" => by_columns = Some(rest.flag()?),
+                "shape" => dims = Some(rest.numbers()?),
+                _ => return None,
+            }
+            if rest.token(",").is_none() {
+                rest.token("}")?;
+                break;
+            }
+        }
+        rest.0.trim().is_empty().then_some(())?;
+        Some(Header { kind: kind?, by_columns: by_columns?, dims: dims? })
+    }
+}
+
+/// What is left of a Python literal.
+struct Literal<'a>(&'a str);
+
+impl<'a> Literal<'a> {
+    fn token(&mut self, token: &str) -> Option<()> {
+        self.0 = self.0.trim_start().strip_prefix(token)?;
+        Some(())
+    }
+
+    fn string(&mut self) -> Option<&'a str> {
+        let text = self.0.trim_start();
+        let quote = text.chars().next().filter(|c| ['\'', '"'].contains(c))?;
+        let (string, rest) = text[1..].split_once(quote)?;
+        self.0 = rest;
+        Some(string)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        self.token("True").map(|()| true).or_else(|| self.token("False").map(|()| false))
+    }
+
+    /// `(60000, 28, 28)`; `(5,)` and `()` for fewer.
+    fn numbers(&mut self) -> Option<Vec<usize>> {
+        self.token("(")?;
+        let (inner, rest) = self.0.split_once(')')?;
+        self.0 = rest;
+        let inner = inner.trim();
+        let inner = inner.strip_suffix(',').unwrap_or(inner);
+        if inner.is_empty() {
+            return Some(Vec::new());
+        }
+        // Python 2 wrote `28L`.
+        inner.split(',').map(|number| number.trim().trim_end_matches('L').parse().ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_as_numpy_writes_them() {
+        let parse = |text: &str| Header::parse(text).map(|header| (header.kind, header.by_columns, header.dims));
+        let plain = "{'descr': '<u2', 'fortran_order': False, 'shape': (60000, 28, 28), }      \n";
+        assert_eq!(parse(plain), Some(("<u2".to_owned(), false, vec![60_000, 28, 28])));
+        let other = "{\"shape\":(5L,),\"fortran_order\":True,\"descr\":\">f8\"}";
+        assert_eq!(parse(other), Some((">f8".to_owned(), true, vec![5])));
+        assert_eq!(parse(&plain.replace("60000, 28, 28", "")), Some(("<u2".to_owned(), false, vec![])));
+        for (from, to) in
+            [("'<u2'", "[('a', '<u2')]"), ("False", "0"), ("28,", "-28,"), ("}", ""), (":", ""), ("descr", "é")]
+        {
+            assert_eq!(parse(&plain.replace(from, to)), None, "{to}");
+        }
+        assert_eq!(parse(&format!("{plain}x")), None);
+    }
 }
