@@ -335,6 +335,9 @@ fn checkpoint_advice(error: &CheckpointError) -> Option<String> {
         CheckpointError::AllDamaged { folder, .. } => {
             format!("move {} away to begin the run anew", folder.display())
         }
+        CheckpointError::Impossible { .. } => {
+            "move the checkpoint away, and `frugal resume` goes on from the one before it".to_owned()
+        }
         CheckpointError::Damaged { .. } | CheckpointError::Foreign(_) => return None,
     })
 }
