@@ -221,6 +221,7 @@ impl Error {
                 )
             }
             Error::Checkpoint(error) => return checkpoint_advice(error),
+            Error::Io { action: "read", .. } => return None,
             Error::Io { source, .. } => return io_advice(source),
             Error::Tiles(TilesError::Foreign { .. }) => {
                 format!("`frugal tune` measures on this adapter; {VARIABLE} takes the path of its table, or nothing")
