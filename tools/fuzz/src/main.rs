@@ -15,6 +15,8 @@ mod watch;
 mod worker;
 
 use clap::Parser;
+use std::fmt::Display;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -73,6 +75,11 @@ fn main() -> ExitCode {
         failures += watch.run();
     }
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints a line; that nobody reads it any more is no reason to stop.
+fn print(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn chosen(names: &[String]) -> Option<Vec<&'static Target>> {

@@ -2,7 +2,7 @@
 
 use crate::minimise::minimise;
 use crate::targets::Target;
-use crate::{regressions, worker};
+use crate::{print, regressions, worker};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -71,11 +71,11 @@ impl Watch {
             // The input that it ended with.
             (from, self.tried) = (from + 1, self.tried + 1);
             if cause.hangs && !self.hangs_again() {
-                println!(
+                print(format_args!(
                     "{}: an input took {} s once, and less when it was tried again",
                     self.target.name,
                     MOST_TIME.as_secs()
-                );
+                ));
                 continue;
             }
             findings += 1;
@@ -99,7 +99,7 @@ impl Watch {
             }
         }
         let seconds = begin.elapsed().as_secs_f64();
-        println!(
+        print(format_args!(
             "{:12} {} inputs, {:.0} a second; {} accepted, {} refused, {findings} ended badly; at most {:.2} s and {} MiB",
             self.target.name,
             self.tried,
@@ -108,8 +108,8 @@ impl Watch {
             self.refused,
             self.slowest.as_secs_f64(),
             self.peak >> 10,
-        );
-        problems.iter().for_each(|problem| println!("    {problem}"));
+        ));
+        problems.iter().for_each(|problem| print(format_args!("    {problem}")));
         problems.len()
     }
 

@@ -4,8 +4,8 @@
 //! Inputs that are answered with words not heard before become seeds as well: a poor man's coverage.
 
 use crate::random::Random;
-use crate::regressions;
 use crate::targets::Target;
+use crate::{print, regressions};
 use frugal_trainer::Error;
 use std::collections::BTreeSet;
 use std::fs;
@@ -71,8 +71,8 @@ pub fn one(target: &Target, file: &Path) -> ExitCode {
     let path = folder.path().join(target.file);
     fs::copy(file, &path).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     match (target.attempt)(&path) {
-        Ok(()) => println!("accepted"),
-        Err(error) => println!("refused: {}", show(error)),
+        Ok(()) => print("accepted"),
+        Err(error) => print(format_args!("refused: {}", show(error))),
     }
     ExitCode::SUCCESS
 }

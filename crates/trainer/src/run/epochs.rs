@@ -323,8 +323,7 @@ impl Epochs<'_> {
             position: Position {
                 epoch: step / batches + 1,
                 batch: step % batches,
-                // It may have been made shorter than it was already.
-                steps: self.steps().max(step),
+                steps: self.steps(),
                 learning_rate: self.schedule.at(self.updates(step)),
             },
             standing: self.standing(),

@@ -8,9 +8,10 @@
 //! FRUGAL_FAULTS=all cargo test --release -p frugal-trainer --test runs faults -- --nocapture
 //! ```
 
-use super::common::Desk;
+use super::common::{Desk, json};
 use super::{assert_same, checkpoints, cut};
 use frugal_trainer::checkpoint;
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -18,7 +19,7 @@ use std::process::{Command, Output};
 /// With `all` in it, every case is tried.
 const VARIABLE: &str = "FRUGAL_FAULTS";
 /// How many cases of each test a plain run tries.
-const SAMPLE: usize = 30;
+const SAMPLE: usize = 24;
 
 /// What can befall a call; `faults.c` says what each is.
 const KINDS: [&str; 6] = ["enospc", "eio", "full", "short", "kill", "torn"];
@@ -222,4 +223,86 @@ fn whatever_call_of_a_resumed_run_fails_it_goes_on_to_the_same_bits() {
     assert_eq!(before, 10);
     let resume = ["resume", "work/run"];
     bench.try_all(Some("before"), &resume, |case, _, calls| goes_on(&bench, &whole, before, case, calls));
+}
+
+/// The content of the files of a folder whose names begin and end so.
+fn contents(folder: &Path, start: &str, end: &str) -> Vec<Vec<u8>> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let fits = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with(start) && name.ends_with(end)
+    };
+    paths.filter(fits).map(|path| fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn whatever_call_of_a_run_that_is_made_longer_fails_its_first_results_are_kept() {
+    let Some(bench) = Bench::new() else { return };
+    let whole = whole(&bench);
+    fs::create_dir(bench.desk.path("before")).unwrap();
+    let more = ["--epochs", "1", "--set", "checkpoint.keep_last=100"];
+    bench.desk.ok(&[&["train", "digits.toml", "--out", "before/run"][..], &more].concat());
+    let before = bench.desk.path("before/run");
+    let finished = ["summary.json", "weights.safetensors"].map(|file| fs::read(before.join(file)).unwrap());
+    let longer = ["resume", "work/run", "--epochs", "2"];
+    bench.try_all(Some("before"), &longer, |case, _, _| {
+        let run = bench.work().join("run");
+        let what = format!("{} at {}", case.kind, case.at);
+        assert!(contents(&run, "summary", ".json").contains(&finished[0]), "{what}: the summary is lost");
+        assert!(contents(&run, "weights", ".safetensors").contains(&finished[1]), "{what}: the weights are lost");
+        let summary = run.join("summary.json");
+        if !summary.exists() || json(&summary)["steps"] != 16 {
+            bench.desk.ok(&longer);
+        }
+        assert_same(&whole, &run);
+    });
+}
+
+/// What a comparison came to, its table and what it found in gradients: without what depends on the clock, and without the room that was
+/// planned for sizes that follow the data, in which what came before a stop has no part. None where one of the two is not there.
+fn compared(folder: &Path) -> Option<(Value, Value)> {
+    let (table, examination) = (folder.join("table.json"), folder.join("examination.json"));
+    if !table.exists() || !examination.exists() {
+        return None;
+    }
+    let mut table = json(&table);
+    for row in table["stores"].as_array_mut().unwrap() {
+        for key in ["milliseconds_per_step", "overhead", "kept_bytes", "kept_ratio", "discarded"] {
+            row.as_object_mut().unwrap().remove(key).unwrap();
+        }
+    }
+    Some((table, json(&examination)))
+}
+
+/// Folders beside the work for results that their folder does not take.
+fn rescued(bench: &Bench) -> Vec<PathBuf> {
+    let paths = fs::read_dir(bench.desk.path("")).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("frugal-comparison")).collect()
+}
+
+#[test]
+fn whatever_call_of_a_comparison_fails_it_goes_on_to_the_same_table() {
+    let Some(bench) = Bench::new() else { return };
+    let fixed =
+        ["compare", "digits.toml", "--stores", "error-bounded", "--epochs", "1", "--set", "train.tensorboard=false"];
+    let compare = |out| [&fixed[..], &["--out", out]].concat();
+    bench.desk.ok(&compare("whole"));
+    let whole = compared(&bench.desk.path("whole"));
+    assert!(whole.is_some());
+    bench.try_all(None, &compare("work/all"), |case, output, _| {
+        let folder = bench.work().join("all");
+        let what = format!("{} at {}", case.kind, case.at);
+        if !folder.join("config.resolved.toml").exists() {
+            bench.begin(None);
+            bench.desk.ok(&compare("work/all"));
+        } else if output.status.code() != Some(0) {
+            let output = bench.desk.frugal(&["resume", "work/all"]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() || said.contains("is finished"), "{what}: {said}");
+        }
+        let rescued = rescued(&bench);
+        let found: Vec<_> = [folder].iter().chain(&rescued).map(|folder| compared(folder)).collect();
+        assert!(found.contains(&whole), "{what}: {found:?}, not {whole:?}");
+        rescued.iter().for_each(|folder| fs::remove_dir_all(folder).unwrap());
+    });
 }
