@@ -5,10 +5,7 @@
 //! memory, and decoded when a batch needs them. The reader of the format panics at some damaged files; such a panic is caught and
 //! becomes an error that names the file.
 
-use std::cell::Cell;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
@@ -19,6 +16,7 @@ use super::names::{Classes, shortened};
 use super::{Found, Frame, HeldOut, MOST_CLASSES, Part, Purpose, encoded, own};
 use crate::data::pixels::Encoded;
 use crate::data::{Account, DataError, Dataset};
+use crate::guard::guarded;
 
 const IMAGES: &[&str] = &["image", "img"];
 const LABELS: &[&str] = &["label", "fine_label"];
@@ -114,7 +112,9 @@ fn samples(files: &[&PathBuf], names: &mut Named) -> Result<Option<(String, Samp
     };
     let mut read = Table::default();
     for path in files {
-        caught(path, || read.add(path, names))?;
+        let outcome = guarded(|| read.add(path, names));
+        let damaged = |panic| own(path, format!("it cannot be read as Parquet: its pages are damaged ({panic})"));
+        outcome.map_err(damaged)??;
     }
     if read.images.is_empty() {
         return Err(own(first, "there is no sample in it"));
@@ -260,27 +260,4 @@ fn class_names(text: &str, column: &str) -> Option<Vec<String>> {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-thread_local! {
-    /// Whether a panic of this thread is caught and said elsewhere.
-    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Reads a file with a reader that may panic: a panic is an error about the file, and nothing else is printed of it.
-fn caught<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            if !IS_CAUGHT.get() {
-                usual(panic);
-            }
-        }));
-    });
-    IS_CAUGHT.set(true);
-    // What was being read is given up on.
-    let outcome = panic::catch_unwind(AssertUnwindSafe(read));
-    IS_CAUGHT.set(false);
-    outcome.unwrap_or_else(|_| Err(own(path, "it cannot be read as Parquet: its pages are damaged")))
 }
