@@ -36,14 +36,16 @@ fn evaluated(desk: &Desk, arguments: &[&str]) -> u64 {
 #[test]
 fn a_flat_folder_is_evaluated_whole_unless_the_net_was_trained_on_it() {
     let desk = Desk::new();
-    for folder in ["photos", "others"] {
+    for folder in ["photos", "copy"] {
         photos(&desk.path(folder), &[("cat", 10), ("dog", 10)]);
     }
+    photos(&desk.path("others"), &[("cat", 8), ("dog", 12)]);
     config(&desk, "./photos");
     desk.ok(&["train", "photos.toml", "--out", "run"]);
     assert_eq!(evaluated(&desk, &[]), 4);
     assert_eq!(evaluated(&desk, &["--data", "./others"]), 20);
     assert_eq!(evaluated(&desk, &["--data", "./others/../photos"]), 4);
+    assert_eq!(evaluated(&desk, &["--data", "./copy"]), 4);
     let output = desk.frugal(&["eval", "run", "--data", "./photos"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("the net was trained on this set"), "{text}");
