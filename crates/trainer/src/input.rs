@@ -50,7 +50,15 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read`], with [`MOST_TEXT`]; [`ErrorKind::InvalidData`] if it is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    let text = String::from_utf8(read(path, MOST_TEXT)?);
+    read_short_text(path, MOST_TEXT)
+}
+
+/// The same, of at most so many bytes.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_short_text(path: &Path, most: u64) -> io::Result<String> {
+    let text = String::from_utf8(read(path, most)?);
     let text =
         text.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("it is not text in UTF-8: {error}")))?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))

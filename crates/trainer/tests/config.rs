@@ -169,8 +169,8 @@ fn losses_optimizers_and_what_goes_with_them() {
     check(&mse, &[], "there is no setting `loss.label_smoothing` with kind \"mse\"", "", "label_smoothing");
     check(GOOD, &["loss.label_smoothing=1.5"], "must be a number from 0 to 1, not 1.5", "", "1.5");
     check(GOOD, &["train.accumulate=0"], "`train.accumulate` must be a whole number from 1 to", "", "0");
-    check(GOOD, &["train.clip_norm=0"], "`train.clip_norm` must be a number above 0, not 0", "", "0");
-    check(GOOD, &["train.ema=1"], "`train.ema` must be a number above 0 and below 1, not 1", "", "1");
+    check(GOOD, &["train.clip_norm=0"], "`train.clip_norm` must be a number from 1e-12 to 1e38, not 0", "", "0");
+    check(GOOD, &["train.ema=1"], "`train.ema` must be a number above 0 and at most 0.999999, not 1", "", "1");
     let warm = format!("{GOOD}\n[schedule]\nkind = \"one-cycle\"\nwarmup_steps = 3");
     check(&warm, &[], "there is no setting `schedule.warmup_steps` with kind \"one-cycle\"", "", "warmup_steps");
 }
@@ -531,14 +531,14 @@ fn bad_augmentation_is_refused_where_it_stands() {
     };
     bad("flipp = true", "there is no setting `data.augment.flipp`", "did you mean `flip`?", "flipp");
     bad("flip = 0.5", "`data.augment.flip` must be true or false, not 0.5", "", "0.5");
-    bad("mixup = 0", "`data.augment.mixup` must be a number above 0", "", "0");
+    bad("mixup = 0", "`data.augment.mixup` must be a number from 0.001 to 100", "", "0");
     let others = "mixup = 0.2\n[loss]\nkind = \"mse\"";
     bad(others, "of the losses only cross-entropy takes a mix", "remove it, or `loss.kind`", "0.2");
     bad("pad_crop = 0", "`data.augment.pad_crop` must be a whole number from 1", "", "0");
     bad("pad_crop = 4\nresized_crop = true", "both choose a part", "remove one", "4");
     bad("resized_crop = 0.5", "must be true, false or a table", "", "0.5");
     bad("resized_crop = { scale = [0.5, 0.1] }", "`data.augment.resized_crop.scale` must be two", "", "[0.5, 0.1]");
-    bad("resized_crop = { scale = [0.5, 2] }", "at most 1", "", "[0.5, 2]");
+    bad("resized_crop = { scale = [0.5, 2] }", "from 1e-6 to 1", "", "[0.5, 2]");
     bad("resized_crop = { ratio = [0, 1] }", "width over height", "", "[0, 1]");
     bad("resized_crop = { ratio = 1 }", "width over height", "", "1");
     bad("jitter = { brightness = -1 }", "`data.augment.jitter.brightness` must be a number from 0", "", "-1");

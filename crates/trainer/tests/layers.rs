@@ -100,7 +100,7 @@ fn lists_that_cannot_be_read_are_refused_where_they_stand() {
     check("{ conv = 8.5, kernel = 3 }", "`model.layers[0].conv` must be a whole number from 1", "", "8.5");
     check("{ conv = 8, kernel = 3, padding = \"valid\" }", "must be a whole number, or \"same\"", "", "\"valid\"");
     check("{ relu = 6 }", "`model.layers[0].relu` must be true", "", "6");
-    check("{ dropout = 1 }", "`model.layers[0].dropout` must be a number of at least 0 and below 1", "", "1");
+    check("{ dropout = 1 }", "`model.layers[0].dropout` must be a number from 0 to 0.9999999", "", "1");
     check("{ linear = \"all\" }", "a number of outputs, or \"classes\"", "", "\"all\"");
     check(
         "{ conv = 8, max_pool = 2 }",

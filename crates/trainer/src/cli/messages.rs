@@ -14,6 +14,8 @@ use std::io::{self, IsTerminal};
 
 /// The most characters of a message that are shown.
 const MOST: usize = 20_000;
+/// The most of either end of an argument.
+const LONGEST: usize = 500;
 
 /// Errors as `error: what`, the place in the config, `help: what to do`; wrapped and coloured on terminals only.
 pub(super) fn set_up() {
@@ -61,12 +63,20 @@ pub(super) fn parse() -> Result<Cli, u8> {
     }
 }
 
-/// The error about arguments without control characters; its text if there is none about those.
+/// The error about arguments without control characters, cut where they are long; its text if there is none about those.
 fn clean(error: &clap::Error) -> Result<clap::Error, String> {
-    let arguments = std::env::args_os().map(|argument| shown(&argument.to_string_lossy()).into_owned());
+    let arguments = std::env::args_os().map(|argument| short(&shown(&argument.to_string_lossy())));
     match Cli::try_parse_from(arguments.map(OsString::from)) {
         Err(again) if again.kind() == error.kind() => Ok(again),
-        _ => Err(shown(&error.render().to_string()).into_owned()),
+        _ => Err(text(error.render())),
+    }
+}
+
+/// An argument without its middle, if it is long: both ends of `key=value` decide what is wrong with it.
+fn short(argument: &str) -> String {
+    match (argument.char_indices().nth(LONGEST), argument.char_indices().nth_back(LONGEST)) {
+        (Some((end, _)), Some((start, _))) if end < start => format!("{}…{}", &argument[..end], &argument[start..]),
+        _ => argument.to_owned(),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
         root: absolute(data_root),
         validation: validation(&section)?,
         workers: section.integer("workers", 0, 256)?.map(|workers| workers as usize),
-        noise: section.float("noise", "above 0 and at most 10", |deviation| deviation > 0.0 && deviation <= 10.0)?,
+        noise: section.float("noise", "from 1e-6 to 10", |deviation| (1e-6..=10.0).contains(&deviation))?,
         augment: augment(root, &section)?,
     })
 }
@@ -160,7 +160,7 @@ fn augment(root: &Reader<'_>, data: &Reader<'_>) -> Result<Augment> {
         flip: section.flag("flip")?.unwrap_or(false),
         jitter: jitter(&section)?,
         cutout: pixels("cutout")?,
-        mixup: section.float("mixup", "above 0 and at most 100", |alpha| alpha > 0.0 && alpha <= 100.0)?,
+        mixup: section.float("mixup", "from 0.001 to 100", |alpha| (1e-3..=100.0).contains(&alpha))?,
     };
     if let Some(node) = section.get("mixup")
         && root.kind("loss", super::sections::LOSSES)?.is_some_and(|kind| kind != super::sections::LOSSES[0])
@@ -186,15 +186,20 @@ fn resized_crop(augment: &Reader<'_>) -> Result<Option<ResizedCrop>> {
         Value::Table(_) => {
             let section = augment.section("resized_crop", &["scale", "ratio"])?;
             let scale =
-                range(&section, "scale", "two shares of the area, the lesser first, above 0 and at most 1", 1.0)?;
-            let ratio = range(&section, "ratio", "two numbers of width over height, the lesser first, above 0", 100.0)?;
+                range(&section, "scale", "two shares of the area, the lesser first, from 1e-6 to 1", [1e-6, 1.0])?;
+            let ratio = range(
+                &section,
+                "ratio",
+                "two numbers of width over height, the lesser first, from 0.01 to 100",
+                [0.01, 100.0],
+            )?;
             Ok(Some(ResizedCrop { scale: scale.unwrap_or(usual.scale), ratio: ratio.unwrap_or(usual.ratio) }))
         }
         _ => Err(augment.wrong("resized_crop", node, "true, false or a table with `scale` and `ratio`")),
     }
 }
 
-fn range(section: &Reader<'_>, key: &str, wanted: &str, limit: f64) -> Result<Option<[f64; 2]>> {
+fn range(section: &Reader<'_>, key: &str, wanted: &str, limits: [f64; 2]) -> Result<Option<[f64; 2]>> {
     let Some(node) = section.get(key) else { return Ok(None) };
     let number = |node: &Node| match node.value {
         Value::Integer(number) => number as f64,
@@ -203,7 +208,7 @@ fn range(section: &Reader<'_>, key: &str, wanted: &str, limit: f64) -> Result<Op
     };
     match &node.value {
         Value::List(items) => match items.iter().map(number).collect::<Vec<_>>()[..] {
-            [least, most] if 0.0 < least && least <= most && most <= limit => Ok(Some([least, most])),
+            [least, most] if limits[0] <= least && least <= most && most <= limits[1] => Ok(Some([least, most])),
             _ => Err(section.wrong(key, node, wanted)),
         },
         _ => Err(section.wrong(key, node, wanted)),

@@ -33,6 +33,12 @@ impl ConfigError {
         Self(Box::new(Parts { message, help: Some(help.to_owned()), place: None }))
     }
 
+    /// A path that no config can name.
+    pub(super) fn not_unicode(path: &Path) -> Self {
+        let message = format!("the path {} is not in Unicode, so that no config can name it", path.display());
+        Self(Box::new(Parts { message, help: Some("rename the folder".to_owned()), place: None }))
+    }
+
     /// With a hint.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
@@ -57,6 +63,8 @@ impl Diagnostic for ConfigError {
 
 /// "did you mean …", or all there is.
 pub(crate) fn suggest(wrong: &str, known: &[&str]) -> String {
+    // What is that long resembles nothing, and comparing takes the square of its length.
+    let wrong = if wrong.len() <= 100 { wrong } else { "" };
     match closest(wrong, known) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("there are: {}", known.join(", ")),

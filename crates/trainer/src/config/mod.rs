@@ -15,6 +15,7 @@ mod error;
 mod excerpt;
 mod form;
 mod layers;
+mod name;
 mod reader;
 mod sections;
 mod setup;
@@ -31,6 +32,7 @@ pub use source::Override;
 pub use store::{Store, StoreRule};
 
 use crate::data::{Augment, DataError, Dataset, Frame, Goal, Purpose, Share};
+use crate::terminal;
 use frugal_model::{ModelError, Net, Task, Training};
 use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::loss::{self, ElementLoss};
@@ -38,6 +40,9 @@ use frugal_tensor::ops::optimizer::{self as ops, LossScale};
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// The most bytes of a config.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// All settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -392,6 +397,21 @@ pub struct Schedule {
     pub warmup: Warmup,
 }
 
+impl Schedule {
+    /// The least share of the full rate that is not meant to be nothing.
+    fn least(&self) -> f64 {
+        let rise = match self.warmup {
+            Warmup::Steps(steps) => 1.0 / steps.max(1) as f64,
+            Warmup::Epochs(_) => 1.0,
+        };
+        rise * match &self.course {
+            Course::Constant | Course::Cosine => 1.0,
+            Course::Step { milestones, factor } => factor.powi(milestones.len() as i32),
+            Course::OneCycle { div_factor, final_div_factor, .. } => 1.0 / (div_factor * final_div_factor),
+        }
+    }
+}
+
 /// The course of the learning rate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -515,7 +535,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with the place in the file or in the command line.
     pub fn load(path: &Path, overrides: &[Override]) -> Result<(Config, String), ConfigError> {
-        Self::load_at(path, path.parent().unwrap_or(Path::new("")), overrides)
+        Self::load_of(path, MOST_BYTES, path.parent().unwrap_or(Path::new("")), overrides)
     }
 
     /// As [`Config::load`], but relative paths start at this folder.
@@ -523,8 +543,22 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_at(path: &Path, folder: &Path, overrides: &[Override]) -> Result<(Config, String), ConfigError> {
-        let content = crate::input::read_text(path).map_err(|error| ConfigError::unreadable(path, &error))?;
-        let config = Self::parse(&path.display().to_string(), &content, folder, overrides)?;
+        // What is written down of a config says all of its settings, and is longer.
+        Self::load_of(path, 8 * MOST_BYTES, folder, overrides)
+    }
+
+    fn load_of(path: &Path, most: u64, folder: &Path, overrides: &[Override]) -> Result<(Config, String), ConfigError> {
+        let content =
+            crate::input::read_short_text(path, most).map_err(|error| ConfigError::unreadable(path, &error))?;
+        let file = path.display().to_string();
+        let (config, root) = Self::read(&file, &content, folder, overrides)?;
+        let stem = name::stem(&file);
+        if !root.has("name") && config.name != stem {
+            terminal::say(format_args!(
+                "the config is called {}, as no folder of every system can be called `{stem}`; `name` says another",
+                config.name
+            ));
+        }
         Ok((config, content))
     }
 
@@ -533,11 +567,20 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn parse(name: &str, content: &str, folder: &Path, overrides: &[Override]) -> Result<Config, ConfigError> {
+        Self::read(name, content, folder, overrides).map(|(config, _)| config)
+    }
+
+    fn read(
+        name: &str,
+        content: &str,
+        folder: &Path,
+        overrides: &[Override],
+    ) -> Result<(Config, source::Node), ConfigError> {
         let mut root = source::Node::parse(name, content)?;
         for change in overrides {
             root.set(change);
         }
-        sections::config(&root, name, folder)
+        Ok((sections::config(&root, name, folder)?, root))
     }
 
     /// What the net makes of images.

@@ -4,6 +4,12 @@ use super::ConfigError;
 use super::error::suggest;
 use super::source::{Entry, Node, Place, Value};
 use crate::report::units;
+use crate::terminal::brief;
+
+/// The most bytes of a text.
+const LONGEST: usize = 4096;
+/// The most items of a list.
+const MOST: usize = 10_000;
 
 /// A table of settings.
 pub(super) struct Reader<'a> {
@@ -25,9 +31,9 @@ impl<'a> Reader<'a> {
         let reader = Self { path: path.to_owned(), node: Some(node), place: &node.place };
         for (key, entry) in entries {
             if !keys.contains(&key.as_str()) {
-                let mut message = format!("there is no setting `{}`", reader.path_of(key));
+                let mut message = format!("there is no setting `{}`", reader.path_of(&brief(key, 100)));
                 if let Some(Entry { node: Node { value: Value::Text(kind), .. }, .. }) = entries.get("kind") {
-                    message += &format!(" with kind \"{kind}\"");
+                    message += &format!(" with kind \"{}\"", brief(kind, 100));
                 }
                 return Err(ConfigError::at(&entry.key, message, "unknown").help(suggest(key, keys)));
             }
@@ -67,6 +73,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Where it stands.
+    pub fn place(&self) -> &'a Place {
+        self.place
+    }
+
     pub fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
@@ -79,14 +90,22 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A number for which `fits` holds.
+    /// A number for which `fits` holds and that f32, in which steps reckon, can hold.
     pub fn float(&self, key: &str, range: &str, fits: impl Fn(f64) -> bool) -> Result<Option<f64>> {
         let Some(node) = self.get(key) else { return Ok(None) };
-        match node.value {
-            Value::Integer(number) if fits(number as f64) => Ok(Some(number as f64)),
-            Value::Float(number) if fits(number) => Ok(Some(number)),
-            _ => Err(self.wrong(key, node, &format!("a number {range}"))),
+        let number = match node.value {
+            Value::Integer(number) => number as f64,
+            Value::Float(number) => number,
+            _ => f64::NAN,
+        };
+        if !fits(number) {
+            return Err(self.wrong(key, node, &format!("a number {range}")));
         }
+        if number != 0.0 && !(number as f32).is_normal() {
+            let held = "of those that f32 holds, from 1.2e-38 to 3.4e38";
+            return Err(self.wrong(key, node, &format!("a number {range}, {held}")));
+        }
+        Ok(Some(number))
     }
 
     /// A whole number from `least` to `most`.
@@ -111,6 +130,9 @@ impl<'a> Reader<'a> {
     pub fn text(&self, key: &str) -> Result<Option<&'a str>> {
         let Some(node) = self.get(key) else { return Ok(None) };
         match &node.value {
+            Value::Text(text) if text.len() > LONGEST => {
+                Err(self.wrong(key, node, &format!("a text of at most {LONGEST} bytes")))
+            }
             Value::Text(text) if !text.is_empty() => Ok(Some(text)),
             _ => Err(self.wrong(key, node, "text in quotes")),
         }
@@ -123,7 +145,7 @@ impl<'a> Reader<'a> {
             Value::Text(text) => match known.iter().find(|name| *name == text) {
                 Some(name) => Ok(Some(name)),
                 None => {
-                    let message = format!("`{}` cannot be \"{text}\"", self.path_of(key));
+                    let message = format!("`{}` cannot be \"{}\"", self.path_of(key), brief(text, 100));
                     Err(ConfigError::at(&node.place, message, "unknown").help(suggest(text, known)))
                 }
             },
@@ -135,6 +157,11 @@ impl<'a> Reader<'a> {
     pub fn list(&self, key: &str) -> Result<Option<Vec<(String, &'a Node)>>> {
         let Some(node) = self.get(key) else { return Ok(None) };
         match &node.value {
+            Value::List(items) if items.len() > MOST => {
+                let wanted = format!("a list of at most {MOST} items");
+                let message = format!("`{}` must be {wanted}, not of {}", self.path_of(key), items.len());
+                Err(ConfigError::at(&node.place, message, format!("must be {wanted}")))
+            }
             Value::List(items) if !items.is_empty() => {
                 let path = self.path_of(key);
                 Ok(Some(items.iter().enumerate().map(|(index, item)| (format!("{path}[{index}]"), item)).collect()))

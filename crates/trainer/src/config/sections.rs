@@ -1,6 +1,7 @@
 //! The sections of a config: which keys there are, what they may be, and what holds where they are absent.
 
 use super::data::{absolute, data};
+use super::name::{check, of_file};
 use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
 use super::store::{choice, store};
@@ -19,22 +20,34 @@ const KEYS: &[&str] =
 
 pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
     let root = Reader::open(root, "", KEYS)?;
-    let stem = Path::new(file).file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+    // Paths are written into config.resolved.toml, which is text.
+    unicode(&absolute(folder.to_path_buf()))?;
+    let name = name(&root)?.unwrap_or_else(|| of_file(file));
     let model = model(&root, folder)?;
     let task = model.task();
-    Ok(Config {
-        name: name(&root)?.unwrap_or(stem),
+    let optimizer = optimizer(&root)?;
+    let config = Config {
+        name,
         seed: root.integer("seed", 0, u32::MAX.into())?.unwrap_or(1) as u32,
         data: data(&root, folder)?,
         model,
         loss: loss(&root, Loss::usual(task))?,
-        optimizer: optimizer(&root)?,
-        schedule: schedule(&root)?,
+        schedule: schedule(&root, optimizer.learning_rate())?,
+        optimizer,
         train: train(&root)?,
         checkpoint: checkpoint(&root)?,
         store: store(&root)?,
         compare: compare(&root)?,
-    })
+    };
+    unicode(&config.data.root)?;
+    Ok(config)
+}
+
+fn unicode(path: &Path) -> Result<()> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(ConfigError::not_unicode(path)),
+    }
 }
 
 /// The sections that do not say how the net is trained; the others may be missing, and are not read.
@@ -48,9 +61,8 @@ pub(super) fn setup(root: &Node, folder: &Path) -> Result<Setup> {
 /// It becomes the name of a folder.
 fn name(root: &Reader<'_>) -> Result<Option<String>> {
     let Some(name) = root.text("name")? else { return Ok(None) };
-    let plain = name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) && !name.starts_with('.');
-    match root.get("name") {
-        Some(node) if !plain => Err(root.wrong("name", node, "made of letters, digits, `-`, `_` and `.`")),
+    match (root.get("name"), check(name)) {
+        (Some(node), Err(wanted)) => Err(root.wrong("name", node, wanted)),
         _ => Ok(Some(name.to_owned())),
     }
 }
@@ -91,10 +103,13 @@ fn model(root: &Reader<'_>, folder: &Path) -> Result<Model> {
     }
 }
 
-const NOT_NEGATIVE: &str = "of at least 0";
+/// The most epochs.
+const MOST_EPOCHS: i64 = 1_000_000;
 
-fn not_negative(value: f64) -> bool {
-    value >= 0.0 && value.is_finite()
+/// What keeps a divisor away from zero. Where it is less, a power of its inverse is infinite in f32; where it is more, nothing is
+/// left of what it divides.
+pub(super) fn epsilon(section: &Reader<'_>) -> Result<Option<f64>> {
+    section.float("epsilon", "from 1e-20 to 1e6", |value| (1e-20..=1e6).contains(&value))
 }
 
 /// The losses, the usual one first.
@@ -124,8 +139,9 @@ fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
     const SGD: &[&str] = &["kind", "lr", "momentum", "nesterov", "weight_decay"];
     const ADAM: &[&str] = &["kind", "lr", "beta1", "beta2", "epsilon", "weight_decay"];
     const RMSPROP: &[&str] = &["kind", "lr", "alpha", "epsilon", "momentum", "weight_decay"];
-    const SHARE: &str = "of at least 0 and below 1";
-    let share = |value: f64| (0.0..1.0).contains(&value);
+    // More is 1 in f32.
+    const SHARE: &str = "from 0 to 0.9999999";
+    let share = |value: f64| (0.0..=0.999_999_9).contains(&value);
     let kind = root.kind("optimizer", &["sgd", "adam", "adamw", "rmsprop"])?.unwrap_or("sgd");
     let (keys, example, usual_decay) = match kind {
         "adam" => (ADAM, "0.001", 0.0),
@@ -134,14 +150,14 @@ fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
         _ => (SGD, "0.05", 0.0),
     };
     let section = root.section("optimizer", keys)?;
-    let lr = section.float("lr", "above 0", |value| value > 0.0 && (value as f32).is_finite())?;
+    let lr = section.float("lr", "above 0", |value| value > 0.0)?;
     let lr = section.required("lr", example, lr)?;
-    let weight_decay = section.float("weight_decay", NOT_NEGATIVE, not_negative)?.unwrap_or(usual_decay);
-    let epsilon = || section.float("epsilon", "above 0", |value| value > 0.0 && value.is_finite());
+    let weight_decay = section.float("weight_decay", "from 0 to 1e6", |value| (0.0..=1e6).contains(&value))?;
+    let weight_decay = weight_decay.unwrap_or(usual_decay);
     if kind == "adam" || kind == "adamw" {
         let beta1 = section.float("beta1", SHARE, share)?.unwrap_or(0.9);
         let beta2 = section.float("beta2", SHARE, share)?.unwrap_or(0.999);
-        let epsilon = epsilon()?.unwrap_or(1e-8);
+        let epsilon = epsilon(&section)?.unwrap_or(1e-8);
         return Ok(match kind {
             "adam" => Optimizer::Adam { lr, beta1, beta2, epsilon, weight_decay },
             _ => Optimizer::AdamW { lr, beta1, beta2, epsilon, weight_decay },
@@ -151,7 +167,7 @@ fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
         return Ok(Optimizer::RmsProp {
             lr,
             alpha: section.float("alpha", SHARE, share)?.unwrap_or(0.99),
-            epsilon: epsilon()?.unwrap_or(1e-8),
+            epsilon: epsilon(&section)?.unwrap_or(1e-8),
             momentum: section.float("momentum", SHARE, share)?.unwrap_or(0.0),
             weight_decay,
         });
@@ -167,7 +183,7 @@ fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
     }
 }
 
-fn schedule(root: &Reader<'_>) -> Result<Schedule> {
+fn schedule(root: &Reader<'_>, rate: f64) -> Result<Schedule> {
     const PLAIN: &[&str] = &["kind", "warmup_steps", "warmup_epochs"];
     const STEP: &[&str] = &["kind", "warmup_steps", "warmup_epochs", "milestones", "factor"];
     const ONE_CYCLE: &[&str] = &["kind", "pct_start", "div_factor", "final_div_factor"];
@@ -200,8 +216,9 @@ fn schedule(root: &Reader<'_>) -> Result<Schedule> {
                     _ => f64::NAN,
                 };
                 let last = milestones.last().copied().unwrap_or(0.0);
-                if !(number.is_finite() && number > last) {
-                    return Err(wrong(&path, node, &format!("a number of epochs above {last}")));
+                if !(number > last && number <= MOST_EPOCHS as f64) {
+                    let wanted = format!("a number of epochs above {last} and at most {MOST_EPOCHS}");
+                    return Err(wrong(&path, node, &wanted));
                 }
                 milestones.push(number);
             }
@@ -211,7 +228,8 @@ fn schedule(root: &Reader<'_>) -> Result<Schedule> {
         _ => Course::Constant,
     };
     let steps = section.integer("warmup_steps", 0, u32::MAX.into())?;
-    let epochs = section.float("warmup_epochs", NOT_NEGATIVE, not_negative)?;
+    let epochs =
+        section.float("warmup_epochs", "from 0 to 1000000", |epochs| (0.0..=MOST_EPOCHS as f64).contains(&epochs))?;
     let warmup = match (steps, epochs, section.get("warmup_epochs")) {
         (Some(_), Some(_), Some(node)) => {
             let message = "`schedule.warmup_steps` and `schedule.warmup_epochs` say the same thing twice";
@@ -220,7 +238,15 @@ fn schedule(root: &Reader<'_>) -> Result<Schedule> {
         (None, Some(epochs), _) => Warmup::Epochs(epochs),
         (steps, ..) => Warmup::Steps(steps.unwrap_or(0) as u64),
     };
-    Ok(Schedule { course, warmup })
+    let schedule = Schedule { course, warmup };
+    let least = rate * schedule.least();
+    match section.get("kind").or(section.get("warmup_steps")) {
+        Some(node) if !(least as f32).is_normal() => {
+            let message = format!("the learning rate begins or ends at {least:.1e}, and f32 holds none below 1.2e-38");
+            Err(ConfigError::at(&node.place, message, "too far").help("a larger `optimizer.lr`, or a gentler schedule"))
+        }
+        _ => Ok(schedule),
+    }
 }
 
 fn train(root: &Reader<'_>) -> Result<Train> {
@@ -246,15 +272,15 @@ fn train(root: &Reader<'_>) -> Result<Train> {
         let message = "`train.loss_scale` is for `train.precision = \"f16\"`: in f32 gradients need no scale";
         return Err(ConfigError::at(&node.place, message, "of what?").help("remove it"));
     }
-    let epochs = section.integer("epochs", 1, 1_000_000)?;
+    let epochs = section.integer("epochs", 1, MOST_EPOCHS)?;
     let count = |key| Ok(section.integer(key, 0, u32::MAX.into())?.unwrap_or(0) as u64);
     Ok(Train {
         epochs: section.required("epochs", "5", epochs)? as u64,
         accumulate: section.integer("accumulate", 1, 1 << 20)?.unwrap_or(1) as u64,
-        clip_norm: section.float("clip_norm", "above 0", |norm| norm > 0.0 && (norm as f32).is_finite())?,
+        clip_norm: section.float("clip_norm", "from 1e-12 to 1e38", |norm| (1e-12..=1e38).contains(&norm))?,
         precision,
         loss_scale,
-        ema: section.float("ema", "above 0 and below 1", |decay| decay > 0.0 && decay < 1.0)?,
+        ema: section.float("ema", "above 0 and at most 0.999999", |decay| decay > 0.0 && decay <= 0.999_999)?,
         eval_every_steps: count("eval_every_steps")?,
         patience: count("patience")?,
         tensorboard: section.flag("tensorboard")?.unwrap_or(false),

@@ -22,7 +22,8 @@ impl Setup {
     /// # Errors
     /// [`ConfigError`], with the place in the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let content = crate::input::read_text(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        let content = crate::input::read_short_text(path, super::MOST_BYTES)
+            .map_err(|error| ConfigError::unreadable(path, &error))?;
         let root = source::Node::parse(&path.display().to_string(), &content)?;
         sections::setup(&root, path.parent().unwrap_or(Path::new("")))
     }

@@ -70,7 +70,8 @@ impl Override {
     pub fn parse(text: &str) -> Result<Self, String> {
         let (path, value) = text.split_once('=').ok_or("expected KEY=VALUE, for example optimizer.lr=0.1")?;
         let path = path.trim();
-        if path.split('.').any(|key| key.trim().is_empty()) {
+        if path.split('.').any(|key| key.trim().is_empty()) || path.split('.').count() > DEEPEST {
+            let path = brief(path, 100);
             return Err(format!("`{path}` is not the path of a setting; expected something like optimizer.lr=0.1"));
         }
         Ok(Self { written: format!("--set {text}"), path: path.to_owned(), value: value.trim().to_owned() })
@@ -83,7 +84,15 @@ impl Override {
     }
 }
 
+/// The most keys of the path of an override.
+const DEEPEST: usize = 16;
+
 impl Node {
+    /// Whether it is a table with this key.
+    pub fn has(&self, key: &str) -> bool {
+        matches!(&self.value, Value::Table(entries) if entries.contains_key(key))
+    }
+
     /// Reads a whole file.
     pub fn parse(name: &str, content: &str) -> Result<Node, ConfigError> {
         let text = Arc::new(Text { name: name.to_owned(), content: content.to_owned() });

@@ -231,7 +231,7 @@ fn form(path: &str, node: &Node) -> Result<Form> {
         Form::ErrorBounded { target, fraction, interval } => {
             let named = section.choice("target", BoundTarget::NAMES)?.and_then(BoundTarget::usual);
             (*target, *fraction) = named.unwrap_or((*target, *fraction));
-            let given = section.float("fraction", "above 0, at most 10", |f| f > 0.0 && f <= 10.0)?;
+            let given = section.float("fraction", "above 0", |fraction| fraction > 0.0)?;
             *fraction = given.map_or(*fraction, |fraction| fraction as f32);
             *interval = number("interval")?.map_or(*interval, |steps| steps as u32);
         }

@@ -24,7 +24,6 @@ use keys::{Key, Keys};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use screen::Canvas;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -128,7 +127,7 @@ fn note(state: &mut State, event: Event) {
         Event::Past(path, bytes) => {
             let doing = std::mem::take(&mut state.doing);
             // Without the past there are only the curves from here on.
-            let Ok(file) = File::open(path) else { return };
+            let Ok(file) = crate::input::open(&path) else { return };
             let lines = BufReader::new(file.take(bytes)).lines().map_while(Result::ok);
             lines.filter_map(|line| serde_json::from_str(&line).ok()).for_each(|record| state.add(&record));
             state.forget_pace();

@@ -49,6 +49,9 @@ pub fn size(text: &str) -> Result<u64, String> {
         (Ok(number), Some(power)) if number > 0.0 => {
             let bytes = number * (if decimal { 1000f64 } else { 1024.0 }).powi(power as i32);
             // TOML, in which resolved configs are written, has no larger numbers.
+            if bytes < 1.0 {
+                return Err("it must be a byte at least".to_owned());
+            }
             if bytes < i64::MAX as f64 { Ok(bytes as u64) } else { Err("no memory is that large".to_owned()) }
         }
         _ => Err("expected a size such as 8GiB, 500MB or a number of bytes".to_owned()),

@@ -10,7 +10,6 @@ use frugal_tensor::gpu::Adapter;
 use frugal_tensor::ops::tiles::{Choice, TileError, Work};
 use frugal_tensor::ops::{KernelSet, TileTable};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -242,8 +241,8 @@ pub fn of_run(folder: &Path, gpu: &Gpu) -> Result<Option<String>, Error> {
 
 /// How many choices a run had when it began, by its own notes.
 fn noted(folder: &Path) -> Option<usize> {
-    let environment: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.join("environment.json")).ok()?).ok()?;
+    let environment = crate::input::read(&folder.join("environment.json"), crate::input::MOST_TEXT).ok()?;
+    let environment: serde_json::Value = serde_json::from_slice(&environment).ok()?;
     environment["tiles"].as_u64().map(|choices| choices as usize)
 }
 

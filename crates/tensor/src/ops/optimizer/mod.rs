@@ -135,7 +135,8 @@ impl Operator for Update {
                     .parameter(vectors)
                     .parameters(betas.map(|beta| beta as f32))
                     .parameters(betas.map(|beta| (1.0 - beta) as f32))
-                    .parameters(betas.map(|beta| -beta.ln() as f32))
+                    // 100 is as good as infinity, which shaders need not know: exp(-100) is nothing in f32.
+                    .parameters(betas.map(|beta| (-beta.ln()).min(100.0) as f32))
                     .parameters([adam.epsilon, adam.weight_decay])
             }
             Optimizer::RmsProp(rms) => Kernel::new("ops/optimizer/rmsprop")

@@ -15,6 +15,7 @@
 mod written;
 
 use super::reader::{Reader, wrong};
+use super::sections::epsilon;
 use super::source::{Node, Place, Value};
 use super::{ConfigError, suggest};
 use frugal_model::Layer;
@@ -26,6 +27,10 @@ use frugal_tensor::ops::upsample::Upsampling;
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
+/// How deep blocks may lie in each other.
+const DEEPEST: usize = 32;
+/// How many layers there may be, those in blocks included.
+const MOST_LAYERS: usize = 10_000;
 /// The most that an extent or a number of channels can be.
 const MOST: i64 = 1 << 20;
 
@@ -144,6 +149,10 @@ fn layers(table: &Reader<'_>, key: &str, outer: &str, places: &mut Vec<(String, 
     let numbered = items.iter().enumerate();
     let read = |(number, (path, node)): (usize, &(String, &Node))| {
         let name = format!("{outer}{number}");
+        if places.len() == MOST_LAYERS {
+            let message = format!("`{path}` is one layer too many: there may be {MOST_LAYERS}");
+            return Err(ConfigError::at(&node.place, message, "too many"));
+        }
         places.push((name.clone(), node.place.clone()));
         layer(path, node, &name, places)
     };
@@ -208,10 +217,9 @@ fn build(kind: &Kind, table: &Reader<'_>, name: &str, places: &mut Vec<(String, 
         },
         "linear" => Layer::Linear { outputs: outputs(table)? },
         "batch_norm" => {
-            let epsilon = table.float("epsilon", "above 0", |value| value > 0.0 && value.is_finite())?;
-            let momentum = table.float("momentum", "above 0 and at most 1", |value| value > 0.0 && value <= 1.0)?;
+            let momentum = table.float("momentum", "from 1e-6 to 1", |value| (1e-6..=1.0).contains(&value))?;
             Layer::BatchNorm(BatchNorm {
-                epsilon: epsilon.map_or(NORM.epsilon, |epsilon| epsilon as f32),
+                epsilon: epsilon(table)?.map_or(NORM.epsilon, |epsilon| epsilon as f32),
                 momentum: momentum.map_or(NORM.momentum, |momentum| momentum as f32),
             })
         }
@@ -243,8 +251,13 @@ fn build(kind: &Kind, table: &Reader<'_>, name: &str, places: &mut Vec<(String, 
             Layer::Upsample { factor: main()?, how }
         }
         "dropout" => {
-            let rate = table.float("dropout", "of at least 0 and below 1", |rate| (0.0..1.0).contains(&rate))?;
+            let rate = table.float("dropout", "from 0 to 0.9999999", |rate| (0.0..=0.999_999_9).contains(&rate))?;
             Layer::Dropout { rate: table.required("dropout", "0.5", rate)? as f32 }
+        }
+        // A block in a block has two more dots in its name.
+        _ if name.matches('.').count() >= 2 * DEEPEST => {
+            let message = format!("`{name}` lies {DEEPEST} blocks deep, and no deeper ones are taken");
+            return Err(ConfigError::at(table.place(), message, "too deep"));
         }
         _ => {
             let body = layers(table, "residual", &format!("{name}.body."), places)?;
