@@ -221,6 +221,7 @@ impl Error {
                 )
             }
             Error::Checkpoint(error) => return checkpoint_advice(error),
+            Error::Io { action: "read", .. } => return None,
             Error::Io { source, .. } => return io_advice(source),
             Error::Tiles(TilesError::Foreign { .. }) => {
                 format!("`frugal tune` measures on this adapter; {VARIABLE} takes the path of its table, or nothing")
@@ -334,6 +335,9 @@ fn checkpoint_advice(error: &CheckpointError) -> Option<String> {
         }
         CheckpointError::AllDamaged { folder, .. } => {
             format!("move {} away to begin the run anew", folder.display())
+        }
+        CheckpointError::Impossible { .. } => {
+            "move the checkpoint away, and `frugal resume` goes on from the one before it".to_owned()
         }
         CheckpointError::Damaged { .. } | CheckpointError::Foreign(_) => return None,
     })

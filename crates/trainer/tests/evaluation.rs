@@ -6,6 +6,8 @@ mod common;
 use common::{DIGITS, Desk, json};
 use image::RgbImage;
 use serde_json::Value;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Pictures of a colour each, which a net tells apart after a second.
 const COLOURS: [(&str, [u8; 3]); 4] =
@@ -106,4 +108,26 @@ fn two_losses_in_a_summary_have_two_names() {
     desk.ok(&["train", "digits.toml", "--out", "other", "--set", "loss.kind=mse"]);
     let summary = json(&desk.path("other/summary.json"));
     assert_eq!((&summary["loss"], &summary["evaluation"]["loss"]), (&Value::from("mean squared error"), &Value::Null));
+}
+
+/// Whatever becomes of a run's files while it trains, the net that it has learned is evaluated.
+#[test]
+fn the_end_of_a_run_does_not_read_its_own_files() {
+    let desk = Desk::new();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_frugal"));
+    run.args(["train", "digits.toml", "--out", "run", "--epochs", "30"]).current_dir(desk.path(""));
+    let mut child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let patience = Instant::now();
+    // The first checkpoint comes after the files that describe the run.
+    while !desk.path("run/checkpoints/step-00000029.safetensors").exists() {
+        assert!(patience.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for file in ["config.resolved.toml", "data.json", "config.toml"] {
+        std::fs::write(desk.path("run").join(file), "nothing that can be read").unwrap();
+    }
+    assert!(!desk.path("run/summary.json").exists(), "the run ended before its files were changed");
+    assert!(child.wait().unwrap().success());
+    let summary = json(&desk.path("run/summary.json"));
+    assert_eq!(summary["evaluation"]["accuracy"], summary["test_accuracy"]);
 }

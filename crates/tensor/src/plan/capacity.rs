@@ -4,6 +4,7 @@ use super::{Plan, PlanError};
 use crate::codec::Stored;
 use crate::codec::error_bounded::{ErrorBounded, RECORD_WORDS, Record};
 use crate::graph::{Kind, ValueId};
+use std::ops::RangeInclusive;
 
 /// Planned over measured size, once training has settled.
 pub const MARGIN: f64 = 1.18;
@@ -42,6 +43,13 @@ impl Plan {
     /// Words before the payload of a stored value.
     fn head(&self, stored: &Stored) -> usize {
         ErrorBounded::head_words(self.graph.shape(stored.source))
+    }
+
+    /// The words that may be planned for a stored value whose size follows the data: its head and at least a word of payload, and at
+    /// most four times the value itself, which is more than any step asks for.
+    pub fn capacities(&self, stored: &Stored) -> RangeInclusive<u64> {
+        let (head, elements) = (self.head(stored) as u64, self.graph.shape(stored.source).elements() as u64);
+        head + 1..=head + 4 * elements.max(512)
     }
 
     /// Whether the payloads of a step found room.

@@ -90,6 +90,14 @@ pub enum CheckpointError {
         /// Its name.
         layer: String,
     },
+    /// It says something that its net and its data do not allow.
+    #[error("the checkpoint is damaged: `{field}` {what}")]
+    Impossible {
+        /// What of it.
+        field: &'static str,
+        /// What it says.
+        what: String,
+    },
     /// The settings of the run were changed in a way that makes it another run.
     #[error("{} was made with other settings: {differences}", path.display())]
     OtherSettings {

@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod fit;
 pub(crate) mod format;
+mod possible;
 mod shelf;
 mod weights;
 
@@ -27,6 +28,8 @@ pub use weights::{Origin, Weights};
 use crate::Error;
 use crate::data::Fingerprint;
 use crate::run::Standing;
+use crate::run::metrics::{LINES, TABLE};
+use frugal_tensor::codec::Stored;
 use frugal_tensor::graph::{Element, Kind, Value};
 use frugal_tensor::{Plan, Session};
 use serde::{Deserialize, Serialize};
@@ -149,11 +152,45 @@ impl Checkpoint {
     /// The plan with the room for coded values that the run had come to.
     ///
     /// # Errors
-    /// [`Error::Plan`].
+    /// [`CheckpointError::Impossible`] if there is none that the plan can have, [`Error::Plan`].
     pub fn sized(&self, plan: &Plan) -> Result<Plan, Error> {
-        let size = |(name, waiting)| Some((waiting, *self.about.capacities.get(&name)? as usize));
-        let sizes: Vec<_> = records(plan).filter_map(size).collect();
+        let mut sizes = Vec::new();
+        for (name, stored) in records(plan) {
+            let possible = plan.capacities(stored);
+            match self.about.capacities.get(&name) {
+                Some(words) if possible.contains(words) => sizes.push((stored.waiting, *words as usize)),
+                Some(words) => {
+                    let (least, most) = possible.into_inner();
+                    let what = format!("is {words} for `{name}`, not from {least} to {most}");
+                    return Err(CheckpointError::Impossible { field: "capacities", what }.into());
+                }
+                // Whatever the plan begins with will do: what finds no room is done again.
+                None => {}
+            }
+        }
         Ok(plan.resized(&sizes)?)
+    }
+
+    /// Whether the checkpoint is of a run with so many steps per epoch and in all, by its own settings.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Impossible`].
+    pub fn check_position(&self, steps_per_epoch: u64, steps: u64) -> Result<(), CheckpointError> {
+        let About { position, standing, logs, .. } = &self.about;
+        let impossible = |field, what| Err(CheckpointError::Impossible { field, what });
+        if standing.step > steps {
+            return impossible("standing.step", format!("is {}, beyond the {steps} steps of its run", standing.step));
+        }
+        let here = (standing.step / steps_per_epoch + 1, standing.step % steps_per_epoch);
+        if here != (position.epoch, position.batch) {
+            let Position { epoch, batch, .. } = position;
+            let what = format!("is batch {batch} of epoch {epoch}, but step {} is in epoch {}", standing.step, here.0);
+            return impossible("position", what);
+        }
+        match [LINES, TABLE].iter().find(|name| !logs.contains_key(**name)) {
+            Some(name) => impossible("logs", format!("says nothing of {name}")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -189,9 +226,9 @@ fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Parameter => PARAMETER,
         Kind::Statistic => STATISTIC,
-        Kind::OptimizerState => "optimiser state",
-        Kind::Record => "record",
-        _ => "other",
+        Kind::OptimizerState => OPTIMIZER_STATE,
+        Kind::Record => RECORD,
+        kind => unreachable!("{kind:?} does not live across steps"),
     }
 }
 
@@ -199,17 +236,21 @@ fn kind_name(kind: Kind) -> &'static str {
 pub const PARAMETER: &str = "parameter";
 /// What running statistics are called in the file.
 const STATISTIC: &str = "statistic";
+/// What belongs to an optimiser.
+const OPTIMIZER_STATE: &str = "optimiser state";
+/// What a codec learns.
+const RECORD: &str = "record";
 
 /// For each value whose size follows the data: the name of its record, and its words.
 pub fn capacities(plan: &Plan) -> BTreeMap<String, u64> {
-    records(plan).map(|(name, waiting)| (name, plan.graph.shape(waiting).elements() as u64)).collect()
+    records(plan).map(|(name, stored)| (name, plan.graph.shape(stored.waiting).elements() as u64)).collect()
 }
 
 /// Records have names of their own; the values that they steer need not.
-fn records(plan: &Plan) -> impl Iterator<Item = (String, frugal_tensor::ValueId)> {
+fn records(plan: &Plan) -> impl Iterator<Item = (String, &Stored)> {
     plan.steered().filter_map(|stored| {
         let record = stored.steering.as_ref()?.record;
-        Some((plan.graph.value(record).name.clone(), stored.waiting))
+        Some((plan.graph.value(record).name.clone(), stored))
     })
 }
 

@@ -109,3 +109,35 @@ fn write_table<'a>(
     }
     write!(f, "{}", table.trim_fmt())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Confused;
+
+    #[test]
+    fn reports_of_many_classes_stay_readable() {
+        let class = |class: usize| ClassEvaluation {
+            class,
+            name: format!("class {class}"),
+            samples: 10,
+            accuracy: Some(if class == 700 { 0.1 } else { 0.9 }),
+        };
+        let confused = Confused { name: "class 700".to_owned(), taken_for: "class 3".to_owned(), samples: 9 };
+        let evaluation = Evaluation::Classes(Classification {
+            samples: 20_000,
+            known_classes: 1_000_000,
+            evaluated_classes: 2_000,
+            classes: (0..2_000).map(class).collect(),
+            confused: vec![confused; 100],
+            ..Classification::default()
+        });
+        let (net, set) = ("net".to_owned(), "set".to_owned());
+        let text = EvaluationReport { net, set, file: PathBuf::from("weights"), evaluation }.to_string();
+        assert!(text.lines().count() < 60, "{text}");
+        assert!(text.contains("2,000 of the net's 1,000,000 classes have samples"), "{text}");
+        let table = text.split("lowest accuracy:").nth(1).unwrap();
+        assert!(table.lines().nth(4).unwrap().contains("class 700"), "{table}");
+        assert!(text.contains("Most frequent confusions:") && text.contains("class 3"), "{text}");
+    }
+}

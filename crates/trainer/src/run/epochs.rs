@@ -323,7 +323,8 @@ impl Epochs<'_> {
             position: Position {
                 epoch: step / batches + 1,
                 batch: step % batches,
-                steps: self.steps(),
+                // It may have been made shorter than it was already.
+                steps: self.steps().max(step),
                 learning_rate: self.schedule.at(self.updates(step)),
             },
             standing: self.standing(),

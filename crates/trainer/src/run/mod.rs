@@ -263,7 +263,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         stepper: Stepper::new(session, config.seed, standing.step),
         metrics,
         shelf: Shelf::open(folder.path(), &config.checkpoint, steps_per_epoch)?,
-        about: about(config, data, content, gpu),
+        about: about(&as_long_as(config, standing.step.div_ceil(steps_per_epoch)), data, content, gpu),
         facts: DataFacts::of(data),
         settings: config.train.clone(),
         measure: Measure::of(config),
@@ -358,6 +358,13 @@ fn session(
         checkpoint.restore(&session)?;
     }
     Ok(session)
+}
+
+/// The settings of a run that has come so far already, where it was made shorter than that.
+fn as_long_as(config: &Config, epochs: u64) -> Config {
+    let mut config = config.clone();
+    config.train.epochs = config.train.epochs.max(epochs);
+    config
 }
 
 /// What every checkpoint of a run says of it.

@@ -239,6 +239,11 @@ impl Sums {
         self.counted += f64::from(counted);
     }
 
+    /// The sum of losses, and of how many samples.
+    pub(crate) fn parts(&self) -> (f64, f64) {
+        (self.loss, self.counted)
+    }
+
     /// Mean over all samples.
     pub fn loss(&self) -> f64 {
         self.loss / self.counted.max(1.0)
@@ -261,6 +266,11 @@ impl Mean {
     /// Adds a number.
     pub fn add(&mut self, value: f64) {
         (self.sum, self.count) = (self.sum + value, self.count + 1);
+    }
+
+    /// The sum, and of how many.
+    pub(crate) fn parts(&self) -> (f64, u64) {
+        (self.sum, self.count)
     }
 
     /// The mean, or 0 of nothing.

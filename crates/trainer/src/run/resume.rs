@@ -124,30 +124,29 @@ impl Left {
         };
         let about = &checkpoint.about;
         let other = |difference: String| Err(CheckpointError::OtherData { difference }.into());
-        match &about.data {
-            Some(then) => {
-                if let Some(difference) = then.difference(content) {
-                    return other(difference);
-                }
-            }
-            None if about.image != data.shape => {
-                return other(format!("its images were {:?} and are {:?}", about.image, data.shape));
-            }
-            None if about.classes != data.classes => {
-                return other(format!("it had {} classes and has {}", about.classes, data.classes));
-            }
-            None => warn(format!(
+        if let Some(difference) = about.data.as_ref().and_then(|then| then.difference(content)) {
+            return other(difference);
+        }
+        if about.image != data.shape {
+            return other(format!("its image was {:?} and is {:?}", about.image, data.shape));
+        }
+        if about.classes != data.classes {
+            return other(format!("it had {} classes and has {}", about.classes, data.classes));
+        }
+        if about.data.is_none() {
+            warn(format!(
                 "the checkpoint is of an older version, which did not write down the content of the data: whether {} is still \
                  the same cannot be told",
                 data.name
-            )),
-        }
-        if about.net != config.model.name() {
-            // Its tensors say it more clearly.
-            return Ok(());
+            ));
         }
         let made = Config::parse(&step.path.display().to_string(), &about.config, Path::new(""), &[])?;
-        same_settings(&step.path, &made, config)
+        // Of another net its tensors say it more clearly.
+        if about.net == config.model.name() {
+            same_settings(&step.path, &made, config)?;
+        }
+        let batches = Loaders::new(config, data)?.train.batches() as u64;
+        Ok(checkpoint.check_position(batches, made.train.epochs * batches)?)
     }
 }
 

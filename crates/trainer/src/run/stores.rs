@@ -28,6 +28,11 @@ impl StoreLog {
         self.steps += 1;
     }
 
+    /// Steps, the sum of bytes of each value over them, and the most of all in one.
+    pub(crate) fn parts(&self) -> (u64, &[u64], u64) {
+        (self.steps, &self.bytes, self.most)
+    }
+
     /// Whether a step is written down.
     pub(super) fn is_logged(step: u64) -> bool {
         step == 1 || step.is_multiple_of(INTERVAL)

@@ -11,6 +11,7 @@ mod ends;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod faults;
 mod kills;
+mod lies;
 mod longer;
 mod resumed;
 

@@ -39,29 +39,30 @@ fn seeds() -> Vec<Vec<u8>> {
         let kind = match value.kind {
             Kind::Parameter => "parameter",
             Kind::Statistic => "statistic",
-            _ => "other",
+            Kind::Record => "record",
+            _ => "optimiser state",
         };
         kinds.insert(value.name.clone(), kind);
     }
     let epoch = json!({ "epoch": 1, "step": 7, "train_loss": 1.5, "train_accuracy": 0.5, "test_loss": 1.25,
         "test_accuracy": 0.625, "seconds": 2.5 });
-    let about = |standing: Value| {
+    let about = |step: u64, standing: Value| {
         let about = json!({
             "frugal": "0.1.0", "adapter": "none", "name": config.name, "net": config.model.name(), "set": "digits",
             "image": SMALL_SHAPE.0, "classes": SMALL_SHAPE.1, "store": config.store.to_string(), "seed": config.seed,
             "config": config.to_toml(),
-            "position": { "epoch": 1, "batch": 7, "steps": 7, "learning_rate": 0.1 },
+            "position": { "epoch": 1, "batch": step, "steps": 29, "learning_rate": 0.1 },
             "standing": standing, "kinds": kinds, "capacities": checkpoint::capacities(&plan),
             "logs": { "metrics.jsonl": 1000, "metrics.csv": 500 }, "data": set().fingerprint(),
         });
         serde_json::from_value::<About>(about).expect("the description of a checkpoint")
     };
     let mut standing = serde_json::to_value(Standing::default()).expect("plain fields");
-    let early = about(standing.clone());
+    let early = about(0, standing.clone());
     standing["step"] = json!(7);
     standing["last"] = epoch.clone();
     standing["best"] = epoch;
-    [early, about(standing)]
+    [early, about(7, standing)]
         .map(|about| checkpoint::encode(&Checkpoint { about, tensors: tensors.clone() }).expect("a whole checkpoint"))
         .to_vec()
 }
