@@ -2,7 +2,8 @@
 // t[k] = (1 − smoothing)·[k = label[n]] + smoothing / classes.
 // Against shares q of the classes: mask[n] / counted · (softmax(logits[n])[k] · Σ t − t[k]), with
 // t[k] = (1 − smoothing)·q[k] + smoothing / classes.
-// Variables: smoothed, shares, seeded (all of it times seed[0], the gradient that arrives). Dispatch: one invocation of 8 for each sample.
+// Each pass over the classes takes `step` of them at a time: some drivers end an invocation's loops after 65,535 rounds.
+// Variables: smoothed, shares, step, seeded (all of it times seed[0], the gradient that arrives). Dispatch: one invocation of 8 for each sample.
 struct Params {
     samples: u32,
     classes: u32,
@@ -33,30 +34,54 @@ fn main(
     }
     let row = n * p.classes;
     var largest = logits[row];
-    for (var k = 1u; k < p.classes; k++) {
-        largest = max(largest, logits[row + k]);
+    for (var first = 0u; first < p.classes; first += {{ step }}u) {
+{% for j in range(step) %}
+        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
+            let k = first + {{ j }}u;
+            largest = max(largest, logits[row + k]);
+        }
+{% endfor %}
     }
     var sum = 0.0;
-    for (var k = 0u; k < p.classes; k++) {
-        sum += exp(logits[row + k] - largest);
+    for (var first = 0u; first < p.classes; first += {{ step }}u) {
+        var part = 0.0;
+{% for j in range(step) %}
+        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
+            let k = first + {{ j }}u;
+            part += exp(logits[row + k] - largest);
+        }
+{% endfor %}
+        sum += part;
     }
     let weight = select(0.0, {{ "seed[0]" if seeded else "1.0" }}, mask[n] != 0.0) / max(loss[0].z, 1.0);
 {% if shares %}
     var goals = 0.0;
-    for (var k = 0u; k < p.classes; k++) {
-        goals += {{ "(1.0 - p.smoothing) * shares[row + k] + p.smoothing / f32(p.classes)" if smoothed else "shares[row + k]" }};
+    for (var first = 0u; first < p.classes; first += {{ step }}u) {
+        var part = 0.0;
+{% for j in range(step) %}
+        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
+            let k = first + {{ j }}u;
+            part += {{ "(1.0 - p.smoothing) * shares[row + k] + p.smoothing / f32(p.classes)" if smoothed else "shares[row + k]" }};
+        }
+{% endfor %}
+        goals += part;
     }
 {% endif %}
-    for (var k = 0u; k < p.classes; k++) {
-        let softmax = exp(logits[row + k] - largest) / sum;
+    for (var first = 0u; first < p.classes; first += {{ step }}u) {
+{% for j in range(step) %}
+        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
+            let k = first + {{ j }}u;
+            let softmax = exp(logits[row + k] - largest) / sum;
 {% if shares %}
-        let goal = {{ "(1.0 - p.smoothing) * shares[row + k] + p.smoothing / f32(p.classes)" if smoothed else "shares[row + k]" }};
-        d[row + k] = weight * (softmax * goals - goal);
+            let goal = {{ "(1.0 - p.smoothing) * shares[row + k] + p.smoothing / f32(p.classes)" if smoothed else "shares[row + k]" }};
+            d[row + k] = weight * (softmax * goals - goal);
 {% elif smoothed %}
-        let goal = select(0.0, 1.0 - p.smoothing, k == labels[n]) + p.smoothing / f32(p.classes);
-        d[row + k] = weight * (softmax - goal);
+            let goal = select(0.0, 1.0 - p.smoothing, k == labels[n]) + p.smoothing / f32(p.classes);
+            d[row + k] = weight * (softmax - goal);
 {% else %}
-        d[row + k] = weight * (softmax - select(0.0, 1.0, k == labels[n]));
+            d[row + k] = weight * (softmax - select(0.0, 1.0, k == labels[n]));
 {% endif %}
+        }
+{% endfor %}
     }
 }

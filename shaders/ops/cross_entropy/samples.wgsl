@@ -3,7 +3,8 @@
 // Smoothed: log Σ exp(l − max) + max − (1 − smoothing)·l[label] − smoothing·mean l.
 // Against shares q of the classes: −Σ t·log softmax(logits) with t = (1 − smoothing)·q + smoothing / classes, and whether the
 // (first) largest logit is where the (first) largest share is.
-// Variables: smoothed, shares. Dispatch: one invocation of 8 for each sample.
+// Each pass over the classes takes `step` of them at a time: some drivers end an invocation's loops after 65,535 rounds.
+// Variables: smoothed, shares, step. Dispatch: one invocation of 8 for each sample.
 struct Params {
     samples: u32,
     classes: u32,
@@ -30,33 +31,59 @@ fn main(
     let row = n * p.classes;
     var largest = logits[row];
     var best = 0u;
-    for (var k = 1u; k < p.classes; k++) {
-        if logits[row + k] > largest {
-            largest = logits[row + k];
-            best = k;
+    for (var first = 0u; first < p.classes; first += {{ step }}u) {
+{% for j in range(step) %}
+        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
+            let k = first + {{ j }}u;
+            if logits[row + k] > largest {
+                largest = logits[row + k];
+                best = k;
+            }
         }
+{% endfor %}
     }
     var sum = 0.0;
-    for (var k = 0u; k < p.classes; k++) {
-        sum += exp(logits[row + k] - largest);
+    for (var first = 0u; first < p.classes; first += {{ step }}u) {
+        var part = 0.0;
+{% for j in range(step) %}
+        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
+            let k = first + {{ j }}u;
+            part += exp(logits[row + k] - largest);
+        }
+{% endfor %}
+        sum += part;
     }
 {% if shares %}
     var loss = 0.0;
     var likeliest = 0u;
-    for (var k = 0u; k < p.classes; k++) {
-        let share = shares[row + k];
-        let goal = {{ "(1.0 - p.smoothing) * share + p.smoothing / f32(p.classes)" if smoothed else "share" }};
-        loss += goal * (log(sum) + largest - logits[row + k]);
-        if share > shares[row + likeliest] {
-            likeliest = k;
+    for (var first = 0u; first < p.classes; first += {{ step }}u) {
+        var part = 0.0;
+{% for j in range(step) %}
+        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
+            let k = first + {{ j }}u;
+            let share = shares[row + k];
+            let goal = {{ "(1.0 - p.smoothing) * share + p.smoothing / f32(p.classes)" if smoothed else "share" }};
+            part += goal * (log(sum) + largest - logits[row + k]);
+            if share > shares[row + likeliest] {
+                likeliest = k;
+            }
         }
+{% endfor %}
+        loss += part;
     }
     each[n] = vec2(loss, select(0.0, 1.0, best == likeliest));
 {% else %}
 {% if smoothed %}
     var total = 0.0;
-    for (var k = 0u; k < p.classes; k++) {
-        total += logits[row + k] - largest;
+    for (var first = 0u; first < p.classes; first += {{ step }}u) {
+        var part = 0.0;
+{% for j in range(step) %}
+        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
+            let k = first + {{ j }}u;
+            part += logits[row + k] - largest;
+        }
+{% endfor %}
+        total += part;
     }
 {% endif %}
     let label = labels[n];

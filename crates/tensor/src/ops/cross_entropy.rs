@@ -53,6 +53,14 @@ fn extents(value: &Value) -> [usize; 2] {
     value.shape.matrix().expect("checked by outputs")
 }
 
+/// How often the kernels go through the classes of a sample, at most; the gradient's once more.
+const PASSES: usize = 3;
+
+/// How many classes a kernel takes in a round of its loops.
+fn step(classes: usize) -> usize {
+    if classes > 4096 { 8 } else { 1 }
+}
+
 fn with_shares(context: &KernelContext) -> bool {
     context.inputs[1].element == Element::F32
 }
@@ -89,16 +97,19 @@ impl Operator for CrossEntropy {
         let each = Kernel::new("ops/cross_entropy/samples")
             .variable("smoothed", self.smoothing > 0.0)
             .variable("shares", with_shares(context))
+            .variable("step", step(classes))
             .parameters([samples, classes])
             .parameter(self.smoothing)
             .inputs([0, 1])
             .bind(Binding::Scratch(0))
+            .rounds(PASSES * classes.div_ceil(step(classes)))
             .invocations(samples, 8);
         let total = Kernel::new("ops/cross_entropy/total")
             .parameter(samples)
             .bind(Binding::Scratch(0))
             .inputs([2, 3])
             .outputs([0])
+            .rounds(samples)
             .workgroups(1);
         vec![each, total]
     }
@@ -130,10 +141,12 @@ impl Operator for CrossEntropyGradient {
             .variable("smoothed", self.smoothing > 0.0)
             .variable("shares", with_shares(context))
             .variable("seeded", context.inputs.len() > 4)
+            .variable("step", step(classes))
             .parameters([samples, classes])
             .parameter(self.smoothing)
             .inputs(0..context.inputs.len())
             .outputs([0])
+            .rounds((PASSES + 1) * classes.div_ceil(step(classes)))
             .invocations(samples, 8);
         vec![kernel]
     }

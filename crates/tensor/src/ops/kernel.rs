@@ -212,13 +212,15 @@ pub struct Kernel {
     pub(crate) halves: Vec<usize>,
     /// Workgroups.
     pub(crate) workgroups: usize,
+    /// The most rounds that all loops of an invocation take together, where that grows with the values; else 0.
+    pub(crate) rounds: usize,
 }
 
 impl Kernel {
     /// A kernel of this crate, without variables, parameters, bindings or workgroups.
     pub(crate) fn new(shader: &'static str) -> Self {
         let (variables, parameters, bindings) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shader, source: None, variables, parameters, bindings, halves: Vec::new(), workgroups: 0 }
+        Self { shader, source: None, variables, parameters, bindings, halves: Vec::new(), workgroups: 0, rounds: 0 }
     }
 
     /// A kernel with a shader of one's own, without variables, parameters, bindings or workgroups. The source is WGSL, or a
@@ -283,6 +285,12 @@ impl Kernel {
     /// Sets the number of workgroups.
     pub fn workgroups(mut self, count: usize) -> Self {
         self.workgroups = count;
+        self
+    }
+
+    /// How many rounds all loops of an invocation take together at most. A plan refuses more than the drivers of its adapters do.
+    pub(crate) fn rounds(mut self, rounds: usize) -> Self {
+        self.rounds = rounds;
         self
     }
 

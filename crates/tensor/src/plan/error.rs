@@ -47,6 +47,20 @@ pub enum PlanError {
         /// How many.
         workgroups: usize,
     },
+    /// A kernel's loops are longer than drivers that run on CPU cores let them be: llvmpipe ends them early without a word.
+    #[error(
+        "layer `{layer}`: the loops of kernel {shader} take {rounds} rounds, but drivers that run on CPU cores end them after {limit}"
+    )]
+    TooManyRounds {
+        /// Where in the net.
+        layer: String,
+        /// Which kernel.
+        shader: &'static str,
+        /// How many.
+        rounds: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A plan that shares memory with another has a persistent value that the other lacks.
     #[error("`{0}` is not among the persistent values of the plan to share memory with, or has another shape there")]
     NotShared(String),

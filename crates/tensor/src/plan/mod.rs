@@ -45,6 +45,9 @@ fn finish(graph: &mut Graph, set: KernelSet) -> Vec<Node> {
     nodes
 }
 
+/// Rounds of all loops of an invocation together after which llvmpipe (Mesa 22.3) leaves them.
+const MOST_ROUNDS: usize = 65_535;
+
 /// What a plan has to know of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanOptions {
@@ -311,6 +314,11 @@ impl Plan {
                         shader: kernel.shader,
                         workgroups: kernel.workgroups,
                     });
+                }
+                let limit = if self.options.set == KernelSet::Registers { MOST_ROUNDS } else { usize::MAX };
+                if kernel.rounds > limit {
+                    let (layer, shader, rounds) = (node.layer.clone(), kernel.shader, kernel.rounds);
+                    return Err(PlanError::TooManyRounds { layer, shader, rounds, limit });
                 }
                 let grid = [kernel.workgroups.div_ceil(rows) as u32, rows as u32];
                 self.dispatches.push(Dispatch { kernel, node: index, places, uniform_offset, grid });

@@ -46,6 +46,7 @@ pub fn largest_batch(request: &Request, store: &Store, options: PlanOptions, lim
                 PlanError::TooLarge { .. }
                 | PlanError::TooMuchScratch { .. }
                 | PlanError::TooManyWorkgroups { .. }
+                | PlanError::TooManyRounds { .. }
                 | PlanError::Graph(GraphError::TooLarge { .. }),
             )
             | Error::Model(ModelError::Graph(GraphError::TooLarge { .. })),
