@@ -139,7 +139,8 @@ impl Value {
         match self {
             Value::Flag(flag) => format!("{flag}"),
             Value::Integer(number) => number.to_string(),
-            Value::Float(number) => number.to_string(),
+            // Very small and large ones with an exponent.
+            Value::Float(number) => format!("{number:?}"),
             Value::Text(text) => format!("the text \"{}\"", brief(text, 100)),
             Value::List(_) => "a list".to_owned(),
             Value::Table(_) => "a table".to_owned(),
