@@ -8,7 +8,9 @@ use frugal_tensor::{Plan, Policy, Session};
 #[test]
 fn cross_entropy() {
     let gpu = gpu();
-    for (samples, classes, scale) in [(1, 1, 1.0), (7, 3, 1.0), (64, 10, 1.0), (130, 41, 50.0), (5, 1000, 1.0), (3, 50_001, 1.0)] {
+    for (samples, classes, scale) in
+        [(1, 1, 1.0), (7, 3, 1.0), (64, 10, 1.0), (130, 41, 50.0), (5, 1000, 1.0), (3, 50_001, 1.0)]
+    {
         let logits = Tensor::random(&[samples, classes], 1);
         let logits = logits.map(|_, x| f64::from((x * scale) as f32));
         let labels: Vec<u32> = (0..samples).map(|n| (n * 7 % classes) as u32).collect();
