@@ -122,6 +122,8 @@ fn a_folder_of_photos_can_be_trained_on() {
     assert!(text.contains("nothing: there is no such file or folder"), "{text}");
     let sizes = desk.fails(1, &["train", "photos.toml", "--set", "data.set=./photos", "--set", "data.batch=4"]);
     assert!(sizes.contains("7.jpg"), "{sizes}");
+    // What cannot be read is said before anything else.
+    std::fs::copy(desk.path("photos/class-1/6.jpg"), desk.path("photos/class-1/7.jpg")).unwrap();
     std::fs::write(desk.path("unsized.toml"), DIGITS.replace("set = \"digits\"", "set = \"./photos\"")).unwrap();
     assert!(desk.fails(1, &["train", "unsized.toml"]).contains("the images have different sizes"));
 }

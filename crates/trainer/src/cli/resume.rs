@@ -15,7 +15,7 @@ use clap::Args;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
 
-/// Go on with a run or a comparison that was stopped, to the same bits; or with a finished one, for longer.
+/// Go on with a run or a comparison that was stopped, or make a finished one longer.
 ///
 /// It goes on from the newest checkpoint. On the same adapter it ends with the same bits as a run that was never stopped.
 /// A finished run goes on with more epochs (--epochs) or a longer patience (--set train.patience=N). How long it trains, how
