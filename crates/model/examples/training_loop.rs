@@ -65,7 +65,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
     graph.train(Optimizer::Sgd(sgd), loss, &gradients)?;
     let train = Plan::new(graph, &Policy::with(FrequencySplit::default()), gpu.plan_options())?;
-    let evaluate = train.beside(forward(Mode::Evaluation)?.0)?;
+    let evaluate = train.sharing_store(forward(Mode::Evaluation)?.0)?;
     println!("training loop: {} bytes kept, {} allocated", train.kept_bytes(), Plan::allocated(&[&train, &evaluate]));
     let mut session = Session::new(gpu, vec![train, evaluate], 0)?;
     let (train, evaluate) = (0, 1);

@@ -5,11 +5,11 @@ mod recipe;
 
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, training_step};
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Uniform};
-use frugal_tensor::gpu::GpuOptions;
 use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::cross_entropy::STATUS;
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, Sgd};
 use frugal_tensor::plan::MARGIN;
+use frugal_tensor::runtime::GpuOptions;
 use frugal_tensor::{Gpu, GpuError, Plan, Policy, Session};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -42,7 +42,7 @@ impl Training {
             Session::new(gpu.clone(), vec![Plan::new(graph, policy, gpu.plan_options()).unwrap()], 1).unwrap();
         let mut training = Self { session, accumulates: recipe.accumulate, rate: 0.02, done: 0 };
         if training.session.plans()[0].steered().next().is_some() {
-            training.with_uploads(0, 1, |session, uploads| session.learn(0, uploads, 2.0 * MARGIN).unwrap());
+            training.with_uploads(0, 1, |session, uploads| session.calibrate(0, uploads, 2.0 * MARGIN).unwrap());
         }
         training
     }

@@ -112,11 +112,11 @@ fn plan(net: &Net, shape: StepShape) -> usize {
         PlanOptions::all_kernels().into_iter().chain(PlanOptions::all_f16()).zip(policies().iter().cycle())
     {
         let Ok(train) = Plan::new(step.clone(), policy, options) else { continue };
-        let Ok(beside) = train.beside(evaluation.clone()) else { continue };
+        let Ok(beside) = train.sharing_store(evaluation.clone()) else { continue };
         Plan::allocated(&[&train, &beside]);
         train.bytes(&[&beside], &train);
         train.layers();
-        train.largest_moments(3);
+        train.peak_snapshots(3);
         train.tunables().count();
         planned += 1;
     }

@@ -13,9 +13,9 @@
 //! * [`ops`]: one room per operator family: its shape rule, its kernels, its gradient rule.
 //! * [`codec`]: the forms in which a value can wait from the forward to the backward pass.
 //! * [`plan`]: lifetimes become buffers, nodes become dispatches; the byte ledger.
-//! * [`gpu`]: adapters, the device, shaders, and the session that replays a plan.
+//! * [`runtime`]: adapters, the device, shaders, and the session that replays a plan.
 //!
-//! Everything before [`gpu`] works on a machine without any adapter:
+//! Everything before [`runtime`] works on a machine without any adapter:
 //!
 //! ```
 //! use frugal_tensor::codec::Uniform;
@@ -47,13 +47,13 @@
 //! operator and a storage form of their own.
 
 pub mod codec;
-pub mod gpu;
 pub mod graph;
 pub mod ops;
 pub mod plan;
 pub mod random;
+pub mod runtime;
 
 pub use codec::{Codec, Policy};
-pub use gpu::{Gpu, GpuError, Session};
 pub use graph::{Graph, GraphError, Shape, ValueId};
 pub use plan::{Plan, PlanError, PlanOptions};
+pub use runtime::{Gpu, GpuError, Session};

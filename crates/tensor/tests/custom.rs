@@ -3,9 +3,9 @@
 mod common;
 
 use common::{f16_gpu, gpu};
-use frugal_tensor::gpu::Data;
 use frugal_tensor::graph::{CONTROL, Control, Element, Graph, Value, ValueId};
 use frugal_tensor::ops::{Kernel, KernelContext, Operator, Output};
+use frugal_tensor::runtime::Data;
 use frugal_tensor::{GpuError, Plan, Policy, Session};
 
 /// One invocation that writes one element.

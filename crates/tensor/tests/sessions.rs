@@ -4,10 +4,10 @@ mod common;
 
 use common::{f16_gpu, gpu};
 use frugal_tensor::codec::{F16, FrequencySplit, Rule, Uniform};
-use frugal_tensor::gpu::Adapter;
 use frugal_tensor::graph::{Element, Graph, Init, ValueId};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
+use frugal_tensor::runtime::Adapter;
 use frugal_tensor::{Codec, Gpu, GpuError, Plan, Policy, Session};
 use std::rc::Rc;
 
@@ -130,7 +130,7 @@ fn memory_is_as_planned_and_flat() {
     for (gpu, policy) in gpus.flat_map(|gpu| policies().into_iter().map(move |policy| (gpu.clone(), policy))) {
         let before = gpu.buffer_bytes();
         let training = Plan::new(training_step(), &policy, gpu.plan_options()).unwrap();
-        let evaluation = training.beside(small_net().0).unwrap();
+        let evaluation = training.sharing_store(small_net().0).unwrap();
         let raw = Plan::new(training_step(), &Policy::raw(), gpu.plan_options()).unwrap();
         let planned = training.bytes(&[&evaluation], &raw);
         let parts = planned.parameters

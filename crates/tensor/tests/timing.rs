@@ -4,11 +4,11 @@ mod common;
 
 use common::{SETS, gpu, options};
 use frugal_tensor::codec::{FrequencySplit, Recompute};
-use frugal_tensor::gpu::Clock;
 use frugal_tensor::graph::{Element, Graph, Init, ValueId};
 use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
-use frugal_tensor::plan::Part;
+use frugal_tensor::plan::StepRole;
+use frugal_tensor::runtime::Clock;
 use frugal_tensor::{Plan, PlanOptions, Policy, Session};
 use std::time::Instant;
 
@@ -104,9 +104,9 @@ fn copies_and_multiply_adds_compute_what_they_say() {
 fn each_node_is_there_for_something() {
     let count = |policy: &Policy| {
         let plan = Plan::new(step(), policy, PlanOptions::all_kernels().swap_remove(2)).unwrap();
-        let parts = plan.parts();
+        let parts = plan.step_roles();
         assert_eq!(parts.len(), plan.graph.nodes().len());
-        Part::ALL.map(|part| parts.iter().filter(|&&p| p == part).count())
+        StepRole::ALL.map(|part| parts.iter().filter(|&&p| p == part).count())
     };
     let [forward, backward, update, encode, decode, rebuild] = count(&Policy::raw());
     // Two convolutions and pooling, two of the three with a rectifier, and the loss.

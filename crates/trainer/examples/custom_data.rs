@@ -63,7 +63,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
     let gpu = Gpu::open(None)?;
     let step = Plan::new(training_step(&net, shape, sgd)?, &Policy::with(Uniform::default()), gpu.plan_options())?;
-    let evaluation = step.beside(evaluation_step(&net, shape, sgd)?)?;
+    let evaluation = step.sharing_store(evaluation_step(&net, shape, sgd)?)?;
     let mut session = Session::new(gpu, vec![step, evaluation], 0)?;
 
     let (mut done, epochs) = (0, 4);

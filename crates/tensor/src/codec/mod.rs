@@ -21,7 +21,7 @@ pub use uniform::Uniform;
 
 use crate::graph::{Element, Graph, GraphError, Interval, Keep, Kind, Need, Node, Phase, Value, ValueId};
 use crate::ops::{KernelContext, Operator};
-use error_bounded::Steering;
+use error_bounded::BoundController;
 use policy::{Choice, Origin};
 use std::collections::HashMap;
 use std::fmt;
@@ -71,7 +71,7 @@ pub struct Attached {
     /// Whether the encoder's second output is the mask of the site: then nothing else need make it.
     pub makes_mask: bool,
     /// What steers it from step to step.
-    pub steering: Option<Steering>,
+    pub bound_controller: Option<BoundController>,
 }
 
 impl Attached {
@@ -84,7 +84,7 @@ impl Attached {
             decode: Rc::new(decode),
             decode_reads,
             makes_mask: false,
-            steering: None,
+            bound_controller: None,
         }
     }
 
@@ -131,12 +131,12 @@ pub struct Stored {
     /// What the backward pass reads in its place, where it is decoded.
     pub views: Vec<ValueId>,
     /// What steers the codec from step to step.
-    pub steering: Option<Steering>,
+    pub bound_controller: Option<BoundController>,
 }
 
 impl Stored {
     fn new(source: ValueId, waiting: ValueId, form: &'static str, rule: Option<usize>) -> Self {
-        Self { source, waiting, form, rule, views: Vec::new(), steering: None }
+        Self { source, waiting, form, rule, views: Vec::new(), bound_controller: None }
     }
 
     fn rebuilt(source: ValueId) -> Self {
@@ -229,8 +229,8 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
                             encoders.retain(|node| node.outputs != [mask]);
                         }
                         encoders.push(encode);
-                        let steering = attached.steering;
-                        stored.push(Stored { steering, ..Stored::new(source, words, codec.name(), rule) });
+                        let bound_controller = attached.bound_controller;
+                        stored.push(Stored { bound_controller, ..Stored::new(source, words, codec.name(), rule) });
                         let decode = (attached.decode, attached.decode_reads);
                         decoders.insert(source, decode.clone());
                         (stored.len() - 1, decode)
@@ -282,7 +282,7 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
         }
     }
     graph.set_nodes(nodes);
-    error_bounded::steer(graph, &stored)?;
+    error_bounded::add_bound_controllers(graph, &stored)?;
     graph.set_phase(Phase::Update);
     stored.extend(rebuilt.into_iter().map(Stored::rebuilt));
     Ok(stored)

@@ -35,7 +35,7 @@ pub struct Control {
     pub seed: u32,
     /// The optimiser's.
     pub learning_rate: f32,
-    /// Bit 0 for a step that only looks (see [`crate::Session::learn`]), the others as [`crate::ops::optimizer::Recipe`] says.
+    /// Bit 0 for a step that only looks (see [`crate::Session::calibrate`]), the others as [`crate::ops::optimizer::Recipe`] says.
     pub flags: u32,
 }
 

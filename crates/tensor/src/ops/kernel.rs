@@ -209,7 +209,7 @@ pub struct Kernel {
     /// Values, in the order of their bindings from 1 on.
     pub(crate) bindings: Vec<Binding>,
     /// The bindings whose values memory holds in f16; the plan knows them.
-    pub(crate) halves: Vec<usize>,
+    pub(crate) f16_bindings: Vec<usize>,
     /// Workgroups.
     pub(crate) workgroups: usize,
     /// The most rounds that all loops of an invocation take together, where that grows with the values; else 0.
@@ -220,7 +220,16 @@ impl Kernel {
     /// A kernel of this crate, without variables, parameters, bindings or workgroups.
     pub(crate) fn new(shader: &'static str) -> Self {
         let (variables, parameters, bindings) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shader, source: None, variables, parameters, bindings, halves: Vec::new(), workgroups: 0, rounds: 0 }
+        Self {
+            shader,
+            source: None,
+            variables,
+            parameters,
+            bindings,
+            f16_bindings: Vec::new(),
+            workgroups: 0,
+            rounds: 0,
+        }
     }
 
     /// A kernel with a shader of one's own, without variables, parameters, bindings or workgroups. The source is WGSL, or a

@@ -2,7 +2,7 @@
 
 use super::{Plan, PlanError};
 use crate::codec::Stored;
-use crate::codec::error_bounded::{ErrorBounded, RECORD_WORDS, Record};
+use crate::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState, ErrorBounded};
 use crate::graph::{Kind, ValueId};
 use std::ops::RangeInclusive;
 
@@ -17,7 +17,7 @@ const TIGHT: f64 = 0.92;
 
 /// Whether what was coded found room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Room {
+pub enum CapacityStatus {
     /// It did.
     Enough,
     /// It did, but little more would not.
@@ -29,15 +29,15 @@ pub enum Room {
 impl Plan {
     /// The stored values whose codecs learn from step to step.
     pub fn steered(&self) -> impl Iterator<Item = &Stored> {
-        self.stored.iter().filter(|stored| stored.steering.is_some())
+        self.stored.iter().filter(|stored| stored.bound_controller.is_some())
     }
 
-    /// What their records said after a step, from its metrics.
-    pub fn records(&self, metrics: &[u32]) -> Vec<Record> {
+    /// What their states said after a step, from its metrics.
+    pub fn controller_states(&self, metrics: &[u32]) -> Vec<ControllerState> {
         let of_kind = |kind: Kind| self.metrics.iter().filter(move |&&id| self.graph.value(id).kind == kind);
         let words = |id: &ValueId| self.graph.value(*id).shape.elements();
         let first: usize = of_kind(Kind::Metric).map(words).sum();
-        metrics[first..].chunks_exact(RECORD_WORDS).map(Record::read).collect()
+        metrics[first..].chunks_exact(CONTROLLER_STATE_WORDS).map(ControllerState::read).collect()
     }
 
     /// Words before the payload of a stored value.
@@ -53,45 +53,46 @@ impl Plan {
     }
 
     /// Whether the payloads of a step found room.
-    pub fn room(&self, records: &[Record]) -> Room {
-        let room = |(stored, record): (&Stored, &Record)| {
+    pub fn capacity_status(&self, states: &[ControllerState]) -> CapacityStatus {
+        let room = |(stored, record): (&Stored, &ControllerState)| {
             let capacity = (self.graph.shape(stored.waiting).elements() - self.head(stored)) as f64;
             match f64::from(record.used) / capacity {
-                fill if fill > 1.0 => Room::Exceeded,
-                fill if fill > TIGHT => Room::Tight,
-                _ => Room::Enough,
+                fill if fill > 1.0 => CapacityStatus::Exceeded,
+                fill if fill > TIGHT => CapacityStatus::Tight,
+                _ => CapacityStatus::Enough,
             }
         };
-        self.steered().zip(records).map(room).max().unwrap_or(Room::Enough)
+        self.steered().zip(states).map(room).max().unwrap_or(CapacityStatus::Enough)
     }
 
-    /// The same plan with `margin` times as much room as these records ask for. Of what is spared, a value that is `n` times
+    /// The same plan with `margin` times as much room as these states ask for. Of what is spared, a value that is `n` times
     /// smaller than the mean of all gets √n as much, up to three times: it costs next to nothing, and a step is done again for
     /// a small value as for a large one.
     ///
     /// # Errors
     /// As [`Plan::resized`].
-    pub fn fitted(&self, records: &[Record], margin: f64) -> Result<Plan, PlanError> {
-        let all: f64 = records.iter().map(|record| f64::from(record.used)).sum();
-        let mean = all / records.len().max(1) as f64;
-        let size = |(stored, record): (&Stored, &Record)| {
+    pub fn with_capacity(&self, states: &[ControllerState], margin: f64) -> Result<Plan, PlanError> {
+        let all: f64 = states.iter().map(|record| f64::from(record.used)).sum();
+        let mean = all / states.len().max(1) as f64;
+        let size = |(stored, record): (&Stored, &ControllerState)| {
             (stored.waiting, self.head(stored) + payload(record.used.into(), mean, margin))
         };
-        self.resized(&self.steered().zip(records).map(size).collect::<Vec<_>>())
+        self.resized(&self.steered().zip(states).map(size).collect::<Vec<_>>())
     }
 
     /// The share of the tiles of each of them that wait raw.
-    pub fn raw_shares(&self, records: &[Record]) -> Vec<f64> {
-        let share = |(stored, record): (&Stored, &Record)| {
+    pub fn raw_shares(&self, states: &[ControllerState]) -> Vec<f64> {
+        let share = |(stored, record): (&Stored, &ControllerState)| {
             f64::from(record.raw_tiles) / ErrorBounded::tiles(self.graph.shape(stored.source)) as f64
         };
-        self.steered().zip(records).map(share).collect()
+        self.steered().zip(states).map(share).collect()
     }
 
     /// Bytes that a step's coding took of each of them: heads and payload, without what was planned in vain.
-    pub fn used_bytes(&self, records: &[Record]) -> Vec<u64> {
-        let used = |(stored, record): (&Stored, &Record)| 4 * (self.head(stored) as u64 + u64::from(record.used));
-        self.steered().zip(records).map(used).collect()
+    pub fn used_bytes(&self, states: &[ControllerState]) -> Vec<u64> {
+        let used =
+            |(stored, record): (&Stored, &ControllerState)| 4 * (self.head(stored) as u64 + u64::from(record.used));
+        self.steered().zip(states).map(used).collect()
     }
 }
 

@@ -99,10 +99,10 @@ impl Plan {
         self.bytes_of(&self.kept_values())
     }
 
-    /// Where the bytes go when `self` trains, the plans `beside` it run over the same memory, and `raw` is the plan of
+    /// Where the bytes go when `self` trains, `others` run over the same memory in turns, and `raw` is the plan of
     /// the same step with everything kept raw.
-    pub fn bytes(&self, beside: &[&Plan], raw: &Plan) -> Bytes {
-        let all: Vec<&Plan> = std::iter::once(self).chain(beside.iter().copied()).collect();
+    pub fn bytes(&self, others: &[&Plan], raw: &Plan) -> Bytes {
+        let all: Vec<&Plan> = std::iter::once(self).chain(others.iter().copied()).collect();
         let most = |f: &dyn Fn(&Plan) -> u64| all.iter().map(|p| f(p)).max().unwrap_or(0);
         let of = |kinds: &[Kind]| {
             let values = self.graph.values().iter().filter(|v| kinds.contains(&v.kind));
@@ -166,7 +166,7 @@ impl Plan {
         let kept = self.kept_values();
         let convolved = self.convolution_inputs();
         let mut layers: Vec<LayerBytes> = Vec::new();
-        for node in self.asked.iter().filter(|n| n.phase == Phase::Forward) {
+        for node in self.unfused_nodes.iter().filter(|n| n.phase == Phase::Forward) {
             let position = layers.iter().position(|layer| layer.name == node.layer);
             let position = position.unwrap_or_else(|| {
                 layers.push(LayerBytes {
@@ -203,7 +203,7 @@ impl Plan {
                     raw_bytes: self.graph.value(stored.source).bytes(),
                     stored_bytes: if rebuilt { 0 } else { self.graph.value(v).bytes() },
                     convolution_input: stored.form != "mask" && convolved.contains(&stored.source),
-                    follows_data: stored.steering.is_some(),
+                    follows_data: stored.bound_controller.is_some(),
                     mask_bytes: self.mask_bytes(stored),
                 })
             }));
@@ -214,14 +214,14 @@ impl Plan {
     /// Bytes of what else waits and is read where a value is decoded.
     fn mask_bytes(&self, stored: &Stored) -> u64 {
         let Some(view) = stored.views.first() else { return 0 };
-        let decode = self.asked.iter().find(|node| node.outputs.contains(view));
+        let decode = self.unfused_nodes.iter().find(|node| node.outputs.contains(view));
         let others = decode.into_iter().flat_map(|node| &node.inputs).filter(|&&input| input != stored.waiting);
         others.map(|&input| self.graph.value(input)).filter(|v| v.kind == Kind::Stored).map(|v| v.bytes()).sum()
     }
 
     /// What convolutions read in the forward pass.
     fn convolution_inputs(&self) -> BTreeSet<ValueId> {
-        let nodes = self.asked.iter();
+        let nodes = self.unfused_nodes.iter();
         let convolutions = nodes.filter(|n| n.phase == Phase::Forward && n.operator.name() == "convolution");
         convolutions.flat_map(|node| node.inputs.iter().copied()).collect()
     }

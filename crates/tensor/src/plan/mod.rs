@@ -7,15 +7,15 @@ mod capacity;
 mod error;
 mod ledger;
 mod memory;
-mod moments;
-mod parts;
+mod peak_snapshots;
+mod step_role;
 
-pub use capacity::{MARGIN, Room};
+pub use capacity::{CapacityStatus, MARGIN};
 pub use error::PlanError;
 pub use ledger::{Bytes, KeptValue, LayerBytes};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, ROUNDS, place};
-pub use moments::{Alive, Moment};
-pub use parts::Part;
+pub use peak_snapshots::{Alive, PeakSnapshot};
+pub use step_role::StepRole;
 
 use crate::codec::{Policy, Stored, recompute::store_within};
 use crate::graph::{Graph, Kind, MOST_ELEMENTS, Node, Value, ValueId};
@@ -157,7 +157,7 @@ pub struct Plan {
     /// The kernels' parameters, [`ALIGNMENT`] bytes each.
     pub uniforms: Vec<u32>,
     /// The nodes before some of them were joined: what each layer does by itself.
-    asked: Vec<Node>,
+    unfused_nodes: Vec<Node>,
     places: Vec<Option<(Region, Place)>>,
     uploads: Vec<ValueId>,
     metrics: Vec<ValueId>,
@@ -176,7 +176,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`PlanError::NotShared`] if the other plan lacks one.
-    pub fn beside(&self, graph: Graph) -> Result<Self, PlanError> {
+    pub fn sharing_store(&self, graph: Graph) -> Result<Self, PlanError> {
         let options = self.options.clone().in_precision(Precision::F32);
         Self::build(graph, &Policy::raw(), options, Some(self))
     }
@@ -197,8 +197,8 @@ impl Plan {
             Lifetimes::new(&graph, &options).alive().into_iter().max().unwrap_or(0)
         };
         let (mut graph, stored) = store_within(graph, policy, &peak)?;
-        let asked = finish(&mut graph, options.set);
-        Self::lay_out(graph, asked, stored, options, shared)
+        let unfused_nodes = finish(&mut graph, options.set);
+        Self::lay_out(graph, unfused_nodes, stored, options, shared)
     }
 
     /// The same plan with other sizes, in words, for forms whose size depends on the data ([`crate::codec::error_bounded`]).
@@ -211,13 +211,13 @@ impl Plan {
         for &(value, words) in sizes {
             graph.value_mut(value).shape = [words].into();
         }
-        Self::lay_out(graph, self.asked.clone(), self.stored.clone(), self.options.clone(), None)
+        Self::lay_out(graph, self.unfused_nodes.clone(), self.stored.clone(), self.options.clone(), None)
     }
 
     /// Places for values, dispatches for nodes.
     fn lay_out(
         graph: Graph,
-        asked: Vec<Node>,
+        unfused_nodes: Vec<Node>,
         stored: Vec<Stored>,
         options: PlanOptions,
         shared: Option<&Plan>,
@@ -272,7 +272,7 @@ impl Plan {
             transient_pages,
             dispatches: Vec::new(),
             uniforms: Vec::new(),
-            asked,
+            unfused_nodes,
             places,
             graph,
             lifetimes: lifetimes.clone(),
@@ -290,7 +290,7 @@ impl Plan {
         for (index, node) in self.graph.nodes().iter().enumerate() {
             let context = memory::context(&self.graph, index, &self.options, self.lifetimes.in_place[index]);
             for mut kernel in node.operator.kernels(&context) {
-                kernel.halves = halves(&kernel, &context);
+                kernel.f16_bindings = f16_bindings(&kernel, &context);
                 let places = kernel
                     .bindings
                     .iter()
@@ -351,7 +351,7 @@ impl Plan {
         &self.metrics
     }
 
-    /// At which word of [`crate::gpu::StepMetrics::words`] a metric of this name begins, if there is one.
+    /// At which word of [`crate::runtime::StepMetrics::words`] a metric of this name begins, if there is one.
     pub fn metric(&self, name: &str) -> Option<usize> {
         let at = self.metrics.iter().position(|&id| self.graph.value(id).name == name)?;
         Some(self.metrics[..at].iter().map(|&id| self.graph.shape(id).elements()).sum())
@@ -373,7 +373,7 @@ impl Plan {
 }
 
 /// The bindings of a kernel whose values memory holds in f16. Scratch is never one.
-fn halves(kernel: &Kernel, context: &KernelContext) -> Vec<usize> {
+fn f16_bindings(kernel: &Kernel, context: &KernelContext) -> Vec<usize> {
     let precision = |binding: &Binding| match *binding {
         Binding::Input(index) => context.inputs[index].precision,
         Binding::Output(index) => context.outputs[index].precision,

@@ -2,7 +2,7 @@
 
 use super::common::{SETS, STEP, gpu, options};
 use super::hostile;
-use frugal_tensor::codec::error_bounded::{OVERFLOW, RECORD_WORDS, Record};
+use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState, OVERFLOW};
 use frugal_tensor::codec::mask::EncodeMask;
 use frugal_tensor::codec::{Codec, ErrorBounded, Site};
 use frugal_tensor::graph::{Element, Graph, Interval, Shape, ValueId};
@@ -28,28 +28,28 @@ impl Trip {
         let mask = masked.then(|| graph.apply_one(EncodeMask(Interval::POSITIVE), &[x]).unwrap());
         let attached = ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
         assert_eq!(attached.makes_mask, masked);
-        let steering = attached.steering;
+        let bound_controller = attached.bound_controller;
         let [words, decoded] = attached.round_trip(&mut graph, x).unwrap();
         graph.mark_metric(words);
         graph.mark_metric(decoded);
         let encode = graph.nodes().iter().find(|node| node.outputs[0] == words).unwrap();
         let masks = mask.map(|mask| [mask, encode.outputs[1]]);
         masks.iter().flatten().for_each(|&mask| graph.mark_metric(mask));
-        let record = graph.value(steering.unwrap().record).name.clone();
+        let record = graph.value(bound_controller.unwrap().record).name.clone();
         let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
         let plan = plan.resized(&[(words, ErrorBounded::head_words(shape) + payload)]).unwrap();
         Self { session: Session::new(gpu.clone(), vec![plan], 0).unwrap(), record, words, decoded, masks }
     }
 
     /// The words, the elements that come of them, and what the record says.
-    fn run(&mut self, x: &[f32], bound: f32) -> (Vec<u32>, Vec<f32>, Record) {
-        let mut record = [0; RECORD_WORDS];
+    fn run(&mut self, x: &[f32], bound: f32) -> (Vec<u32>, Vec<f32>, ControllerState) {
+        let mut record = [0; CONTROLLER_STATE_WORDS];
         record[0] = bound.to_bits();
         self.session.write_words(&self.record, &record).unwrap();
         self.session.step(0, &[bytemuck::cast_slice(x), bytemuck::cast_slice(&STEP)]).unwrap();
         self.session.finished().unwrap();
         let id = self.session.plans()[0].graph.find(&self.record).unwrap();
-        let record = Record::read(&self.session.read_value(0, id).unwrap());
+        let record = ControllerState::read(&self.session.read_value(0, id).unwrap());
         if let Some(masks) = self.masks {
             let [alone, ours] = masks.map(|mask| self.session.read_value(0, mask).unwrap());
             let bit = |mask: &[u32], i: usize| mask[i / 32] >> (i % 32) & 1;

@@ -9,7 +9,7 @@ use frugal_tensor::ops::KernelSet;
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
-use frugal_tensor::plan::{MARGIN, Room};
+use frugal_tensor::plan::{CapacityStatus, MARGIN};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Plan, PlanOptions, Policy, Session};
 use std::rc::Rc;
@@ -144,7 +144,7 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
         uploads.iter().map(Vec::as_slice).collect()
     }
     if session.plans()[0].steered().next().is_some() {
-        session.learn(0, &slices(&uploads(&[0, 11, 0, 1])), MARGIN).unwrap();
+        session.calibrate(0, &slices(&uploads(&[0, 11, 0, 1])), MARGIN).unwrap();
     }
     let mut again = 0;
     for step in 0..STEPS {
@@ -159,13 +159,13 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
         loop {
             session.step(0, &slices(&uploads)).unwrap();
             let done = session.finished().unwrap().pop().unwrap();
-            let records = session.plans()[0].records(&done.words);
-            if session.plans()[0].room(&records) != Room::Exceeded {
+            let records = session.plans()[0].controller_states(&done.words);
+            if session.plans()[0].capacity_status(&records) != CapacityStatus::Exceeded {
                 losses.push(done.words[0]);
                 break;
             }
             assert_eq!(session.read("status").unwrap()[0].to_bits(), OVERFLOW);
-            session.make_room(0, &records, MARGIN).unwrap();
+            session.replan(0, &records, MARGIN).unwrap();
             session.write_words("status", &[0; 4]).unwrap();
             again += 1;
         }

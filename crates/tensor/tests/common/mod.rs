@@ -2,10 +2,10 @@
 
 #![allow(dead_code)]
 
-use frugal_tensor::gpu::{Data, GpuOptions};
 use frugal_tensor::graph::{Backward, CONTROL, Element, Init, Value, ValueId};
 use frugal_tensor::ops::{Kernel, KernelContext, KernelSet, Operands, Operator, Output, Precision};
 use frugal_tensor::random::Stream;
+use frugal_tensor::runtime::{Data, GpuOptions};
 use frugal_tensor::{Gpu, GpuError, Graph, GraphError, Plan, PlanOptions, Policy, Session};
 use std::rc::Rc;
 

@@ -116,7 +116,7 @@ fn batch_norm_keeps_running_statistics_for_inference() {
     let y = inference.apply_one(BatchNormInference { epsilon: 1e-5 }, &state.inputs(input)).unwrap();
     inference.mark_metric(y);
     let plan = Plan::new(training, &Policy::raw(), gpu.plan_options()).unwrap();
-    let beside = plan.beside(inference).unwrap();
+    let beside = plan.sharing_store(inference).unwrap();
     let mut session = Session::new(gpu, vec![plan, beside], 0).unwrap();
     session.write("running_mean", &[0.5, -0.25]).unwrap();
     let data = x.f32();

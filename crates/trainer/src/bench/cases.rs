@@ -12,7 +12,7 @@ use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};
 use frugal_tensor::ops::upsample::Upsampling;
-use frugal_tensor::plan::Part;
+use frugal_tensor::plan::StepRole;
 
 /// A graph, and which of its nodes are measured.
 pub struct Case {
@@ -25,7 +25,7 @@ pub struct Case {
     /// Labels are below this.
     pub classes: usize,
     /// Whether a node is measured.
-    pub measures: fn(&Plan, usize, Part) -> bool,
+    pub measures: fn(&Plan, usize, StepRole) -> bool,
 }
 
 /// All of them.
@@ -200,7 +200,7 @@ fn step(
     shape: StepShape,
     training: Training,
     store: Form,
-    measures: fn(&Plan, usize, Part) -> bool,
+    measures: fn(&Plan, usize, StepRole) -> bool,
 ) -> Result<Case, Error> {
     let graph = training_step(&Net::find(net)?, shape, training)?;
     let policy = Store::from(Choice::from(store)).policy();
@@ -213,7 +213,7 @@ fn losses() -> Result<Vec<Case>, Error> {
         let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 1000 };
         let training = Training { loss, ..SGD.into() };
         step("loss", "lenet", shape, training, Form::Raw, |plan, node, part| {
-            plan.graph.nodes()[node].layer == "loss" && part != Part::Update
+            plan.graph.nodes()[node].layer == "loss" && part != StepRole::Update
         })
     };
     std::iter::once(Loss::default()).chain(elements.map(Loss::Elements)).map(case).collect()
@@ -229,7 +229,7 @@ fn updates() -> Result<Vec<Case>, Error> {
         let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
         step("lenet fc1 weight", "lenet", shape, recipe.into(), Form::Raw, |plan, node, part| {
             let inputs = plan.graph.nodes()[node].inputs.iter();
-            part == Part::Update && inputs.map(|&input| plan.graph.shape(input).elements()).max() == Some(100_352)
+            part == StepRole::Update && inputs.map(|&input| plan.graph.shape(input).elements()).max() == Some(100_352)
         })
     };
     let plain = [SGD, Optimizer::Adam(adam), Optimizer::RmsProp(rms)].map(Recipe::from);
@@ -241,7 +241,7 @@ fn codecs() -> Result<Vec<Case>, Error> {
     let case = |form: Form| {
         let shape = StepShape { batch: 32, image: [3, 32, 32], classes: 10 };
         step("resnet20, batch 32", "resnet20", shape, Training::from(SGD), form, |_, _, part| {
-            matches!(part, Part::Encode | Part::Decode)
+            matches!(part, StepRole::Encode | StepRole::Decode)
         })
     };
     Form::all().filter(|form| *form != Form::Raw).map(case).collect()

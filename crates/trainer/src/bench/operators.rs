@@ -130,7 +130,7 @@ fn rows_of(
     let mut dispatches = vec![0; plan.graph.nodes().len()];
     plan.dispatches.iter().for_each(|dispatch| dispatches[dispatch.node] += 1);
     let mut measured: Vec<bool> = Vec::new();
-    for (index, (node, part)) in plan.graph.nodes().iter().zip(plan.parts()).enumerate() {
+    for (index, (node, part)) in plan.graph.nodes().iter().zip(plan.step_roles()).enumerate() {
         let wanted = dispatches[index] > 0
             && (case.measures)(&plan, index, part)
             && case.names(node).contains(filter)
@@ -142,7 +142,7 @@ fn rows_of(
     let mut session = Session::new(gpu.clone(), vec![plan], 0)?;
     let uploads = Uploads::of(&session.plans()[0], case.classes);
     if session.plans()[0].steered().next().is_some() {
-        session.learn(0, &uploads.clone().looking().bytes(), MARGIN)?;
+        session.calibrate(0, &uploads.clone().looking().bytes(), MARGIN)?;
     }
     let mut rows = Vec::new();
     session.step_by_node(0, &uploads.bytes(), |session, index| {

@@ -9,8 +9,8 @@ use crate::report::step_times::{OperatorTime, Seconds, StepBytes, StepReport};
 use crate::run::environment::{AdapterFacts, kernel_set_name};
 use crate::run::{Request, budget};
 use frugal_model::training_step;
-use frugal_tensor::gpu::Clock;
-use frugal_tensor::plan::{MARGIN, Part, Room};
+use frugal_tensor::plan::{CapacityStatus, MARGIN, StepRole};
+use frugal_tensor::runtime::Clock;
 use frugal_tensor::{Gpu, Plan, Session};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,7 +59,7 @@ pub fn measure(
     let clock = Instant::now();
     let learns = session.plans()[0].steered().next().is_some();
     if learns {
-        session.learn(0, &uploads.clone().looking().bytes(), MARGIN)?;
+        session.calibrate(0, &uploads.clone().looking().bytes(), MARGIN)?;
     }
     let learned = learns.then(|| clock.elapsed().as_secs_f64());
     let uploads = uploads.bytes();
@@ -127,7 +127,8 @@ impl Run {
         let plan = &session.plans()[0];
         for metrics in metrics {
             self.losses.push(metrics.f32(0));
-            self.without_room += usize::from(plan.room(&plan.records(&metrics.words)) == Room::Exceeded);
+            self.without_room +=
+                usize::from(plan.capacity_status(&plan.controller_states(&metrics.words)) == CapacityStatus::Exceeded);
         }
         Ok(seconds)
     }
@@ -157,8 +158,8 @@ impl Nodes {
 
     /// Milliseconds of each part of the step.
     fn parts(&self, plan: &Plan) -> BTreeMap<String, f64> {
-        let mut parts: BTreeMap<String, f64> = Part::ALL.map(|part| (part.name().to_owned(), 0.0)).into();
-        for (part, seconds) in plan.parts().into_iter().zip(&self.seconds) {
+        let mut parts: BTreeMap<String, f64> = StepRole::ALL.map(|part| (part.name().to_owned(), 0.0)).into();
+        for (part, seconds) in plan.step_roles().into_iter().zip(&self.seconds) {
             *parts.entry(part.name().to_owned()).or_default() += seconds * 1e3;
         }
         parts

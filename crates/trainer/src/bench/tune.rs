@@ -8,10 +8,10 @@ use crate::run::tiles::{Entry, TilesFile};
 use crate::run::{Request, budget};
 use frugal_model::training_step;
 use frugal_tensor::codec::Policy;
-use frugal_tensor::gpu::shader::Variant;
 use frugal_tensor::graph::{Graph, Init, ValueId};
 use frugal_tensor::ops::TileTable;
 use frugal_tensor::ops::tiles::{Choice, Tunable, Work};
+use frugal_tensor::runtime::shader::Variant;
 use frugal_tensor::{Gpu, Plan, PlanOptions, Session};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -176,7 +176,7 @@ fn ways(
         let table = TileTable::new(plan.options.set, [(work.clone(), candidate)]).expect("candidates are possible");
         let mut other = plans[0].clone();
         other.options.tiles = Some(Rc::new(table));
-        let other = other.beside(graph.clone())?;
+        let other = other.sharing_store(graph.clone())?;
         if plans.iter().all(|plan| launched(plan) != launched(&other)) {
             choices.push(Some(candidate));
             plans.push(other);

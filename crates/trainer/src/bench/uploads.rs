@@ -34,7 +34,7 @@ impl Uploads {
         Self { words: uploads.map(words).collect(), control }
     }
 
-    /// The same for a step that only looks ([`frugal_tensor::Session::learn`]).
+    /// The same for a step that only looks ([`frugal_tensor::Session::calibrate`]).
     pub fn looking(mut self) -> Self {
         if let Some(control) = self.control {
             self.words[control][3] |= 1;

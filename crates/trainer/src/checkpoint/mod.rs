@@ -249,7 +249,7 @@ pub fn capacities(plan: &Plan) -> BTreeMap<String, u64> {
 /// Records have names of their own; the values that they steer need not.
 fn records(plan: &Plan) -> impl Iterator<Item = (String, &Stored)> {
     plan.steered().filter_map(|stored| {
-        let record = stored.steering.as_ref()?.record;
+        let record = stored.bound_controller.as_ref()?.record;
         Some((plan.graph.value(record).name.clone(), stored))
     })
 }

@@ -7,7 +7,7 @@
 use super::{About, PARAMETER, RECORD, STATISTIC, Tensor};
 use crate::run::Standing;
 use crate::run::record::EpochRecord;
-use frugal_tensor::codec::error_bounded::{RECORD_WORDS, Record};
+use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState};
 use frugal_tensor::graph::Element;
 use std::collections::BTreeMap;
 
@@ -114,8 +114,8 @@ fn check_tensor(name: &str, kind: &str, tensor: &Tensor) -> Finding {
             let nan = tensor.words.iter().filter(|&&word| f32::from_bits(word).is_nan()).count();
             holds(name, nan == 0, || format!("has {nan} NaN among its {} values", tensor.words.len()))
         }
-        (RECORD, Element::U32) if tensor.words.len() == RECORD_WORDS => {
-            let Record { bound, worst, density, gain, noise, .. } = Record::read(&tensor.words);
+        (RECORD, Element::U32) if tensor.words.len() == CONTROLLER_STATE_WORDS => {
+            let ControllerState { bound, worst, density, gain, noise, .. } = ControllerState::read(&tensor.words);
             let fields =
                 [("bound", bound), ("worst error", worst), ("density", density), ("gain", gain), ("noise", noise)];
             fields

@@ -24,8 +24,8 @@ use crate::terminal::{self, Log};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use device::TunedDevice;
 use frugal_model::Net;
-use frugal_tensor::gpu::{Adapter, GpuError};
 use frugal_tensor::ops::{KernelSet, Precision};
+use frugal_tensor::runtime::{Adapter, GpuError};
 use std::path::PathBuf;
 use std::process::ExitCode;
 

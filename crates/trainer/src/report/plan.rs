@@ -4,7 +4,7 @@ use super::convolutions::Convolutions;
 use super::units::{bytes, count};
 use crate::run::environment::kernel_set_name;
 use crate::run::{Chosen, Plans, Request};
-use frugal_tensor::plan::{Alive, Bytes, KeptValue, Moment};
+use frugal_tensor::plan::{Alive, Bytes, KeptValue, PeakSnapshot};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,7 +42,7 @@ pub struct PlanReport {
     /// Each layer of the forward pass.
     pub layers: Vec<LayerReport>,
     /// When most is alive besides what lives across steps.
-    pub largest_moments: Vec<Moment>,
+    pub largest_moments: Vec<PeakSnapshot>,
     /// What was chosen for a budget, if the store has one.
     pub chosen: Option<Chosen>,
     /// What may not be meant: rules that decide on nothing.
@@ -118,7 +118,7 @@ impl PlanReport {
             kept_per_sample: PerSample { raw: per_sample(plans.bytes.kept_raw), stored: per_sample(plans.bytes.kept) },
             convolutions: Convolutions::of(layers.iter().flat_map(|layer| &layer.kept), |kept| kept.stored_bytes),
             layers,
-            largest_moments: plans.train.largest_moments(MOMENTS),
+            largest_moments: plans.train.peak_snapshots(MOMENTS),
             chosen: plans.chosen.clone(),
             warnings: plans.warnings(),
         }

@@ -129,7 +129,7 @@ impl fmt::Display for StepReport {
         let all: f64 = self.milliseconds.values().sum();
         let of = |milliseconds: f64| format!("{:.1} %", 100.0 * milliseconds / all.max(f64::MIN_POSITIVE));
         let mut parts = super::table(&["part", "ms", "share"], 1..3);
-        for part in frugal_tensor::plan::Part::ALL {
+        for part in frugal_tensor::plan::StepRole::ALL {
             let milliseconds = self.milliseconds[part.name()];
             if milliseconds > 0.0 {
                 parts.add_row([part.name().to_owned(), format!("{milliseconds:.2}"), of(milliseconds)]);

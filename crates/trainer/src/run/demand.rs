@@ -5,14 +5,14 @@
 //! in many steps says how far it goes. Those are the steps since the last mark and between the two marks before, marks being at
 //! steps 20, 40, 80, 160 …: as training settles, what was in the beginning is forgotten.
 
-use frugal_tensor::codec::error_bounded::Record;
+use frugal_tensor::codec::error_bounded::ControllerState;
 
 /// Until this step gradients change so fast that nothing before says how far sizes go.
 const EARLY: u64 = 40;
 /// From this step on bounds are renewed seldom, and what counts is the most of many renewals.
 const SETTLED: u64 = 100;
 
-/// Planned over measured size ([`frugal_tensor::Plan::fitted`]).
+/// Planned over measured size ([`frugal_tensor::Plan::with_capacity`]).
 pub(super) fn margin(step: u64) -> f64 {
     match step {
         ..EARLY => 1.45,
@@ -25,9 +25,9 @@ pub(super) fn margin(step: u64) -> f64 {
 #[derive(Debug)]
 pub(super) struct Demand {
     /// Between the last two marks.
-    before: Vec<Record>,
+    before: Vec<ControllerState>,
     /// Since the last mark.
-    since: Vec<Record>,
+    since: Vec<ControllerState>,
     next_mark: u64,
 }
 
@@ -42,7 +42,7 @@ impl Demand {
     }
 
     /// Books what a step's coding took, or would have taken. Whether it is time to plan anew, because less may do.
-    pub fn add(&mut self, step: u64, records: &[Record]) -> bool {
+    pub fn add(&mut self, step: u64, records: &[ControllerState]) -> bool {
         self.since = larger(&self.since, records);
         let marked = step == self.next_mark;
         if marked {
@@ -53,13 +53,13 @@ impl Demand {
     }
 
     /// What to plan for.
-    pub fn most(&self) -> Vec<Record> {
+    pub fn most(&self) -> Vec<ControllerState> {
         larger(&self.before, &self.since)
     }
 }
 
 /// Of each value the record that asks for more room. One of the two may not know of any.
-pub(super) fn larger(a: &[Record], b: &[Record]) -> Vec<Record> {
+pub(super) fn larger(a: &[ControllerState], b: &[ControllerState]) -> Vec<ControllerState> {
     if a.is_empty() || b.is_empty() {
         return [a, b].concat();
     }
@@ -70,8 +70,8 @@ pub(super) fn larger(a: &[Record], b: &[Record]) -> Vec<Record> {
 mod tests {
     use super::*;
 
-    fn records(used: [u32; 2]) -> Vec<Record> {
-        used.map(|used| Record { used, ..Record::default() }).to_vec()
+    fn records(used: [u32; 2]) -> Vec<ControllerState> {
+        used.map(|used| ControllerState { used, ..ControllerState::default() }).to_vec()
     }
 
     fn used(demand: &Demand) -> Vec<u32> {

@@ -60,7 +60,7 @@ pub struct Git {
 
 impl AdapterFacts {
     /// Of an adapter.
-    pub fn of(adapter: &frugal_tensor::gpu::Adapter) -> Self {
+    pub fn of(adapter: &frugal_tensor::runtime::Adapter) -> Self {
         let info = &adapter.info;
         Self {
             name: info.name.clone(),

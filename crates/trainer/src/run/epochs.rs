@@ -9,7 +9,7 @@ use super::loaders::Loaders;
 use super::metrics::Metrics;
 use super::record::{EpochRecord, Record, StepRecord, Sums};
 use super::standing::Standing;
-use super::stepper::{EVALUATE, Finished, Moment, Stepper, TRAIN};
+use super::stepper::{EVALUATE, Finished, StepContext, Stepper, TRAIN};
 use super::stores::StoreLog;
 use super::{Measure, Progress, Schedule, interrupt};
 use crate::Error;
@@ -158,11 +158,11 @@ impl Epochs<'_> {
     }
 
     /// The last step that was submitted.
-    fn moment(&self) -> Moment {
+    fn moment(&self) -> StepContext {
         let (step, batches) = (self.standing.step, self.batches());
         let batch = step.saturating_sub(1);
         let updates = self.updates(batch);
-        Moment {
+        StepContext {
             step,
             epoch: batch / batches + 1,
             learning_rate: self.schedule.at(updates),
@@ -182,7 +182,7 @@ impl Epochs<'_> {
         if self.standing.step == 1 {
             self.metrics.images(1, &batch.images, &self.facts)?;
         }
-        let finished = self.stepper.step(TRAIN, Moment { data_wait_ms, ..self.moment() }, batch)?;
+        let finished = self.stepper.step(TRAIN, StepContext { data_wait_ms, ..self.moment() }, batch)?;
         self.paces.tick();
         self.take(&finished)?;
         self.watch_budget();
@@ -260,7 +260,7 @@ impl Epochs<'_> {
 
     fn evaluations(&mut self) -> Result<Option<EpochRecord>, Error> {
         let Loaders { validation, test, .. } = self.loaders;
-        let Moment { epoch, step, .. } = self.moment();
+        let StepContext { epoch, step, .. } = self.moment();
         let mut record = EpochRecord {
             epoch,
             step,

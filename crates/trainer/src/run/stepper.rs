@@ -10,12 +10,12 @@ use super::divergence;
 use crate::Error;
 use crate::data::Batch;
 use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
-use frugal_tensor::codec::error_bounded::Record as CodecRecord;
-use frugal_tensor::gpu::StepMetrics;
+use frugal_tensor::codec::error_bounded::ControllerState;
 use frugal_tensor::graph::{CONTROL, Node};
 use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
-use frugal_tensor::plan::Room;
+use frugal_tensor::plan::CapacityStatus;
+use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::{Plan, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ pub(super) const EVALUATE: usize = 1;
 
 /// When a step happens.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct StepContext {
     /// Training steps done, this one included.
     pub step: u64,
     /// Counts from 1.
@@ -42,7 +42,7 @@ pub(super) struct Moment {
 /// A step that was submitted.
 pub(super) struct Flight {
     pub plan: usize,
-    pub moment: Moment,
+    pub moment: StepContext,
     batch: Batch,
     control: [u32; 4],
 }
@@ -51,7 +51,7 @@ pub(super) struct Flight {
 #[derive(Clone, Debug)]
 pub(super) struct Finished {
     pub plan: usize,
-    pub moment: Moment,
+    pub moment: StepContext,
     /// Mean over the samples that count.
     pub loss: f32,
     pub correct: f32,
@@ -59,7 +59,7 @@ pub(super) struct Finished {
     /// What gradients were multiplied by, if they were.
     pub scale: Option<StepScale>,
     /// What codecs that learn from step to step say, in the order of the plan's steered values.
-    pub records: Vec<CodecRecord>,
+    pub records: Vec<ControllerState>,
 }
 
 /// The loss scale of a step.
@@ -98,7 +98,7 @@ enum Learning {
     Begin,
     /// All is well.
     Settled,
-    /// Room is to be planned anew before the next step: it may not find enough, or less will do.
+    /// CapacityStatus is to be planned anew before the next step: it may not find enough, or less will do.
     Due,
 }
 
@@ -129,7 +129,7 @@ impl Stepper {
     }
 
     /// Submits a step; returns those that have finished meanwhile.
-    pub fn step(&mut self, plan: usize, moment: Moment, batch: Batch) -> Result<Vec<Finished>, Error> {
+    pub fn step(&mut self, plan: usize, moment: StepContext, batch: Batch) -> Result<Vec<Finished>, Error> {
         let done_before = moment.step.saturating_sub(1) as u32;
         let control = [done_before, self.seed, moment.learning_rate.to_bits(), moment.flags];
         let flight = Flight { plan, moment, batch, control };
@@ -140,7 +140,7 @@ impl Stepper {
             Learning::Begin => self.learning = Learning::Begin,
             Learning::Due => {
                 finished = self.drain()?;
-                self.make_room(moment.step)?;
+                self.replan(moment.step)?;
             }
         }
         finished.extend(self.submit(flight)?);
@@ -172,13 +172,13 @@ impl Stepper {
         let [done, seed, rate, flags] = flight.control;
         let control = [done, seed, rate, flags | 1];
         let uploads = uploads(&self.slots[TRAIN], &flight.batch, &control);
-        Ok(self.session.learn(TRAIN, &uploads, margin(flight.moment.step))?)
+        Ok(self.session.calibrate(TRAIN, &uploads, margin(flight.moment.step))?)
     }
 
     /// Plans room by all that is known. No step may be in flight.
-    fn make_room(&mut self, step: u64) -> Result<(), Error> {
+    fn replan(&mut self, step: u64) -> Result<(), Error> {
         self.learning = Learning::Settled;
-        Ok(self.session.make_room(TRAIN, &self.demand.most(), margin(step))?)
+        Ok(self.session.replan(TRAIN, &self.demand.most(), margin(step))?)
     }
 
     fn submit(&mut self, flight: Flight) -> Result<Vec<Finished>, Error> {
@@ -204,15 +204,15 @@ impl Stepper {
             let flight = self.in_flight.pop_front().expect("each step reports once, in order");
             debug_assert_eq!(flight.plan, metrics.plan);
             let plan = &self.session.plans()[flight.plan];
-            let records = plan.records(&metrics.words);
-            let room = plan.room(&records);
+            let records = plan.controller_states(&metrics.words);
+            let room = plan.capacity_status(&records);
             let marked = !records.is_empty() && self.demand.add(flight.moment.step, &records);
-            if room == Room::Exceeded && metrics.f32(0).is_finite() {
+            if room == CapacityStatus::Exceeded && metrics.f32(0).is_finite() {
                 finished.extend(self.again(flight)?);
                 // The others are among those that are done again.
                 return Ok(finished);
             }
-            if room == Room::Tight || marked {
+            if room == CapacityStatus::Tight || marked {
                 self.learning = Learning::Due;
             }
             finished.push(self.land(flight, &metrics, records)?);
@@ -226,7 +226,7 @@ impl Stepper {
         let flights: Vec<Flight> = std::iter::once(first).chain(self.in_flight.drain(..)).collect();
         self.discarded.overflows += 1;
         self.discarded.steps += flights.len() as u64;
-        self.make_room(flights[0].moment.step)?;
+        self.replan(flights[0].moment.step)?;
         self.session.let_updates_happen()?;
         let mut finished = Vec::new();
         for flight in flights {
@@ -235,7 +235,12 @@ impl Stepper {
         Ok(finished)
     }
 
-    fn land(&mut self, flight: Flight, metrics: &StepMetrics, records: Vec<CodecRecord>) -> Result<Finished, Error> {
+    fn land(
+        &mut self,
+        flight: Flight,
+        metrics: &StepMetrics,
+        records: Vec<ControllerState>,
+    ) -> Result<Finished, Error> {
         let [loss, correct, counted] = [0, 1, 2].map(|word| metrics.f32(word));
         let plan = &self.session.plans()[flight.plan];
         let scale = plan

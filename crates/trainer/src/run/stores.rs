@@ -3,7 +3,7 @@
 use super::record::{Coded, CodedValue, StoreRecord};
 use super::stepper::Discarded;
 use frugal_tensor::Plan;
-use frugal_tensor::codec::error_bounded::Record;
+use frugal_tensor::codec::error_bounded::ControllerState;
 use serde::{Deserialize, Serialize};
 
 /// Steps between two records in `metrics.jsonl`, after the first.
@@ -20,7 +20,7 @@ pub struct StoreLog {
 
 impl StoreLog {
     /// Books a step.
-    pub(super) fn add(&mut self, plan: &Plan, records: &[Record]) {
+    pub(super) fn add(&mut self, plan: &Plan, records: &[ControllerState]) {
         let used = plan.used_bytes(records);
         self.bytes.resize(used.len(), 0);
         self.bytes.iter_mut().zip(&used).for_each(|(sum, used)| *sum += used);
@@ -39,7 +39,7 @@ impl StoreLog {
     }
 
     /// The record of a step, from the first layer to the last.
-    pub(super) fn now(plan: &Plan, records: &[Record]) -> Vec<StoreRecord> {
+    pub(super) fn now(plan: &Plan, records: &[ControllerState]) -> Vec<StoreRecord> {
         let sizes = plan.used_bytes(records).into_iter().zip(plan.raw_shares(records));
         let mut values: Vec<StoreRecord> = plan
             .steered()

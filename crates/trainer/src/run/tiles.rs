@@ -6,9 +6,9 @@
 use super::environment::{AdapterFacts, kernel_set_name};
 use crate::Error;
 use frugal_tensor::Gpu;
-use frugal_tensor::gpu::Adapter;
 use frugal_tensor::ops::tiles::{Choice, TileError, Work};
 use frugal_tensor::ops::{KernelSet, TileTable};
+use frugal_tensor::runtime::Adapter;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;

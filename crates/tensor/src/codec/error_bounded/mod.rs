@@ -1,5 +1,5 @@
 //! Error-bounded coding, as COMET (arXiv 2111.09562) has it: no element is off by more than a bound, which follows the
-//! gradients (see `steer.rs` for how).
+//! gradients (see `bound_controller.rs` for how).
 //!
 //! Elements become levels q = ⌊x / step + d⌋ and come back as (q − d + ½) · step, the step being a little less than twice
 //! the bound. The dither d is in \[0, 1) and different for each element and step: errors are then uniform and independent of
@@ -26,12 +26,12 @@
 //! finds no room stops the step by [`OVERFLOW`] in its status and decodes to zeros; the count of words in the record goes
 //! on, so that it tells what would have been needed.
 
-mod record;
-mod steer;
+mod bound_controller;
+mod controller_state;
 
-pub use record::{Record, WORDS as RECORD_WORDS};
-pub use steer::{Steering, gradients_reached};
-pub(super) use steer::{reaches_gradient, steer};
+pub use bound_controller::{BoundController, gradients_reached};
+pub(super) use bound_controller::{add_bound_controllers, reaches_gradient};
+pub use controller_state::{ControllerState, WORDS as CONTROLLER_STATE_WORDS};
 
 use super::{Attached, Codec, Site, mask, stream};
 use crate::graph::{Graph, GraphError, Shape, Value, ValueId};
@@ -140,7 +140,7 @@ impl Codec for ErrorBounded {
 
     fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError> {
         let value = graph.value(site.source).clone();
-        let record = Record::add(graph, &value.name)?;
+        let record = ControllerState::add(graph, &value.name)?;
         let status = graph.status()?;
         let masked = site.mask.is_some();
         let payload = self.expected_words(&value.shape, masked);
@@ -150,7 +150,7 @@ impl Codec for ErrorBounded {
             decode: Rc::new(Decode { shape: value.shape }),
             decode_reads: site.mask.into_iter().collect(),
             makes_mask: masked,
-            steering: Some(Steering { record, target: self.target, interval: self.interval }),
+            bound_controller: Some(BoundController { record, target: self.target, interval: self.interval }),
         })
     }
 }

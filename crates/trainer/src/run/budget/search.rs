@@ -48,7 +48,7 @@ pub(super) struct Search<'a> {
 impl Search<'_> {
     fn plan(&self, store: &Store) -> Result<(Plan, u64), Error> {
         let plan = Plan::new(self.step.clone(), &store.policy(), self.options.clone())?;
-        let evaluation = plan.beside(self.evaluation.clone())?;
+        let evaluation = plan.sharing_store(self.evaluation.clone())?;
         let peak = Plan::allocated(&[&plan, &evaluation]);
         Ok((plan, peak))
     }

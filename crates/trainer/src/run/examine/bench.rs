@@ -10,8 +10,8 @@ use crate::run::step_shape;
 use crate::run::weights::Named;
 use frugal_model::{Net, StepShape, Training, gradient_step};
 use frugal_tensor::codec::{Policy, Rule};
-use frugal_tensor::gpu::StepMetrics;
 use frugal_tensor::graph::{Element, Graph, Init, Kind, Trained, ValueId};
+use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::{Gpu, Plan, Session};
 use std::rc::Rc;
 
@@ -136,7 +136,7 @@ impl<'a> Bench<'a> {
             step.session.write(&format!("{name}.{MEAN}"), mean)?;
         }
         if step.session.plans()[0].steered().next().is_some() {
-            step.learn()?;
+            step.calibrate()?;
         }
         Ok(step)
     }

@@ -8,10 +8,10 @@ use crate::run::demand::larger;
 use crate::run::stepper::{Slot, slots, uploads};
 use crate::run::weights::Named;
 use frugal_tensor::codec::Stored;
-use frugal_tensor::codec::error_bounded::Record;
-use frugal_tensor::gpu::StepMetrics;
+use frugal_tensor::codec::error_bounded::ControllerState;
 use frugal_tensor::graph::{Element, Graph, Kind, Node, Phase, ValueId};
-use frugal_tensor::plan::{MARGIN, Room};
+use frugal_tensor::plan::{CapacityStatus, MARGIN};
+use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::{GpuError, Plan, Session};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -68,25 +68,26 @@ impl<'a> Step<'a> {
     }
 
     /// Learns the bounds of codecs that follow the gradients, from the first batch.
-    pub fn learn(&mut self) -> Result<(), Error> {
+    pub fn calibrate(&mut self) -> Result<(), Error> {
         let control = [SETTLED, self.seed, 0, 1];
-        Ok(self.session.learn(0, &uploads(&self.slots, &self.batches[0], &control), MARGIN)?)
+        Ok(self.session.calibrate(0, &uploads(&self.slots, &self.batches[0], &control), MARGIN)?)
     }
 
-    /// Runs every batch. Batch k counts as step [`SETTLED`] + k: the numbers of random rounding differ. Room is for the
+    /// Runs every batch. Batch k counts as step [`SETTLED`] + k: the numbers of random rounding differ. CapacityStatus is for the
     /// most that any batch takes of each value.
     pub fn run(&mut self) -> Result<Vec<StepMetrics>, Error> {
-        let mut most: Vec<Record> = Vec::new();
+        let mut most: Vec<ControllerState> = Vec::new();
         loop {
             let finished = self.run_once()?;
             let plan = &self.session.plans()[0];
-            let records: Vec<Vec<Record>> = finished.iter().map(|metrics| plan.records(&metrics.words)).collect();
-            if records.iter().all(|records| plan.room(records) != Room::Exceeded) {
+            let records: Vec<Vec<ControllerState>> =
+                finished.iter().map(|metrics| plan.controller_states(&metrics.words)).collect();
+            if records.iter().all(|records| plan.capacity_status(records) != CapacityStatus::Exceeded) {
                 return Ok(finished);
             }
             // What found no room came back as zeros. There is more now, so this ends.
             most = records.iter().fold(most, |most, records| larger(&most, records));
-            self.session.make_room(0, &most, MARGIN)?;
+            self.session.replan(0, &most, MARGIN)?;
             self.session.let_updates_happen()?;
         }
     }
@@ -136,7 +137,7 @@ impl<'a> Step<'a> {
     /// What the codecs that follow the gradients took of their values in these steps, on average.
     fn used(&self, metrics: &[StepMetrics]) -> HashMap<ValueId, u64> {
         let plan = &self.session.plans()[0];
-        let each: Vec<Vec<u64>> = metrics.iter().map(|m| plan.used_bytes(&plan.records(&m.words))).collect();
+        let each: Vec<Vec<u64>> = metrics.iter().map(|m| plan.used_bytes(&plan.controller_states(&m.words))).collect();
         let mean = |index: usize| each.iter().map(|used| used[index]).sum::<u64>() / each.len().max(1) as u64;
         plan.steered().enumerate().map(|(index, stored)| (stored.waiting, mean(index))).collect()
     }
@@ -192,8 +193,8 @@ impl<'a> Step<'a> {
     /// By the theory, the deviation of the error that each steered value brings into the gradients of the weights it serves.
     pub fn predictions(&self, metrics: &[StepMetrics]) -> Vec<(String, Vec<String>, f64)> {
         let Plan { graph, .. } = &self.session.plans()[0];
-        let records = metrics.first().map(|m| self.session.plans()[0].records(&m.words)).unwrap_or_default();
-        let of = |(stored, record): (&Stored, &Record)| {
+        let records = metrics.first().map(|m| self.session.plans()[0].controller_states(&m.words)).unwrap_or_default();
+        let of = |(stored, record): (&Stored, &ControllerState)| {
             let name = graph.value(stored.source).name.clone();
             (name, convolving(graph, stored.source), record.predicted_error().into())
         };
@@ -203,14 +204,14 @@ impl<'a> Step<'a> {
     /// The bounds of values whose codecs have one.
     fn bounds(&self, metrics: &[StepMetrics]) -> HashMap<ValueId, f64> {
         let plan = &self.session.plans()[0];
-        let records = metrics.first().map(|m| plan.records(&m.words)).unwrap_or_default();
+        let records = metrics.first().map(|m| plan.controller_states(&m.words)).unwrap_or_default();
         plan.steered().zip(&records).map(|(stored, record)| (stored.waiting, record.bound.into())).collect()
     }
 
     /// The share of tiles that waited raw in these steps, on average, of values whose codecs have tiles.
     fn raw_shares(&self, metrics: &[StepMetrics]) -> HashMap<ValueId, f64> {
         let plan = &self.session.plans()[0];
-        let each: Vec<Vec<f64>> = metrics.iter().map(|m| plan.raw_shares(&plan.records(&m.words))).collect();
+        let each: Vec<Vec<f64>> = metrics.iter().map(|m| plan.raw_shares(&plan.controller_states(&m.words))).collect();
         let mean = |index: usize| each.iter().map(|shares| shares[index]).sum::<f64>() / each.len().max(1) as f64;
         plan.steered().enumerate().map(|(index, stored)| (stored.waiting, mean(index))).collect()
     }

@@ -1,8 +1,8 @@
 //! Steps whose inputs are given by name.
 
 use super::{Session, StepMetrics};
-use crate::gpu::GpuError;
 use crate::graph::{Element, Kind};
+use crate::runtime::GpuError;
 
 /// What an input is filled with.
 #[derive(Clone, Copy, Debug, PartialEq)]

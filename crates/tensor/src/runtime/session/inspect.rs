@@ -2,9 +2,9 @@
 
 use super::Session;
 use super::staging::Staging;
-use crate::gpu::GpuError;
 use crate::graph::{Element, ValueId};
 use crate::ops::Precision;
+use crate::runtime::GpuError;
 
 impl Session {
     /// Reads any value of a plan as words, as memory holds it. A transient value holds what its step left there only until its memory is

@@ -1,7 +1,7 @@
 //! Host-visible buffers through which a session uploads and reads back. Each is used in turn, and waited for only when
 //! its turn comes again.
 
-use crate::gpu::{Gpu, GpuError};
+use crate::runtime::{Gpu, GpuError};
 use std::cell::RefCell;
 use std::sync::mpsc::{Receiver, Sender, channel};
 

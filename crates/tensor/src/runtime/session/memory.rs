@@ -3,8 +3,8 @@
 use super::Session;
 use super::recorded::record;
 use super::staging::Staging;
-use crate::gpu::{Gpu, GpuError};
 use crate::plan::{Plan, READBACKS_IN_FLIGHT, UPLOADS_IN_FLIGHT};
+use crate::runtime::{Gpu, GpuError};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -16,8 +16,8 @@ fn buffer(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu:
 }
 
 impl Session {
-    /// Allocates everything and compiles all shaders. The first plan owns the persistent values, the others run
-    /// [beside](Plan::beside) it. Persistent values start as their [`crate::graph::Init`] says, from `seed`.
+    /// Allocates everything and compiles all shaders. The first plan owns the persistent values, the others
+    /// [share](Plan::sharing_store) them. Persistent values start as their [`crate::graph::Init`] says, from `seed`.
     ///
     /// # Errors
     /// [`GpuError::OutOfMemory`], [`GpuError::Shader`].

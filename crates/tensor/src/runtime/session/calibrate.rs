@@ -1,10 +1,10 @@
 //! What codecs that learn from step to step ask of the host: bounds before the first step, and room.
 
 use super::Session;
-use crate::codec::error_bounded::{PROBE, Record};
-use crate::gpu::GpuError;
+use crate::codec::error_bounded::{ControllerState, PROBE};
 use crate::ops::cross_entropy::STATUS;
-use crate::plan::Room;
+use crate::plan::CapacityStatus;
+use crate::runtime::GpuError;
 
 /// Most steps without effect before the first.
 const PROBES: usize = 12;
@@ -17,25 +17,27 @@ impl Session {
     /// ([`crate::Graph::control`]) has to be set.
     ///
     /// # Errors
-    /// As [`Session::step`] and [`Session::make_room`].
-    pub fn learn(&mut self, plan: usize, uploads: &[&[u8]], margin: f64) -> Result<(), GpuError> {
-        let mut before: Vec<Record> = Vec::new();
+    /// As [`Session::step`] and [`Session::replan`].
+    pub fn calibrate(&mut self, plan: usize, uploads: &[&[u8]], margin: f64) -> Result<(), GpuError> {
+        let mut before: Vec<ControllerState> = Vec::new();
         for _ in 0..PROBES {
             self.write_words(STATUS, &[PROBE, 0, 0, 0])?;
             self.step(plan, uploads)?;
-            let metrics = self.finished()?.pop().expect("a step with records has metrics");
-            let records = self.plans[plan].records(&metrics.words);
-            let near = |(now, before): (&Record, &Record)| (now.bound - before.bound).abs() <= SETTLED * before.bound;
-            let settled = !before.is_empty() && records.iter().zip(&before).all(near);
-            let room = self.plans[plan].room(&records);
+            let metrics = self.finished()?.pop().expect("a step with states has metrics");
+            let states = self.plans[plan].controller_states(&metrics.words);
+            let near = |(now, before): (&ControllerState, &ControllerState)| {
+                (now.bound - before.bound).abs() <= SETTLED * before.bound
+            };
+            let settled = !before.is_empty() && states.iter().zip(&before).all(near);
+            let status = self.plans[plan].capacity_status(&states);
             // The first probe knows no bounds: what it would have taken says nothing.
             if !before.is_empty() {
-                self.make_room(plan, &records, margin)?;
+                self.replan(plan, &states, margin)?;
             }
-            if settled && room != Room::Exceeded {
+            if settled && status != CapacityStatus::Exceeded {
                 break;
             }
-            before = records;
+            before = states;
         }
         self.let_updates_happen()
     }
@@ -50,13 +52,14 @@ impl Session {
         self.write_words(STATUS, &words)
     }
 
-    /// `margin` times as much room for a plan's stored values as these records ask for. Metrics of steps in flight are lost;
+    /// `margin` times as much room for a plan's stored values as these states ask for. Metrics of steps in flight are lost;
     /// collect them first.
     ///
     /// # Errors
     /// [`GpuError::Refused`] if the plan cannot be had, [`GpuError::OutOfMemory`], or what befell the device.
-    pub fn make_room(&mut self, plan: usize, records: &[Record], margin: f64) -> Result<(), GpuError> {
-        let fitted = self.plans[plan].fitted(records, margin).map_err(|error| GpuError::Refused(error.to_string()))?;
-        self.replace(plan, fitted)
+    pub fn replan(&mut self, plan: usize, states: &[ControllerState], margin: f64) -> Result<(), GpuError> {
+        let replanned =
+            self.plans[plan].with_capacity(states, margin).map_err(|error| GpuError::Refused(error.to_string()))?;
+        self.replace(plan, replanned)
     }
 }

@@ -3,9 +3,9 @@
 //! Everything is made once. A step fills an upload buffer, records the same dispatches again, and submits once; its
 //! metrics come back some steps later, so nothing on the way waits for the host.
 
+mod calibrate;
 mod inputs;
 mod inspect;
-mod learn;
 mod memory;
 mod recorded;
 mod staging;

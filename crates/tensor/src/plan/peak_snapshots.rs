@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A moment of a step and the transient bytes alive then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Moment {
+pub struct PeakSnapshot {
     /// The layer at work.
     pub layer: String,
     /// The operator at work.
@@ -34,13 +34,13 @@ pub struct Alive {
 
 impl Plan {
     /// The moments at which most transient bytes are alive, largest first, of `count` layers one each.
-    pub fn largest_moments(&self, count: usize) -> Vec<Moment> {
+    pub fn peak_snapshots(&self, count: usize) -> Vec<PeakSnapshot> {
         let alive = self.lifetimes.alive();
         let holders = self.holders();
         let waiting = self.waiting();
         let mut order: Vec<usize> = (0..self.graph.nodes().len()).collect();
         order.sort_by_key(|&node| Reverse(alive[node + 1]));
-        let mut moments: Vec<Moment> = Vec::new();
+        let mut moments: Vec<PeakSnapshot> = Vec::new();
         for node in order {
             if moments.len() == count {
                 break;
@@ -57,7 +57,7 @@ impl Plan {
         node: usize,
         holders: &[Vec<(usize, ValueId)>],
         waiting: &HashMap<ValueId, &'static str>,
-    ) -> Moment {
+    ) -> PeakSnapshot {
         let now = node + 1;
         let blocks = self.lifetimes.blocks.iter().enumerate();
         let living = blocks.filter(|(_, b)| !b.persistent && (b.start..=b.end).contains(&now));
@@ -77,7 +77,7 @@ impl Plan {
         alive.sort_by(|a, b| (Reverse(a.bytes), &a.name).cmp(&(Reverse(b.bytes), &b.name)));
         let at = &self.graph.nodes()[node];
         let bytes = alive.iter().map(|a| a.bytes).sum();
-        Moment { layer: at.layer.clone(), operator: at.operator.name(), bytes, alive }
+        PeakSnapshot { layer: at.layer.clone(), operator: at.operator.name(), bytes, alive }
     }
 
     /// The values of each block, with the moments at which they are made, in that order.

@@ -2,8 +2,8 @@
 
 use super::Session;
 use super::staging::Staging;
-use crate::gpu::GpuError;
-use crate::gpu::adapter::CLOCK;
+use crate::runtime::GpuError;
+use crate::runtime::adapter::CLOCK;
 use std::time::Instant;
 
 /// Bytes of a time stamp.

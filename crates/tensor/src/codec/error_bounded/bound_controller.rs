@@ -25,7 +25,7 @@
 //! All of it is worked out on the device, every few steps in the beginning and every `interval` steps later: the host
 //! waits for nothing, and the same run gives the same bounds.
 
-use super::{RECORD_WORDS, Target};
+use super::{CONTROLLER_STATE_WORDS, Target};
 use crate::codec::Stored;
 use crate::graph::{Graph, GraphError, Node, Phase, Trained, Value, ValueId};
 use crate::ops::activation::Activation;
@@ -34,7 +34,7 @@ use std::rc::Rc;
 
 /// What there is to steer of a stored value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Steering {
+pub struct BoundController {
     /// The record with the bound.
     pub record: ValueId,
     /// What the bound aims at.
@@ -101,12 +101,12 @@ pub fn gradients_reached(graph: &Graph, view: ValueId) -> Vec<ValueId> {
 ///
 /// # Errors
 /// [`GraphError::NameTaken`] if another value has the name of the status.
-pub(in crate::codec) fn steer(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
+pub(in crate::codec) fn add_bound_controllers(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
     let mut before: Vec<(usize, Node)> = Vec::new();
     let mut after: Vec<Node> = Vec::new();
     for stored in stored {
-        let Some(record) = stored.steering else { continue };
-        let Steering { record, target, interval } = record;
+        let Some(record) = stored.bound_controller else { continue };
+        let BoundController { record, target, interval } = record;
         let mut trained: Vec<(Reader, Trained)> = stored
             .views
             .iter()
@@ -258,7 +258,7 @@ impl Operator for Renew {
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        want(inputs[0].shape.elements() == RECORD_WORDS, "this is no record")?;
+        want(inputs[0].shape.elements() == CONTROLLER_STATE_WORDS, "this is no record")?;
         Ok(vec![])
     }
 

@@ -8,7 +8,7 @@ pub const WORDS: usize = 12;
 
 /// What a record says after a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Record {
+pub struct ControllerState {
     /// The bound for the next step.
     pub bound: f32,
     /// Words of payload that the step's coding took, or would have taken.
@@ -28,7 +28,7 @@ pub struct Record {
     pub noise: f32,
 }
 
-impl Record {
+impl ControllerState {
     /// The record of a value, made beside it. A bound of zero is that of a value about which nothing is known yet.
     pub(super) fn add(graph: &mut Graph, value: &str) -> Result<ValueId, GraphError> {
         let name = format!("{value}.record");

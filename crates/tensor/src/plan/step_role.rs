@@ -5,7 +5,7 @@ use crate::graph::{Kind, Phase};
 
 /// What a node is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
+pub enum StepRole {
     /// From the inputs to the loss.
     Forward,
     /// From the loss to the gradients.
@@ -20,36 +20,45 @@ pub enum Part {
     Rebuild,
 }
 
-impl Part {
+impl StepRole {
     /// All of them.
-    pub const ALL: [Part; 6] = [Part::Forward, Part::Backward, Part::Update, Part::Encode, Part::Decode, Part::Rebuild];
+    pub const ALL: [StepRole; 6] = [
+        StepRole::Forward,
+        StepRole::Backward,
+        StepRole::Update,
+        StepRole::Encode,
+        StepRole::Decode,
+        StepRole::Rebuild,
+    ];
 
     /// A word for it.
     pub fn name(self) -> &'static str {
         match self {
-            Part::Forward => "forward",
-            Part::Backward => "backward",
-            Part::Update => "update",
-            Part::Encode => "encode",
-            Part::Decode => "decode",
-            Part::Rebuild => "rebuild",
+            StepRole::Forward => "forward",
+            StepRole::Backward => "backward",
+            StepRole::Update => "update",
+            StepRole::Encode => "encode",
+            StepRole::Decode => "decode",
+            StepRole::Rebuild => "rebuild",
         }
     }
 }
 
 impl Plan {
     /// What each node is there for, in the order of the nodes.
-    pub fn parts(&self) -> Vec<Part> {
+    pub fn step_roles(&self) -> Vec<StepRole> {
         let coded = self.stored.iter().filter(|stored| stored.waiting != stored.source);
         let encoded: Vec<_> = coded.map(|stored| stored.waiting).collect();
         let decoded: Vec<_> = self.stored.iter().flat_map(|stored| stored.views.iter().copied()).collect();
         let part = |node: &crate::graph::Node| match node.phase {
-            _ if node.outputs.iter().any(|output| encoded.contains(output)) => Part::Encode,
-            _ if node.outputs.iter().any(|output| decoded.contains(output)) => Part::Decode,
-            Phase::Backward if node.outputs.iter().any(|&v| self.graph.value(v).kind == Kind::Stored) => Part::Rebuild,
-            Phase::Forward => Part::Forward,
-            Phase::Backward => Part::Backward,
-            Phase::Update => Part::Update,
+            _ if node.outputs.iter().any(|output| encoded.contains(output)) => StepRole::Encode,
+            _ if node.outputs.iter().any(|output| decoded.contains(output)) => StepRole::Decode,
+            Phase::Backward if node.outputs.iter().any(|&v| self.graph.value(v).kind == Kind::Stored) => {
+                StepRole::Rebuild
+            }
+            Phase::Forward => StepRole::Forward,
+            Phase::Backward => StepRole::Backward,
+            Phase::Update => StepRole::Update,
         };
         self.graph.nodes().iter().map(part).collect()
     }

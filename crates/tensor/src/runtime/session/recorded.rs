@@ -1,8 +1,8 @@
 //! Dispatches with everything that replaying them takes.
 
-use crate::gpu::shader::Variant;
-use crate::gpu::{Gpu, GpuError};
 use crate::plan::{ALIGNMENT, Plan, Region};
+use crate::runtime::shader::Variant;
+use crate::runtime::{Gpu, GpuError};
 
 /// A dispatch, ready to be encoded.
 pub(super) struct Recorded {

@@ -4,7 +4,7 @@
 //! registers, kernel sizes, parts shared between kernels. Expansion needs no device, and a test expands every variant
 //! that the plans of the shipped nets use and validates it with naga.
 
-mod halves;
+mod f16_bindings;
 
 use super::GpuError;
 use crate::ops::{Kernel, Variable};
@@ -77,14 +77,14 @@ pub struct Variant {
     /// Template variables, sorted by name.
     pub variables: Vec<(&'static str, Variable)>,
     /// The bindings that are f16 in memory.
-    pub halves: Vec<usize>,
+    pub f16_bindings: Vec<usize>,
 }
 
 impl Variant {
     /// The variant that a kernel uses.
     pub fn of(kernel: &Kernel) -> Self {
-        let (variables, halves) = (kernel.variables.clone(), kernel.halves.clone());
-        Self { shader: kernel.shader, source: kernel.source, variables, halves }
+        let (variables, f16_bindings) = (kernel.variables.clone(), kernel.f16_bindings.clone());
+        Self { shader: kernel.shader, source: kernel.source, variables, f16_bindings }
     }
 
     /// Whether it needs subgroup operations.
@@ -99,7 +99,7 @@ impl Variant {
         match core {
             Some((_, Variable::Word("f16_tiles"))) => &["f16"],
             Some((_, Variable::Word("f16_matrices"))) => &["f16", MATRICES],
-            _ if !self.halves.is_empty() => &["f16"],
+            _ if !self.f16_bindings.is_empty() => &["f16"],
             _ => &[],
         }
     }
@@ -134,7 +134,7 @@ impl Variant {
         let enabled: String = self.extensions().iter().map(|extension| format!("enable {extension};\n")).collect();
         let refused = |reason: String| GpuError::Shader { shader: self.shader.to_string(), reason };
         let text = template.and_then(|template| template.render(variables)).map_err(|e| refused(format!("{e:#}")))?;
-        let text = halves::hold(text, &self.halves).map_err(refused)?;
+        let text = f16_bindings::hold(text, &self.f16_bindings).map_err(refused)?;
         Ok(enabled + &text)
     }
 }
@@ -149,8 +149,8 @@ impl std::fmt::Display for Variant {
                 Variable::Word(word) => write!(f, " {name}={word}")?,
             }
         }
-        if !self.halves.is_empty() {
-            write!(f, " halves={:?}", self.halves)?;
+        if !self.f16_bindings.is_empty() {
+            write!(f, " f16_bindings={:?}", self.f16_bindings)?;
         }
         Ok(())
     }
