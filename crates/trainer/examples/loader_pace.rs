@@ -5,8 +5,8 @@
 //! cargo run --release -p frugal-trainer --example loader_pace -- configs/cifar10-resnet20.toml 0 1 2
 //! ```
 
+use frugal_data::{Loader, LoaderOptions};
 use frugal_trainer::config::Config;
-use frugal_trainer::data::{Loader, LoaderOptions};
 use std::path::Path;
 use std::time::Instant;
 

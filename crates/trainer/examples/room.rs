@@ -5,10 +5,10 @@
 //! cargo run --release -p frugal-trainer --example room -- 5       # seeds of each
 //! ```
 
+use frugal_data::{Dataset, Split};
 use frugal_tensor::Gpu;
 use frugal_tensor::random::Stream;
 use frugal_trainer::config::Config;
-use frugal_trainer::data::{Dataset, Split};
 use frugal_trainer::run::folder::Folder;
 use frugal_trainer::run::{self, Job, Lock, Start, View};
 use std::error::Error;

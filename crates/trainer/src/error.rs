@@ -2,10 +2,10 @@
 
 use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, suggest};
-use crate::data::{self, DataError};
 use crate::report::units;
 use crate::run::ClassError;
 use crate::run::tiles::{TilesError, VARIABLE};
+use frugal_data::DataError;
 use frugal_model::{ModelError, Net};
 use frugal_tensor::{GpuError, GraphError, PlanError};
 use miette::{Diagnostic, LabeledSpan, SourceCode};
@@ -279,7 +279,7 @@ impl Error {
                     .to_owned()
             }
             Error::Data(DataError::Missing { name, folder, .. }) => {
-                let root = folder.parent().filter(|root| *root != data::default_root())?;
+                let root = folder.parent().filter(|root| *root != frugal_data::default_root())?;
                 format!("`data.root` is not the usual one: `frugal data get {name} --root {}`", root.display())
             }
             Error::Model(ModelError::NoSuchNet { name, .. }) => {

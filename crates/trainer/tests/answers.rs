@@ -3,7 +3,6 @@
 mod common;
 
 use common::{Desk, json};
-use frugal_trainer::data;
 use image::GrayImage;
 use serde_json::Value;
 use std::path::Path;
@@ -65,7 +64,7 @@ fn averages_answer_where_a_run_keeps_them() {
 fn predictions_of_test_images_are_those_of_the_evaluation() {
     let desk = Desk::new();
     desk.ok(&["train", "digits.toml", "--out", "run", "--set", "train.epochs=2"]);
-    let set = data::open("digits", Path::new("")).unwrap();
+    let set = frugal_data::open("digits", Path::new("")).unwrap();
     let rows: Vec<Vec<u64>> =
         serde_json::from_value(json(&desk.path("run/summary.json"))["evaluation"]["confusion"].clone()).unwrap();
     let mut arguments = vec!["predict".to_owned(), "run".to_owned(), "--json".to_owned()];

@@ -1,12 +1,12 @@
 //! Configs from outside: what is refused, with which words, and that a resolved config gives itself again.
 
+use frugal_data::{Augment, Frame, Jitter, Orientation, ResizedCrop, Share};
 use frugal_tensor::codec::Recompute;
 use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
 use frugal_trainer::config::{
     Checkpoint, Choice, Choices, Config, ConfigError, Course, Form, Loss, Optimizer, Override, StoreRule, Warmup,
 };
-use frugal_trainer::data::{Augment, Frame, Jitter, Orientation, ResizedCrop, Share};
 use miette::Diagnostic;
 use std::path::Path;
 

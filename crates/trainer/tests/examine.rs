@@ -3,9 +3,9 @@
 #[path = "../../tensor/tests/common/lossless.rs"]
 mod lossless;
 
+use frugal_data::{Dataset, Split};
 use frugal_tensor::{Gpu, Policy};
 use frugal_trainer::config::{Config, Form};
-use frugal_trainer::data::{Dataset, Split};
 use frugal_trainer::run::examine::{Bench, Examinee, examine_runs};
 use frugal_trainer::run::folder::Folder;
 use frugal_trainer::run::weights::{self, Named};

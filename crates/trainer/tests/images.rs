@@ -105,7 +105,7 @@ fn a_run_that_makes_images_goes_on_to_the_same_bits() {
 #[test]
 fn nets_learn_from_pairs_and_classifiers_do_not() {
     let desk = Desk::new();
-    let pairs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/own/pairs.npz");
+    let pairs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/fixtures/own/pairs.npz");
     let set = format!("data.set={}", pairs.display());
     let pairs = ["--set", &set, "--set", "data.batch=3", "--set", "train.epochs=20"];
     for (net, loss) in [("autoencoder", "mse"), ("autoencoder", "mae"), ("autoencoder", "bce"), ("unet", "mse")] {

@@ -114,7 +114,7 @@ pub fn operators(program: &Path, options: &[&str]) -> Result<OperatorsReport, Er
 /// # Errors
 /// [`Error::Io`], or [`Error::Usage`] if a line is none.
 pub fn peers(path: &Path) -> Result<Vec<Peer>, Error> {
-    let text = crate::input::read_text(path).map_err(Error::io("read", path))?;
+    let text = frugal_data::input::read_text(path).map_err(Error::io("read", path))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let mut peers = Vec::new();
     for (number, line) in lines {

@@ -42,7 +42,7 @@ pub enum FileFormat {
 /// [`CheckpointError::OtherFormat`]; [`Error::Io`] if it cannot be read.
 pub fn check(path: &Path) -> Result<(), Error> {
     let mut head = Vec::new();
-    let file = crate::input::open(path).map_err(Error::io("read", path))?;
+    let file = frugal_data::input::open(path).map_err(Error::io("read", path))?;
     file.take(HEAD).read_to_end(&mut head).map_err(Error::io("read", path))?;
     match FileFormat::of(&head) {
         Some(format) => Err(CheckpointError::OtherFormat { path: path.to_path_buf(), format }.into()),

@@ -26,9 +26,9 @@ pub use shelf::{Shelf, Step, best, newest, read};
 pub use weights::{Origin, Weights};
 
 use crate::Error;
-use crate::data::Fingerprint;
 use crate::run::Standing;
 use crate::run::metrics::{LINES, TABLE};
+use frugal_data::Fingerprint;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::graph::{Element, Kind, Value};
 use frugal_tensor::{Plan, Session};

@@ -96,7 +96,7 @@ pub fn best(run: &Path) -> PathBuf {
 /// # Errors
 /// [`Error::Io`], [`Error::Checkpoint`].
 pub fn read(path: &Path) -> Result<Checkpoint, Error> {
-    let bytes = crate::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
+    let bytes = frugal_data::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
     Ok(decode(path, &bytes)?)
 }
 

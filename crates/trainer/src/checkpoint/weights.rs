@@ -51,7 +51,7 @@ impl Weights {
     /// [`Error::Io`], [`CheckpointError::OtherFormat`], [`CheckpointError::Damaged`], [`CheckpointError::Newer`].
     pub fn read(path: &Path) -> Result<Self, Error> {
         format::check(path)?;
-        let bytes = crate::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
+        let bytes = frugal_data::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
         match decode(path, &bytes) {
             Ok(checkpoint) => Ok(Self::of(path, checkpoint)),
             Err(CheckpointError::Foreign(_)) => Ok(Self::of_bytes(path, &bytes)?),

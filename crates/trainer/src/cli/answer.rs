@@ -3,11 +3,11 @@
 use super::device::Device;
 use super::parts;
 
-use crate::data::{self, Dataset, Frame, Purpose};
 use crate::report::evaluation::EvaluationReport;
 use crate::run::{Trained, Which, tiles};
 use crate::{Error, terminal};
 use clap::Args;
+use frugal_data::{Dataset, Frame, Purpose};
 use frugal_tensor::Gpu;
 use frugal_tensor::ops::Precision;
 use std::path::PathBuf;
@@ -93,7 +93,7 @@ impl Evaluate {
             }
         }
         // The same content may be in another place, or the weights without their run.
-        if let Some(content) = trained.facts.content.as_ref().filter(|_| data::is_path(&settings.set))
+        if let Some(content) = trained.facts.content.as_ref().filter(|_| frugal_data::is_path(&settings.set))
             && let Some(set) = settings.open().ok().filter(|set| set.fingerprint() == *content)
         {
             terminal::say(LEARNED);
@@ -105,7 +105,7 @@ impl Evaluate {
 
 /// Whether two settings name the same file or folder, or the same set of the catalogue.
 fn is_same_set(one: &str, other: &str) -> bool {
-    let place = |set: &str| std::fs::canonicalize(set).ok().filter(|_| data::is_path(set));
+    let place = |set: &str| std::fs::canonicalize(set).ok().filter(|_| frugal_data::is_path(set));
     one == other || place(one).is_some_and(|one| place(other) == Some(one))
 }
 

@@ -1,12 +1,12 @@
 //! `frugal data`.
 
 use crate::config::Config;
-use crate::data::{self, Frame, Got, Progress, Purpose};
 use crate::report::bytes;
 use crate::report::check::CheckReport;
 use crate::report::sets::SetsReport;
 use crate::{Error, terminal};
 use clap::Subcommand;
+use frugal_data::{Frame, Got, Progress, Purpose};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub(super) enum Verb {
 }
 
 pub(super) fn run(verb: &Verb) -> Result<(), Error> {
-    let kept = |root: &Option<PathBuf>| root.clone().unwrap_or_else(data::default_root);
+    let kept = |root: &Option<PathBuf>| root.clone().unwrap_or_else(frugal_data::default_root);
     match verb {
         Verb::List { root, json } => {
             let report = SetsReport::new(&kept(root));
@@ -60,13 +60,13 @@ pub(super) fn run(verb: &Verb) -> Result<(), Error> {
 
 fn check(set: &Path, root: &Path, json: bool) -> Result<(), Error> {
     let name = set.to_string_lossy();
-    let is_known = data::catalogue(root).iter().any(|entry| entry.name == name);
+    let is_known = frugal_data::catalogue(root).iter().any(|entry| entry.name == name);
     let data = if set.is_file() && set.extension().is_some_and(|ending| ending == "toml") {
         Config::load(set, &[])?.0.data.open_for(Purpose::Check)?
-    } else if data::is_path(&name) || (set.exists() && !is_known) {
-        data::open_own(set, Frame::default(), Purpose::Check)?
+    } else if frugal_data::is_path(&name) || (set.exists() && !is_known) {
+        frugal_data::open_own(set, Frame::default(), Purpose::Check)?
     } else {
-        data::open(&name, root)?
+        frugal_data::open(&name, root)?
     };
     let report = CheckReport::new(&data);
     terminal::report(&report, json)?;
@@ -82,7 +82,7 @@ fn get(name: &str, root: &Path) -> Result<(), Error> {
     let style = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}  {wide_msg}");
     bar.set_style(style.expect("the template is valid"));
     let mut last = String::new();
-    let got = data::get(name, root, |Progress { phase, done, total }| {
+    let got = frugal_data::get(name, root, |Progress { phase, done, total }| {
         if phase != last {
             last = phase.to_owned();
             bar.set_message(last.clone());

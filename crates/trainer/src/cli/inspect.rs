@@ -31,7 +31,7 @@ fn read(path: &Path) -> Result<CheckpointReport, Error> {
         return Ok(CheckpointReport::new(&step.path, checkpoint));
     }
     checkpoint::format::check(path)?;
-    let bytes = crate::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
+    let bytes = frugal_data::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
     match checkpoint::decode(path, &bytes) {
         Ok(checkpoint) => Ok(CheckpointReport::new(path, checkpoint)),
         // Weights, perhaps of another program.

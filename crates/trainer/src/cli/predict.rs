@@ -1,11 +1,11 @@
 //! `frugal predict`: what a trained net answers to pictures.
 
 use super::answer::Source;
-use crate::data::pictures_in;
 use crate::run::picture::png;
 use crate::run::{Inference, Trained};
 use crate::{Error, terminal};
 use clap::Args;
+use frugal_data::pictures_in;
 use frugal_model::Task;
 use serde::Serialize;
 use std::borrow::Cow;

@@ -6,12 +6,12 @@ use super::train::train;
 use super::{Changes, Tensorboard, Watch, parts};
 use crate::checkpoint::{Checkpoint, Step};
 use crate::config::Config;
-use crate::data::Dataset;
 use crate::run::comparison::is_comparison;
 use crate::run::folder::Folder;
 use crate::run::{self, Job, Left, Plans, Start, View, tiles};
 use crate::{Error, terminal};
 use clap::Args;
+use frugal_data::Dataset;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
 

@@ -3,7 +3,7 @@
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
 use super::{ConfigError, Data, Normalisation};
-use crate::data::{self, Augment, Frame, Jitter, Orientation, ResizedCrop, Share};
+use frugal_data::{Augment, Frame, Jitter, Orientation, ResizedCrop, Share};
 use serde::Serializer;
 use serde::ser::SerializeMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
     ];
     let section = root.section("data", &keys)?;
     let data_root = section.text("root")?.map(|root| folder.join(root));
-    let data_root = data_root.unwrap_or_else(data::default_root);
+    let data_root = data_root.unwrap_or_else(frugal_data::default_root);
     let set = set(&section, folder, &data_root)?;
     Ok(Data {
         frame: read_frame(&section, &set)?,
@@ -52,13 +52,13 @@ pub(super) fn absolute(path: PathBuf) -> PathBuf {
 fn set(section: &Reader<'_>, folder: &Path, data_root: &Path) -> Result<String> {
     const OWN: &str = "a set of your own is named by its path, with a `/` in it: `set = \"./photos\"` (docs/data.md)";
     let named = section.text("set")?;
-    if let Some(path) = named.filter(|set| data::is_path(set)) {
+    if let Some(path) = named.filter(|set| frugal_data::is_path(set)) {
         return Ok(absolute(folder.join(path)).to_string_lossy().into_owned());
     }
-    let sets: Vec<&'static str> = data::catalogue(data_root).into_iter().map(|entry| entry.name).collect();
+    let sets: Vec<&'static str> = frugal_data::catalogue(data_root).into_iter().map(|entry| entry.name).collect();
     let set = section.choice("set", &sets).map_err(|error| match named {
         Some(name) if folder.join(name).exists() => error.help(OWN),
-        Some(name) => match data::absent(name) {
+        Some(name) => match frugal_data::absent(name) {
             Some(advice) => error.help(advice),
             None => error,
         },
@@ -71,7 +71,7 @@ fn set(section: &Reader<'_>, folder: &Path, data_root: &Path) -> Result<String> 
 fn read_frame(section: &Reader<'_>, set: &str) -> Result<Frame> {
     for key in ["size", "grey", "orientation"] {
         if let Some(node) = section.get(key)
-            && !data::is_path(set)
+            && !frugal_data::is_path(set)
         {
             let message = format!("`data.{key}` is for images of your own; those of `{set}` have their form");
             return Err(ConfigError::at(&node.place, message, "not possible").help("remove it"));

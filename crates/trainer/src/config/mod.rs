@@ -31,8 +31,8 @@ pub use setup::Setup;
 pub use source::Override;
 pub use store::{Store, StoreRule};
 
-use crate::data::{Augment, DataError, Dataset, Frame, Goal, Purpose, Share};
 use crate::terminal;
+use frugal_data::{Augment, DataError, Dataset, Frame, Goal, Purpose, Share};
 use frugal_model::{ModelError, Net, Task, Training};
 use frugal_tensor::ops::Precision;
 use frugal_tensor::ops::loss::{self, ElementLoss};
@@ -140,10 +140,10 @@ impl Data {
     /// # Errors
     /// As [`Data::open`].
     pub fn open_for(&self, purpose: Purpose) -> Result<Dataset, DataError> {
-        let mut set = if crate::data::is_path(&self.set) {
-            crate::data::open_own(Path::new(&self.set), self.frame, purpose)?
+        let mut set = if frugal_data::is_path(&self.set) {
+            frugal_data::open_own(Path::new(&self.set), self.frame, purpose)?
         } else {
-            crate::data::open(&self.set, &self.root)?
+            frugal_data::open(&self.set, &self.root)?
         };
         if let Some(normalisation) = &self.normalisation {
             normalisation.check(set.shape[0])?;
@@ -157,7 +157,7 @@ impl Data {
     /// # Errors
     /// As [`Data::open`].
     pub fn shape(&self) -> Result<([usize; 3], usize), DataError> {
-        match crate::data::catalogue(&self.root).into_iter().find(|set| set.name == self.set) {
+        match frugal_data::catalogue(&self.root).into_iter().find(|set| set.name == self.set) {
             Some(set) => Ok((set.shape, set.classes)),
             None => self.open().map(|set| (set.shape, set.classes)),
         }
@@ -549,7 +549,7 @@ impl Config {
 
     fn load_of(path: &Path, most: u64, folder: &Path, overrides: &[Override]) -> Result<(Config, String), ConfigError> {
         let content =
-            crate::input::read_short_text(path, most).map_err(|error| ConfigError::unreadable(path, &error))?;
+            frugal_data::input::read_short_text(path, most).map_err(|error| ConfigError::unreadable(path, &error))?;
         let file = path.display().to_string();
         let (config, root) = Self::read(&file, &content, folder, overrides)?;
         let stem = name::stem(&file);

@@ -1,7 +1,7 @@
 //! What a trained net is used with: the part of a config that does not say how the net is trained.
 
 use super::{Config, ConfigError, Data, Loss, Model, sections, source};
-use crate::data::Goal;
+use frugal_data::Goal;
 use frugal_model::Task;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ impl Setup {
     /// # Errors
     /// [`ConfigError`], with the place in the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let content = crate::input::read_short_text(path, super::MOST_BYTES)
+        let content = frugal_data::input::read_short_text(path, super::MOST_BYTES)
             .map_err(|error| ConfigError::unreadable(path, &error))?;
         let root = source::Node::parse(&path.display().to_string(), &content)?;
         sections::setup(&root, path.parent().unwrap_or(Path::new("")))

@@ -127,7 +127,7 @@ fn note(state: &mut State, event: Event) {
         Event::Past(path, bytes) => {
             let doing = std::mem::take(&mut state.doing);
             // Without the past there are only the curves from here on.
-            let Ok(file) = crate::input::open(&path) else { return };
+            let Ok(file) = frugal_data::input::open(&path) else { return };
             let lines = BufReader::new(file.take(bytes)).lines().map_while(Result::ok);
             lines.filter_map(|line| serde_json::from_str(&line).ok()).for_each(|record| state.add(&record));
             state.forget_pace();

@@ -30,7 +30,7 @@ pub fn open() -> io::Result<()> {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if !crate::guard::is_guarded() {
+            if !frugal_data::guard::is_guarded() {
                 close();
             }
             before(panic);

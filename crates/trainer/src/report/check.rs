@@ -1,7 +1,7 @@
 //! What of a data set can be read.
 
 use super::units::count;
-use crate::data::{DataError, Dataset, Split, in_parallel};
+use frugal_data::{DataError, Dataset, Split, in_parallel};
 use serde::Serialize;
 use std::fmt;
 

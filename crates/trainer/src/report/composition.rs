@@ -1,7 +1,7 @@
 //! What a run reads of a set, in a line.
 
 use super::units::count;
-use crate::data::{Composition, Dataset, PartCounts};
+use frugal_data::{Composition, Dataset, PartCounts};
 use std::fmt::{self, Write};
 
 /// The most characters in which the samples of each class are listed; beyond it their range is given.
@@ -94,7 +94,7 @@ fn list(counts: &PartCounts, set: &Dataset) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Account, Split};
+    use frugal_data::{Account, Split};
 
     /// A set of so many classes, with two to four samples of each.
     fn set(classes: u32, name: &str) -> Dataset {

@@ -1,7 +1,7 @@
 //! The catalogue as a table.
 
 use super::units::{bytes, count};
-use crate::data::{self, Entry};
+use frugal_data::Entry;
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub struct SetsReport {
 impl SetsReport {
     /// Of the sets under `root`.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), sets: data::catalogue(root) }
+        Self { root: root.to_path_buf(), sets: frugal_data::catalogue(root) }
     }
 }
 

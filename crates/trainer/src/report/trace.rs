@@ -34,7 +34,7 @@ impl Trace {
 
     /// From a run's `metrics.jsonl`. What cannot be read costs points of a curve, and a warning; it must not cost the tables.
     pub fn read(store: &str, path: &Path) -> Self {
-        let bytes = crate::input::read(path, u64::MAX).unwrap_or_else(|error| {
+        let bytes = frugal_data::input::read(path, u64::MAX).unwrap_or_else(|error| {
             terminal::warn(format_args!("cannot read {}: {error}; its curve is missing", path.display()));
             Vec::new()
         });

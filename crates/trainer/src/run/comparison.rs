@@ -75,7 +75,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error>
     if !path.exists() {
         return Ok(None);
     }
-    let text = crate::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
+    let text = frugal_data::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
     serde_json::from_slice(&text).map(Some).map_err(|error| Error::io("read", path)(error.into()))
 }
 

@@ -7,7 +7,7 @@ use super::{net, step_shape, weights};
 use crate::Error;
 use crate::checkpoint::{self, Origin, Weights};
 use crate::config::{Data, Loss, Setup};
-use crate::data::{Augment, Composition, Dataset, Epoch, Fingerprint, Goal, Loader, LoaderOptions, Split};
+use frugal_data::{Augment, Composition, Dataset, Epoch, Fingerprint, Goal, Loader, LoaderOptions, Split};
 use frugal_model::{Task, inference_step};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::{Gpu, Plan, Session};
@@ -148,7 +148,7 @@ impl Trained {
     fn of_run(run: &Path, which: &Which) -> Result<Self, Error> {
         let config = Setup::from(resolved(run, &[])?);
         let path = run.join(DATA);
-        let text = crate::input::read(&path, MOST_FACTS).map_err(Error::io("read", &path))?;
+        let text = frugal_data::input::read(&path, MOST_FACTS).map_err(Error::io("read", &path))?;
         let damaged = |error: serde_json::Error| Error::io("read", &path)(error.into());
         let facts: DataFacts = serde_json::from_slice(&text).map_err(damaged)?;
         facts.check().map_err(|reason| Error::io("use", &path)(std::io::Error::other(reason)))?;

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::config::Config;
-use crate::data::{Dataset, Loader, LoaderOptions};
+use frugal_data::{Dataset, Loader, LoaderOptions};
 
 /// The loaders of a run.
 pub(super) struct Loaders {

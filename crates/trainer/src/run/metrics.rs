@@ -6,8 +6,8 @@ use super::inference::DataFacts;
 use super::record::Record;
 use super::stepper::TRAIN;
 use crate::Error;
-use crate::data::Batch;
 use crate::report::units::count;
+use frugal_data::Batch;
 use frugal_tensor::Session;
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use super::{DataFacts, Lock, Summary, inference, weights};
 use crate::Error;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Step};
 use crate::config::{Config, Override};
-use crate::data::{Dataset, Fingerprint};
+use frugal_data::{Dataset, Fingerprint};
 use std::path::{Path, PathBuf};
 
 /// The settings of a run; with it a folder is that of a run.

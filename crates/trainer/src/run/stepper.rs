@@ -8,7 +8,7 @@
 use super::demand::{Demand, margin};
 use super::divergence;
 use crate::Error;
-use crate::data::Batch;
+use frugal_data::Batch;
 use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
 use frugal_tensor::codec::error_bounded::ControllerState;
 use frugal_tensor::graph::{CONTROL, Node};

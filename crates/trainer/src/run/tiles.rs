@@ -147,7 +147,7 @@ impl TilesFile {
     /// # Errors
     /// [`Error::Io`], [`TilesError`].
     pub fn read(path: &Path) -> Result<(Self, TileTable), Error> {
-        let text = crate::input::read_text(path).map_err(Error::io("read", path))?;
+        let text = frugal_data::input::read_text(path).map_err(Error::io("read", path))?;
         let damaged = |reason: String| TilesError::Damaged { path: path.to_path_buf(), reason };
         // Of an error in TOML the first line says what, and the place is shown below it.
         let file: Self = toml::from_str(&text).map_err(|error| damaged(error.to_string().trim_end().to_owned()))?;
@@ -241,7 +241,7 @@ pub fn of_run(folder: &Path, gpu: &Gpu) -> Result<Option<String>, Error> {
 
 /// How many choices a run had when it began, by its own notes.
 fn noted(folder: &Path) -> Option<usize> {
-    let environment = crate::input::read(&folder.join("environment.json"), crate::input::MOST_TEXT).ok()?;
+    let environment = frugal_data::input::read(&folder.join("environment.json"), frugal_data::input::MOST_TEXT).ok()?;
     let environment: serde_json::Value = serde_json::from_slice(&environment).ok()?;
     environment["tiles"].as_u64().map(|choices| choices as usize)
 }

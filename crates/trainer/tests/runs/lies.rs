@@ -3,11 +3,11 @@
 
 use super::common::Desk;
 use super::{checkpoints, cut, sets};
+use frugal_data::{Dataset, Fingerprint};
 use frugal_tensor::Gpu;
 use frugal_trainer::Error;
 use frugal_trainer::checkpoint::{self, About, Checkpoint, CheckpointError};
 use frugal_trainer::config::Config;
-use frugal_trainer::data::{Dataset, Fingerprint};
 use frugal_trainer::run::folder::Folder;
 use frugal_trainer::run::{self, Job, Left, Start, View, settings};
 use serde_json::{Value, json};

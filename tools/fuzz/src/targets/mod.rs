@@ -12,9 +12,9 @@ mod parquet;
 mod weights;
 
 use crate::random::Random;
+use frugal_data::{Dataset, Frame, Purpose};
 use frugal_trainer::Error;
 use frugal_trainer::config::Config;
-use frugal_trainer::data::{self, Dataset, Frame, Purpose};
 use std::path::Path;
 
 /// A kind of input.
@@ -49,7 +49,7 @@ pub const ALL: &[Target] = &[
 /// Opens a set of the user's own, to train and to evaluate, and reads all its images, as one epoch does.
 fn open_and_read(path: &Path, size: Option<[usize; 2]>) -> Result<(), Error> {
     for purpose in [Purpose::Train, Purpose::Evaluate] {
-        read_all(&data::open_own(path, Frame { size, ..Frame::default() }, purpose)?)?;
+        read_all(&frugal_data::open_own(path, Frame { size, ..Frame::default() }, purpose)?)?;
     }
     Ok(())
 }

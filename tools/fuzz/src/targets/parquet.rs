@@ -8,7 +8,7 @@ use std::path::Path;
 pub const TARGET: Target = Target { name: "parquet", file: "set.parquet", seeds, mutate, attempt };
 
 fn seeds() -> Vec<Vec<u8>> {
-    vec![include_bytes!("../../../../crates/trainer/tests/fixtures/own/hub/data/train-00000-of-00002.parquet").to_vec()]
+    vec![include_bytes!("../../../../crates/data/tests/fixtures/own/hub/data/train-00000-of-00002.parquet").to_vec()]
 }
 
 /// The tail says what is where, so half of the changes go there.

@@ -6,8 +6,8 @@ use super::folder::{Folder, Log};
 use super::inference::DataFacts;
 use super::record::Record;
 use crate::Error;
-use crate::data::Batch;
 use event::{Event, Histogram, Image, Summary, Value};
+use frugal_data::Batch;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The file; TensorBoard looks for `tfevents` in a name.

@@ -3,9 +3,9 @@
 use super::{Bench, Examinations, POINTS};
 use crate::Error;
 use crate::config::{Config, Form, Store};
-use crate::data::Dataset;
 use crate::run::interrupt;
 use crate::run::weights::{self, Named};
+use frugal_data::Dataset;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -3,10 +3,10 @@
 use super::ValueError;
 use super::bench::Gradients;
 use crate::Error;
-use crate::data::Batch;
 use crate::run::demand::larger;
 use crate::run::stepper::{Slot, slots, uploads};
 use crate::run::weights::Named;
+use frugal_data::Batch;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::codec::error_bounded::ControllerState;
 use frugal_tensor::graph::{Element, Graph, Kind, Node, Phase, ValueId};

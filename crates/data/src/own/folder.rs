@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use super::names::{self, Classes, shortened};
 use super::tree::{Listing, Walk};
 use super::{Found, Frame, HeldOut, Part, Purpose, encoded, own};
-use crate::data::pixels::{ENDINGS, Encoded};
-use crate::data::{Account, DataError, Dataset};
+use crate::pixels::{ENDINGS, Encoded};
+use crate::{Account, DataError, Dataset};
 
 /// The names of the classes, where folders do not say them all.
 const CLASSES: &str = "classes.txt";

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use frugal_trainer::data::cifar::{self, Form};
-use frugal_trainer::data::{self, DataError, Orientation, Share, Split, idx};
+use frugal_data::cifar::{self, Form};
+use frugal_data::{self, DataError, Orientation, Share, Split, idx};
 use proptest::prelude::*;
 
 // ---- files -----------------------------------------------------------------------------------------------------------
@@ -208,21 +208,21 @@ fn cifar_100_has_two_labels() {
     let file = |samples: usize| (0..samples).flat_map(|at| record(3, (at % 100) as u8)).collect::<Vec<u8>>();
     std::fs::write(root.path().join("cifar100/train.bin"), file(50_000)).unwrap();
     std::fs::write(root.path().join("cifar100/test.bin"), file(10_000)).unwrap();
-    let set = data::open("cifar100", root.path()).unwrap();
+    let set = frugal_data::open("cifar100", root.path()).unwrap();
     assert_eq!(
         (set.train.len(), set.test.len(), set.classes, set.class_names[99].as_str()),
         (50_000, 10_000, 100, "worm")
     );
     assert!(set.test.labels()[..100].iter().enumerate().all(|(at, &label)| at as u32 == label));
-    assert!(data::catalogue(root.path()).iter().any(|entry| entry.name == "cifar100" && entry.present));
+    assert!(frugal_data::catalogue(root.path()).iter().any(|entry| entry.name == "cifar100" && entry.present));
 }
 
 // ---- sets ------------------------------------------------------------------------------------------------------------
 
 /// Counts, labels, and mean and deviation of a set against its description.
 fn check_set(name: &str, root: &Path, tolerance: f64) {
-    let set = data::open(name, root).unwrap();
-    let entry = data::catalogue(root).into_iter().find(|entry| entry.name == name).unwrap();
+    let set = frugal_data::open(name, root).unwrap();
+    let entry = frugal_data::catalogue(root).into_iter().find(|entry| entry.name == name).unwrap();
     assert_eq!((set.train.len(), set.test.len()), (entry.train, entry.test));
     assert_eq!((set.shape, set.classes), (entry.shape, entry.classes));
     assert_eq!(set.class_names.len(), set.classes);
@@ -235,7 +235,7 @@ fn check_set(name: &str, root: &Path, tolerance: f64) {
     check_pixels(&set, tolerance);
 }
 
-fn check_pixels(set: &data::Dataset, tolerance: f64) {
+fn check_pixels(set: &frugal_data::Dataset, tolerance: f64) {
     let (name, plane) = (&set.name, set.shape[1] * set.shape[2]);
     for channel in 0..set.shape[0] {
         let (mut sum, mut squares) = (0u64, 0u64);
@@ -259,21 +259,21 @@ fn embedded_sets_need_no_files() {
     check_set("digits", nowhere, 1e-5);
     // Normalised like the full set, so only nearly like itself.
     check_set("fashion-mnist-small", nowhere, 2e-3);
-    let set = data::open("fashion-mnist-small", nowhere).unwrap();
+    let set = frugal_data::open("fashion-mnist-small", nowhere).unwrap();
     for class in 0..10 {
         let count = |split: &Split| split.labels().iter().filter(|&&label| label == class).count();
         assert_eq!((count(&set.train), count(&set.test)), (200, 50));
     }
-    assert_eq!(data::get("digits", nowhere, |_| ()).unwrap(), data::Got::Embedded);
+    assert_eq!(frugal_data::get("digits", nowhere, |_| ()).unwrap(), frugal_data::Got::Embedded);
     assert!(!nowhere.exists());
 }
 
 #[test]
 fn noise_is_what_the_table_says_and_always_the_same() {
     let nowhere = Path::new("there is no such folder");
-    let open = || data::open("synthetic-imagenet", nowhere).unwrap();
+    let open = || frugal_data::open("synthetic-imagenet", nowhere).unwrap();
     let set = open();
-    let entry = data::catalogue(nowhere).into_iter().find(|entry| entry.name == set.name).unwrap();
+    let entry = frugal_data::catalogue(nowhere).into_iter().find(|entry| entry.name == set.name).unwrap();
     assert!(entry.present && entry.bytes == 0);
     assert_eq!((set.train.len(), set.test.len(), set.classes), (entry.train, entry.test, 1000));
     assert_eq!(set.shape, [3, 224, 224]);
@@ -284,8 +284,8 @@ fn noise_is_what_the_table_says_and_always_the_same() {
 
 #[test]
 fn full_sets_are_what_the_table_says() {
-    let root = data::default_root();
-    for entry in data::catalogue(&root).into_iter().filter(|entry| !entry.embedded) {
+    let root = frugal_data::default_root();
+    for entry in frugal_data::catalogue(&root).into_iter().filter(|entry| !entry.embedded) {
         if entry.present {
             check_set(entry.name, &root, 1e-5);
         } else {
@@ -297,10 +297,10 @@ fn full_sets_are_what_the_table_says() {
 #[test]
 fn missing_and_unknown_sets_say_what_to_do() {
     let root = tempfile::tempdir().unwrap();
-    assert!(data::catalogue(root.path()).iter().all(|entry| entry.present == entry.embedded));
-    let text = data::open("mnist", root.path()).unwrap_err().to_string();
+    assert!(frugal_data::catalogue(root.path()).iter().all(|entry| entry.present == entry.embedded));
+    let text = frugal_data::open("mnist", root.path()).unwrap_err().to_string();
     assert!(text.contains("frugal data get mnist") && text.contains("train-labels-idx1-ubyte"), "{text}");
-    let text = data::open("mnits", root.path()).unwrap_err().to_string();
+    let text = frugal_data::open("mnits", root.path()).unwrap_err().to_string();
     assert!(text.contains("cifar10, cifar100"), "{text}");
     // A damaged file is named with its place.
     let folder = root.path().join("mnist");
@@ -310,14 +310,14 @@ fn missing_and_unknown_sets_say_what_to_do() {
     {
         std::fs::write(folder.join(file), idx_bytes(&[60_000, 28, 28], &[0; 100])).unwrap();
     }
-    let text = data::open("mnist", root.path()).unwrap_err().to_string();
+    let text = frugal_data::open("mnist", root.path()).unwrap_err().to_string();
     assert!(text.contains("train-images-idx3-ubyte, byte 116"), "{text}");
 }
 
 #[test]
 fn a_validation_set_is_held_out_by_the_seed() {
     let nowhere = Path::new("there is no such folder");
-    let set = data::open("digits", nowhere).unwrap();
+    let set = frugal_data::open("digits", nowhere).unwrap();
     let (whole, none) = set.parts(None, 1).unwrap();
     assert!(none.is_none() && whole == set.train);
     let parts = |share, seed| {

@@ -7,7 +7,7 @@ use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{MOST_CLASSES, own};
-use crate::data::DataError;
+use crate::DataError;
 
 /// The most bytes of a class's name.
 const LONGEST: usize = 1 << 10;

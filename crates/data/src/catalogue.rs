@@ -147,7 +147,7 @@ pub(super) enum Client {
 }
 
 /// Why a set that people look for is not there, and what to do.
-pub(crate) fn absent(name: &str) -> Option<&'static str> {
+pub fn absent(name: &str) -> Option<&'static str> {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     Some(match plain.as_str() {
         "imagenet" | "imagenet1k" | "ilsvrc2012" => {

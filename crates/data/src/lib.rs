@@ -1,4 +1,4 @@
-//! The data room: sets of labelled images, from where they are published to batches of floats.
+//! Sets of labelled images, from where they are published to batches of floats.
 //!
 //! ```text
 //! catalogue ─▶ get ─▶ files on disk ─▶ open ──┐
@@ -15,6 +15,18 @@
 //!   seed and epoch alone.
 //! - Files are untrusted: a truncated, corrupt or lying one is a [`DataError`] that names file and byte, never a panic
 //!   and never an allocation larger than the set is known to be.
+//!
+//! ```
+//! use frugal_data::{Loader, LoaderOptions};
+//!
+//! let set = frugal_data::open("fashion-mnist-small", &frugal_data::default_root())?;
+//! let loader = Loader::new(set.train.clone(), LoaderOptions::evaluate(&set, 64).shuffled(1))?;
+//! let batch = loader.epoch(0).next().expect("an epoch has batches")?;
+//! assert_eq!(batch.images.len(), 64 * 28 * 28);
+//! # Ok::<(), frugal_data::DataError>(())
+//! ```
+//!
+//! `examples/custom_data.rs` trains on a set of its own.
 
 mod account;
 mod augment;
@@ -26,7 +38,9 @@ mod draw;
 mod error;
 mod fingerprint;
 mod get;
+pub mod guard;
 pub mod idx;
+pub mod input;
 mod loader;
 mod look;
 mod noise;
@@ -46,14 +60,13 @@ use std::sync::Arc;
 pub use account::{Account, Composition, PartCounts};
 pub use augment::{Augment, Jitter, ResizedCrop};
 pub use batch::Batch;
-pub(crate) use catalogue::absent;
-pub use catalogue::{Entry, catalogue};
+pub use catalogue::{Entry, absent, catalogue};
 pub use dataset::{Dataset, Share, Split};
 pub use error::DataError;
 pub use fingerprint::{Fingerprint, PartFingerprint};
 pub use get::{Got, Progress, get};
 pub use loader::{Epoch, Goal, Loader, LoaderOptions};
-pub(crate) use look::in_parallel;
+pub use look::in_parallel;
 pub use own::{Frame, Orientation, Purpose, is_path, open as open_own, pictures_in};
 pub use samples::Samples;
 

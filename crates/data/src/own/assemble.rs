@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::names::{Classes, first};
 use super::{Found, HeldOut, Purpose, own};
-use crate::data::{DataError, Dataset, Split};
+use crate::{DataError, Dataset, Split};
 
 /// Images from which mean and deviation of encoded sets are taken: a few seconds of decoding, and enough.
 const MEASURED: usize = 256;

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{has_ending, own};
-use crate::data::DataError;
-use crate::data::pixels::ENDINGS;
+use crate::DataError;
+use crate::pixels::ENDINGS;
 
 /// How deep folders may lie in a class folder.
 const DEEPEST: usize = 32;

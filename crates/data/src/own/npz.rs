@@ -19,7 +19,7 @@ use zip::ZipArchive;
 use super::names::{Classes, shortened};
 use super::npy::Array;
 use super::{Found, HeldOut, Purpose, assemble, own};
-use crate::data::{Account, DataError, Dataset, Split};
+use crate::{Account, DataError, Dataset, Split};
 
 /// Images and labels of a part.
 type Names = [&'static str; 2];

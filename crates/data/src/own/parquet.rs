@@ -14,9 +14,9 @@ use ::parquet::schema::types::Type;
 
 use super::names::{Classes, shortened};
 use super::{Found, Frame, HeldOut, MOST_CLASSES, Part, Purpose, encoded, own};
-use crate::data::pixels::Encoded;
-use crate::data::{Account, DataError, Dataset};
 use crate::guard::guarded;
+use crate::pixels::Encoded;
+use crate::{Account, DataError, Dataset};
 
 const IMAGES: &[&str] = &["image", "img"];
 const LABELS: &[&str] = &["label", "fine_label"];

@@ -3,7 +3,7 @@
 #[path = "../examples/custom_data.rs"]
 mod custom_data;
 
-use frugal_trainer::data::{DataError, Dataset, Loader, LoaderOptions, Samples, Split};
+use frugal_data::{DataError, Dataset, Loader, LoaderOptions, Samples, Split};
 use std::error::Error;
 
 #[test]

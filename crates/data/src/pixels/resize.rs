@@ -11,7 +11,7 @@ const CENTRE: f64 = 0.875;
 
 /// A part of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::data) struct Rect {
+pub(crate) struct Rect {
     pub top: usize,
     pub left: usize,
     pub height: usize,
@@ -33,7 +33,7 @@ impl Picture<'_> {
 }
 
 /// An image as it is evaluated, appended to `out`: as it is if it has the wanted size, else its centre, resized.
-pub(in crate::data) fn fit(picture: &Picture<'_>, size: [usize; 2], out: &mut Vec<u8>) {
+pub(crate) fn fit(picture: &Picture<'_>, size: [usize; 2], out: &mut Vec<u8>) {
     if [picture.height, picture.width] == size {
         out.extend_from_slice(&picture.bytes);
     } else {

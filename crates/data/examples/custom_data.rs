@@ -2,15 +2,15 @@
 //! and batches them on worker threads, and a small residual net learns to tell them apart.
 //!
 //! ```text
-//! cargo run --release -p frugal-trainer --example custom_data
+//! cargo run --release -p frugal-data --example custom_data
 //! ```
 
+use frugal_data::{Dataset, Loader, LoaderOptions, Samples, Split};
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, evaluation_step, training_step};
 use frugal_tensor::graph::{CONTROL, Control};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Plan, Policy, Session, codec::Uniform};
-use frugal_trainer::data::{Dataset, Loader, LoaderOptions, Samples, Split};
 use std::error::Error;
 
 const SIDE: usize = 16;

@@ -1,7 +1,7 @@
 //! Folders of images per class.
 
 use super::*;
-use crate::data::pixels::ENDINGS;
+use crate::pixels::ENDINGS;
 
 #[test]
 fn a_folder_of_classes_is_read_in_the_order_of_names() {
@@ -78,10 +78,10 @@ fn folders_that_are_no_sets_say_why() {
     fs::write(&path, &png).unwrap();
     let set = open_with(root.path(), plain).unwrap();
     fs::write(&path, &png[..png.len() - 20]).unwrap();
-    let options = crate::data::LoaderOptions { workers: 2, ..crate::data::LoaderOptions::evaluate(&set, 2) };
+    let options = crate::LoaderOptions { workers: 2, ..crate::LoaderOptions::evaluate(&set, 2) };
     let errors: Vec<String> = [&set.train, &set.test]
         .into_iter()
-        .flat_map(|split| crate::data::Loader::new(split.clone(), options.clone()).unwrap().epoch(0))
+        .flat_map(|split| crate::Loader::new(split.clone(), options.clone()).unwrap().epoch(0))
         .filter_map(|batch| batch.err().map(|error| error.to_string()))
         .collect();
     assert!(errors.len() == 1 && errors[0].contains("1.png cannot be read as an image"), "{errors:?}");
@@ -116,7 +116,7 @@ fn parts_are_known_by_their_names_in_any_case() {
         // What the set holds out is evaluated during training; a share is held out of what is learned from.
         let (learned, held_out) = set.parts(None, 1).unwrap();
         assert_eq!((learned.len(), held_out.map(|part| part.len())), (7, Some(4)));
-        let parts = set.composition(Some(crate::data::Share::Count(2)), 1).unwrap();
+        let parts = set.composition(Some(crate::Share::Count(2)), 1).unwrap();
         assert_eq!((parts.train.samples, parts.validation.unwrap().classes), (5, vec![1, 1]));
         let left_out = parts.account.left_out.join("; ");
         assert!(left_out.contains(&format!("{validation}/, as `data.validation`")), "{left_out}");

@@ -14,7 +14,7 @@ use std::path::Path;
 use half::f16;
 
 use super::{MOST_CLASSES, own};
-use crate::data::DataError;
+use crate::DataError;
 
 /// The most bytes of a header; those of plain arrays have 118 or fewer.
 const LONGEST_HEADER: usize = 1 << 12;
