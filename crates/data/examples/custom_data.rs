@@ -7,7 +7,7 @@
 
 use frugal_data::{Dataset, Loader, LoaderOptions, Samples, Split};
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, evaluation_step, training_step};
-use frugal_tensor::graph::{CONTROL, Control};
+use frugal_tensor::ir::{CONTROL, Control};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Plan, Policy, Session, codec::Uniform};

@@ -8,7 +8,7 @@
 use frugal_model::layers::{Conv, Mode, batch_norm, linear};
 use frugal_model::{IMAGES, LABELS, MASK};
 use frugal_tensor::codec::FrequencySplit;
-use frugal_tensor::graph::{CONTROL, Control, Element, Kind};
+use frugal_tensor::ir::{CONTROL, Control, Element, Kind};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Graph, GraphError, Plan, Policy, Session, ValueId};

@@ -1,6 +1,6 @@
 //! Layers: an operator with its parameters, under a name.
 
-use frugal_tensor::graph::{Graph, GraphError, Init, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, Init, ValueId};
 use frugal_tensor::ops::activation::RELU6;
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use frugal_model::{Net, StepShape, training_step};
-//! use frugal_tensor::ops::KernelSet;
+//! use frugal_tensor::ir::KernelSet;
 //! use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 //! use frugal_tensor::{Plan, PlanOptions, Policy, codec::FrequencySplit};
 //!

@@ -3,7 +3,7 @@
 
 use crate::layers::{self, Conv};
 use crate::nets::Build;
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::batch_norm::BatchNorm;
 use frugal_tensor::ops::upsample::Upsampling;

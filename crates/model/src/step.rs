@@ -1,7 +1,7 @@
 //! Whole steps: training, evaluation, answers.
 
 use crate::{ModelError, Net, layers::Mode, nets::Task};
-use frugal_tensor::graph::{Element, Graph, Value, ValueId};
+use frugal_tensor::ir::{Element, Graph, Value, ValueId};
 use frugal_tensor::ops::loss::Loss;
 use frugal_tensor::ops::optimizer::Recipe;
 

@@ -6,8 +6,7 @@
 mod recipe;
 
 use frugal_model::Net;
-use frugal_tensor::graph::Kind;
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::{KernelSet, Kind};
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Sgd};
 use recipe::{batch, start, start_with};
 use serde_json::Value as Json;

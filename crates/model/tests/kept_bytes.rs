@@ -2,9 +2,8 @@
 
 use frugal_model::{Net, StepShape, training_step};
 use frugal_tensor::codec::{FrequencySplit, Policy, Recompute};
-use frugal_tensor::graph::ValueId;
+use frugal_tensor::ir::{KernelSet, Precision, ValueId};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
-use frugal_tensor::ops::{KernelSet, Precision};
 use frugal_tensor::{Plan, PlanOptions};
 
 const BATCH: usize = 64;

@@ -3,8 +3,7 @@
 use frugal_model::layers::Mode;
 use frugal_model::{IMAGES, LABELS, MASK, ModelError, Net, StepShape, TARGETS, Task, Training, training_step};
 use frugal_tensor::codec::{F16, FrequencySplit, Policy, Recompute, Uniform};
-use frugal_tensor::graph::{Element, ValueId};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::{Element, KernelSet, ValueId};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;

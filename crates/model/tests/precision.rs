@@ -5,8 +5,7 @@ mod recipe;
 
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, training_step};
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Uniform};
-use frugal_tensor::ops::Precision;
-use frugal_tensor::ops::cross_entropy::STATUS;
+use frugal_tensor::ir::{Precision, STATUS};
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, Sgd};
 use frugal_tensor::plan::MARGIN;
 use frugal_tensor::runtime::GpuOptions;

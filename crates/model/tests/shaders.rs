@@ -3,7 +3,7 @@
 
 use frugal_model::{Net, StepShape, Task, Training, evaluation_step, training_step};
 use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Policy, Recompute, Uniform};
-use frugal_tensor::graph::{Element, Graph, Init, ValueId};
+use frugal_tensor::ir::{Element, Graph, Init, Precision, TileTable, ValueId, tiles::Tunable};
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
@@ -12,9 +12,7 @@ use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, RmsProp, Sgd};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
-use frugal_tensor::ops::tiles::Tunable;
 use frugal_tensor::ops::upsample::Upsampling;
-use frugal_tensor::ops::{Precision, TileTable};
 use frugal_tensor::runtime::shader::{Variant, files};
 use frugal_tensor::{Plan, PlanOptions};
 use naga::valid::{Capabilities, ValidationFlags, Validator};

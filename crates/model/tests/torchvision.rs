@@ -2,7 +2,7 @@
 //! (fixture by `tools/pytorch/torchvision_names.py`).
 
 use frugal_model::{Net, StepShape, inference_step};
-use frugal_tensor::graph::Kind;
+use frugal_tensor::ir::Kind;
 
 #[test]
 fn nets_keep_what_torchvisions_keep() {

@@ -6,9 +6,8 @@
 //! ```
 
 use frugal_tensor::codec::{Attached, Codec, Site};
-use frugal_tensor::graph::{Element, Graph, GraphError, Init, Shape, Value};
+use frugal_tensor::ir::{Element, Graph, GraphError, Init, Kernel, KernelContext, Operator, Output, Shape, Value};
 use frugal_tensor::ops::activation::Activation;
-use frugal_tensor::ops::{Kernel, KernelContext, Operator, Output};
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 
 /// **Promise:** |x̂ − x| ≤ 2^-8·|x| from 2^-126 on, in half the bytes. Rounds to the nearest; NaNs are left out here.

@@ -4,8 +4,7 @@
 //! cargo run --release -p frugal-tensor --example custom_operator
 //! ```
 
-use frugal_tensor::graph::{Backward, Element, Init, Need, Value};
-use frugal_tensor::ops::{Kernel, KernelContext, Operator, Output};
+use frugal_tensor::ir::{Backward, Element, Init, Kernel, KernelContext, Need, Operator, Output, Value};
 use frugal_tensor::{Gpu, Graph, GraphError, Plan, Policy, Session};
 
 /// y = x / (1 + |x|), or with the variable `gradient` dx = dy · (1 − |y|)², which needs y alone. WGSL, but for what stands in

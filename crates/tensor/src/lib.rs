@@ -9,9 +9,10 @@
 //!                             a codec    dispatches
 //! ```
 //!
-//! * [`graph`]: values, nodes, shapes, and the gradient graph.
+//! * [`ir`]: values, nodes, shapes, and what an operator says of itself.
 //! * [`ops`]: one room per operator family: its shape rule, its kernels, its gradient rule.
 //! * [`codec`]: the forms in which a value can wait from the forward to the backward pass.
+//! * [`passes`]: rewrites of the graph: the gradient graph, stores, the order of nodes, nodes done in one pass.
 //! * [`plan`]: lifetimes become buffers, nodes become dispatches; the byte ledger.
 //! * [`runtime`]: adapters, the device, shaders, and the session that replays a plan.
 //!
@@ -19,8 +20,7 @@
 //!
 //! ```
 //! use frugal_tensor::codec::Uniform;
-//! use frugal_tensor::graph::{Element, Init};
-//! use frugal_tensor::ops::KernelSet;
+//! use frugal_tensor::ir::{Element, Init, KernelSet};
 //! use frugal_tensor::{Graph, Plan, PlanOptions, Policy};
 //!
 //! // y = tanh(x·wᵀ), and the gradient of Σ dy·y with respect to w.
@@ -47,13 +47,14 @@
 //! operator and a storage form of their own.
 
 pub mod codec;
-pub mod graph;
+pub mod ir;
 pub mod ops;
+pub mod passes;
 pub mod plan;
 pub mod random;
 pub mod runtime;
 
 pub use codec::{Codec, Policy};
-pub use graph::{Graph, GraphError, Shape, ValueId};
+pub use ir::{Graph, GraphError, Shape, ValueId};
 pub use plan::{Plan, PlanError, PlanOptions};
 pub use runtime::{Gpu, GpuError, Session};

@@ -3,8 +3,7 @@
 mod common;
 
 use common::{f16_gpu, gpu};
-use frugal_tensor::graph::{CONTROL, Control, Element, Graph, Value, ValueId};
-use frugal_tensor::ops::{Kernel, KernelContext, Operator, Output};
+use frugal_tensor::ir::{CONTROL, Control, Element, Graph, Kernel, KernelContext, Operator, Output, Value, ValueId};
 use frugal_tensor::runtime::Data;
 use frugal_tensor::{GpuError, Plan, Policy, Session};
 

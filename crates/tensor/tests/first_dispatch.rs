@@ -3,7 +3,7 @@
 mod common;
 
 use common::{SETS, Tensor, compare, gpu, options};
-use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::{Plan, Policy, Session};
 
 /// Mesa 22.3 returned zeros to a peer whose first dispatch was a convolution. This file is a process

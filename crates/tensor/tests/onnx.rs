@@ -4,7 +4,7 @@
 mod common;
 
 use common::{SETS, Tensor, compare, gpu, options};
-use frugal_tensor::graph::{Element, Graph, ValueId};
+use frugal_tensor::ir::{Element, Graph, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::batch_norm::BatchNormInference;
 use frugal_tensor::ops::conv2d::Conv2d;
@@ -139,7 +139,7 @@ fn cross_entropy_gives_what_softmax_gave_in_pytorch() {
         let (samples, classes) = (x.shape[0], x.shape[1]);
         for set in SETS {
             let mut g = Graph::new();
-            let logits = g.parameter("logits", [samples, classes], frugal_tensor::graph::Init::Constant(0.0)).unwrap();
+            let logits = g.parameter("logits", [samples, classes], frugal_tensor::ir::Init::Constant(0.0)).unwrap();
             let labels = g.input("labels", [samples], Element::U32);
             let mask = g.input("mask", [samples], Element::F32);
             let loss = g.cross_entropy(logits, labels, mask).unwrap();

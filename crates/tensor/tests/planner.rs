@@ -1,7 +1,7 @@
 //! Properties of plans, on random graphs and without a device.
 
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Rule, Uniform};
-use frugal_tensor::graph::{Element, Graph, GraphError, Init, MOST_ELEMENTS, Phase, ValueId};
+use frugal_tensor::ir::{Element, Graph, GraphError, Init, MOST_ELEMENTS, Phase, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
@@ -105,7 +105,7 @@ fn every_read_finds_what_was_written(plan: &Plan) {
         }
         for dispatch in plan.dispatches.iter().filter(|d| d.node == index) {
             for ((region, place), binding) in dispatch.places.iter().zip(dispatch.kernel.bindings()) {
-                if matches!(binding, frugal_tensor::ops::Binding::Scratch(_)) {
+                if matches!(binding, frugal_tensor::ir::Binding::Scratch(_)) {
                     let start = place.offset;
                     for i in 0..place.size.div_ceil(ALIGNMENT) {
                         memory.remove(&(u8::from(*region == Region::Persistent), place.page, start + i * ALIGNMENT));

@@ -5,7 +5,7 @@ mod common;
 
 use common::{SETS, gpu, options};
 use frugal_tensor::codec::{F16, FrequencySplit, Recompute, Uniform};
-use frugal_tensor::graph::{Element, Graph, GraphError, Init, Kind, ValueId};
+use frugal_tensor::ir::{Element, Graph, GraphError, Init, Kind, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{f16_gpu, gpu};
 use frugal_tensor::codec::{F16, FrequencySplit, Rule, Uniform};
-use frugal_tensor::graph::{Element, Graph, Init, ValueId};
+use frugal_tensor::ir::{Element, Graph, Init, ValueId};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::runtime::Adapter;

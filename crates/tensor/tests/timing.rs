@@ -4,7 +4,7 @@ mod common;
 
 use common::{SETS, gpu, options};
 use frugal_tensor::codec::{FrequencySplit, Recompute};
-use frugal_tensor::graph::{Element, Graph, Init, ValueId};
+use frugal_tensor::ir::{Element, Graph, Init, ValueId};
 use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::plan::StepRole;

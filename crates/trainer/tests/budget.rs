@@ -2,7 +2,7 @@
 
 use frugal_model::{Net, StepShape};
 use frugal_tensor::PlanOptions;
-use frugal_tensor::ops::{KernelSet, Precision};
+use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_trainer::Error;
 use frugal_trainer::config::{Choice, Optimizer};
 use frugal_trainer::run::{Plans, Request};

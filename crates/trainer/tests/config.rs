@@ -2,7 +2,7 @@
 
 use frugal_data::{Augment, Frame, Jitter, Orientation, ResizedCrop, Share};
 use frugal_tensor::codec::Recompute;
-use frugal_tensor::ops::Precision;
+use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
 use frugal_trainer::config::{
     Checkpoint, Choice, Choices, Config, ConfigError, Course, Form, Loss, Optimizer, Override, StoreRule, Warmup,

@@ -1,7 +1,7 @@
 //! Every file in `configs` can be read and planned, without a device and without data.
 
 use frugal_tensor::PlanOptions;
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::KernelSet;
 use frugal_trainer::config::Config;
 use frugal_trainer::report::plan::PlanReport;
 use frugal_trainer::run::{self, Plans};

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Desk, json};
 use frugal_tensor::Gpu;
-use frugal_tensor::ops::tiles::Work;
+use frugal_tensor::ir::tiles::Work;
 use frugal_trainer::checkpoint;
 use frugal_trainer::config::Config;
 use frugal_trainer::run::tiles::{Entry, TilesFile, VARIABLE};

@@ -2,7 +2,7 @@
 
 use super::Build;
 use crate::layers::{Conv, linear, linear_relu};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 
 pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
     let x = graph.within("features", |graph| features(graph, x, build))?;

@@ -3,7 +3,7 @@
 
 use super::Build;
 use crate::layers::{Conv, conv_transpose};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 
 /// Channels after each halving.
 const CHANNELS: [usize; 3] = [16, 32, 64];

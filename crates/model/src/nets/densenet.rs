@@ -3,7 +3,7 @@
 
 use super::Build;
 use crate::layers::{Conv, conv_norm_relu, linear, norm_relu};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 
 /// Layers of each block.
 const BLOCKS: [usize; 4] = [6, 12, 24, 16];

@@ -4,7 +4,7 @@
 
 use super::Build;
 use crate::layers::{Conv, batch_norm_like, linear, relu6};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 use frugal_tensor::ops::batch_norm::BatchNorm;
 
 /// TensorFlow's settings for this net.

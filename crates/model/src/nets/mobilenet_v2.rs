@@ -3,7 +3,7 @@
 
 use super::Build;
 use crate::layers::{Conv, conv_norm, linear, relu6};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 
 /// Of each stage: by how much its blocks widen, their channels, their number, the stride of the first.
 const STAGES: [(usize, usize, usize, usize); 7] =

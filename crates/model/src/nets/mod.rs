@@ -16,7 +16,7 @@ mod vgg_small;
 use crate::ModelError;
 use crate::layers::{self, Mode};
 use crate::sequential::{self, Layer};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 use std::fmt;
 use std::sync::Arc;
 

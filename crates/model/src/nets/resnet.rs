@@ -3,7 +3,7 @@
 
 use super::Build;
 use crate::layers::{Conv, conv_norm, conv_norm_relu, linear};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 
 /// The branch of a block beside its shortcut, without the last rectifier: input, width, stride.
 type Branch = fn(&mut Graph, ValueId, usize, usize, Build) -> Result<ValueId, GraphError>;

@@ -4,7 +4,7 @@
 
 use super::Build;
 use crate::layers::{Conv, conv_norm, conv_norm_relu, linear};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 
 pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build, blocks: usize) -> Result<ValueId, GraphError> {
     let stem = Conv::new(build.channels(16), 3);

@@ -5,7 +5,7 @@
 
 use super::Build;
 use crate::layers::{Conv, linear, norm_relu};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 
 pub(super) fn forward(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
     let mut x = Conv::new(build.channels(16), 3).apply(graph, "conv1", x)?;

@@ -4,7 +4,7 @@
 
 use super::Build;
 use crate::layers::{Conv, conv_norm_relu, conv_transpose};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 
 /// Channels at each extent, from the image's down.
 const CHANNELS: [usize; 4] = [16, 32, 64, 128];

@@ -3,7 +3,7 @@
 
 use super::Build;
 use crate::layers::{Conv, linear, linear_relu};
-use frugal_tensor::graph::{Graph, GraphError, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, ValueId};
 
 pub(super) fn forward_11(graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
     forward(graph, x, build, [1, 1, 2, 2, 2])

@@ -3,8 +3,7 @@
 
 use frugal_model::layers::Mode;
 use frugal_model::{IMAGES, LABELS, MASK, Net};
-use frugal_tensor::graph::{Element, Graph, ValueId};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::{Element, Graph, KernelSet, ValueId};
 use frugal_tensor::ops::optimizer::Optimizer;
 use frugal_tensor::random::{hash, unit};
 use frugal_tensor::{Gpu, Plan, PlanOptions, Policy, Session};

@@ -8,8 +8,7 @@
 //! count.
 
 use super::{Attached, Codec, Site};
-use crate::graph::{Graph, GraphError, Shape, Value};
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, Precision};
+use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Precision, Shape, Value};
 
 /// Half precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

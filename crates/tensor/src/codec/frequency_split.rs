@@ -29,9 +29,8 @@
 //! a 7×7 plane at Q = 2 takes five words.
 
 use super::{Attached, Codec, Site, stream};
-use crate::graph::{Graph, GraphError, Shape, Value};
-use crate::ops::kernel::MOST_ITERATIONS;
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
+use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, want};
+use crate::ops::launch::MOST_ITERATIONS;
 
 /// Frequency split with block size B and Q bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,7 @@
 //! Bit `i % 32` of word `i / 32` belongs to element `i` in row-major order. The reading kernel takes the bits as they
 //! are, so there is no decoder.
 
-use crate::graph::{Interval, Value};
-use crate::ops::{Kernel, KernelContext, Operator, Output};
+use crate::ir::{Interval, Kernel, KernelContext, Operator, Output, Value};
 
 /// Words for this many bits.
 pub fn words(elements: usize) -> usize {

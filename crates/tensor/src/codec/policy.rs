@@ -1,7 +1,7 @@
 //! Which form each kept value gets: rules, tried in order, and a default.
 
-use super::{Codec, Recompute};
-use crate::graph::{Element, Graph, Phase, Value, ValueId};
+use super::Codec;
+use crate::ir::{Element, Graph, Phase, Value, ValueId};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -56,7 +56,7 @@ impl Policy {
     }
 
     /// The choice for a value, among codecs that take it and that `serve` its readers.
-    pub(super) fn choose(&self, value: &Value, origin: &Origin, serves: &dyn Fn(&dyn Codec) -> bool) -> Choice {
+    pub(crate) fn choose(&self, value: &Value, origin: &Origin, serves: &dyn Fn(&dyn Codec) -> bool) -> Choice {
         let suits = |codec: &dyn Codec| codec.takes(value) && serves(codec);
         let takes = |codec: &Option<Rc<dyn Codec>>| codec.as_ref().is_none_or(|codec| suits(codec.as_ref()));
         if value.element != Element::F32 {
@@ -82,7 +82,7 @@ impl Rule {
 
 /// What a policy decided on a value.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Choice {
+pub(crate) struct Choice {
     /// The rule that fitted.
     pub rule: Option<usize>,
     /// The codec.
@@ -91,7 +91,7 @@ pub(super) struct Choice {
 
 /// Where a value comes from and who reads it.
 #[derive(Clone, Debug)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     pub layer: String,
     made_by: &'static str,
     read_by: Vec<&'static str>,
@@ -188,6 +188,32 @@ mod tests {
             for name in (0..=5).flat_map(|length| words(b"ab", length)) {
                 assert_eq!(matches(&pattern, &name), tried(&pattern, &name), "{pattern} {name}");
             }
+        }
+    }
+}
+
+/// Which values are made again in the backward pass instead of being kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Recompute {
+    /// Those that cost nothing.
+    #[default]
+    None,
+    /// Those that follow from other kept values in a few passes over the elements.
+    Cheap,
+    /// All but those at the borders of segments (checkpointing, arXiv 1604.06174).
+    Segments,
+}
+
+impl Recompute {
+    /// All of them.
+    pub const ALL: [Recompute; 3] = [Recompute::None, Recompute::Cheap, Recompute::Segments];
+
+    /// What the user calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Recompute::None => "none",
+            Recompute::Cheap => "cheap",
+            Recompute::Segments => "segments",
         }
     }
 }

@@ -18,8 +18,7 @@
 //! shorter; up to three codes beyond the last element mean nothing.
 
 use super::{Attached, Codec, Site, stream};
-use crate::graph::{Graph, GraphError, Shape, Value};
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
+use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, want};
 
 /// Uniform quantisation with b bits in groups of G.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

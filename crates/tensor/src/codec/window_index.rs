@@ -4,7 +4,7 @@
 //! they are the digits of words to the base of the window's places, the first the lowest. So ten indices of 3×3 windows
 //! share a word, where whole bits for each would let in eight.
 
-use crate::ops::Kernel;
+use crate::ir::Kernel;
 
 /// Indices in one word: the most d with `places`^d ≤ 2^32.
 pub fn per_word(places: usize) -> usize {

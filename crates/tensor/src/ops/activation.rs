@@ -1,41 +1,15 @@
 //! Activations: functions of one element. Each keeps as little for its gradient as it can: one bit where the slope has two
 //! values, its output where the slope follows from that, its input otherwise.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, batch_norm, kernel, want};
-use crate::graph::{Backward, Element, Graph, GraphError, Interval, Need, Value, ValueId};
+use super::batch_norm;
+use crate::ir::{
+    Backward, Binding, Element, Graph, GraphError, Interval, Kernel, KernelContext, Need, Operator, Output, Part,
+    Rebuild, Value, ValueId, want,
+};
+use crate::ops::launch;
 use std::rc::Rc;
 
-/// y = f(x), element by element; a NaN stays a NaN.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Activation {
-    /// max(x, 0). Keeps whether y > 0.
-    Relu,
-    /// x above zero, `slope` · x below. Keeps whether y > 0.
-    LeakyRelu {
-        /// From 0 to 1, so that the sign of y is that of x and errors do not grow.
-        slope: f32,
-    },
-    /// min(max(x, low), high): ReLU6 from 0 to 6 (arXiv 1704.04861), Hardtanh from −1 to 1. Keeps whether low < y < high.
-    Clamp {
-        /// The least y.
-        low: f32,
-        /// The largest y.
-        high: f32,
-    },
-    /// σ(x) = 1 / (1 + e⁻ˣ). Keeps y.
-    Sigmoid,
-    /// The hyperbolic tangent. Keeps y.
-    Tanh,
-    /// x · Φ(x), with the normal distribution by erf, not by its approximation with tanh (arXiv 1606.08415); PyTorch's default.
-    /// Keeps x.
-    Gelu,
-    /// x · σ(x), also known as swish (arXiv 1710.05941). Keeps x.
-    Silu,
-}
-
-/// ReLU6.
-pub const RELU6: Activation = Activation::Clamp { low: 0.0, high: 6.0 };
+pub use crate::ir::{Activation, RELU6};
 
 /// dx from dy and what was kept: its values or its mask ([`crate::codec::mask`]).
 #[derive(Debug)]
@@ -104,7 +78,7 @@ impl Activation {
 
     /// The kernel over something and what was kept.
     fn kernel_with_kept(self, context: &KernelContext, again: bool) -> Vec<Kernel> {
-        let kernel = kernel::elementwise("ops/activation/gradient", context).inputs([0, 1]);
+        let kernel = launch::elementwise("ops/activation/gradient", context).inputs([0, 1]);
         let kernel = self.slope(kernel, context.inputs[1], again);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }
@@ -149,7 +123,7 @@ impl Operator for Activation {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let kernel = self.function(kernel::elementwise("ops/activation/forward", context)).inputs([0]);
+        let kernel = self.function(launch::elementwise("ops/activation/forward", context)).inputs([0]);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }
 

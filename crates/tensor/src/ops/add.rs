@@ -1,7 +1,9 @@
 //! Addition of two values of one shape: residual connections, and gradients that meet.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
-use crate::graph::{Backward, Graph, GraphError, Value, ValueId};
+use crate::ir::{
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Value, ValueId, want,
+};
+use crate::ops::launch;
 
 /// y = a + b, in place of a where a has no later reader.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl Operator for Add {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let kernel = kernel::elementwise("ops/add", context).inputs([0, 1]);
+        let kernel = launch::elementwise("ops/add", context).inputs([0, 1]);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }
 

@@ -1,7 +1,10 @@
 //! Addition and multiplication of a value with few elements to one with many: a bias, a scale, a gate.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
-use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ir::{
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Part, Rebuild, Shape, Value,
+    ValueId, want,
+};
+use crate::ops::launch;
 
 /// y = x + b or x · b, where b has one element for all of x, for each channel, or for each sample and channel.
 ///
@@ -64,8 +67,8 @@ impl Operator for Broadcast {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let planes = aligned(&context.inputs[0].shape, &context.inputs[1].shape).expect("checked by outputs");
         let kernel = match planes {
-            [_, channels, 1] => kernel::elementwise("ops/broadcast/rows", context).parameter(channels),
-            _ => kernel::map_planes_of("ops/broadcast/planes", context, planes),
+            [_, channels, 1] => launch::elementwise("ops/broadcast/rows", context).parameter(channels),
+            _ => launch::map_planes_of("ops/broadcast/planes", context, planes),
         };
         let kernel = kernel.variable("multiply", *self == Self::Multiply).inputs([0, 1]);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
@@ -118,11 +121,11 @@ impl Operator for BroadcastGradient {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, channels, size] = aligned(&context.inputs[0].shape, &self.shape).expect("checked by outputs");
-        let total = kernel::reduce_columns("ops/broadcast/sum_samples", samples, channels, context.set);
+        let total = launch::reduce_columns("ops/broadcast/sum_samples", samples, channels, context.set);
         if size == 1 && context.inputs.len() == 1 {
             return vec![total.inputs([0]).outputs([0])];
         }
-        let planes = kernel::reduce_planes("ops/broadcast/sum_planes", samples * channels, size, context.set)
+        let planes = launch::reduce_planes("ops/broadcast/sum_planes", samples * channels, size, context.set)
             .variable("product", context.inputs.len() == 2)
             .inputs(0..context.inputs.len())
             .bind(Binding::Scratch(0));

@@ -1,8 +1,10 @@
 //! Concatenation along the channels. It keeps nothing, and nobody keeps what it makes: the backward pass puts the inputs
 //! together again, one by one, so that in a densely connected net each layer's output waits once.
 
-use super::{Kernel, KernelContext, Operator, Output, Part, Rebuild, slice::Slice, want};
-use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
+use super::slice::Slice;
+use crate::ir::{
+    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Shape, Value, ValueId, want,
+};
 use std::rc::Rc;
 
 /// All channels of the first input, then all of the second, and so on; everything else must agree.

@@ -1,7 +1,9 @@
 //! The loss of classification: softmax and cross-entropy, averaged over the samples that count.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, loss::Loss, want};
-use crate::graph::{Backward, Element, Graph, GraphError, Init, Kind, Need, Value, ValueId};
+use super::loss::Loss;
+use crate::ir::{
+    Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Value, ValueId, want,
+};
 
 /// Mean of −Σ t·log softmax(logits) over samples with mask 1; the target t is 1 − smoothing at the label, and smoothing / K
 /// besides at each of the K classes. In the place of a label there may be a share of each class: then t is (1 − smoothing) times
@@ -21,24 +23,7 @@ struct CrossEntropyGradient {
     smoothing: f32,
 }
 
-/// Name of the persistent value whose first word stops all updates.
-pub const STATUS: &str = "status";
-
 impl Graph {
-    /// The persistent words by which the device stops updates, made on first use.
-    ///
-    /// # Errors
-    /// [`GraphError::NameTaken`] if another value has their name.
-    pub fn status(&mut self) -> Result<ValueId, GraphError> {
-        match self.find(STATUS) {
-            Some(status) => Ok(status),
-            // Loss and optimisers must find the same one.
-            None => {
-                self.at_root(|graph| graph.persistent(STATUS, Kind::Statistic, [4], Element::U32, Init::Constant(0.0)))
-            }
-        }
-    }
-
     /// Softmax cross-entropy of logits against labels; a sample with mask 0 does not count. The result is read back
     /// after each step: mean loss, correct predictions, samples counted.
     ///

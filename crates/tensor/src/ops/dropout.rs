@@ -1,7 +1,9 @@
 //! Dropout (arXiv 1207.0580). It keeps nothing: its gradient draws the same random numbers again.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
-use crate::graph::{Backward, Graph, GraphError, Value, ValueId};
+use crate::ir::{
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Value, ValueId, want,
+};
+use crate::ops::launch;
 use crate::random::hash;
 
 /// y = x / (1 − rate), or 0 with a probability of `rate`. Inputs: x, the control words ([`Graph::control`]).
@@ -39,7 +41,7 @@ impl Operator for Dropout {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let kernel = kernel::elementwise("ops/dropout", context)
+        let kernel = launch::elementwise("ops/dropout", context)
             .parameter(self.stream)
             .parameters([self.rate, 1.0 / (1.0 - self.rate)])
             .inputs([0, 1]);

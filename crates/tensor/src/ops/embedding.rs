@@ -1,8 +1,10 @@
 //! Embedding: rows of a table by their numbers. Keeps the numbers.
 
-use super::kernel::MOST_ITERATIONS;
-use super::{Binding, Kernel, KernelContext, KernelSet, Operator, Output, want};
-use crate::graph::{Backward, Element, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ir::{
+    Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operator, Output, Shape,
+    Value, ValueId, want,
+};
+use crate::ops::launch::MOST_ITERATIONS;
 
 /// `y[i…, d] = table[indices[i…], d]`. Inputs: indices (words), table (rows × columns). An index outside the table gives NaNs,
 /// so that it cannot go unnoticed.

@@ -1,7 +1,7 @@
 //! What no kernel gets below on an adapter: copying, and arithmetic in registers. For measurements; no net uses them.
 
-use super::{Kernel, KernelContext, Operator, Output, kernel};
-use crate::graph::{Shape, Value};
+use crate::ir::{Kernel, KernelContext, Operator, Output, Shape, Value};
+use crate::ops::launch;
 
 /// y = x, with nothing else to do.
 #[derive(Debug)]
@@ -58,6 +58,6 @@ impl Operator for MultiplyAdds {
             .variable("unrolled", Self::UNROLLED)
             .parameters([elements as u32, Self::TURNS])
             .parameters([0.999f32, 0.001]);
-        vec![kernel.outputs([0]).invocations(elements, kernel::ELEMENTWISE_WORKGROUP)]
+        vec![kernel.outputs([0]).invocations(elements, launch::ELEMENTWISE_WORKGROUP)]
     }
 }

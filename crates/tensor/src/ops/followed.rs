@@ -3,9 +3,7 @@
 use super::activation::Activation;
 use super::add::Add;
 use super::broadcast::Broadcast;
-use super::tiles::Tunable;
-use super::{Kernel, KernelContext, Operator, Output, want};
-use crate::graph::{Shape, Value};
+use crate::ir::{Kernel, KernelContext, Operator, Output, Shape, Value, tiles::Tunable, want};
 use std::rc::Rc;
 
 /// What is done with each element before it is written: an addition, then an activation. The arithmetic is that of the

@@ -3,74 +3,13 @@
 //!
 //! A shader that includes `parts/gemm_<core>.wgsl` has the words rows, columns, depth and chunk first in its `Params`.
 
-use super::tiles::{Choice, Work};
-use super::{Kernel, KernelContext, KernelSet, Operands, want};
-use serde::{Deserialize, Serialize};
-
-/// The tile of C that a workgroup makes, and what each of its invocations makes of it.
-///
-/// A product of R×K by K×C loads R·C·K·(1/rows + 1/columns) numbers from memory and, within workgroups,
-/// R·C·K·(1/rows per invocation + 1/columns per invocation) from workgroup memory. So large tiles and blocks compute more for
-/// each load; small ones make more workgroups of a small product, and waste less at its edges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tile {
-    /// Rows of C.
-    pub rows: usize,
-    /// Columns of C.
-    pub columns: usize,
-    /// Steps of the depth that are in workgroup memory at once, and unrolled.
-    pub depth: usize,
-    /// Rows that an invocation makes.
-    pub rows_per_invocation: usize,
-    /// Columns that an invocation makes.
-    pub columns_per_invocation: usize,
-}
+use crate::ir::tiles::{Choice, Work};
+use crate::ir::{Kernel, KernelContext, KernelSet, Operands, Tile};
 
 impl Tile {
-    /// rows × columns × depth, with a block of `per` rows and columns for each invocation.
-    pub const fn new([rows, columns, depth]: [usize; 3], per: [usize; 2]) -> Self {
-        Self { rows, columns, depth, rows_per_invocation: per[0], columns_per_invocation: per[1] }
-    }
-
-    /// Invocations in a workgroup.
-    pub fn invocations(&self) -> usize {
-        (self.rows / self.rows_per_invocation) * (self.columns / self.columns_per_invocation)
-    }
-
     /// Workgroups for a product of so many rows and columns.
     fn workgroups(&self, rows: usize, columns: usize) -> usize {
         rows.div_ceil(self.rows) * columns.div_ceil(self.columns)
-    }
-
-    /// Bytes of workgroup memory that `parts/gemm_tiles.wgsl` takes.
-    pub fn workgroup_bytes(&self) -> usize {
-        let width = |per: usize| per.min(4);
-        let [a, b] = [width(self.rows_per_invocation), width(self.columns_per_invocation)];
-        // A vector of three would be as large as one of four, but blocks are powers of two.
-        4 * self.depth * (self.rows + a + self.columns + b)
-    }
-
-    /// Whether `parts/gemm_tiles.wgsl` can work with it within WebGPU's default limits.
-    ///
-    /// # Errors
-    /// Says what is wrong with it.
-    pub fn check(&self) -> Result<(), String> {
-        let Self { rows, columns, depth, rows_per_invocation: down, columns_per_invocation: across } = *self;
-        let all = [rows, columns, depth, down, across];
-        // Larger numbers fit no limit below, and these cannot overflow.
-        want(all.iter().all(|n| n.is_power_of_two() && *n <= 1024), "its numbers must be powers of two up to 1024")?;
-        let blocks = down <= 8 && across <= 8 && down <= rows && across <= columns;
-        want(blocks, "an invocation has one to eight rows and columns of it")?;
-        let invocations = self.invocations();
-        let most = format!("it takes {invocations} invocations, and there are 256 at most");
-        want(invocations <= 256, most)?;
-        let vectors = (rows / down.min(4)).max(columns / across.min(4));
-        let least = depth.max(vectors);
-        want(invocations >= least, format!("its {invocations} invocations are fewer than the {least} that load it"))?;
-        let bytes = self.workgroup_bytes();
-        want(bytes <= 16_384, format!("it takes {bytes} bytes of workgroup memory, and there are 16384 at most"))?;
-        want(down * across * depth <= 1024, "what is unrolled of it has more than 1024 multiply-adds")
     }
 
     /// The tile of a core where no table names another; `cut`: whether the depth may be cut into parts.

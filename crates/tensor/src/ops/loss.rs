@@ -2,8 +2,10 @@
 //! with its target element by element. Each keeps its prediction as it is.
 
 use super::cross_entropy::CrossEntropy;
-use super::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
-use crate::graph::{Backward, Element, Graph, GraphError, Need, Value, ValueId};
+use crate::ir::{
+    Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Value, ValueId, want,
+};
+use crate::ops::launch;
 
 /// What is made small.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,7 +99,7 @@ impl Operator for MeanOfElements {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, elements] = extents(context.inputs[0]);
-        let each = kernel::reduce_planes("ops/loss/samples", samples, elements, context.set)
+        let each = launch::reduce_planes("ops/loss/samples", samples, elements, context.set)
             .variable("kind", self.0.names()[2])
             .variable("labels", with_labels(context))
             .parameter(elements)
@@ -133,7 +135,7 @@ impl Operator for MeanOfElementsGradient {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, elements] = extents(context.inputs[0]);
-        let kernel = kernel::map_planes_of("ops/loss/gradient", context, [1, samples, elements])
+        let kernel = launch::map_planes_of("ops/loss/gradient", context, [1, samples, elements])
             .variable("kind", self.0.names()[2])
             .variable("labels", with_labels(context))
             .variable("seeded", context.inputs.len() > 4)

@@ -2,9 +2,10 @@
 
 use super::followed::{Addend, Leads, Then, followed};
 use super::gemm::{self, Gemm};
-use super::tiles::{Choice, PRODUCT, Registers, Tunable, Work};
-use super::{Correlation, Kernel, KernelContext, KernelSet, Operands, Operator, Output, want};
-use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
+use crate::ir::{
+    Backward, Correlation, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operands, Operator, Output,
+    Value, ValueId, tiles::Choice, tiles::PRODUCT, tiles::Registers, tiles::Tunable, tiles::Work, want,
+};
 use std::rc::Rc;
 
 /// C = op(A)·op(B), where op transposes or not.

@@ -1,7 +1,10 @@
 //! Multiplication of two values of one shape, element by element.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
-use crate::graph::{Backward, Graph, GraphError, Need, Value, ValueId};
+use crate::ir::{
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Part, Rebuild, Value, ValueId,
+    want,
+};
+use crate::ops::launch;
 
 /// y = a · b, in place of a where a has no later reader. Keeps each factor whose other one wants a gradient.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl Operator for Multiply {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let kernel = kernel::elementwise("ops/multiply", context).inputs([0, 1]);
+        let kernel = launch::elementwise("ops/multiply", context).inputs([0, 1]);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }
 

@@ -1,7 +1,8 @@
 //! Another shape for the same elements: no kernel, no copy.
 
-use super::{Kernel, KernelContext, Operator, Output, Part, Rebuild, want};
-use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
+use crate::ir::{
+    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Shape, Value, ValueId, want,
+};
 
 /// The input's elements under this shape.
 #[derive(Debug)]

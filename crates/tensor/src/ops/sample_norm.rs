@@ -1,8 +1,11 @@
 //! Normalisation within each sample: layer norm (arXiv 1607.06450) and group norm (arXiv 1803.08494). Keeps its input and two
 //! numbers for each row, and is the same in training and evaluation.
 
-use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
-use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ir::{
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Part, Rebuild, Shape, Value,
+    ValueId, want,
+};
+use crate::ops::launch;
 
 /// y = γ·(x − mean)·inv_std + β, with mean and variance (divided by the count, plus ε) of each row of a sample.
 ///
@@ -84,7 +87,7 @@ impl Layout {
         let [_, count, size] = self.stretches();
         let each = self.run == 1;
         let lanes = if each && size.is_multiple_of(4) { 4 } else { 1 };
-        kernel::map_planes_of(shader, context, [1, count, size])
+        launch::map_planes_of(shader, context, [1, count, size])
             .variable("each", each)
             .parameters([self.size / size, self.parameters / lanes])
     }
@@ -127,7 +130,7 @@ impl Operator for SampleNorm {
     /// The statistics of each row in one pass over x, then y.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let layout = self.layout(context.inputs[0], context.inputs[1]);
-        let statistics = kernel::reduce_planes("ops/sample_norm/statistics", layout.rows, layout.size, context.set)
+        let statistics = launch::reduce_planes("ops/sample_norm/statistics", layout.rows, layout.size, context.set)
             .parameter(self.epsilon)
             .inputs([0])
             .outputs([1]);
@@ -201,7 +204,7 @@ impl Operator for SampleNormGradient {
         let scale = 1.0 / size as f32;
         let sums = if run > 1 {
             let per_row = size / run;
-            let planes = kernel::reduce_planes("ops/sample_norm/plane_gradient", rows * per_row, run, context.set)
+            let planes = launch::reduce_planes("ops/sample_norm/plane_gradient", rows * per_row, run, context.set)
                 .parameter(per_row)
                 .inputs([0, 1, 3])
                 .bind(Binding::Scratch(0));
@@ -215,7 +218,7 @@ impl Operator for SampleNormGradient {
             [planes, rows]
         } else {
             let lanes = if size.is_multiple_of(4) { 4 } else { 1 };
-            let over_rows = kernel::reduce_planes("ops/sample_norm/row_gradient", rows, size, context.set)
+            let over_rows = launch::reduce_planes("ops/sample_norm/row_gradient", rows, size, context.set)
                 .parameter(parameters / lanes)
                 .parameter(scale)
                 .inputs([0, 1, 2, 3])
@@ -227,7 +230,7 @@ impl Operator for SampleNormGradient {
                 .invocations(layout.parts() * parameters, 8);
             [over_rows, columns]
         };
-        let totals = kernel::reduce_columns("ops/batch_norm/channel_gradient", layout.parts(), parameters, context.set)
+        let totals = launch::reduce_columns("ops/batch_norm/channel_gradient", layout.parts(), parameters, context.set)
             .variable("gathers", false)
             .bind(Binding::Scratch(0))
             .outputs([1, 2]);

@@ -1,8 +1,11 @@
 //! Slices, crops and padding: a box of a value, with zeros where the box reaches beyond it. Keeps nothing; the gradient is
 //! the box the other way round.
 
-use super::{Kernel, KernelContext, Operator, Output, Part, Rebuild, concat, want};
-use crate::graph::{Backward, Graph, GraphError, MOST_ELEMENTS, Shape, Value, ValueId};
+use super::concat;
+use crate::ir::{
+    Backward, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Operator, Output, Part, Rebuild, Shape, Value,
+    ValueId, want,
+};
 use std::ops::Range;
 
 /// `y[i, j, …] = x[i + offsets[0], j + offsets[1], …]`, or 0 where x has no such element.

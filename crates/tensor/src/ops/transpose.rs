@@ -1,7 +1,8 @@
 //! Axes in another order. Keeps nothing; the gradient is the order back.
 
-use super::{Kernel, KernelContext, Operator, Output, Part, Rebuild, want};
-use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
+use crate::ir::{
+    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Shape, Value, ValueId, want,
+};
 
 /// Axis i of the output is axis `order[i]` of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Planes at other extents, usually larger ones: nearest element, or linear in both directions. Keeps nothing.
 
-use super::kernel::MOST_ITERATIONS;
-use super::{Kernel, KernelContext, KernelSet, Operator, Output, want};
-use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
+use crate::ir::{
+    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want,
+};
+use crate::ops::launch::MOST_ITERATIONS;
 
 /// Rows of the output whose weights an invocation keeps in registers.
 const MOST_REACH: usize = 16;

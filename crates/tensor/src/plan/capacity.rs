@@ -3,7 +3,7 @@
 use super::{Plan, PlanError};
 use crate::codec::Stored;
 use crate::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState, ErrorBounded};
-use crate::graph::{Kind, ValueId};
+use crate::ir::{Kind, ValueId};
 use std::ops::RangeInclusive;
 
 /// Planned over measured size, once training has settled.

@@ -1,6 +1,6 @@
 //! Why a plan cannot be made.
 
-use crate::graph::{GraphError, Shape, batch_advice};
+use crate::ir::{GraphError, Shape, batch_advice};
 
 /// Why a plan cannot be made.
 #[derive(Debug, thiserror::Error)]

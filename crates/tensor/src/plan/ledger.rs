@@ -2,7 +2,7 @@
 
 use super::{Plan, READBACKS_IN_FLIGHT, UPLOADS_IN_FLIGHT};
 use crate::codec::Stored;
-use crate::graph::{Kind, Phase, ValueId};
+use crate::ir::{Kind, Phase, ValueId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -77,7 +77,7 @@ impl Plan {
         let graph = &self.graph;
         let mut made: BTreeSet<ValueId> = graph
             .ids()
-            .filter(|(_, v)| v.kind == Kind::Input && v.name != crate::graph::CONTROL)
+            .filter(|(_, v)| v.kind == Kind::Input && v.name != crate::ir::CONTROL)
             .map(|(id, _)| id)
             .collect();
         let mut kept = BTreeSet::new();

@@ -5,8 +5,7 @@
 //! (greedy by size, arXiv 2001.03288, or by lifetime). Views and values written in place share the block of what they come from.
 
 use super::PlanOptions;
-use crate::graph::{Graph, Kind, ValueId};
-use crate::ops::KernelContext;
+use crate::ir::{Graph, KernelContext, Kind, ValueId};
 use std::cmp::Reverse;
 
 /// Offsets are multiples of this many bytes: the largest binding alignment that WebGPU allows.

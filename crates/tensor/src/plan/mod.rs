@@ -17,10 +17,12 @@ pub use memory::{ALIGNMENT, Block, Lifetimes, Place, ROUNDS, place};
 pub use peak_snapshots::{Alive, PeakSnapshot};
 pub use step_role::StepRole;
 
-use crate::codec::{Policy, Stored, recompute::store_within};
-use crate::graph::{Graph, Kind, MOST_ELEMENTS, Node, Value, ValueId};
-use crate::ops::tiles::Tunable;
-use crate::ops::{Binding, Kernel, KernelContext, KernelSet, Operands, Precision, TileTable};
+use crate::codec::{Policy, Stored};
+use crate::ir::{
+    Binding, Graph, Kernel, KernelContext, KernelSet, Kind, MOST_ELEMENTS, Node, Operands, Precision, TileTable, Value,
+    ValueId, tiles::Tunable,
+};
+use crate::passes::store_within;
 use std::collections::HashMap;
 use std::rc::Rc;
 

@@ -1,7 +1,7 @@
 //! The moments of a step at which most is alive, and what lives in them: where to look when a peak is too high.
 
 use super::Plan;
-use crate::graph::{Kind, Phase, ValueId};
+use crate::ir::{Kind, Phase, ValueId};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -109,7 +109,7 @@ impl Plan {
             Kind::Gradient | Kind::ParameterGradient => "gradient",
             Kind::Metric => "metric",
             Kind::Stored => {
-                let made = |node: &&crate::graph::Node| node.outputs.contains(&value);
+                let made = |node: &&crate::ir::Node| node.outputs.contains(&value);
                 let maker = self.graph.nodes().iter().find(made);
                 match maker.map(|node| (node.phase, node.operator.name())) {
                     Some((Phase::Forward, _)) => "encoded",

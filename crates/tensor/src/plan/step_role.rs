@@ -1,7 +1,7 @@
 //! What each node of a step is there for.
 
 use super::Plan;
-use crate::graph::{Kind, Phase};
+use crate::ir::{Kind, Phase};
 
 /// What a node is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,7 +50,7 @@ impl Plan {
         let coded = self.stored.iter().filter(|stored| stored.waiting != stored.source);
         let encoded: Vec<_> = coded.map(|stored| stored.waiting).collect();
         let decoded: Vec<_> = self.stored.iter().flat_map(|stored| stored.views.iter().copied()).collect();
-        let part = |node: &crate::graph::Node| match node.phase {
+        let part = |node: &crate::ir::Node| match node.phase {
             _ if node.outputs.iter().any(|output| encoded.contains(output)) => StepRole::Encode,
             _ if node.outputs.iter().any(|output| decoded.contains(output)) => StepRole::Decode,
             Phase::Backward if node.outputs.iter().any(|&v| self.graph.value(v).kind == Kind::Stored) => {

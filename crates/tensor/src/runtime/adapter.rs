@@ -2,7 +2,7 @@
 
 use super::GpuError;
 use super::pipelines::SPIRV;
-use crate::ops::{KernelSet, Operands, Precision};
+use crate::ir::{KernelSet, Operands, Precision};
 use crate::plan::{PlanOptions, ROUNDS};
 
 /// The backends that Frugal runs on. GL is not among them: its compute support is partial, and software GL adapters

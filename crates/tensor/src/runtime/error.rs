@@ -1,6 +1,6 @@
 //! What can go wrong on the device.
 
-use crate::graph::Element;
+use crate::ir::Element;
 use crate::plan::PlanError;
 
 /// What went wrong on the device, and what to do about it.

@@ -13,7 +13,7 @@ pub use adapter::Adapter;
 pub use error::GpuError;
 pub use session::{Clock, Data, NodeTimes, Session, StepMetrics};
 
-use crate::ops::{Operands, Precision, TileTable};
+use crate::ir::{Operands, Precision, TileTable};
 use crate::plan::PlanOptions;
 use pipelines::Pipelines;
 use std::cell::RefCell;

@@ -3,7 +3,7 @@
 
 use super::{Gpu, GpuError, Session, StepMetrics};
 use crate::codec::Policy;
-use crate::graph::{Element, Graph, GraphError, Init};
+use crate::ir::{Element, Graph, GraphError, Init};
 use crate::plan::Plan;
 use crate::random::Stream;
 use std::rc::Rc;

@@ -7,7 +7,7 @@
 mod f16_bindings;
 
 use super::GpuError;
-use crate::ops::{Kernel, Variable};
+use crate::ir::{Kernel, Variable};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Object;
 use minijinja::{AutoEscape, Environment, State, UndefinedBehavior};

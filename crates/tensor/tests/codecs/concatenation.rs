@@ -2,7 +2,7 @@
 
 use crate::common::{SETS, compare, gpu, options};
 use frugal_tensor::codec::FrequencySplit;
-use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, Policy, Session};
 

@@ -3,7 +3,7 @@
 use super::common::{SETS, gpu};
 use super::round_trip;
 use frugal_tensor::codec::F16;
-use frugal_tensor::graph::Shape;
+use frugal_tensor::ir::Shape;
 use half::f16;
 
 pub fn keeps_promise(what: &str, _: &Shape, x: &[f32], decoded: &[f32]) {

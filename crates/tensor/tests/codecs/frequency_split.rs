@@ -2,7 +2,7 @@
 
 use super::{draws_by_step, is_unbiased};
 use frugal_tensor::codec::FrequencySplit;
-use frugal_tensor::graph::Shape;
+use frugal_tensor::ir::Shape;
 use frugal_tensor::random::Stream;
 
 /// The mean that each element's rest is taken from, in f64.

@@ -3,7 +3,7 @@
 
 use super::common::gpu;
 use super::{Promise, Trip, hostile};
-use frugal_tensor::graph::Shape;
+use frugal_tensor::ir::Shape;
 
 const PLANE: usize = 256 * 256;
 const PLANES: u64 = 528;

@@ -18,8 +18,7 @@ mod uniform;
 
 use common::{SETS, STEP, f16_gpu, gpu, options};
 use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform};
-use frugal_tensor::graph::{CONTROL, Element, Graph, Shape, ValueId};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::{CONTROL, Element, Graph, KernelSet, Shape, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Plan, Policy, Session};

@@ -2,7 +2,7 @@
 
 use super::common::{SETS, gpu, options};
 use frugal_tensor::codec::mask::EncodeMask;
-use frugal_tensor::graph::{Element, Graph, Interval};
+use frugal_tensor::ir::{Element, Graph, Interval};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, Policy, Session};
 

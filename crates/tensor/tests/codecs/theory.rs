@@ -3,7 +3,7 @@
 //! at which a tap meets the input and not the padding.
 
 use super::common::{SETS, gpu, options};
-use frugal_tensor::graph::{Element, Graph, Init, Need, Phase};
+use frugal_tensor::ir::{Element, Graph, Init, Need, Phase};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, Policy, Session};

@@ -3,7 +3,7 @@
 use super::common::{SETS, gpu};
 use super::{draws_by_step, is_unbiased, round_trip};
 use frugal_tensor::codec::{Codec, Uniform};
-use frugal_tensor::graph::{Element, Graph, Shape};
+use frugal_tensor::ir::{Element, Graph, Shape};
 use frugal_tensor::random::Stream;
 
 /// |x̂ − x| ≤ step, with the step at most what the module's documentation allows.

@@ -1,8 +1,7 @@
 //! A codec that changes nothing: its words are the bits. What is stored with it must come out as if it were raw.
 
 use frugal_tensor::codec::{Attached, Codec, Site};
-use frugal_tensor::graph::{Graph, GraphError, Shape, Value};
-use frugal_tensor::ops::{Kernel, KernelContext, Operator, Output};
+use frugal_tensor::ir::{Graph, GraphError, Kernel, KernelContext, Operator, Output, Shape, Value};
 
 #[derive(Debug)]
 pub struct Lossless;

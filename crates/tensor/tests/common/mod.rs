@@ -2,8 +2,10 @@
 
 #![allow(dead_code)]
 
-use frugal_tensor::graph::{Backward, CONTROL, Element, Init, Value, ValueId};
-use frugal_tensor::ops::{Kernel, KernelContext, KernelSet, Operands, Operator, Output, Precision};
+use frugal_tensor::ir::{
+    Backward, CONTROL, Element, Init, Kernel, KernelContext, KernelSet, Operands, Operator, Output, Precision, Value,
+    ValueId,
+};
 use frugal_tensor::random::Stream;
 use frugal_tensor::runtime::{Data, GpuOptions};
 use frugal_tensor::{Gpu, GpuError, Graph, GraphError, Plan, PlanOptions, Policy, Session};

@@ -2,8 +2,7 @@
 
 use super::common::{Case, STEP, Tensor, compare, gpu};
 use frugal_tensor::codec::{F16, Recompute};
-use frugal_tensor::graph::{Element, Graph, Init};
-use frugal_tensor::ops::Operator;
+use frugal_tensor::ir::{Element, Graph, Init, Operator};
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::{Plan, Policy, Session};
 

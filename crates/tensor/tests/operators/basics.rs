@@ -1,7 +1,7 @@
 //! Matrix products and what goes element by element; blocks that share gradients; extents that are large or do not fit.
 
 use super::common::{Case, SETS, Tensor, check, check_product, gpu, options};
-use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::{Plan, Policy, Session};
@@ -98,7 +98,7 @@ fn grids_beyond_one_dimension() {
 #[test]
 fn misfits_name_layer_and_shapes() {
     let mut graph = Graph::new();
-    let x = graph.input("x", [2, 3, 8, 8], frugal_tensor::graph::Element::F32);
+    let x = graph.input("x", [2, 3, 8, 8], frugal_tensor::ir::Element::F32);
     let w = graph.parameter("w", [4, 5, 3, 3], Init::Constant(0.0)).unwrap();
     let error = graph.within("features.0", |g| g.conv2d(x, w, [1, 1], [1, 1])).unwrap_err();
     let text = error.to_string();
@@ -136,7 +136,7 @@ fn planes_too_large_for_one_invocation() {
     let x: Vec<f32> = (0..2 * 600 * 601).map(|i| (i % 7) as f32 + if i < 600 * 601 { 0.0 } else { 10.0 }).collect();
     for set in SETS {
         let mut graph = Graph::new();
-        let input = graph.input("x", shape, frugal_tensor::graph::Element::F32);
+        let input = graph.input("x", shape, frugal_tensor::ir::Element::F32);
         let mean = graph.global_average_pool(input).unwrap();
         graph.mark_metric(mean);
         let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();

@@ -2,8 +2,7 @@
 
 use super::activations::{ALL, reference};
 use super::common::{Case, Tensor, check, compare, gpu};
-use frugal_tensor::graph::{Element, Graph, GraphError, Init, Kind, ValueId};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::{Element, Graph, GraphError, Init, KernelSet, Kind, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::{Plan, PlanOptions, Policy, Session};
 

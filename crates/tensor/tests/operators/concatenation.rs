@@ -2,7 +2,7 @@
 
 use super::common::{Case, Tensor, check};
 use super::convolution::convolve;
-use frugal_tensor::graph::{Graph, ValueId};
+use frugal_tensor::ir::{Graph, ValueId};
 use frugal_tensor::ops::conv2d::Conv2d;
 
 #[test]
@@ -53,7 +53,7 @@ fn concatenation() {
         }
     }
     let mut graph = Graph::new();
-    let x = graph.input("x", [2, 3, 4, 4], frugal_tensor::graph::Element::F32);
-    let z = graph.input("z", [2, 3, 4, 5], frugal_tensor::graph::Element::F32);
+    let x = graph.input("x", [2, 3, 4, 4], frugal_tensor::ir::Element::F32);
+    let z = graph.input("z", [2, 3, 4, 5], frugal_tensor::ir::Element::F32);
     assert!(graph.concat(&[x, z]).is_err());
 }

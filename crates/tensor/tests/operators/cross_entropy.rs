@@ -1,7 +1,7 @@
 //! Cross-entropy with its metrics.
 
 use super::common::{SETS, Tensor, compare, gpu, options};
-use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::{Plan, Policy, Session};
 
 /// The loss, on its own because it starts a backward pass: hard labels, masked samples, logits far apart.

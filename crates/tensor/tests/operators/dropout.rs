@@ -1,7 +1,7 @@
 //! Dropout.
 
 use super::common::{STEP, Tensor, check, gpu};
-use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::dropout::Dropout;
 use frugal_tensor::random::{Stream, unit};
 use frugal_tensor::{Plan, Policy, Session};

@@ -3,8 +3,7 @@
 use super::activations::{ALL, reference};
 use super::common::{Case, Tensor, check_product, gpu, options};
 use super::convolution::{convolve, convolve_transposed};
-use frugal_tensor::graph::{Graph, Init, ValueId};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::{Graph, Init, KernelSet, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::conv2d::{Conv2d, ConvTranspose2d};
 use frugal_tensor::ops::matmul::MatMul;

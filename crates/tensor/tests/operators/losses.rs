@@ -2,7 +2,7 @@
 //! out.
 
 use super::common::{SETS, Tensor, compare, gpu, options};
-use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::{Plan, Policy, Session};
 

@@ -1,7 +1,7 @@
 //! Operators that move, repeat and combine elements, forward and gradient, on every kernel set, against f64 references.
 
 use super::common::{SETS, Tensor, check, compare, gpu, options};
-use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::random::hash;
 use frugal_tensor::{Plan, Policy, Session};

@@ -1,7 +1,7 @@
 //! Layer and group norm, forward and gradient, on every kernel set, against f64 references; and what they keep.
 
 use super::common::{Case, Tensor, gpu};
-use frugal_tensor::graph::{Element, Graph, Init, Kind};
+use frugal_tensor::ir::{Element, Graph, Init, Kind};
 use frugal_tensor::{Plan, Policy};
 
 /// Rows of `size` elements; element i goes with number (i / run) mod the elements of γ.

@@ -2,8 +2,7 @@
 //! nothing.
 
 use super::common::{compare, gpu};
-use frugal_tensor::graph::{CONTROL, Element, Graph, Init, Kind};
-use frugal_tensor::ops::cross_entropy::STATUS;
+use frugal_tensor::ir::{CONTROL, Element, Graph, Init, Kind, STATUS};
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, RmsProp, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, Policy, Session};

@@ -1,7 +1,7 @@
 //! Pooling.
 
 use super::common::{Tensor, check};
-use frugal_tensor::graph::{Element, Graph, Init};
+use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
 
 #[test]
@@ -175,6 +175,6 @@ fn average_pooling() {
         );
     }
     let mut graph = Graph::new();
-    let x = graph.input("x", [2, 3, 6, 6], frugal_tensor::graph::Element::F32);
+    let x = graph.input("x", [2, 3, 6, 6], frugal_tensor::ir::Element::F32);
     assert_eq!(graph.adaptive_average_pool(x, [6, 6]).unwrap(), x, "the identity is no operator");
 }

@@ -2,11 +2,12 @@
 
 use super::common::{Tensor, compare, gpu, options};
 use super::convolution::{convolve, convolve_transposed};
-use frugal_tensor::graph::{Element, Init, ValueId};
+use frugal_tensor::ir::{
+    Element, Init, KernelSet, Operator, Tile, TileTable, ValueId, tiles::Choice, tiles::Pixels, tiles::Registers,
+    tiles::Strip, tiles::Work,
+};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::ops::tiles::{Choice, Pixels, Registers, Strip, Work};
-use frugal_tensor::ops::{KernelSet, Operator, Tile, TileTable};
 use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, Policy, Session};
 use std::rc::Rc;
 

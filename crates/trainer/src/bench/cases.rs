@@ -6,7 +6,7 @@ use frugal_model::layers::{Conv, Mode, batch_norm, group_norm, layer_norm, relu6
 use frugal_model::{Net, StepShape, Training, training_step};
 use frugal_tensor::Plan;
 use frugal_tensor::codec::Policy;
-use frugal_tensor::graph::{Element, Graph, GraphError, Init, ValueId};
+use frugal_tensor::ir::{Element, Graph, GraphError, Init, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;

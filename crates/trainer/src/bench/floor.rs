@@ -4,10 +4,9 @@ use super::operators::{Sampling, time};
 use super::spread::Spread;
 use crate::Error;
 use frugal_tensor::Gpu;
-use frugal_tensor::graph::{Graph, GraphError, Init, Kind, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, Init, KernelSet, Kind, Operator, ValueId};
 use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::ops::{KernelSet, Operator};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
@@ -124,7 +123,7 @@ pub(super) fn graph_of(
 ) -> Result<ValueId, GraphError> {
     let values = inputs.iter().enumerate().map(|(number, &shape)| {
         let (name, kind) = (format!("x{number}"), Kind::Statistic);
-        graph.persistent(&name, kind, shape, frugal_tensor::graph::Element::F32, Init::Uniform { bound: 1.0 })
+        graph.persistent(&name, kind, shape, frugal_tensor::ir::Element::F32, Init::Uniform { bound: 1.0 })
     });
     let values = values.collect::<Result<Vec<ValueId>, GraphError>>()?;
     graph.apply_one(operator, &values)

@@ -9,7 +9,7 @@ use crate::Error;
 use crate::report::operator_times::{OperatorsReport, Row};
 use crate::run::environment::{AdapterFacts, kernel_set_name};
 use frugal_tensor::codec::Policy;
-use frugal_tensor::graph::{Graph, GraphError, Kind, Node, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, Kind, Node, ValueId};
 use frugal_tensor::plan::MARGIN;
 use frugal_tensor::{Gpu, GpuError, Plan, Session};
 use std::collections::BTreeSet;
@@ -180,8 +180,7 @@ fn row(plan: &Plan, index: usize, dispatches: usize, layer: &str, milliseconds: 
     let (least, bound) = floor.of(bytes, multiply_adds);
     let largest = node.outputs.iter().chain(&node.inputs).map(|&value| plan.graph.value(value));
     // Packed words say little; the values that they stand for do.
-    let values =
-        largest.filter(|value| value.element == frugal_tensor::graph::Element::F32 && value.kind != Kind::Record);
+    let values = largest.filter(|value| value.element == frugal_tensor::ir::Element::F32 && value.kind != Kind::Record);
     let shape = values.max_by_key(|value| value.bytes()).map_or_else(Vec::new, |value| value.shape.extents().to_vec());
     Row {
         layer: layer.to_owned(),

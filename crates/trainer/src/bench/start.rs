@@ -2,7 +2,7 @@
 
 use super::uploads::Uploads;
 use crate::Error;
-use frugal_tensor::graph::{Element, Kind};
+use frugal_tensor::ir::{Element, Kind};
 use frugal_tensor::{GpuError, Session};
 use safetensors::{Dtype, tensor::TensorView};
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use frugal_model::MASK;
 use frugal_tensor::Plan;
-use frugal_tensor::graph::{CONTROL, Element};
+use frugal_tensor::ir::{CONTROL, Element};
 use frugal_tensor::random::Stream;
 
 /// Step size of all measured steps.
@@ -21,7 +21,7 @@ impl Uploads {
     /// For a plan whose labels are below `classes`.
     pub fn of(plan: &Plan, classes: usize) -> Self {
         let uploads = plan.uploads().iter().map(|&id| plan.graph.value(id));
-        let words = |value: &frugal_tensor::graph::Value| {
+        let words = |value: &frugal_tensor::ir::Value| {
             let elements = value.shape.elements();
             match (value.name.as_str(), value.element) {
                 (CONTROL, _) => vec![STEPS_BEFORE, 0, LEARNING_RATE.to_bits(), 0],

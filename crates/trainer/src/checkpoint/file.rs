@@ -7,7 +7,7 @@
 use super::{About, Checkpoint, CheckpointError, Tensor};
 use crate::Error;
 use frugal_tensor::GpuError;
-use frugal_tensor::graph::Element;
+use frugal_tensor::ir::Element;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

@@ -7,7 +7,7 @@ use super::{CheckpointError, Tensor, Weights};
 use crate::Error;
 use crate::report::units::listed;
 use frugal_tensor::Session;
-use frugal_tensor::graph::{Element, Graph, Kind, Value};
+use frugal_tensor::ir::{Element, Graph, Kind, Value};
 use std::collections::HashMap;
 use std::fmt;
 

@@ -30,7 +30,7 @@ use crate::run::Standing;
 use crate::run::metrics::{LINES, TABLE};
 use frugal_data::Fingerprint;
 use frugal_tensor::codec::Stored;
-use frugal_tensor::graph::{Element, Kind, Value};
+use frugal_tensor::ir::{Element, Kind, Value};
 use frugal_tensor::{Plan, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ use super::{About, PARAMETER, RECORD, STATISTIC, Tensor};
 use crate::run::Standing;
 use crate::run::record::EpochRecord;
 use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState};
-use frugal_tensor::graph::Element;
+use frugal_tensor::ir::Element;
 use std::collections::BTreeMap;
 
 /// More than any run counts: steps, or bytes at a time.

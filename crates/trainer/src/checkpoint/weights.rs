@@ -8,7 +8,7 @@ use super::fit::trained;
 use super::{About, Checkpoint, CheckpointError, PARAMETER, STATISTIC, Tensor, decode, format};
 use crate::Error;
 use crate::run::DataFacts;
-use frugal_tensor::graph::Element;
+use frugal_tensor::ir::Element;
 use frugal_tensor::ops::optimizer::Recipe;
 use frugal_tensor::{GpuError, Session};
 use half::{bf16, f16};

@@ -9,7 +9,7 @@ use crate::{Error, terminal};
 use clap::Args;
 use frugal_data::{Dataset, Frame, Purpose};
 use frugal_tensor::Gpu;
-use frugal_tensor::ops::Precision;
+use frugal_tensor::ir::Precision;
 use std::path::PathBuf;
 use std::rc::Rc;
 

@@ -3,7 +3,7 @@
 use crate::run::tiles;
 use crate::{Error, terminal};
 use clap::Args;
-use frugal_tensor::ops::{KernelSet, Precision};
+use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_tensor::runtime::GpuOptions;
 use frugal_tensor::{Gpu, GpuError};
 use std::rc::Rc;

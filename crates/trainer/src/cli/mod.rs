@@ -24,7 +24,7 @@ use crate::terminal::{self, Log};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use device::TunedDevice;
 use frugal_model::Net;
-use frugal_tensor::ops::{KernelSet, Precision};
+use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_tensor::runtime::{Adapter, GpuError};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use crate::config::{Choice, Config, Form, Loss, Optimizer};
 use crate::run::{self, MOST_SAMPLES, Request};
 use clap::Args;
 use frugal_model::{Net, StepShape, Training};
-use frugal_tensor::ops::Precision;
+use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
 use std::path::PathBuf;
 

@@ -7,7 +7,7 @@ use crate::run::tiles::{Key, TilesFile, VARIABLE, path_of};
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_tensor::Gpu;
-use frugal_tensor::ops::Precision;
+use frugal_tensor::ir::Precision;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

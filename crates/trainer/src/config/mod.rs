@@ -34,7 +34,7 @@ pub use store::{Store, StoreRule};
 use crate::terminal;
 use frugal_data::{Augment, DataError, Dataset, Frame, Goal, Purpose, Share};
 use frugal_model::{ModelError, Net, Task, Training};
-use frugal_tensor::ops::Precision;
+use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::loss::{self, ElementLoss};
 use frugal_tensor::ops::optimizer::{self as ops, LossScale};
 use serde::Serialize;

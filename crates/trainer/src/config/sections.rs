@@ -10,7 +10,7 @@ use super::{
     Setup, Train, Warmup,
 };
 use frugal_model::{Net, Task};
-use frugal_tensor::ops::Precision;
+use frugal_tensor::ir::Precision;
 use std::path::Path;
 
 type Result<T> = std::result::Result<T, ConfigError>;

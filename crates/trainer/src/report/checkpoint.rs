@@ -2,7 +2,7 @@
 
 use super::units::{bytes, count};
 use crate::checkpoint::{About, Checkpoint, PARAMETER, Tensor};
-use frugal_tensor::graph::Element;
+use frugal_tensor::ir::Element;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use super::units::{bytes, count};
 use crate::run::environment::{AdapterFacts, kernel_set_name};
-use frugal_tensor::ops::{Operands, Precision};
+use frugal_tensor::ir::{Operands, Precision};
 use frugal_tensor::runtime::Adapter;
 use serde::Serialize;
 use std::collections::BTreeMap;

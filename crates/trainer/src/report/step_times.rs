@@ -4,7 +4,7 @@ use super::tuning::tuned;
 use super::units::{bytes, count};
 use crate::bench::Spread;
 use crate::run::environment::AdapterFacts;
-use frugal_tensor::ops::Precision;
+use frugal_tensor::ir::Precision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;

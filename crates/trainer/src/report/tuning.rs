@@ -1,7 +1,7 @@
 //! What tuning found, as a table.
 
 use crate::bench::tune::{Row, Tuning};
-use frugal_tensor::ops::tiles::{Choice, Pixels, Registers, Strip};
+use frugal_tensor::ir::{tiles::Choice, tiles::Pixels, tiles::Registers, tiles::Strip};
 use std::fmt;
 
 /// What is said of a measurement beside its kernels.

@@ -4,7 +4,7 @@ use super::stepper::EVALUATE;
 use crate::Error;
 use frugal_model::{IMAGES, MASK};
 use frugal_tensor::Session;
-use frugal_tensor::graph::{Element, Kind};
+use frugal_tensor::ir::{Element, Kind};
 
 /// Names the first value that is not finite: among the inputs, then the parameters, then what the step makes, in order.
 ///

@@ -1,7 +1,7 @@
 //! What a run ran on: without it, no number of the run means anything.
 
 use frugal_tensor::Gpu;
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::KernelSet;
 use serde::{Deserialize, Serialize};
 use std::process::Command;
 use std::time::SystemTime;

@@ -59,7 +59,7 @@ use epochs::{Epochs, Paces};
 use folder::Folder;
 use frugal_data::{Dataset, Fingerprint};
 use frugal_model::{ModelError, Net, StepShape, Task, inference_step};
-use frugal_tensor::graph::{Graph, Kind};
+use frugal_tensor::ir::{Graph, Kind};
 use frugal_tensor::{Gpu, Plan, Session};
 use loaders::Loaders;
 use metrics::Metrics;

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::config::{Store, StoreRule};
 use frugal_model::{Net, StepShape, Training, evaluation_step, training_step};
 use frugal_tensor::codec::Policy;
-use frugal_tensor::ops::Precision;
+use frugal_tensor::ir::Precision;
 use frugal_tensor::plan::Bytes;
 use frugal_tensor::{Plan, PlanOptions};
 use std::rc::Rc;

@@ -6,8 +6,7 @@
 use super::environment::{AdapterFacts, kernel_set_name};
 use crate::Error;
 use frugal_tensor::Gpu;
-use frugal_tensor::ops::tiles::{Choice, TileError, Work};
-use frugal_tensor::ops::{KernelSet, TileTable};
+use frugal_tensor::ir::{KernelSet, TileTable, tiles::Choice, tiles::TileError, tiles::Work};
 use frugal_tensor::runtime::Adapter;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use frugal_model::{Net, StepShape};
 use frugal_tensor::PlanOptions;
-use frugal_tensor::ops::{KernelSet, Precision};
+use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_trainer::config::{Choice, Form, Optimizer};
 use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
 use frugal_trainer::report::convolutions::Convolutions;

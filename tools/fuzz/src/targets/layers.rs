@@ -4,7 +4,7 @@ use super::Target;
 use crate::bytes;
 use crate::random::Random;
 use frugal_tensor::PlanOptions;
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::KernelSet;
 use frugal_trainer::Error;
 use frugal_trainer::config::Config;
 use frugal_trainer::report::plan::PlanReport;

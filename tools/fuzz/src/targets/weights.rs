@@ -5,7 +5,7 @@ use crate::random::Random;
 use crate::tree::Tree;
 use crate::{bytes, tree};
 use frugal_model::{StepShape, inference_step};
-use frugal_tensor::graph::{Graph, Kind};
+use frugal_tensor::ir::{Graph, Kind};
 use frugal_trainer::Error;
 use frugal_trainer::checkpoint::Weights;
 use safetensors::Dtype;

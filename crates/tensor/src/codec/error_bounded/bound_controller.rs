@@ -27,9 +27,10 @@
 
 use super::{CONTROLLER_STATE_WORDS, Target};
 use crate::codec::Stored;
-use crate::graph::{Graph, GraphError, Node, Phase, Trained, Value, ValueId};
-use crate::ops::activation::Activation;
-use crate::ops::{Binding, Kernel, KernelContext, Operator, Output, kernel, want};
+use crate::ir::{
+    Binding, Graph, GraphError, Kernel, KernelContext, Node, Operator, Output, Phase, Trained, Value, ValueId, want,
+};
+use crate::ops::{activation::Activation, launch};
 use std::rc::Rc;
 
 /// What there is to steer of a stored value.
@@ -85,7 +86,7 @@ fn readers(graph: &Graph, view: ValueId) -> Vec<Reader> {
 }
 
 /// Whether an error of this view enters the gradient of a weight in a way that the theory knows.
-pub(in crate::codec) fn reaches_gradient(graph: &Graph, view: ValueId) -> bool {
+pub(crate) fn reaches_gradient(graph: &Graph, view: ValueId) -> bool {
     !readers(graph, view).is_empty()
 }
 
@@ -101,7 +102,7 @@ pub fn gradients_reached(graph: &Graph, view: ValueId) -> Vec<ValueId> {
 ///
 /// # Errors
 /// [`GraphError::NameTaken`] if another value has the name of the status.
-pub(in crate::codec) fn add_bound_controllers(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
+pub(crate) fn add_bound_controllers(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
     let mut before: Vec<(usize, Node)> = Vec::new();
     let mut after: Vec<Node> = Vec::new();
     for stored in stored {
@@ -214,7 +215,7 @@ impl Operator for Gain {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, channels, size] = context.inputs[1].shape.planes().expect("checked by outputs");
-        let gain = kernel::reduce_planes("codec/error_bounded/gain", samples * channels, size, context.set)
+        let gain = launch::reduce_planes("codec/error_bounded/gain", samples * channels, size, context.set)
             .variable("scaled", self.scaled)
             .variable("loss_scaled", self.loss_scaled)
             .variable("gated", true)

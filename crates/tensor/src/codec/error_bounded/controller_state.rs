@@ -1,7 +1,7 @@
 //! The record of a coded value: its bound, and what its coding and the gradients said. It lives across steps on the device
 //! and is read back after each.
 
-use crate::graph::{Element, Graph, GraphError, Init, Kind, ValueId};
+use crate::ir::{Element, Graph, GraphError, Init, Kind, ValueId};
 
 /// Words of a record; `shaders/parts/record.wgsl` says which is which.
 pub const WORDS: usize = 12;

@@ -29,13 +29,13 @@
 mod bound_controller;
 mod controller_state;
 
+pub(crate) use bound_controller::add_bound_controllers;
+pub(super) use bound_controller::reaches_gradient;
 pub use bound_controller::{BoundController, gradients_reached};
-pub(super) use bound_controller::{add_bound_controllers, reaches_gradient};
 pub use controller_state::{ControllerState, WORDS as CONTROLLER_STATE_WORDS};
 
 use super::{Attached, Codec, Site, mask, stream};
-use crate::graph::{Graph, GraphError, Shape, Value, ValueId};
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, want};
+use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want};
 use crate::plan::MARGIN;
 use std::rc::Rc;
 

@@ -1,12 +1,8 @@
 //! Batch norm in the backward pass: y again.
 
 use super::{INPUTS, check, normalize::normalize, with_output};
-use crate::graph::Value;
-use crate::ops::{
-    Kernel, KernelContext, Operator, Output,
-    activation::{Activation, RELU_AGAIN},
-    add::Add,
-};
+use crate::ir::{Kernel, KernelContext, Operator, Output, Value};
+use crate::ops::{activation::Activation, activation::RELU_AGAIN, add::Add};
 use std::rc::Rc;
 
 /// y again from x, γ, β and the batch's mean and inv_std, which were kept: the running statistics do not move twice. An

@@ -1,8 +1,8 @@
 //! The gradients of a batch norm.
 
 use super::{planes, with_output};
-use crate::graph::Value;
-use crate::ops::{Binding, Correlation, Kernel, KernelContext, Operator, Output, activation::Activation, kernel};
+use crate::ir::{Binding, Correlation, Kernel, KernelContext, Operator, Output, Value};
+use crate::ops::{activation::Activation, launch};
 use std::rc::Rc;
 
 /// dx, dγ, dβ from dy, x, γ, mean, inv_std; with an activation behind the norm, what it kept comes after dy.
@@ -69,11 +69,11 @@ impl Operator for BatchNormGradient {
         let [samples, channels, size] = planes(context);
         let x = self.x();
         let [gamma, mean, inv_std] = [x + 1, x + 2, x + 3];
-        let sums = kernel::reduce_planes("ops/batch_norm/plane_gradient", samples * channels, size, context.set)
+        let sums = launch::reduce_planes("ops/batch_norm/plane_gradient", samples * channels, size, context.set)
             .parameter(channels)
             .inputs([0, x, mean, inv_std])
             .bind(Binding::Scratch(0));
-        let channel_sums = kernel::reduce_columns("ops/batch_norm/channel_gradient", samples, channels, context.set)
+        let channel_sums = launch::reduce_columns("ops/batch_norm/channel_gradient", samples, channels, context.set)
             .parameter(1.0 / (samples * size) as f32)
             .variable("gathers", true)
             .bind(Binding::Scratch(0))
@@ -81,7 +81,7 @@ impl Operator for BatchNormGradient {
             .inputs([gamma, mean, inv_std])
             .bind(Binding::Scratch(1));
         let input =
-            kernel::map_planes("ops/batch_norm/input_gradient", context).inputs([0, x]).bind(Binding::Scratch(1));
+            launch::map_planes("ops/batch_norm/input_gradient", context).inputs([0, x]).bind(Binding::Scratch(1));
         vec![self.through(sums, context), channel_sums, with_output(self.through(input, context), context)]
     }
 }

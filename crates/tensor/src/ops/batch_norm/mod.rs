@@ -8,8 +8,11 @@ mod running;
 pub(super) use gradient::gradient_behind;
 
 use super::followed::{Addend, Leads, Then, followed};
-use super::{Binding, Kernel, KernelContext, Operator, Output, Part, Rebuild, kernel, want};
-use crate::graph::{Backward, Element, Graph, GraphError, Kind, Need, Node, Value, ValueId};
+use crate::ir::{
+    Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, Kind, Need, Node, Operator, Output, Part,
+    Rebuild, Value, ValueId, want,
+};
+use crate::ops::launch;
 use again::BatchNormAgain;
 use gradient::BatchNormGradient;
 use normalize::normalize_then;
@@ -117,10 +120,10 @@ impl Leads for BatchNorm {
     fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
         let [samples, channels, size] = planes(context);
         let statistics =
-            kernel::reduce_planes("ops/batch_norm/plane_statistics", samples * channels, size, context.set)
+            launch::reduce_planes("ops/batch_norm/plane_statistics", samples * channels, size, context.set)
                 .inputs([0])
                 .bind(Binding::Scratch(0));
-        let combine = kernel::reduce_columns("ops/batch_norm/channel_statistics", samples, channels, context.set)
+        let combine = launch::reduce_columns("ops/batch_norm/channel_statistics", samples, channels, context.set)
             .parameter(size)
             .parameter(self.epsilon)
             .bind(Binding::Scratch(0))
@@ -185,7 +188,7 @@ impl BatchNormState {
     /// # Errors
     /// [`GraphError::NameTaken`].
     pub fn new(graph: &mut Graph, channels: usize) -> Result<Self, GraphError> {
-        use crate::graph::Init::Constant;
+        use crate::ir::Init::Constant;
         use Element::F32;
         let kind = Kind::Statistic;
         Ok(Self {

@@ -1,8 +1,8 @@
 //! The kernel of y, with what comes behind the norm in its pass.
 
 use super::{INPUTS, with_output};
-use crate::ops::followed::Then;
-use crate::ops::{Kernel, KernelContext, kernel};
+use crate::ir::{Kernel, KernelContext};
+use crate::ops::{followed::Then, launch};
 
 /// The kernel of y, its inputs those of the norm that are named: by running statistics or the batch's.
 pub(super) fn normalize_then(
@@ -18,7 +18,7 @@ pub(super) fn normalize_then(
 
 /// The kernel of y, begun.
 pub(super) fn normalize(context: &KernelContext, epsilon: Option<f32>, add: bool) -> Kernel {
-    let kernel = kernel::map_planes("ops/batch_norm/normalize", context)
+    let kernel = launch::map_planes("ops/batch_norm/normalize", context)
         .variable("running", epsilon.is_some())
         .variable("add", add);
     kernel.parameters(epsilon)

@@ -1,8 +1,7 @@
 //! The running statistics of a batch norm.
 
 use super::BatchNorm;
-use crate::graph::Value;
-use crate::ops::{Kernel, KernelContext, Operator, Output};
+use crate::ir::{Kernel, KernelContext, Operator, Output, Value};
 
 /// Moves the running statistics. Inputs: running mean, running variance, mean, inv_std, status.
 #[derive(Debug)]

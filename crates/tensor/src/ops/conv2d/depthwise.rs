@@ -3,8 +3,8 @@
 //! strips, many at a time, drivers that run on CPU cores wide and long ones.
 
 use super::{Conv2d, Direction, Extents};
-use crate::ops::kernel::MOST_ITERATIONS;
-use crate::ops::{Kernel, KernelSet};
+use crate::ir::{Kernel, KernelSet};
+use crate::ops::launch::MOST_ITERATIONS;
 
 /// Whether these kernels compute the convolution: what they unroll must stay small. The input's gradient has one filter for
 /// each channel to read, and a padding within the kernel's reach.

@@ -4,9 +4,8 @@
 //! subgroup broadcasts. Measurements: `docs/kernels-cpu.md`.
 
 use super::{Conv2d, Direction, Extents, tiles};
-use crate::ops::kernel::MOST_ITERATIONS;
-use crate::ops::tiles::{Choice, Pixels};
-use crate::ops::{Kernel, KernelContext};
+use crate::ir::{Kernel, KernelContext, tiles::Choice, tiles::Pixels};
+use crate::ops::launch::MOST_ITERATIONS;
 
 /// Workgroups among which a weight gradient is divided: as many as lavapipe has threads at most. Each holds a share of the
 /// gradient in memory.

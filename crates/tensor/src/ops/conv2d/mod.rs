@@ -11,9 +11,10 @@ mod variant;
 pub use transpose::ConvTranspose2d;
 
 use super::followed::{Addend, Leads, Then, followed};
-use super::tiles::Tunable;
-use super::{Binding, Correlation, Kernel, KernelContext, Operator, Output, want};
-use crate::graph::{Backward, Graph, GraphError, MOST_ELEMENTS, Need, Shape, Value, ValueId};
+use crate::ir::{
+    Backward, Binding, Correlation, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Need, Operator, Output,
+    Shape, Value, ValueId, tiles::Tunable, want,
+};
 use std::rc::Rc;
 
 /// `y[n,k,oy,ox] = Σ w[k,c,r,s] · x[n, c, oy·stride + r·dilation − padding, ox·stride + s·dilation − padding]` over r, s and

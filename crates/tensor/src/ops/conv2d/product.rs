@@ -1,8 +1,8 @@
 //! Convolution as implicit matrix products, one for each group: any shape, on every adapter.
 
 use super::{Conv2d, Direction, Extents, tiles};
+use crate::ir::{Kernel, KernelContext, KernelSet};
 use crate::ops::gemm::{self, Gemm};
-use crate::ops::{Kernel, KernelContext, KernelSet};
 
 /// The kernel of a direction without bindings, and the number of partial sums that it makes.
 pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: &KernelContext) -> (Kernel, usize) {

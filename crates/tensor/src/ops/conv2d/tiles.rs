@@ -2,9 +2,11 @@
 
 use super::variant::Variant;
 use super::{Conv2d, Direction, Extents};
+use crate::ir::{
+    KernelContext, KernelSet, tiles::CONVOLUTION, tiles::Choice, tiles::Pixels, tiles::Strip, tiles::Tunable,
+    tiles::WEIGHT_GRADIENT, tiles::Work,
+};
 use crate::ops::gemm;
-use crate::ops::tiles::{CONVOLUTION, Choice, Pixels, Strip, Tunable, WEIGHT_GRADIENT, Work};
-use crate::ops::{KernelContext, KernelSet};
 
 /// What tiles are chosen for.
 pub fn work(direction: Direction, convolution: &Conv2d, e: &Extents) -> Work {

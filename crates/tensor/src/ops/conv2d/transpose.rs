@@ -2,10 +2,11 @@
 //! ordinary one, with the roles of input and output exchanged.
 
 use super::{Conv2d, Conv2dInputGradient, Conv2dWeightGradient, Direction, Extents, MOST_STEP};
-use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
+use crate::ir::{
+    Backward, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Shape, Value, ValueId, tiles::Tunable,
+    want,
+};
 use crate::ops::followed::{Addend, Leads, Then, followed};
-use crate::ops::tiles::Tunable;
-use crate::ops::{Kernel, KernelContext, Operator, Output, want};
 use std::rc::Rc;
 
 /// `y[n, k, iy·stride + r·dilation − padding, ix·stride + s·dilation − padding] += w[c,k,r,s] · x[n,c,iy,ix]`, as PyTorch's

@@ -1,7 +1,7 @@
 //! Which kernels serve which convolution, and why.
 
 use super::{Conv2d, Direction, Extents, depthwise, direct, product};
-use crate::ops::{Kernel, KernelContext, KernelSet, Operands};
+use crate::ir::{Kernel, KernelContext, KernelSet, Operands};
 
 /// A family of kernels that compute a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn kernel(direction: Direction, convolution: &Conv2d, e: &Extents, context: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Shape;
+    use crate::ir::Shape;
     use Direction::{Forward, InputGradient, WeightGradient};
     use Variant::{Depthwise, Direct, Product};
 

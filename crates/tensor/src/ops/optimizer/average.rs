@@ -1,7 +1,6 @@
 //! The exponential moving average of a parameter, which an evaluation may use in its place.
 
-use crate::graph::Value;
-use crate::ops::{Kernel, KernelContext, Operator, Output, want};
+use crate::ir::{Kernel, KernelContext, Operator, Output, Value, want};
 
 /// a ← decay·a + (1 − decay)·w after each update of w, and a ← w after the first. Inputs: a, w, control, status.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 //! What happens to gradients before an optimiser sees them, without a way to the host: summing over micro-batches, and
 //! clipping by their norm.
 
-use crate::graph::Value;
-use crate::ops::{Binding, Kernel, KernelContext, Operator, Output, want};
+use crate::ir::{Binding, Kernel, KernelContext, Operator, Output, Value, want};
 
 /// sum ← sum + samples · gradient, from 0 in the first micro-batch of a step; `samples` is how many the loss counted, whose mean
 /// the gradient is. Without a gradient the samples themselves are summed. Inputs: sum, loss, control, status, gradient.

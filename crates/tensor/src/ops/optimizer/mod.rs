@@ -3,6 +3,7 @@
 //! once the step's status says stop ([`crate::Graph::status`]).
 
 mod average;
+mod deferred;
 mod gradients;
 mod recipe;
 mod scale;
@@ -10,8 +11,7 @@ mod scale;
 pub use recipe::Recipe;
 pub use scale::{LossScale, SKIPPED};
 
-use super::{Kernel, KernelContext, Operator, Output, want};
-use crate::graph::Value;
+use crate::ir::{Kernel, KernelContext, Operator, Output, Value, want};
 
 /// Stochastic gradient descent as PyTorch does it: g ← g + decay·p; m ← momentum·m + g (m ← g at the first step, which
 /// is the same as m starts at 0); p ← p − rate·(nesterov ? g + momentum·m : m).

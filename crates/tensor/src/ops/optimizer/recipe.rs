@@ -4,7 +4,7 @@ use super::average::Average;
 use super::gradients::{Accumulate, Factor, SquareSum};
 use super::scale::{Check, LossScale, Move};
 use super::{Optimizer, Update};
-use crate::graph::{Element, Graph, GraphError, Init, Kind, Trained, Value, ValueId};
+use crate::ir::{Element, Graph, GraphError, Init, Kind, Trained, Value, ValueId};
 use std::collections::HashMap;
 
 /// How parameters move.

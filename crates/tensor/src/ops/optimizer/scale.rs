@@ -4,7 +4,7 @@
 //! same run has the same scales.
 
 use super::{Kernel, KernelContext, Operator, Output, want};
-use crate::graph::{Element, Graph, GraphError, Init, Kind, Value, ValueId};
+use crate::ir::{Element, Graph, GraphError, Init, Kind, Value, ValueId};
 
 /// What gradients are multiplied by, and how that changes.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,8 +1,10 @@
 //! Average pooling: over whole planes, over sliding windows, or over as many windows as are asked for.
 
 use super::Windows;
-use crate::graph::{Backward, Graph, GraphError, Shape, Value, ValueId};
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, kernel, want};
+use crate::ir::{
+    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want,
+};
+use crate::ops::launch;
 
 /// The mean of each plane: N×C×H×W becomes N×C.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ impl Operator for GlobalAveragePool {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [n, c, size] = context.inputs[0].shape.planes().expect("checked by outputs");
-        let kernel = kernel::reduce_planes("ops/pool/average_forward", n * c, size, context.set)
+        let kernel = launch::reduce_planes("ops/pool/average_forward", n * c, size, context.set)
             .parameter(1.0 / size as f32)
             .inputs([0])
             .outputs([0]);
@@ -51,7 +53,7 @@ impl Operator for GlobalAveragePoolGradient {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [_, _, size] = self.0.planes().expect("made from an N×C×H×W value");
-        let kernel = kernel::elementwise("ops/pool/average_gradient", context)
+        let kernel = launch::elementwise("ops/pool/average_gradient", context)
             .parameter(self.0.elements())
             .parameter(size)
             .parameter(1.0 / size as f32)

@@ -2,10 +2,11 @@
 
 use super::Windows;
 use crate::codec::window_index;
-use crate::graph::{Backward, Graph, GraphError, Need, Shape, Value, ValueId};
-use crate::ops::followed::{Addend, Leads, Then, followed};
-use crate::ops::kernel::MOST_ITERATIONS;
-use crate::ops::{Kernel, KernelContext, KernelSet, Operator, Output, Part, Rebuild};
+use crate::ir::{
+    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operator, Output, Part, Rebuild, Shape, Value,
+    ValueId,
+};
+use crate::ops::{followed::Addend, followed::Leads, followed::Then, followed::followed, launch::MOST_ITERATIONS};
 use std::rc::Rc;
 
 /// The largest element of each window; the first of equals, row by row. Padding never wins.

@@ -6,8 +6,7 @@ mod max;
 pub use average::{AveragePool, GlobalAveragePool};
 pub use max::MaxPool;
 
-use super::want;
-use crate::graph::Shape;
+use crate::ir::{Shape, want};
 
 /// Largest extent and stride of a window: places in it are counted in words of 32 bits, and so are rows and columns of what
 /// is padded.

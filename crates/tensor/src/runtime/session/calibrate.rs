@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::codec::error_bounded::{ControllerState, PROBE};
-use crate::ops::cross_entropy::STATUS;
+use crate::ir::STATUS;
 use crate::plan::CapacityStatus;
 use crate::runtime::GpuError;
 

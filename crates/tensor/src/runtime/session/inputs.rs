@@ -1,7 +1,7 @@
 //! Steps whose inputs are given by name.
 
 use super::{Session, StepMetrics};
-use crate::graph::{Element, Kind};
+use crate::ir::{Element, Kind};
 use crate::runtime::GpuError;
 
 /// What an input is filled with.

@@ -2,8 +2,7 @@
 
 use super::Session;
 use super::staging::Staging;
-use crate::graph::{Element, ValueId};
-use crate::ops::Precision;
+use crate::ir::{Element, Precision, ValueId};
 use crate::runtime::GpuError;
 
 impl Session {

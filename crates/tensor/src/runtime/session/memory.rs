@@ -17,7 +17,7 @@ fn buffer(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu:
 
 impl Session {
     /// Allocates everything and compiles all shaders. The first plan owns the persistent values, the others
-    /// [share](Plan::sharing_store) them. Persistent values start as their [`crate::graph::Init`] says, from `seed`.
+    /// [share](Plan::sharing_store) them. Persistent values start as their [`crate::ir::Init`] says, from `seed`.
     ///
     /// # Errors
     /// [`GpuError::OutOfMemory`], [`GpuError::Shader`].

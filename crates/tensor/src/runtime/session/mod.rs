@@ -12,7 +12,7 @@ mod staging;
 mod timing;
 
 use super::{Gpu, GpuError};
-use crate::graph::{Init, ValueId};
+use crate::ir::{Init, ValueId};
 use crate::plan::{Plan, Region};
 pub use inputs::Data;
 use recorded::Recorded;

@@ -21,7 +21,7 @@ use crate::run::{self, CONFIG, Fit, Lock, Measure, Plans, Summary};
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_data::{Dataset, Fingerprint};
-use frugal_tensor::ops::KernelSet;
+use frugal_tensor::ir::KernelSet;
 use frugal_tensor::{Gpu, PlanOptions};
 use results::Results;
 use std::collections::BTreeSet;

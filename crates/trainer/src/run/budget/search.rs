@@ -7,7 +7,7 @@ use super::sites::{Site, sites};
 use crate::Error;
 use crate::config::{Store, StoreRule};
 use frugal_tensor::codec::Stored;
-use frugal_tensor::graph::{Graph, ValueId};
+use frugal_tensor::ir::{Graph, ValueId};
 use frugal_tensor::{Plan, PlanOptions};
 use std::collections::{BTreeMap, BTreeSet};
 

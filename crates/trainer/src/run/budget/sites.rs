@@ -4,7 +4,7 @@ use super::points::{PASS, Point};
 use frugal_tensor::Plan;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::codec::error_bounded::gradients_reached;
-use frugal_tensor::graph::{Element, ValueId};
+use frugal_tensor::ir::{Element, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A kept value whose form is open.

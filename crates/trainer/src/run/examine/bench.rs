@@ -10,7 +10,7 @@ use crate::run::weights::Named;
 use frugal_data::{Batch, Dataset};
 use frugal_model::{Net, StepShape, Training, gradient_step};
 use frugal_tensor::codec::{Policy, Rule};
-use frugal_tensor::graph::{Element, Graph, Init, Kind, Trained, ValueId};
+use frugal_tensor::ir::{Element, Graph, Init, Kind, Trained, ValueId};
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::{Gpu, Plan, Session};
 use std::rc::Rc;

@@ -9,7 +9,7 @@ use crate::run::weights::Named;
 use frugal_data::Batch;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::codec::error_bounded::ControllerState;
-use frugal_tensor::graph::{Element, Graph, Kind, Node, Phase, ValueId};
+use frugal_tensor::ir::{Element, Graph, Kind, Node, Phase, ValueId};
 use frugal_tensor::plan::{CapacityStatus, MARGIN};
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::{GpuError, Plan, Session};

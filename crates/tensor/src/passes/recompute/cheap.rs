@@ -19,8 +19,7 @@
 //! to pool again takes memory for what is pooled. Where that would make a step's peak higher than with nothing made again,
 //! because a net has few layers and its first are the widest, the widest such results are kept (`store_within`).
 
-use crate::graph::{CONTROL, Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
-use crate::ops::{Operator, Part, Rebuild};
+use crate::ir::{CONTROL, Graph, GraphError, Keep, Kind, Need, Node, Operator, Part, Phase, Rebuild, Value, ValueId};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;

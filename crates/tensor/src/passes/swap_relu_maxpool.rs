@@ -1,6 +1,6 @@
 //! The order of rectifiers and max pooling, which is free.
 
-use super::{Graph, Kind, Phase, ValueId};
+use crate::ir::{Graph, Kind, Phase, ValueId};
 use std::collections::HashMap;
 
 impl Graph {

@@ -9,11 +9,11 @@
 //! raw the second run works on the same bits with the same kernels as the first, so training is the same bit for bit. (In f16
 //! not quite: a residual addition that the first run does in one pass with its norm is rounded once more in the second.)
 
-use super::super::mask::EncodeMask;
 use super::borders::Forward;
-use super::{Policy, cheap::is_there};
-use crate::graph::{Graph, GraphError, Keep, Kind, Need, Node, Phase, Value, ValueId};
-use crate::ops::{Operator, Part};
+use super::cheap::is_there;
+use crate::codec::Policy;
+use crate::codec::mask::EncodeMask;
+use crate::ir::{Graph, GraphError, Keep, Kind, Need, Node, Operator, Part, Phase, Value, ValueId};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 

@@ -1,7 +1,6 @@
 //! Values: what flows along the graph.
 
-use super::Shape;
-use crate::ops::Precision;
+use super::{Precision, Shape};
 
 /// Names a value of one graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,7 +1,6 @@
 //! How a value is made again in the backward pass, so that it need not wait for it.
 
-use super::Operator;
-use crate::graph::Interval;
+use super::{Interval, Operator};
 use std::rc::Rc;
 
 /// How the backward pass makes an operator's first output again, without convolutions and reductions.

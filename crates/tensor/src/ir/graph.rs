@@ -1,78 +1,10 @@
-//! The graph: values, the nodes that make them, and the gradient graph built from their rules.
-//!
-//! All shapes are known when a node is added, so every misfit is reported there, with the layer's name, and so is a value with
-//! more elements than kernels can count: what comes after may multiply extents as it likes. The list of
-//! nodes is the order of execution; a gradient graph is more nodes at its end.
+//! The graph: values and nodes, in the order of execution.
 
-mod error;
-mod fusion;
-mod gradient;
-mod order;
-mod pooling;
-mod precision;
-mod shape;
-mod value;
-
-pub use error::GraphError;
-pub(crate) use error::batch_advice;
-pub use gradient::{Backward, Interval, Keep, Need};
-pub use shape::{MOST_ELEMENTS, Shape};
-pub use value::{Element, Init, Kind, Value, ValueId};
-
-use crate::ops::{Operator, Precision};
+use super::{
+    Element, GraphError, Init, Keep, Kind, MOST_ELEMENTS, Node, Operator, Phase, Precision, Shape, Value, ValueId,
+};
 use std::collections::HashSet;
 use std::rc::Rc;
-
-/// Name of the input that [`Graph::control`] returns.
-pub const CONTROL: &str = "control";
-
-/// What the host tells each step, see [`Graph::control`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Control {
-    /// Steps done before.
-    pub step: u32,
-    /// Keys all random numbers, together with the step.
-    pub seed: u32,
-    /// The optimiser's.
-    pub learning_rate: f32,
-    /// Bit 0 for a step that only looks (see [`crate::Session::calibrate`]), the others as [`crate::ops::optimizer::Recipe`] says.
-    pub flags: u32,
-}
-
-impl Control {
-    /// As the input [`CONTROL`] takes it.
-    pub fn words(self) -> [u32; 4] {
-        [self.step, self.seed, self.learning_rate.to_bits(), self.flags]
-    }
-}
-
-/// Which part of a step a node belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Phase {
-    /// From the inputs to the loss, encoding included.
-    Forward,
-    /// From the loss to the gradients, decoding included.
-    Backward,
-    /// Optimisers.
-    Update,
-}
-
-/// One application of an operator.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Node {
-    /// What is done.
-    pub operator: Rc<dyn Operator>,
-    /// The layer that asked for it.
-    pub layer: String,
-    /// The part of the step.
-    pub phase: Phase,
-    /// What it reads; some may be updated in place, see [`Operator::mutates`].
-    pub inputs: Vec<ValueId>,
-    /// What it makes.
-    pub outputs: Vec<ValueId>,
-}
 
 /// A parameter's gradient, and what the optimiser averages of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,12 +21,12 @@ pub struct Trained {
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     values: Vec<Value>,
-    nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     scope: Vec<String>,
     phase: Option<Phase>,
     /// In which memory holds activations and their gradients ([`Graph::hold_in_f16`]).
-    precision: Precision,
-    keeps: Vec<Keep>,
+    pub(crate) precision: Precision,
+    pub(crate) keeps: Vec<Keep>,
     trained: Vec<Trained>,
     persistent_names: HashSet<String>,
     /// Those of inputs and of what the forward pass makes.
@@ -260,15 +192,6 @@ impl Graph {
     /// The persistent value of this full name, if there is one.
     pub fn find(&self, name: &str) -> Option<ValueId> {
         self.ids().find(|(_, value)| value.name == name && value.kind.is_persistent()).map(|(id, _)| id)
-    }
-
-    /// The words that the host writes before each step, those of [`Control`].
-    pub fn control(&mut self) -> ValueId {
-        let known = self.ids().find(|(_, v)| v.kind == Kind::Input && v.name == CONTROL);
-        match known {
-            Some((id, _)) => id,
-            None => self.at_root(|graph| graph.input(CONTROL, [4], Element::U32)),
-        }
     }
 
     /// Marks a value as one that is read back after the step.

@@ -1,8 +1,7 @@
 //! Nodes that are done in one pass over the elements.
 
-use super::{Graph, Kind, Node, Value, ValueId};
-use crate::graph::Element;
-use crate::ops::{Operator, add::Add};
+use crate::ir::{Element, Graph, Kind, Node, Operator, Value, ValueId};
+use crate::ops::add::Add;
 use std::collections::HashMap;
 
 impl Graph {

@@ -1,7 +1,7 @@
 //! Kernels as data: which shader, in which variant, over which values, on how many workgroups.
 
+use super::Value;
 use super::tiles::{Choice, TileTable, Work};
-use crate::graph::Value;
 use serde::{Deserialize, Serialize};
 
 /// Which family of kernels an adapter gets.
@@ -89,7 +89,7 @@ impl KernelContext<'_> {
     }
 
     /// What the table of the adapter chooses for this, if it does.
-    pub(super) fn chosen(&self, work: &Work) -> Option<Choice> {
+    pub(crate) fn chosen(&self, work: &Work) -> Option<Choice> {
         // Tables are measured in f32.
         let tiles = self.tiles.filter(|_| self.operands == Operands::F32)?;
         tiles.get(self.set, work)
@@ -173,7 +173,7 @@ pub enum Binding {
 /// is folded, so a shader computes `group = id.x + id.y * count.x` and checks its bounds (`parts/grid.wgsl` does the first).
 ///
 /// ```
-/// # use frugal_tensor::ops::Kernel;
+/// # use frugal_tensor::ir::Kernel;
 /// let twice = "
 ///     struct Params { elements: u32 }
 ///     @group(0) @binding(0) var<uniform> p: Params;
@@ -236,7 +236,7 @@ impl Kernel {
     /// template for it: what this crate's templates include from `shaders/parts`, it may include as well. The name is for
     /// messages.
     ///
-    /// Values of [`Element::F32`](crate::graph::Element::F32) are arrays of `f32` or of vectors of it, declared and indexed by
+    /// Values of [`Element::F32`](crate::ir::Element::F32) are arrays of `f32` or of vectors of it, declared and indexed by
     /// their names. Where memory holds one in f16 ([`Precision::F16`]), the shader is rewritten: what is read of it is widened, what
     /// is written rounded.
     ///
@@ -307,77 +307,4 @@ impl Kernel {
     pub fn invocations(self, count: usize, size: usize) -> Self {
         self.workgroups(count.div_ceil(size))
     }
-}
-
-/// Invocations in a workgroup of an element-wise kernel.
-pub(super) const ELEMENTWISE_WORKGROUP: usize = 64;
-
-/// A kernel with one invocation for each four elements of the first output. Its `Params` start with the number of such
-/// vectors; whether it works in place is a variable.
-pub(crate) fn elementwise(shader: &'static str, context: &KernelContext) -> Kernel {
-    let vectors = context.outputs[0].shape.elements().div_ceil(4);
-    Kernel::new(shader)
-        .variable("in_place", context.in_place)
-        .parameter(vectors)
-        .invocations(vectors, ELEMENTWISE_WORKGROUP)
-}
-
-/// A kernel over planes (the elements of one sample and channel), begun: its `Params` start with the planes and the
-/// elements of each in units of its loads.
-fn over_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
-    let vector = size.is_multiple_of(4);
-    Kernel::new(shader)
-        .variable("tiles", set == KernelSet::Tiles)
-        .variable("vector", vector)
-        .parameter(planes)
-        .parameter(if vector { size / 4 } else { size })
-}
-
-/// Most iterations of all loops of an invocation together. Mesa's llvmpipe counts them and leaves every loop after 65,535,
-/// without a word; an end of a loop counts as one.
-pub const MOST_ITERATIONS: usize = 65_000;
-
-/// A kernel that reduces each plane, see `parts/sum_plane.wgsl`: one workgroup for each on GPUs and for planes
-/// too large for one invocation, one invocation elsewhere.
-pub(crate) fn reduce_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
-    let set = if size > MOST_ITERATIONS { KernelSet::Tiles } else { set };
-    let kernel = over_planes(shader, planes, size, set);
-    if set == KernelSet::Tiles { kernel.workgroups(planes) } else { kernel.invocations(planes, 8) }
-}
-
-/// A kernel that adds up the rows of each column, see `parts/sum_column.wgsl`: 16 invocations for each on GPUs and where
-/// there are too many rows for one, one elsewhere. Its `Params` start with rows and columns.
-pub(crate) fn reduce_columns(shader: &'static str, rows: usize, columns: usize, set: KernelSet) -> Kernel {
-    let tiles = set == KernelSet::Tiles || rows > MOST_ITERATIONS;
-    let kernel = Kernel::new(shader).variable("tiles", tiles).parameters([rows, columns]);
-    kernel.invocations(columns, if tiles { 16 } else { 8 })
-}
-
-/// A kernel that maps each plane onto the first output by parameters of its channel, see `parts/map_plane.wgsl`. The number of
-/// channels and the samples of a workgroup follow in `Params`.
-pub(crate) fn map_planes(shader: &'static str, context: &KernelContext) -> Kernel {
-    let planes = context.outputs[0].shape.planes().expect("the operator checked that there are planes");
-    map_planes_of(shader, context, planes)
-}
-
-/// As [`map_planes`], over the first output as samples × channels × elements that need not be those of its shape.
-pub(crate) fn map_planes_of(
-    shader: &'static str,
-    context: &KernelContext,
-    [samples, channels, size]: [usize; 3],
-) -> Kernel {
-    let run = run(context.set, [samples, channels, size]);
-    over_planes(shader, samples * channels, size, context.set)
-        .variable("in_place", context.in_place)
-        .variable("several", run > 1)
-        .parameters([channels, run])
-        .workgroups(channels * samples.div_ceil(run))
-}
-
-/// Samples whose planes a workgroup of [`map_planes`] does: small planes together, as long as all cores have workgroups enough.
-fn run(set: KernelSet, [samples, channels, size]: [usize; 3]) -> usize {
-    let (elements, workgroups) = if set == KernelSet::Tiles { (4096, 1024) } else { (1024, 64) };
-    let together = elements / size.max(1);
-    let spared = samples * channels / workgroups;
-    together.min(spared).clamp(1, samples.max(1))
 }

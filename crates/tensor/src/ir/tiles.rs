@@ -3,7 +3,6 @@
 //! The rules are where the kernels are: `gemm.rs` for products in tiles, `matmul.rs` and `conv2d/direct.rs` for those from
 //! registers. An operator that has a choice says so in [`Operator::tunable`](super::Operator::tunable).
 
-use super::gemm::Tile;
 use super::{KernelSet, want};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,11 +27,11 @@ impl fmt::Display for Work {
 }
 
 /// The operator of [`Work`] that is a matrix product.
-pub(super) const PRODUCT: &str = "matrix product";
+pub(crate) const PRODUCT: &str = "matrix product";
 /// The operator of [`Work`] that is a convolution.
-pub(super) const CONVOLUTION: &str = "convolution";
+pub(crate) const CONVOLUTION: &str = "convolution";
 /// The direction of a convolution that has a tile of its own kind.
-pub(super) const WEIGHT_GRADIENT: &str = "weight gradient";
+pub(crate) const WEIGHT_GRADIENT: &str = "weight gradient";
 
 /// How a kernel divides its work, by the families of kernels that have a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -110,6 +109,68 @@ impl Choice {
             }
             _ => Err("kernels for this on this class of adapter have tiles of another kind".into()),
         }
+    }
+}
+
+/// The tile of C that a workgroup makes, and what each of its invocations makes of it.
+///
+/// A product of R×K by K×C loads R·C·K·(1/rows + 1/columns) numbers from memory and, within workgroups,
+/// R·C·K·(1/rows per invocation + 1/columns per invocation) from workgroup memory. So large tiles and blocks compute more for
+/// each load; small ones make more workgroups of a small product, and waste less at its edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tile {
+    /// Rows of C.
+    pub rows: usize,
+    /// Columns of C.
+    pub columns: usize,
+    /// Steps of the depth that are in workgroup memory at once, and unrolled.
+    pub depth: usize,
+    /// Rows that an invocation makes.
+    pub rows_per_invocation: usize,
+    /// Columns that an invocation makes.
+    pub columns_per_invocation: usize,
+}
+
+impl Tile {
+    /// rows × columns × depth, with a block of `per` rows and columns for each invocation.
+    pub const fn new([rows, columns, depth]: [usize; 3], per: [usize; 2]) -> Self {
+        Self { rows, columns, depth, rows_per_invocation: per[0], columns_per_invocation: per[1] }
+    }
+
+    /// Invocations in a workgroup.
+    pub fn invocations(&self) -> usize {
+        (self.rows / self.rows_per_invocation) * (self.columns / self.columns_per_invocation)
+    }
+
+    /// Bytes of workgroup memory that `parts/gemm_tiles.wgsl` takes.
+    pub fn workgroup_bytes(&self) -> usize {
+        let width = |per: usize| per.min(4);
+        let [a, b] = [width(self.rows_per_invocation), width(self.columns_per_invocation)];
+        // A vector of three would be as large as one of four, but blocks are powers of two.
+        4 * self.depth * (self.rows + a + self.columns + b)
+    }
+
+    /// Whether `parts/gemm_tiles.wgsl` can work with it within WebGPU's default limits.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { rows, columns, depth, rows_per_invocation: down, columns_per_invocation: across } = *self;
+        let all = [rows, columns, depth, down, across];
+        // Larger numbers fit no limit below, and these cannot overflow.
+        want(all.iter().all(|n| n.is_power_of_two() && *n <= 1024), "its numbers must be powers of two up to 1024")?;
+        let blocks = down <= 8 && across <= 8 && down <= rows && across <= columns;
+        want(blocks, "an invocation has one to eight rows and columns of it")?;
+        let invocations = self.invocations();
+        let most = format!("it takes {invocations} invocations, and there are 256 at most");
+        want(invocations <= 256, most)?;
+        let vectors = (rows / down.min(4)).max(columns / across.min(4));
+        let least = depth.max(vectors);
+        want(invocations >= least, format!("its {invocations} invocations are fewer than the {least} that load it"))?;
+        let bytes = self.workgroup_bytes();
+        want(bytes <= 16_384, format!("it takes {bytes} bytes of workgroup memory, and there are 16384 at most"))?;
+        want(down * across * depth <= 1024, "what is unrolled of it has more than 1024 multiply-adds")
     }
 }
 

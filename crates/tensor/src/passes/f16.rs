@@ -2,10 +2,10 @@
 //!
 //! Activations and the gradients that come back along them: all that grows with the batch. Everything else stays in f32:
 //! inputs, which the host uploads; parameters, what is made of them alone, and their gradients; what operators
-//! [always](crate::ops::Output::always_f32) have in f32; metrics; and all that updates work with.
+//! [always](crate::ir::Output::always_f32) have in f32; metrics; and all that updates work with.
 
-use super::{CONTROL, Element, Graph, Kind, Phase, Value, ValueId};
-use crate::ops::{Operator, Output, Precision, add::Add};
+use crate::ir::{Graph, Operator, Precision, Value, ValueId};
+use crate::ops::add::Add;
 use std::collections::HashMap;
 
 impl Graph {
@@ -34,33 +34,6 @@ impl Graph {
         self.agree();
     }
 
-    /// The precision of an output.
-    pub(super) fn precision_of(
-        &self,
-        operator: &dyn Operator,
-        inputs: &[ValueId],
-        phase: Phase,
-        output: &Output,
-        kind: Kind,
-    ) -> Precision {
-        // Not what is made of parameters alone. What waited for the backward pass is of samples whatever it was held in.
-        let of_samples = |&input: &ValueId| {
-            let value = self.value(input);
-            match value.kind {
-                Kind::Input => value.name != CONTROL,
-                kind => value.precision == Precision::F16 || kind == Kind::Stored,
-            }
-        };
-        let in_flight = matches!(kind, Kind::Activation | Kind::Gradient | Kind::Stored);
-        let may_be = in_flight && phase != Phase::Update && output.element == Element::F32 && !output.always_f32;
-        match inputs.first() {
-            _ if !may_be => Precision::F32,
-            Some(&source) if operator.is_view() => self.value(source).precision,
-            _ if inputs.iter().any(of_samples) => self.precision,
-            _ => Precision::F32,
-        }
-    }
-
     /// Views share their memory, and kept values are read as they are, so both ends have one precision: f32 where one of them
     /// must. In f32 is also what adds up to something in f32, such as a parameter's gradient.
     fn agree(&mut self) {
@@ -85,7 +58,7 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Init, Need};
+    use crate::ir::{Element, Init, Need};
     use crate::ops::batch_norm::{BatchNorm, BatchNormState};
 
     /// The names of the values that memory holds in f16.

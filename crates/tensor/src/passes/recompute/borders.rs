@@ -12,10 +12,9 @@
 //! limit that can be held. If that is the one without any cut, as it may be under a codec that shrinks what waits more
 //! than a segment is shorter than the net, nothing is run again.
 
-use super::super::Site;
-use super::super::policy::{Origin, Policy};
 use super::cheap::is_there;
-use crate::graph::{Graph, Kind, Need, Node, Phase, Value, ValueId};
+use crate::codec::{Origin, Policy, Site};
+use crate::ir::{Graph, Kind, Need, Node, Phase, Value, ValueId};
 use std::collections::HashMap;
 
 /// Values of a segment's largest size that are in flight in its backward pass: a gradient, and what comes of it. While a

@@ -1,7 +1,7 @@
 //! The order of backward nodes, where it is free.
 
-use super::{Graph, Kind, Node, Phase, ValueId};
-use crate::ops::{Operator, add::Add};
+use crate::ir::{Graph, Kind, Node, Operator, Phase, ValueId};
+use crate::ops::add::Add;
 use std::collections::{HashMap, HashSet};
 
 impl Graph {
@@ -87,7 +87,7 @@ fn branch(nodes: &[Node], readers: &Readers, sum: usize) -> HashSet<usize> {
 
 #[cfg(test)]
 mod tests {
-    use crate::graph::{Element, Graph, Init, Phase};
+    use crate::ir::{Element, Graph, Init, Phase};
 
     /// A block of two branches, of which the second has a stride: its gradients come last, the weight's with them.
     #[test]

@@ -1,0 +1,36 @@
+//! The intermediate representation of a step: values, the nodes that make them, and what operators say of themselves.
+//!
+//! All shapes are known when a node is added, so every misfit is reported there, with the layer's name, and so is a value with
+//! more elements than kernels can count: what comes after may multiply extents as it likes. The list of
+//! nodes is the order of execution; a gradient graph is more nodes at its end.
+
+mod activation;
+mod backward;
+mod error;
+mod graph;
+mod kernel;
+mod node;
+mod operator;
+mod precision;
+mod rebuild;
+mod saved;
+mod shape;
+mod step;
+pub mod tiles;
+mod value;
+
+pub use activation::{Activation, RELU6};
+pub use backward::Backward;
+pub use error::GraphError;
+pub(crate) use error::batch_advice;
+pub use graph::{Graph, Trained};
+pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Operands, Parameter, Precision, Variable};
+pub use node::{Node, Phase};
+pub(crate) use operator::want;
+pub use operator::{Correlation, Operator, Output};
+pub use rebuild::{Part, Rebuild};
+pub use saved::{Interval, Keep, Need};
+pub use shape::{MOST_ELEMENTS, Shape};
+pub use step::{CONTROL, Control, STATUS};
+pub use tiles::{Tile, TileTable};
+pub use value::{Element, Init, Kind, Value, ValueId};

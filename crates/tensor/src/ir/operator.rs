@@ -1,0 +1,179 @@
+//! The operator: what makes values from values.
+
+use super::tiles::Tunable;
+use super::{
+    Activation, Backward, Element, Graph, GraphError, Kernel, KernelContext, Kind, Node, Rebuild, Shape, Value, ValueId,
+};
+use std::fmt;
+use std::rc::Rc;
+
+/// A value that an operator makes.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Short name, put after the layer's.
+    pub name: &'static str,
+    /// Extents.
+    pub shape: Shape,
+    /// What one element is.
+    pub element: Element,
+    /// What it is for, if that does not follow from the phase.
+    pub kind: Option<Kind>,
+    /// Whether memory holds it in f32 in any precision: statistics and sums, which are small and must be exact.
+    pub always_f32: bool,
+}
+
+impl Output {
+    /// An f32 output.
+    pub fn new(name: &'static str, shape: impl Into<Shape>) -> Self {
+        Self { name, shape: shape.into(), element: Element::F32, kind: None, always_f32: false }
+    }
+
+    /// An output of packed words.
+    pub fn words(name: &'static str, words: usize) -> Self {
+        Self { element: Element::U32, ..Self::new(name, [words]) }
+    }
+
+    /// The same output with a kind of its own.
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// The same output, held in f32 in any precision.
+    pub fn always_f32(mut self) -> Self {
+        self.always_f32 = true;
+        self
+    }
+}
+
+/// A gradient of a weight as a sum over positions: input × `with`, times `scale` of the channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Correlation {
+    /// The input with which it is multiplied: samples × output channels × positions.
+    pub with: usize,
+    /// An input with a factor for each channel.
+    pub scale: Option<usize>,
+    /// The output.
+    pub gradient: usize,
+    /// The share of its positions at which a weight meets an element and not the padding, a mean over the weights.
+    pub coverage: f32,
+}
+
+/// Something that makes values from values on the GPU.
+///
+/// Everything is known before anything runs: shapes, scratch and kernels are functions of the shapes alone.
+pub trait Operator: fmt::Debug {
+    /// Short name, for errors and listings.
+    fn name(&self) -> &'static str;
+
+    /// What it makes of these inputs.
+    ///
+    /// # Errors
+    /// Says what it wants instead.
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String>;
+
+    /// The kernels that do it, in order.
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel>;
+
+    /// Appends the backward nodes: keeps what they need, gives each wanted input its gradient.
+    ///
+    /// # Errors
+    /// [`GraphError::NoGradient`], unless there is a rule.
+    fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
+        Err(backward.no_gradient())
+    }
+
+    /// How the backward pass can make the first output again from the inputs in a pass over the elements, see
+    /// [`crate::passes::recompute`]. `None` where that would take a convolution, a reduction or a search.
+    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+        None
+    }
+
+    /// One operator that does this and then the next in one pass over the elements. The next reads the first output once, as
+    /// its first input, or as either if it is an addition. The one operator reads the inputs of this one, then the other
+    /// inputs of the next, unless [`Operator::outputs`] refuses these; its outputs are those of the next, then the other ones
+    /// of this one. See `Graph::fuse` and [`crate::passes::recompute`].
+    fn fused(&self, _next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        None
+    }
+
+    /// The function of one element, if it applies one and does nothing else: for operators that do it on the way.
+    fn activation(&self) -> Option<Activation> {
+        None
+    }
+
+    /// The activation of which it is the gradient, from what arrives and what was kept: for operators that do it on the way.
+    fn gradient_of(&self) -> Option<Activation> {
+        None
+    }
+
+    /// What the node moves in values that live across steps, once the step is known to count: an operator and its inputs,
+    /// to which the step's status is added (running statistics). See [`Graph::settle`].
+    fn settle(&self, _node: &Node, _graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {
+        None
+    }
+
+    /// If a weight's gradient correlates this input with another: where that and the gradient are. A codec that knows what
+    /// an error of the input does to the gradient needs no more.
+    fn correlates(&self, _input: usize, _inputs: &[&Value]) -> Option<Correlation> {
+        None
+    }
+
+    /// Whether an error of this input goes on in the first output, and the inputs that hold a factor for each channel by
+    /// which it is multiplied on the way.
+    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+        None
+    }
+
+    /// Whether the one output is the one input element by element through a function that never decreases. Then max pooling
+    /// may as well come first.
+    fn never_decreases(&self) -> bool {
+        false
+    }
+
+    /// Whether each element of the first output is the largest of several of the one input.
+    fn selects_largest(&self) -> bool {
+        false
+    }
+
+    /// Elements of each scratch value that the kernels use between them.
+    fn scratch(&self, _context: &KernelContext) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// The ways in which its kernels could divide their work, if a table may choose one of them ([`super::TileTable`]).
+    fn tunable(&self, _context: &KernelContext) -> Option<Tunable> {
+        None
+    }
+
+    /// The input whose memory the first output may take, if that input has no later reader.
+    fn may_overwrite(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether the output is the input under another shape: no kernel, the same memory.
+    fn is_view(&self) -> bool {
+        false
+    }
+
+    /// Inputs that it changes in place (running statistics, parameters under an optimiser).
+    fn mutates(&self) -> &'static [usize] {
+        &[]
+    }
+
+    /// Multiply-adds, counted as the field counts them: those of convolutions and matrix products.
+    fn multiply_adds(&self, _inputs: &[&Value], _outputs: &[&Value]) -> u64 {
+        0
+    }
+
+    /// Rows, columns and depth of the matrix product of the same size, if there is one: of a convolution over a copy of its
+    /// input with a column for each position ("im2col").
+    fn as_product(&self, _inputs: &[&Value], _outputs: &[&Value]) -> Option<[usize; 3]> {
+        None
+    }
+}
+
+/// `Ok` if the condition holds, else what is wanted.
+pub(crate) fn want(condition: bool, what: impl Into<String>) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(what.into()) }
+}

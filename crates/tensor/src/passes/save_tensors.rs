@@ -1,0 +1,176 @@
+//! The form in which each kept value waits from the forward to the backward pass.
+
+use super::recompute;
+use crate::codec::mask::EncodeMask;
+use crate::codec::{Choice, Codec, Origin, Policy, Recompute, Site, Stored, error_bounded};
+use crate::ir::{Element, Graph, GraphError, Interval, Keep, Kind, Need, Node, Operator, Phase, ValueId};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Puts a codec on each kept value: encodes right after it is made, so that its last forward reader may overwrite it,
+/// and decodes right before the first backward reader. Before that, what the policy makes again ([`recompute`]) is taken
+/// out of what is kept.
+///
+/// A mask is taken from the values themselves where they wait raw for another reader anyway, and from packed bits
+/// otherwise.
+///
+/// # Errors
+/// [`GraphError::Shape`] if a codec takes a value that its operators refuse.
+pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphError> {
+    store_with(graph, policy, u64::MAX)
+}
+
+fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Stored>, GraphError> {
+    let rebuilt = recompute::rewrite(graph, policy, wide)?;
+    let keeps = graph.take_keeps();
+    let mut after: HashMap<ValueId, Vec<Node>> = HashMap::new();
+    let mut before: HashMap<ValueId, Node> = HashMap::new();
+    let mut replace: HashMap<ValueId, ValueId> = HashMap::new();
+    let mut decoders: HashMap<ValueId, (Rc<dyn Operator>, Vec<ValueId>)> = HashMap::new();
+    let mut stored: Vec<Stored> = Vec::new();
+
+    let origins = Origin::of(graph, keeps.iter().map(|keep| keep.source));
+    let choices: HashMap<ValueId, Choice> = keeps
+        .iter()
+        .filter(|keep| keep.need == Need::Values)
+        .map(|keep| {
+            let serves = |codec: &dyn Codec| {
+                let mut views = keeps.iter().filter(|k| k.source == keep.source && k.need == Need::Values);
+                views.all(|keep| codec.serves(graph, keep.view))
+            };
+            (keep.source, policy.choose(graph.value(keep.source), &origins[&keep.source], &serves))
+        })
+        .collect();
+    let waits_raw = |source: ValueId| {
+        let chosen_raw = choices.get(&source).is_some_and(|choice| choice.codec.is_none());
+        chosen_raw || keeps.iter().any(|keep| keep.source == source && keep.need == Need::Exact)
+    };
+    // Masks first: a codec of the same value may make use of one.
+    let mut masks: HashMap<ValueId, ValueId> = HashMap::new();
+    for &Keep { source, view, need } in keeps.iter().filter(|keep| !waits_raw(keep.source)) {
+        let Need::Within(interval) = need else { continue };
+        graph.set_phase(Phase::Forward);
+        let node = graph.make_node(Rc::new(EncodeMask(interval)), &[source], origins[&source].layer.clone())?;
+        let words = node.outputs[0];
+        graph.value_mut(words).kind = Kind::Stored;
+        replace.insert(view, words);
+        if interval == Interval::POSITIVE {
+            masks.insert(source, words);
+        }
+        after.entry(source).or_default().push(node);
+        stored.push(Stored::new(source, words, "mask", None));
+    }
+    for &Keep { source, need, view } in &keeps {
+        if replace.contains_key(&view) {
+            continue;
+        }
+        let value = graph.value(source).clone();
+        let layer = origins[&source].layer.clone();
+        let Choice { rule, codec } = choices.get(&source).cloned().unwrap_or_default();
+        match codec.filter(|_| need == Need::Values) {
+            Some(codec) => {
+                let known = stored.iter().position(|s| s.source == source && s.form == codec.name());
+                let (index, decode) = match known {
+                    Some(index) => (index, decoders[&source].clone()),
+                    None => {
+                        graph.set_phase(Phase::Forward);
+                        let mask = masks.get(&source).copied();
+                        let attached = codec.attach(graph, &Site { source, mask })?;
+                        let mut inputs = vec![source];
+                        inputs.extend(attached.encode_reads);
+                        let mut encode = graph.make_node(attached.encode, &inputs, layer.clone())?;
+                        let words = encode.outputs[0];
+                        graph.value_mut(words).kind = Kind::Stored;
+                        let encoders = after.entry(source).or_default();
+                        if let Some(mask) = mask.filter(|_| attached.makes_mask) {
+                            encode.outputs[1] = mask;
+                            encoders.retain(|node| node.outputs != [mask]);
+                        }
+                        encoders.push(encode);
+                        let bound_controller = attached.bound_controller;
+                        stored.push(Stored { bound_controller, ..Stored::new(source, words, codec.name(), rule) });
+                        let decode = (attached.decode, attached.decode_reads);
+                        decoders.insert(source, decode.clone());
+                        (stored.len() - 1, decode)
+                    }
+                };
+                stored[index].views.push(view);
+                graph.set_phase(Phase::Backward);
+                let (decode, reads) = decode;
+                let mut inputs = vec![stored[index].waiting];
+                inputs.extend(reads);
+                let mut decode = graph.make_node(decode, &inputs, layer)?;
+                decode.outputs = vec![view];
+                before.insert(view, decode);
+            }
+            None => {
+                replace.insert(view, source);
+                // Of the words that a forward pass makes, only pooling's are kept.
+                let form = match (value.element, value.kind) {
+                    (Element::U32, Kind::Activation) => "window index",
+                    _ => "raw",
+                };
+                if !stored.iter().any(|s: &Stored| s.waiting == source) {
+                    stored.push(Stored::new(source, source, form, rule));
+                }
+            }
+        }
+    }
+
+    let mut nodes = Vec::new();
+    for (source, encoders) in &mut after {
+        if graph.value(*source).kind == Kind::Input {
+            nodes.append(encoders);
+        }
+    }
+    nodes.sort_by_key(|node: &Node| node.inputs[0]);
+    for mut node in graph.take_nodes() {
+        for input in &mut node.inputs {
+            if let Some(decode) = before.remove(input) {
+                nodes.push(decode);
+            }
+            if let Some(other) = replace.get(input) {
+                *input = *other;
+            }
+        }
+        let outputs = node.outputs.clone();
+        nodes.push(node);
+        for output in outputs {
+            nodes.extend(after.remove(&output).unwrap_or_default());
+        }
+    }
+    graph.set_nodes(nodes);
+    error_bounded::add_bound_controllers(graph, &stored)?;
+    graph.set_phase(Phase::Update);
+    stored.extend(rebuilt.into_iter().map(Stored::rebuilt));
+    Ok(stored)
+}
+
+/// Stores what the graph keeps as the policy says ([`super::store`]). If values are made again cheaply and `peak` is higher
+/// by that than with nothing made again, the widest that are made by additions and pooling are kept.
+///
+/// # Errors
+/// As [`super::store`].
+pub(crate) fn store_within(
+    graph: Graph,
+    policy: &Policy,
+    peak: &dyn Fn(&Graph) -> u64,
+) -> Result<(Graph, Vec<Stored>), GraphError> {
+    let with = |policy: &Policy, wide: u64| {
+        let mut graph = graph.clone();
+        let stored = store_with(&mut graph, policy, wide)?;
+        Ok((graph, stored))
+    };
+    let mut chosen = with(policy, u64::MAX)?;
+    if policy.recompute != Recompute::Cheap {
+        return Ok(chosen);
+    }
+    let (nothing, _) = with(&policy.clone().recompute(Recompute::None), 0)?;
+    let limit = peak(&nothing);
+    let mut wide = graph.values().iter().map(|value| value.shape.elements() as u64).max().unwrap_or(0);
+    while peak(&chosen.0) > limit && wide > 0 {
+        chosen = with(policy, wide)?;
+        wide /= 2;
+    }
+    Ok(chosen)
+}
