@@ -1,5 +1,7 @@
 // y = scale · x where u ≥ rate, else 0, with u uniform in [0, 1), number i of a stream keyed by seed and step.
 // Variables: in_place. Dispatch: one invocation of 64 for each vector of four.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     count: u32,
     stream: u32,
@@ -19,6 +21,6 @@ struct Params {
 {% include "parts/random.wgsl" %}
 
 fn each(i: u32) {
-    let u = draw4(stream_of(p.stream, control[1], control[0]), 4u * i);
+    let u = draw4(stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]), 4u * i);
     {{ "x" if in_place else "y" }}[i] = select(vec4<f32>(), p.scale * x[i], u >= vec4(p.rate));
 }

@@ -7,9 +7,9 @@
 
 use frugal_data::{Dataset, Loader, LoaderOptions, Samples, Split};
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, evaluation_step, training_step};
-use frugal_tensor::ir::{CONTROL, Control};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
+use frugal_tensor::step::{CONTROL, Control};
 use frugal_tensor::{Gpu, Plan, Policy, Session, codec::Uniform};
 use std::error::Error;
 
@@ -73,7 +73,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
             let batch = batch?;
             // The rate falls to 0, so that the last steps settle.
             let learning_rate = 0.05 * (1.0 - done as f32 / steps as f32);
-            let control = Control { step: done, learning_rate, ..Control::default() }.words();
+            let control = Control::new(done, 0).learning_rate(learning_rate);
             let inputs = [
                 (IMAGES, (&batch.images).into()),
                 (LABELS, (&batch.labels).into()),

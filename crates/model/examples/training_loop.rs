@@ -8,9 +8,10 @@
 use frugal_model::layers::{Conv, Mode, batch_norm, linear};
 use frugal_model::{IMAGES, LABELS, MASK};
 use frugal_tensor::codec::FrequencySplit;
-use frugal_tensor::ir::{CONTROL, Control, Element, Kind};
+use frugal_tensor::ir::{Element, Kind};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
+use frugal_tensor::step::{CONTROL, Control};
 use frugal_tensor::{Gpu, Graph, GraphError, Plan, Policy, Session, ValueId};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -74,7 +75,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mask = vec![1.0; BATCH];
     for step in 0..STEPS {
         let (images, labels) = batch(step.into());
-        let control = Control { step, learning_rate: learning_rate(step), ..Control::default() }.words();
+        let control = Control::new(step, 0).learning_rate(learning_rate(step));
         let inputs = [
             (IMAGES, (&images).into()),
             (LABELS, (&labels).into()),

@@ -5,10 +5,11 @@ mod recipe;
 
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, training_step};
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Uniform};
-use frugal_tensor::ir::{Precision, STATUS};
+use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, Sgd};
 use frugal_tensor::plan::MARGIN;
 use frugal_tensor::runtime::GpuOptions;
+use frugal_tensor::step::{FLAG_CALIBRATES, FLAG_FIRST, FLAG_HOLD, STATUS, updates_before};
 use frugal_tensor::{Gpu, GpuError, Plan, Policy, Session};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -41,7 +42,9 @@ impl Training {
             Session::new(gpu.clone(), vec![Plan::new(graph, policy, gpu.plan_options()).unwrap()], 1).unwrap();
         let mut training = Self { session, accumulates: recipe.accumulate, rate: 0.02, done: 0 };
         if training.session.plans()[0].steered().next().is_some() {
-            training.with_uploads(0, 1, |session, uploads| session.calibrate(0, uploads, 2.0 * MARGIN).unwrap());
+            training.with_uploads(0, FLAG_CALIBRATES, |session, uploads| {
+                session.calibrate(0, uploads, 2.0 * MARGIN).unwrap()
+            });
         }
         training
     }
@@ -66,8 +69,8 @@ impl Training {
         self.done += 1;
         let flags = match (self.accumulates, number % 2) {
             (false, _) => 0,
-            (true, 0) => Recipe::FIRST | Recipe::HOLD | Recipe::updates(number / 2),
-            (true, _) => Recipe::updates(number / 2),
+            (true, 0) => FLAG_FIRST | FLAG_HOLD | updates_before(number / 2),
+            (true, _) => updates_before(number / 2),
         };
         let done = self.with_uploads(number, flags, |session, uploads| {
             session.step(0, uploads).unwrap();

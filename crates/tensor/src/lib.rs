@@ -14,6 +14,7 @@
 //! * [`codec`]: the forms in which a value can wait from the forward to the backward pass.
 //! * [`passes`]: rewrites of the graph: the gradient graph, stores, the order of nodes, nodes done in one pass.
 //! * [`plan`]: lifetimes become buffers, nodes become dispatches; the byte ledger.
+//! * [`step`]: the protocol of a step between the host and the kernels.
 //! * [`runtime`]: adapters, the device, shaders, and the session that replays a plan.
 //!
 //! Everything before [`runtime`] works on a machine without any adapter:
@@ -55,6 +56,6 @@ pub mod random;
 pub mod runtime;
 
 pub use codec::{Codec, Policy};
-pub use ir::{Graph, GraphError, Shape, ValueId};
+pub use ir::{Graph, GraphError, Shape, ValueId, step};
 pub use plan::{Plan, PlanError, PlanOptions};
 pub use runtime::{Gpu, GpuError, Session};

@@ -3,8 +3,9 @@
 mod common;
 
 use common::{f16_gpu, gpu};
-use frugal_tensor::ir::{CONTROL, Control, Element, Graph, Kernel, KernelContext, Operator, Output, Value, ValueId};
+use frugal_tensor::ir::{Element, Graph, Kernel, KernelContext, Operator, Output, Value, ValueId};
 use frugal_tensor::runtime::Data;
+use frugal_tensor::step::{CONTROL, Control};
 use frugal_tensor::{GpuError, Plan, Policy, Session};
 
 /// One invocation that writes one element.
@@ -96,7 +97,7 @@ fn inputs_are_known_by_name() {
         matches!(refused(&mut session, &other), GpuError::NoSuchInput { name, known } if name == "z" && known == "x, control")
     );
     // What nobody reads may be given.
-    let control = Control { step: 1, ..Control::default() }.words();
+    let control = Control::new(1, 0);
     session.step_with(0, &[(CONTROL, (&control).into()), ("x", (&four).into())]).unwrap();
     session.finished().unwrap();
     assert_eq!(f32::from_bits(session.read_value(0, written[0]).unwrap()[0]), 6.0);

@@ -3,14 +3,16 @@
 // Each tile is walked twice by one invocation: to choose k for each block and count bits and, once one atomic addition has
 // found it a place, to write them. Nothing rare hides behind a branch: drivers that run on CPU cores execute both sides.
 // Variables: masked, width. Dispatch: one invocation of {{ width }} for each tile.
+{% include "parts/step.wgsl" %}
+
 {% include "codec/error_bounded/params.wgsl" %}
 
-{% include "parts/record.wgsl" %}
+{% include "parts/controller_state.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> status: array<atomic<u32>>;
-@group(0) @binding(3) var<storage, read_write> record: array<atomic<u32>>;
+@group(0) @binding(3) var<storage, read_write> state: array<atomic<u32>>;
 @group(0) @binding(4) var<storage, read_write> words: array<u32>;
 {% if masked %}
 @group(0) @binding(5) var<storage, read_write> mask: array<u32>;
@@ -158,7 +160,7 @@ fn main(
     }
     let step = bitcast<f32>(words[0]);
     let scale = Scale(step, select(0.0, 1.0 / step, step > 0.0), words[1]);
-    let bound = bitcast<f32>(atomicLoad(&record[BOUND]));
+    let bound = bitcast<f32>(atomicLoad(&state[BOUND]));
     let start = tile * TILE;
     let stop = min(start + TILE, (p.elements + 3u) / 4u);
 
@@ -213,13 +215,13 @@ fn main(
     let sound = (largest < 0x7f800000u) & (worst <= bound) & (top < LARGEST_SYMBOL);
     let raw = (!sound) | ((bits + 31u) / 32u >= raw_size);
     let size = select((bits + 31u) / 32u, raw_size, raw);
-    atomicAdd(&record[NONZERO], nonzero);
-    atomicMax(&record[WORST], select(bitcast<u32>(worst), 0u, raw));
-    atomicMax(&record[LARGEST], select(0u, largest, largest < 0x7f800000u));
-    atomicAdd(&record[RAW_TILES], u32(raw));
-    let place = atomicAdd(&record[USED], size);
+    atomicAdd(&state[NONZERO], nonzero);
+    atomicMax(&state[WORST], select(bitcast<u32>(worst), 0u, raw));
+    atomicMax(&state[LARGEST], select(0u, largest, largest < 0x7f800000u));
+    atomicAdd(&state[RAW_TILES], u32(raw));
+    let place = atomicAdd(&state[USED], size);
     if place + size > p.capacity {
-        atomicOr(&status[0], OVERFLOW);
+        atomicOr(&status[STATUS_STOP], STOP_OVERFLOW);
         words[HEAD + 2u * tile] = LOST;
         return;
     }

@@ -2,6 +2,8 @@
 // behind, over the loss scale if it was multiplied by that.
 // Variables: scaled (else scale is 1), loss_scaled, gated, kind (of f, or none), masked, and those of parts/sum_plane.wgsl, as is
 // the dispatch.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     planes: u32,
     size: u32,
@@ -35,7 +37,7 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-{% include "parts/due.wgsl" %}
+{% include "parts/refresh_due.wgsl" %}
 
 {% if kind != "none" %}
 {% include "parts/through.wgsl" %}
@@ -59,7 +61,7 @@ fn finish(plane: u32, a: f32, b: f32) {
 }
 
 fn wanted() -> bool {
-    return due();
+    return refresh_due();
 }
 
 {% include "parts/sum_plane.wgsl" %}

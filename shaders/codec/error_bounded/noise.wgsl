@@ -1,8 +1,10 @@
 // sums[i] over the i-th 256 weights, in steps in which bounds are renewed:
 //   of_noise: Σ (g − mean)², mean = average · share, what the optimiser's average says of the gradient's mean; else Σ |average|.
-// Before there is an average, and where there is none: Σ g² or Σ |g|. See crates/tensor/src/codec/error_bounded/steer.rs.
+// Before there is an average, and where there is none: Σ g² or Σ |g|. See crates/tensor/src/codec/error_bounded/bound_controller.rs.
 // Gradients are what they are over the loss scale, if they were multiplied by that.
 // Variables: averaged, of_noise, loss_scaled. Dispatch: one invocation of 8 for each sum.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     elements: u32,
     chunks: u32,
@@ -26,7 +28,7 @@ struct Params {
 
 {% include "parts/grid.wgsl" %}
 
-{% include "parts/due.wgsl" %}
+{% include "parts/refresh_due.wgsl" %}
 
 @compute @workgroup_size(8)
 fn main(
@@ -35,11 +37,11 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let chunk = group_index(group, groups) * 8u + lane;
-    if (chunk >= p.chunks) | !due() {
+    if (chunk >= p.chunks) | !refresh_due() {
         return;
     }
     // Steps that were skipped are in no average.
-    let steps = control[0] - status[1];
+    let steps = control[CONTROL_STEP] - status[STATUS_SKIPPED_STEPS];
     let t = f32(steps);
     let known = steps > 0u;
     let share = select(0.0, (1.0 - p.decay) / (p.scale * (1.0 - pow(p.decay, t))), known);

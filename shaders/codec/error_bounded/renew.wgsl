@@ -1,8 +1,10 @@
 // bound = sigma · √(3/R) / gain, gain = √coverage · rms ‖δ‖ · factors, the least over all weights that a value serves; see
-// crates/tensor/src/codec/error_bounded/steer.rs. A value about which nothing is known yet gets an eighth of its largest
+// crates/tensor/src/codec/error_bounded/bound_controller.rs. A value about which nothing is known yet gets an eighth of its largest
 // element for a bound.
 // Variables: factors (how many). Dispatch: one workgroup of 64.
-{% include "parts/record.wgsl" %}
+{% include "parts/controller_state.wgsl" %}
+
+{% include "parts/step.wgsl" %}
 
 struct Params {
     planes: u32,
@@ -27,7 +29,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> record: array<u32>;
+@group(0) @binding(1) var<storage, read_write> state: array<u32>;
 @group(0) @binding(2) var<storage, read_write> control: array<u32>;
 @group(0) @binding(3) var<storage, read_write> status: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parts: array<f32>;
@@ -36,7 +38,7 @@ struct Params {
 @group(0) @binding({{ 6 + i }}) var<storage, read_write> factor{{ i }}: array<f32>;
 {% endfor %}
 
-{% include "parts/due.wgsl" %}
+{% include "parts/refresh_due.wgsl" %}
 
 {% include "parts/bits.wgsl" %}
 
@@ -46,8 +48,8 @@ var<workgroup> totals: array<vec2<f32>, 64>;
 fn main(@builtin(local_invocation_index) lane: u32) {
     var total = vec2<f32>();
     // A probe does not count and is looked at all the same; but where something found no room, gradients say nothing.
-    let probe = ((control[3] & 1u) != 0u) & (((status[0] & OVERFLOW) == 0u) | (record[BOUND] == 0u));
-    let wanted_now = due() & ((status[0] == 0u) | probe);
+    let probe = ((control[CONTROL_FLAGS] & FLAG_CALIBRATES) != 0u) & (((status[STATUS_STOP] & STOP_OVERFLOW) == 0u) | (state[BOUND] == 0u));
+    let wanted_now = refresh_due() & ((status[STATUS_STOP] == 0u) | probe);
     if wanted_now {
         for (var i = lane; i < p.planes; i += 64u) {
             total.x += parts[i];
@@ -77,10 +79,10 @@ fn main(@builtin(local_invocation_index) lane: u32) {
 {% else %}
     let gain = sqrt(p.coverage * totals[0].x / f32(p.channels));
 {% endif %}
-    let density = f32(record[NONZERO]) / f32(p.elements);
+    let density = f32(state[NONZERO]) / f32(p.elements);
     let mean = totals[0].y / f32(p.weights);
     // The mean of earlier gradients has noise of its own, over t steps.
-    let steps = control[0] - status[1];
+    let steps = control[CONTROL_STEP] - status[STATUS_SKIPPED_STEPS];
     let t = f32(steps);
     let rise = (1.0 - p.decay) / (1.0 - pow(p.decay, t));
     let own = rise * rise * (1.0 - pow(p.decay, 2.0 * t)) / (1.0 - p.decay * p.decay);
@@ -88,26 +90,26 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     let reference = select(mean, noise, p.of_noise == 1u);
     let sigma = p.fraction * reference;
     let wanted = sigma * sqrt(3.0 / density) / gain;
-    let so_far = bitcast<f32>(record[CANDIDATE]);
+    let so_far = bitcast<f32>(state[CANDIDATE]);
     // A weight without gradient, or a value of zeros, asks for nothing.
     let asks = is_finite(wanted) & (wanted > 0.0);
     let none = p.first == 1u;
     if asks & (none | (so_far == 0.0) | (wanted < so_far)) {
-        record[CANDIDATE] = bitcast<u32>(wanted);
-        record[DENSITY] = bitcast<u32>(density);
-        record[GAIN] = bitcast<u32>(gain);
-        record[NOISE] = bitcast<u32>(reference);
+        state[CANDIDATE] = bitcast<u32>(wanted);
+        state[DENSITY] = bitcast<u32>(density);
+        state[GAIN] = bitcast<u32>(gain);
+        state[NOISE] = bitcast<u32>(reference);
     } else if none {
-        record[CANDIDATE] = 0u;
+        state[CANDIDATE] = 0u;
     }
     if p.last == 1u {
-        let candidate = bitcast<f32>(record[CANDIDATE]);
-        if record[BOUND] == 0u {
-            record[BOUND] = bitcast<u32>(bitcast<f32>(record[LARGEST]) / 8.0);
+        let candidate = bitcast<f32>(state[CANDIDATE]);
+        if state[BOUND] == 0u {
+            state[BOUND] = bitcast<u32>(bitcast<f32>(state[LARGEST]) / 8.0);
         } else if candidate > 0.0 {
             // Half the way, on a logarithmic scale: one step's gradients say little, above all in the beginning.
-            let before = bitcast<f32>(record[BOUND]);
-            record[BOUND] = bitcast<u32>(select(sqrt(before) * sqrt(candidate), candidate, (control[3] & 1u) != 0u));
+            let before = bitcast<f32>(state[BOUND]);
+            state[BOUND] = bitcast<u32>(select(sqrt(before) * sqrt(candidate), candidate, (control[CONTROL_FLAGS] & FLAG_CALIBRATES) != 0u));
         }
     }
 }

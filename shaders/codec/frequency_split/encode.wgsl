@@ -3,6 +3,8 @@
 // parts/division.wgsl.
 // Variables: bits, vector (rows and cells are whole vectors), parity, tiles, run, wide (lanes of the widest cell).
 // Dispatch: with tiles one workgroup of 64 for each plane, without one invocation of 8.
+{% include "parts/step.wgsl" %}
+
 {% include "codec/frequency_split/params.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -110,7 +112,7 @@ fn main(
     let base = plane * p.stride;
     let elements = p.height * p.width;
     let cells = p.down * p.across;
-    let stream = stream_of(p.stream, control[1], control[0]);
+    let stream = stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]);
     var extent = NOTHING;
     if here {
         for (var pair = lane; pair < (cells + 1u) / 2u; pair += 64u) {
@@ -182,7 +184,7 @@ fn main(
     }
     let coder = coder_of(extent);
     words[base] = coder.range;
-    let stream = stream_of(p.stream, control[1], control[0]);
+    let stream = stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]);
     // Word by word along the rows, so that no index has to be divided.
     let whole = p.height * p.width / PER_WORD;
     var at = plane * p.height * p.width / STEP;

@@ -3,6 +3,8 @@
 // Variables: bits, group, tiles.
 // Dispatch: with tiles one workgroup for each group, an invocation for each four elements; without one invocation of 8 for
 // each group.
+{% include "parts/step.wgsl" %}
+
 {% include "codec/uniform/params.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -68,7 +70,7 @@ fn main(
     let coder = coder_of(extents[0]);
     var codes = 0u;
     if here {
-        codes = codes_of(value, coder, stream_of(p.stream, control[1], control[0]), 4u * i);
+        codes = codes_of(value, coder, stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]), 4u * i);
     }
     parts[lane] = codes << (STEP_BITS * (lane % WORD));
     workgroupBarrier();
@@ -107,7 +109,7 @@ fn main(
     }
     let coder = coder_of(extent_of(low, high, top));
     words[group] = coder.range;
-    let stream = stream_of(p.stream, control[1], control[0]);
+    let stream = stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]);
     for (var i = start; i < end; i += WORD) {
         var packed = 0u;
         for (var j = 0u; j < min(WORD, end - i); j++) {

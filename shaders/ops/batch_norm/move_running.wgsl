@@ -1,6 +1,8 @@
 // The running mean and variance move by `momentum` towards the batch's mean and its unbiased variance
 // (1 / inv_std² − ε) · count / (count − 1). Nothing once status says stop.
 // Dispatch: one invocation of 8 for each channel.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     channels: u32,
     epsilon: f32,
@@ -24,7 +26,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let c = group_index(group, groups) * 8u + lane;
-    if c >= p.channels || status[0] != 0u {
+    if c >= p.channels || status[STATUS_STOP] != 0u {
         return;
     }
     let variance = max(1.0 / (inv_std[c] * inv_std[c]) - p.epsilon, 0.0) * p.unbiased;

@@ -1,6 +1,8 @@
-// loss = (mean of the samples' losses, correct, counted, 0) over samples with mask 1, in order; status[0] = 1 if the
-// mean is not finite.
+// loss = (mean of the samples' losses, correct, counted, 0) over samples with mask 1, in order; the status says so if the mean is
+// not finite.
 // Dispatch: one workgroup of 1.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     samples: u32,
 }
@@ -26,6 +28,6 @@ fn main() {
     let mean = sum.x / max(count, 1.0);
     loss[0] = vec4(mean, sum.y, count, 0.0);
     if !is_finite(mean) {
-        status[0] = 1u;
+        status[STATUS_STOP] = STOP_NOT_FINITE;
     }
 }

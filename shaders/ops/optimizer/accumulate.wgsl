@@ -1,6 +1,8 @@
 // sum ← sum + samples · gradient, with the samples that the loss counted; in the first batch of a step from 0. With `counts` the
 // samples themselves are summed. Nothing once status says stop.
 // Variables: counts. Dispatch: one invocation of 64 for each vector of four.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     count: u32,
 }
@@ -17,9 +19,9 @@ struct Params {
 {% include "parts/each.wgsl" %}
 
 fn each(i: u32) {
-    if status[0] != 0u {
+    if status[STATUS_STOP] != 0u {
         return;
     }
-    let first = (control[3] & 2u) != 0u;
+    let first = (control[CONTROL_FLAGS] & FLAG_FIRST) != 0u;
     sum[i] = select(sum[i], vec4<f32>(), first) + loss[0].z * {{ "vec4(1.0)" if counts else "gradient[i]" }};
 }

@@ -4,6 +4,8 @@
 // Params bring rest = 1 − β and fading = −ln β, which singles cannot compute from β near 1.
 // Variables: decoupled, summed, scaled (g ← factor·g before all else).
 // Dispatch: one invocation of 64 for each vector of four.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     count: u32,
     beta1: f32,
@@ -40,11 +42,11 @@ fn share(a: f32) -> f32 {
 }
 
 fn each(i: u32) {
-    if stays() {
+    if update_skipped() {
         return;
     }
     let t = f32(updates_before()) + 1.0;
-    let rate = bitcast<f32>(control[2]);
+    let rate = bitcast<f32>(control[{{ learning_rate }}]);
 {% if decoupled %}
     let g = {{ "factor[0] * gradient[i]" if scaled else "gradient[i]" }};
     w[i] -= rate * p.decay * w[i];

@@ -1,5 +1,7 @@
 // a ← a + rest · (w − a), rest = 1 − decay; a ← w after the first update of w. Nothing where w stays.
 // Variables: summed. Dispatch: one invocation of 64 for each vector of four.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     count: u32,
     rest: f32,
@@ -16,7 +18,7 @@ struct Params {
 {% include "parts/update.wgsl" %}
 
 fn each(i: u32) {
-    if stays() {
+    if update_skipped() {
         return;
     }
     a[i] = select(a[i] + p.rest * (w[i] - a[i]), w[i], updates_before() == 0u);

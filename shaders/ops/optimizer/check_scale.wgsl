@@ -1,6 +1,8 @@
 // status gets the bit `skipped` where a gradient is not finite; used = (scale, 1 if so, else 0). Nothing once status says stop,
 // and in batches after which parameters stay: their gradients are in the sum that a later one looks at.
 // Variables: summed. Dispatch: one workgroup of 1.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     skipped: u32,
 }
@@ -16,13 +18,13 @@ struct Params {
 
 {% include "parts/bits.wgsl" %}
 
-{% include "parts/stays.wgsl" %}
+{% include "parts/update_skipped.wgsl" %}
 
 @compute @workgroup_size(1)
 fn main() {
-    let skips = !stays() && !is_finite(squares[0]);
+    let skips = !update_skipped() && !is_finite(squares[0]);
     if skips {
-        status[0] = p.skipped;
+        status[STATUS_STOP] = p.skipped;
     }
     used[0] = scale[0];
     used[1] = select(0.0, 1.0, skips);

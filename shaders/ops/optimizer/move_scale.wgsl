@@ -1,6 +1,8 @@
 // After all updates: a step that was skipped halves the scale, at most down to `least`, is counted, and gives the status back;
 // `grow_after` good steps in a row double it, at most up to `most`. Nothing once status says stop.
 // Variables: summed. Dispatch: one workgroup of 1.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     skipped: u32,
     grow_after: f32,
@@ -16,16 +18,16 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> control: array<u32>;
 {% endif %}
 
-{% include "parts/stays.wgsl" %}
+{% include "parts/update_skipped.wgsl" %}
 
 @compute @workgroup_size(1)
 fn main() {
-    if status[0] == p.skipped {
-        status[0] = 0u;
-        status[1] += 1u;
+    if status[STATUS_STOP] == p.skipped {
+        status[STATUS_STOP] = 0u;
+        status[STATUS_SKIPPED_STEPS] += 1u;
         scale[0] = max(0.5 * scale[0], p.least);
         good_steps[0] = 0.0;
-    } else if !stays() {
+    } else if !update_skipped() {
         good_steps[0] += 1.0;
         if good_steps[0] >= p.grow_after {
             scale[0] = min(2.0 * scale[0], max(scale[0], p.most));

@@ -2,6 +2,8 @@
 // Params bring rest = 1 − α, which singles cannot compute from α near 1.
 // Variables: momentum (else w ← w − rate·g / (√v + ε)), summed, scaled (g ← factor·g before all else).
 // Dispatch: one invocation of 64 for each vector of four.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     count: u32,
     alpha: f32,
@@ -29,10 +31,10 @@ struct Params {
 {% include "parts/update.wgsl" %}
 
 fn each(i: u32) {
-    if stays() {
+    if update_skipped() {
         return;
     }
-    let rate = bitcast<f32>(control[2]);
+    let rate = bitcast<f32>(control[{{ learning_rate }}]);
     let g = {{ "factor[0] * gradient[i]" if scaled else "gradient[i]" }} + p.decay * w[i];
     let square = p.alpha * v[i] + p.rest * g * g;
     v[i] = square;

@@ -1,6 +1,8 @@
 // g ← g + decay·w;  m ← momentum·m + g;  w ← w − rate·(nesterov ? g + momentum·m : m). Nothing once status says stop.
 // Variables: momentum (else w ← w − rate·g), nesterov, summed, scaled (g ← factor·g before all else).
 // Dispatch: one invocation of 64 for each vector of four.
+{% include "parts/step.wgsl" %}
+
 struct Params {
     count: u32,
     momentum: f32,
@@ -24,10 +26,10 @@ struct Params {
 {% include "parts/update.wgsl" %}
 
 fn each(i: u32) {
-    if stays() {
+    if update_skipped() {
         return;
     }
-    let rate = bitcast<f32>(control[2]);
+    let rate = bitcast<f32>(control[{{ learning_rate }}]);
     let g = {{ "factor[0] * gradient[i]" if scaled else "gradient[i]" }} + p.decay * w[i];
 {% if momentum %}
     let direction = p.momentum * m[i] + g;

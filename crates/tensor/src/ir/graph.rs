@@ -6,6 +6,7 @@ use super::{
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::step::ControlLayout;
 /// A parameter's gradient, and what the optimiser averages of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trained {
@@ -28,6 +29,7 @@ pub struct Graph {
     pub(crate) precision: Precision,
     pub(crate) keeps: Vec<Keep>,
     trained: Vec<Trained>,
+    pub(crate) control_layout: ControlLayout,
     persistent_names: HashSet<String>,
     /// Those of inputs and of what the forward pass makes.
     forward_names: HashSet<String>,
@@ -192,6 +194,11 @@ impl Graph {
     /// The persistent value of this full name, if there is one.
     pub fn find(&self, name: &str) -> Option<ValueId> {
         self.ids().find(|(_, value)| value.name == name && value.kind.is_persistent()).map(|(id, _)| id)
+    }
+
+    /// Where the words that the host writes before each step have their scalars.
+    pub fn control_layout(&self) -> &ControlLayout {
+        &self.control_layout
     }
 
     /// Marks a value as one that is read back after the step.

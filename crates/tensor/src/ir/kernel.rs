@@ -1,6 +1,7 @@
 //! Kernels as data: which shader, in which variant, over which values, on how many workgroups.
 
 use super::Value;
+use super::step::Scalar;
 use super::tiles::{Choice, TileTable, Work};
 use serde::{Deserialize, Serialize};
 
@@ -260,6 +261,11 @@ impl Kernel {
         self.variables.push((name, value.into()));
         self.variables.sort();
         self
+    }
+
+    /// Sets a template variable to the word of the control upload that holds a scalar: `bitcast<f32>(control[{{ name }}])`.
+    pub fn scalar(self, name: &'static str, scalar: Scalar) -> Self {
+        self.variable(name, scalar.word as usize)
     }
 
     /// Appends a word to `Params`.

@@ -15,7 +15,7 @@ mod precision;
 mod rebuild;
 mod saved;
 mod shape;
-mod step;
+pub mod step;
 pub mod tiles;
 mod value;
 
@@ -31,6 +31,5 @@ pub use operator::{Correlation, Operator, Output};
 pub use rebuild::{Part, Rebuild};
 pub use saved::{Interval, Keep, Need};
 pub use shape::{MOST_ELEMENTS, Shape};
-pub use step::{CONTROL, Control, STATUS};
 pub use tiles::{Tile, TileTable};
 pub use value::{Element, Init, Kind, Value, ValueId};

@@ -1,6 +1,7 @@
 //! The precision in which memory holds what a node makes.
 
-use super::{CONTROL, Element, Graph, Kind, Operator, Output, Phase, Precision, ValueId};
+use super::step::CONTROL;
+use super::{Element, Graph, Kind, Operator, Output, Phase, Precision, ValueId};
 
 impl Graph {
     /// The precision of an output.

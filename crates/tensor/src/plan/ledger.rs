@@ -77,7 +77,7 @@ impl Plan {
         let graph = &self.graph;
         let mut made: BTreeSet<ValueId> = graph
             .ids()
-            .filter(|(_, v)| v.kind == Kind::Input && v.name != crate::ir::CONTROL)
+            .filter(|(_, v)| v.kind == Kind::Input && v.name != crate::step::CONTROL)
             .map(|(id, _)| id)
             .collect();
         let mut kept = BTreeSet::new();

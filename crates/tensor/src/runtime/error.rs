@@ -2,6 +2,7 @@
 
 use crate::ir::Element;
 use crate::plan::PlanError;
+use crate::step::MissingScalar;
 
 /// What went wrong on the device, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,9 @@ pub enum GpuError {
         /// What it takes.
         element: Element,
     },
+    /// A scalar that the plan uses was left out.
+    #[error(transparent)]
+    MissingScalar(#[from] MissingScalar),
     /// A value that the plan does not have.
     #[error("the plan has no persistent value `{0}`")]
     NoSuchValue(String),

@@ -7,7 +7,9 @@
 mod f16_bindings;
 
 use super::GpuError;
+use crate::codec::error_bounded;
 use crate::ir::{Kernel, Variable};
+use crate::step;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Object;
 use minijinja::{AutoEscape, Environment, State, UndefinedBehavior};
@@ -19,6 +21,10 @@ use std::sync::{Arc, LazyLock, Mutex};
 #[folder = "../../shaders"]
 struct Files;
 
+/// Parts that are written from declarations in Rust.
+const GENERATED: [(&str, &[step::Constant]); 2] =
+    [("parts/step.wgsl", step::CONSTANTS), ("parts/controller_state.wgsl", error_bounded::word::CONSTANTS)];
+
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -27,6 +33,9 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_syntax(syntax.expect("the default delimiters are valid"));
     environment.add_function("steps", || minijinja::Value::from_object(Steps::default()));
     environment.set_loader(|path| {
+        if let Some((_, constants)) = GENERATED.iter().find(|(generated, _)| *generated == path) {
+            return Ok(Some(step::wgsl(constants)));
+        }
         let text = Files::get(path).map(|file| String::from_utf8_lossy(&file.data).into_owned());
         Ok(text)
     });

@@ -2,11 +2,12 @@
 
 use super::common::{SETS, STEP, gpu, options};
 use super::hostile;
-use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState, OVERFLOW};
+use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState};
 use frugal_tensor::codec::mask::EncodeMask;
 use frugal_tensor::codec::{Codec, ErrorBounded, Site};
 use frugal_tensor::ir::{Element, Graph, Interval, KernelSet, Shape, ValueId};
 use frugal_tensor::random::Stream;
+use frugal_tensor::step::STOP_OVERFLOW;
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 use std::rc::Rc;
 
@@ -215,7 +216,7 @@ fn a_tile_without_room_is_lost_and_says_so() {
             assert_eq!(record.used, demand, "the count goes on");
             let exceeded = demand as usize > room;
             let status = trip.session.read("status").unwrap()[0].to_bits();
-            assert_eq!(status, if exceeded { OVERFLOW } else { 0 }, "{room} of {demand}");
+            assert_eq!(status, if exceeded { STOP_OVERFLOW } else { 0 }, "{room} of {demand}");
             let lost: Vec<bool> = (0..8).map(|tile| words[4 + 2 * tile] == u32::MAX).collect();
             assert_eq!(lost.contains(&true), exceeded);
             for (i, (x, y)) in x.iter().zip(&decoded).enumerate() {

@@ -18,9 +18,10 @@ mod uniform;
 
 use common::{SETS, STEP, f16_gpu, gpu, options};
 use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform};
-use frugal_tensor::ir::{CONTROL, Element, Graph, KernelSet, Shape, ValueId};
+use frugal_tensor::ir::{Element, Graph, KernelSet, Shape, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::random::Stream;
+use frugal_tensor::step::CONTROL;
 use frugal_tensor::{Gpu, Plan, Policy, Session};
 use std::rc::Rc;
 

@@ -2,14 +2,15 @@
 
 use super::common::{gpu, options};
 use super::lossless::Lossless;
-use frugal_tensor::codec::error_bounded::{OVERFLOW, Target};
+use frugal_tensor::codec::error_bounded::Target;
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Stored, Uniform};
-use frugal_tensor::ir::{CONTROL, Element, Graph, Init, KernelSet, ValueId};
+use frugal_tensor::ir::{Element, Graph, Init, KernelSet, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::plan::{CapacityStatus, MARGIN};
 use frugal_tensor::random::Stream;
+use frugal_tensor::step::{CONTROL, FLAG_CALIBRATES, STOP_OVERFLOW};
 use frugal_tensor::{Gpu, Plan, PlanOptions, Policy, Session};
 use std::rc::Rc;
 
@@ -143,7 +144,7 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
         uploads.iter().map(Vec::as_slice).collect()
     }
     if session.plans()[0].steered().next().is_some() {
-        session.calibrate(0, &slices(&uploads(&[0, 11, 0, 1])), MARGIN).unwrap();
+        session.calibrate(0, &slices(&uploads(&[0, 11, 0, FLAG_CALIBRATES])), MARGIN).unwrap();
     }
     let mut again = 0;
     for step in 0..STEPS {
@@ -163,7 +164,7 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
                 losses.push(done.words[0]);
                 break;
             }
-            assert_eq!(session.read("status").unwrap()[0].to_bits(), OVERFLOW);
+            assert_eq!(session.read("status").unwrap()[0].to_bits(), STOP_OVERFLOW);
             session.replan(0, &records, MARGIN).unwrap();
             session.write_words("status", &[0; 4]).unwrap();
             again += 1;

@@ -3,11 +3,11 @@
 #![allow(dead_code)]
 
 use frugal_tensor::ir::{
-    Backward, CONTROL, Element, Init, Kernel, KernelContext, KernelSet, Operands, Operator, Output, Precision, Value,
-    ValueId,
+    Backward, Element, Init, Kernel, KernelContext, KernelSet, Operands, Operator, Output, Precision, Value, ValueId,
 };
 use frugal_tensor::random::Stream;
 use frugal_tensor::runtime::{Data, GpuOptions};
+use frugal_tensor::step::CONTROL;
 use frugal_tensor::{Gpu, GpuError, Graph, GraphError, Plan, PlanOptions, Policy, Session};
 use std::rc::Rc;
 

@@ -2,9 +2,10 @@
 //! nothing.
 
 use super::common::{compare, gpu};
-use frugal_tensor::ir::{CONTROL, Element, Graph, Init, Kind, STATUS};
+use frugal_tensor::ir::{Element, Graph, Init, Kind};
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, RmsProp, Sgd};
 use frugal_tensor::random::Stream;
+use frugal_tensor::step::{CONTROL, FLAG_FIRST, FLAG_HOLD, STATUS, updates_before};
 use frugal_tensor::{Plan, Policy, Session};
 use std::collections::HashMap;
 
@@ -184,9 +185,9 @@ fn summed_gradients() {
                 let batches: Vec<Vec<Vec<f32>>> =
                     (0..3u64).map(|batch| gradients(100 * u64::from(number) + batch, 1.0)).collect();
                 for (batch, gradients) in batches.iter().enumerate() {
-                    let first = if batch == 0 { Recipe::FIRST } else { 0 };
-                    let hold = if batch < 2 { Recipe::HOLD } else { 0 };
-                    let flags = first | hold | Recipe::updates(number);
+                    let first = if batch == 0 { FLAG_FIRST } else { 0 };
+                    let hold = if batch < 2 { FLAG_HOLD } else { 0 };
+                    let flags = first | hold | updates_before(number);
                     let done = 3 * number + batch as u32;
                     step(&mut session, gradients, [done, 1, 0.02f32.to_bits(), flags], counts[batch]);
                 }
@@ -215,8 +216,8 @@ fn a_step_that_does_not_count_changes_nothing() {
         let recipe = Recipe { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9), loss_scale: None };
         let mut session = session(recipe);
         let control = |done: u32, flags: u32| [done, 1, 0.1f32.to_bits(), flags];
-        step(&mut session, &gradients(1, 1.0), control(0, Recipe::FIRST), 4.0);
-        step(&mut session, &gradients(2, 1.0), control(1, Recipe::FIRST | Recipe::HOLD | Recipe::updates(1)), 4.0);
+        step(&mut session, &gradients(1, 1.0), control(0, FLAG_FIRST), 4.0);
+        step(&mut session, &gradients(2, 1.0), control(1, FLAG_FIRST | FLAG_HOLD | updates_before(1)), 4.0);
         let state = |session: &Session| -> Vec<Vec<u32>> {
             let graph = &session.plans()[0].graph;
             let lasting = graph.values().iter().filter(|v| matches!(v.kind, Kind::Parameter | Kind::OptimizerState));
@@ -224,12 +225,12 @@ fn a_step_that_does_not_count_changes_nothing() {
         };
         let before = state(&session);
         session.write_words(STATUS, &[1, 0, 0, 0]).unwrap();
-        for flags in [0, Recipe::FIRST, Recipe::HOLD] {
-            step(&mut session, &gradients(3, 1.0), control(2, flags | Recipe::updates(1)), 4.0);
+        for flags in [0, FLAG_FIRST, FLAG_HOLD] {
+            step(&mut session, &gradients(3, 1.0), control(2, flags | updates_before(1)), 4.0);
         }
         assert!(before == state(&session), "{optimizer:?}");
         session.write_words(STATUS, &[0; 4]).unwrap();
-        step(&mut session, &gradients(3, 1.0), control(2, Recipe::updates(1)), 4.0);
+        step(&mut session, &gradients(3, 1.0), control(2, updates_before(1)), 4.0);
         assert!(before != state(&session), "{optimizer:?}");
     }
 }
@@ -304,8 +305,8 @@ fn loss_scales_of_summed_gradients() {
             if (number, batch) == (0, 1) {
                 scaled[1][7] = f32::INFINITY;
             }
-            let (first, hold) = ([Recipe::FIRST, 0, 0][batch], [Recipe::HOLD, Recipe::HOLD, 0][batch]);
-            let flags = first | hold | Recipe::updates(number as u32);
+            let (first, hold) = ([FLAG_FIRST, 0, 0][batch], [FLAG_HOLD, FLAG_HOLD, 0][batch]);
+            let flags = first | hold | updates_before(number as u32);
             step(&mut session, &scaled, [(3 * number + batch) as u32, 1, 0.02f32.to_bits(), flags], 4.0);
         }
         if number == 0 {

@@ -2,8 +2,9 @@
 
 use frugal_model::MASK;
 use frugal_tensor::Plan;
-use frugal_tensor::ir::{CONTROL, Element};
+use frugal_tensor::ir::Element;
 use frugal_tensor::random::Stream;
+use frugal_tensor::step::{CONTROL, CONTROL_FLAGS, Control, FLAG_CALIBRATES};
 
 /// Step size of all measured steps.
 pub const LEARNING_RATE: f32 = 0.01;
@@ -22,9 +23,12 @@ impl Uploads {
     pub fn of(plan: &Plan, classes: usize) -> Self {
         let uploads = plan.uploads().iter().map(|&id| plan.graph.value(id));
         let words = |value: &frugal_tensor::ir::Value| {
+            let control = Control::new(STEPS_BEFORE, 0).learning_rate(LEARNING_RATE);
             let elements = value.shape.elements();
             match (value.name.as_str(), value.element) {
-                (CONTROL, _) => vec![STEPS_BEFORE, 0, LEARNING_RATE.to_bits(), 0],
+                (CONTROL, _) => {
+                    plan.graph.control_layout().encode(&control).expect("measured steps have one scalar at most")
+                }
                 (MASK, _) => vec![1f32.to_bits(); elements],
                 (_, Element::U32) => (0..elements).map(|n| (n % classes) as u32).collect(),
                 _ => Stream::new(0, 0).uniform().take(elements).map(f32::to_bits).collect(),
@@ -37,7 +41,7 @@ impl Uploads {
     /// The same for a step that only looks ([`frugal_tensor::Session::calibrate`]).
     pub fn looking(mut self) -> Self {
         if let Some(control) = self.control {
-            self.words[control][3] |= 1;
+            self.words[control][CONTROL_FLAGS as usize] |= FLAG_CALIBRATES;
         }
         self
     }

@@ -18,8 +18,8 @@ use crate::config;
 use crate::report::units;
 use frugal_data::{Epoch, Loader};
 use frugal_tensor::Plan;
-use frugal_tensor::ops::optimizer::Recipe;
 use frugal_tensor::plan::READBACKS_IN_FLIGHT;
+use frugal_tensor::step::{FLAG_FIRST, FLAG_HOLD, updates_before};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -404,7 +404,7 @@ fn accumulation(index: u64, batches: u64, accumulate: u64, updates: u64) -> u32 
     let first = index.is_multiple_of(accumulate);
     let last = (index + 1).is_multiple_of(accumulate) || index + 1 == batches;
     let flag = |flag: u32, set: bool| if set { flag } else { 0 };
-    flag(Recipe::FIRST, first) | flag(Recipe::HOLD, !last) | Recipe::updates(updates as u32)
+    flag(FLAG_FIRST, first) | flag(FLAG_HOLD, !last) | updates_before(updates as u32)
 }
 
 #[cfg(test)]
@@ -414,7 +414,7 @@ mod tests {
     #[test]
     fn sums_begin_and_end_within_an_epoch() {
         let of = |index, updates| accumulation(index, 5, 2, updates);
-        let (first, hold) = (Recipe::FIRST, Recipe::HOLD);
+        let (first, hold) = (FLAG_FIRST, FLAG_HOLD);
         assert_eq!([of(0, 3), of(1, 3), of(2, 4)], [first | hold | 3 << 8, 3 << 8, first | hold | 4 << 8]);
         assert_eq!([of(3, 4), of(4, 5)], [4 << 8, first | 5 << 8]);
         assert_eq!(accumulation(1, 5, 1, 7), 0);

@@ -11,11 +11,12 @@ use crate::Error;
 use frugal_data::Batch;
 use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
 use frugal_tensor::codec::error_bounded::ControllerState;
-use frugal_tensor::ir::{CONTROL, Node, Precision};
+use frugal_tensor::ir::{Node, Precision};
 use frugal_tensor::ops::optimizer::LossScale;
 use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::runtime::StepMetrics;
-use frugal_tensor::{Plan, Session};
+use frugal_tensor::step::{CONTROL, CONTROL_FLAGS, Control, FLAG_CALIBRATES};
+use frugal_tensor::{GpuError, Plan, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -34,7 +35,7 @@ pub(super) struct StepContext {
     pub learning_rate: f32,
     /// How long the loop waited for the batch.
     pub data_wait_ms: f64,
-    /// Where it stands among the batches of an update, as bits of the last control word.
+    /// Where it stands among the batches of an update, as flags of the control upload.
     pub flags: u32,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct Flight {
     pub plan: usize,
     pub moment: StepContext,
     batch: Batch,
-    control: [u32; 4],
+    control: Vec<u32>,
 }
 
 /// A step whose metrics are there.
@@ -130,7 +131,8 @@ impl Stepper {
     /// Submits a step; returns those that have finished meanwhile.
     pub fn step(&mut self, plan: usize, moment: StepContext, batch: Batch) -> Result<Vec<Finished>, Error> {
         let done_before = moment.step.saturating_sub(1) as u32;
-        let control = [done_before, self.seed, moment.learning_rate.to_bits(), moment.flags];
+        let control = Control::new(done_before, self.seed).flags(moment.flags).learning_rate(moment.learning_rate);
+        let control = self.encoded(plan, &control)?;
         let flight = Flight { plan, moment, batch, control };
         let mut finished = Vec::new();
         match std::mem::replace(&mut self.learning, Learning::Settled) {
@@ -155,7 +157,7 @@ impl Stepper {
         let (Some(at), true) = (graph.nodes().iter().position(reads), targets.is_some()) else { return Ok(Vec::new()) };
         let output = graph.nodes()[at].inputs[0];
         let mut words = Vec::new();
-        let control = [0, self.seed, 0, 0];
+        let control = self.encoded(EVALUATE, &Control::new(0, self.seed))?;
         let uploads = uploads(&self.slots[EVALUATE], batch, &control);
         self.session.step_by_node(EVALUATE, &uploads, |session, node| {
             if node == at {
@@ -166,10 +168,16 @@ impl Stepper {
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
+    /// What a plan is told, in words.
+    fn encoded(&self, plan: usize, control: &Control) -> Result<Vec<u32>, Error> {
+        let layout = self.session.plans()[plan].graph.control_layout();
+        Ok(layout.encode(control).map_err(GpuError::from)?)
+    }
+
     /// Learns bounds and sizes from a step that changes nothing else.
     fn probe(&mut self, flight: &Flight) -> Result<(), Error> {
-        let [done, seed, rate, flags] = flight.control;
-        let control = [done, seed, rate, flags | 1];
+        let mut control = flight.control.clone();
+        control[CONTROL_FLAGS as usize] |= FLAG_CALIBRATES;
         let uploads = uploads(&self.slots[TRAIN], &flight.batch, &control);
         Ok(self.session.calibrate(TRAIN, &uploads, margin(flight.moment.step))?)
     }
@@ -272,7 +280,7 @@ impl Flight {
 }
 
 /// What a step uploads.
-pub(super) fn uploads<'a>(slots: &[Slot], batch: &'a Batch, control: &'a [u32; 4]) -> Vec<&'a [u8]> {
+pub(super) fn uploads<'a>(slots: &[Slot], batch: &'a Batch, control: &'a [u32]) -> Vec<&'a [u8]> {
     let bytes = |slot: &Slot| match slot {
         Slot::Images => bytemuck::cast_slice(&batch.images),
         Slot::Labels => bytemuck::cast_slice(&batch.labels),

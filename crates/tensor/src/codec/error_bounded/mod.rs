@@ -23,7 +23,7 @@
 //! **Layout:** four words (the step, the dither's start, two spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
 //! of its blocks, 0 for zeros, four bits each), then the payload. One atomic addition finds a tile its place, so places
 //! differ from run to run; what is decoded does not. The payload's size is planned ([`crate::Plan::resized`]). A tile that
-//! finds no room stops the step by [`OVERFLOW`] in its status and decodes to zeros; the count of words in the record goes
+//! finds no room stops the step by [`crate::step::STOP_OVERFLOW`] in its status and decodes to zeros; the count of words in the record goes
 //! on, so that it tells what would have been needed.
 
 mod bound_controller;
@@ -32,17 +32,13 @@ mod controller_state;
 pub(crate) use bound_controller::add_bound_controllers;
 pub(super) use bound_controller::reaches_gradient;
 pub use bound_controller::{BoundController, gradients_reached};
+pub use controller_state::word;
 pub use controller_state::{ControllerState, WORDS as CONTROLLER_STATE_WORDS};
 
 use super::{Attached, Codec, Site, mask, stream};
 use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want};
 use crate::plan::MARGIN;
 use std::rc::Rc;
-
-/// Bit of the step's status that an overflow sets.
-pub const OVERFLOW: u32 = 2;
-/// Bit of the step's status with which the host keeps a step from counting, to learn bounds and sizes from it.
-pub const PROBE: u32 = 4;
 
 /// Below, bounds are finer than single precision, and everything waits as it is.
 const LEAST_FRACTION: f32 = 1e-6;

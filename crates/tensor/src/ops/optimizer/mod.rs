@@ -1,5 +1,5 @@
 //! Optimisers, and what comes before and after them: gradients that are summed over micro-batches, their clipping, averages
-//! of parameters. The learning rate comes from the control words of each step ([`crate::Graph::control`]); nothing is changed
+//! of parameters. The learning rate is a scalar of each step ([`crate::step::LEARNING_RATE`]); nothing is changed
 //! once the step's status says stop ([`crate::Graph::status`]).
 
 mod average;
@@ -9,9 +9,10 @@ mod recipe;
 mod scale;
 
 pub use recipe::Recipe;
-pub use scale::{LossScale, SKIPPED};
+pub use scale::LossScale;
 
 use crate::ir::{Kernel, KernelContext, Operator, Output, Value, want};
+use crate::step::Scalar;
 
 /// Stochastic gradient descent as PyTorch does it: g ← g + decay·p; m ← momentum·m + g (m ← g at the first step, which
 /// is the same as m starts at 0); p ← p − rate·(nesterov ? g + momentum·m : m).
@@ -91,6 +92,8 @@ impl Optimizer {
 #[derive(Debug)]
 struct Update {
     optimizer: Optimizer,
+    /// What its steps are multiplied by.
+    learning_rate: Scalar,
     /// Whether the gradient is a sum over micro-batches.
     summed: bool,
     /// Whether there is a factor.
@@ -145,7 +148,10 @@ impl Operator for Update {
                 .parameters([rms.alpha as f32, (1.0 - rms.alpha) as f32])
                 .parameters([rms.epsilon, rms.momentum, rms.weight_decay]),
         };
-        let kernel = kernel.variable("summed", self.summed).variable("scaled", self.scaled);
+        let kernel = kernel
+            .scalar("learning_rate", self.learning_rate)
+            .variable("summed", self.summed)
+            .variable("scaled", self.scaled);
         vec![kernel.inputs(0..context.inputs.len()).invocations(vectors, 64)]
     }
 }

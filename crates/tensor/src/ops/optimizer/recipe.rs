@@ -5,6 +5,7 @@ use super::gradients::{Accumulate, Factor, SquareSum};
 use super::scale::{Check, LossScale, Move};
 use super::{Optimizer, Update};
 use crate::ir::{Element, Graph, GraphError, Init, Kind, Trained, Value, ValueId};
+use crate::step::LEARNING_RATE;
 use std::collections::HashMap;
 
 /// How parameters move.
@@ -14,8 +15,8 @@ pub struct Recipe {
     pub optimizer: Optimizer,
     /// The largest norm of all gradients together; larger ones are scaled down to it.
     pub clip_norm: Option<f32>,
-    /// Whether gradients are summed over several batches before parameters move. The control words then say which batch of a
-    /// step this is ([`Recipe::FIRST`], [`Recipe::HOLD`], [`Recipe::updates`]). A step gives the gradients that one batch of all
+    /// Whether gradients are summed over several batches before parameters move. The flags then say which batch of a step this is
+    /// ([`crate::step::FLAG_FIRST`], [`crate::step::FLAG_HOLD`], [`crate::step::updates_before`]). A step gives the gradients that one batch of all
     /// their samples would have given, up to rounding, unless the net normalises batches.
     pub accumulate: bool,
     /// The decay of an average of each parameter, kept under the parameter's name and [`Recipe::AVERAGE`].
@@ -32,17 +33,8 @@ impl From<Optimizer> for Recipe {
 }
 
 impl Recipe {
-    /// Bit of the last control word: this is the first batch of a step, so that sums begin with it.
-    pub const FIRST: u32 = 2;
-    /// Bit of the last control word: more batches follow, so that parameters stay.
-    pub const HOLD: u32 = 4;
     /// What the name of a parameter's average ends in.
     pub const AVERAGE: &'static str = ".average";
-
-    /// How often parameters have moved before, as bits of the last control word; only needed if gradients accumulate.
-    pub fn updates(before: u32) -> u32 {
-        before << 8
-    }
 }
 
 impl Graph {
@@ -77,7 +69,8 @@ impl Graph {
         let Recipe { optimizer, clip_norm, accumulate, average, loss_scale } = recipe;
         let summed_by = loss.filter(|_| accumulate);
         let summed = summed_by.is_some();
-        let (control, status) = (self.control(), self.status()?);
+        let learning_rate = self.scalar(LEARNING_RATE);
+        let (control, status) = (learning_rate.control, self.status()?);
         let scale = loss_scale.map(|setting| self.loss_scale(setting)).transpose()?;
         let parameters = self.parameters().map(|(id, value)| (id, value.clone()));
         let trained: Vec<(ValueId, Value, ValueId)> =
@@ -130,7 +123,7 @@ impl Graph {
             let averaged = optimizer.average().and_then(|(decay, scale)| Some((*inputs.get(4)?, decay, scale)));
             self.note_trained(Trained { gradient: *gradient, average: averaged, scale });
             inputs.extend(factor);
-            let update = Update { optimizer, summed, scaled: factor.is_some() };
+            let update = Update { optimizer, learning_rate, summed, scaled: factor.is_some() };
             self.within(layer(value), |graph| graph.apply(update, &inputs))?;
             if let Some(decay) = average {
                 let inputs =

@@ -5,6 +5,7 @@
 
 use super::{Kernel, KernelContext, Operator, Output, want};
 use crate::ir::{Element, Graph, GraphError, Init, Kind, Value, ValueId};
+use crate::step::STOP_SKIPPED;
 
 /// What gradients are multiplied by, and how that changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,9 +34,6 @@ impl LossScale {
     pub const MOST: f32 = 16_777_216.0;
 }
 
-/// The bit of the status by which a step with gradients that are not finite moves nothing. Its second word counts such steps.
-pub const SKIPPED: u32 = 8;
-
 impl Graph {
     /// The single element that a backward pass begins with ([`Graph::differentiate`]) if a recipe scales the loss; made on first
     /// use.
@@ -61,12 +59,12 @@ impl Graph {
     }
 }
 
-/// Raises [`SKIPPED`] where a gradient is not finite, by the sum of all squares, which is finite only if they all are. Inputs:
+/// Raises [`STOP_SKIPPED`] where a gradient is not finite, by the sum of all squares, which is finite only if they all are. Inputs:
 /// that sum, scale, status, and control if gradients are summed over micro-batches. Output: the metric [`LossScale::USED`].
 #[derive(Debug)]
 pub(super) struct Check;
 
-/// The scale of the next step; takes [`SKIPPED`] back and counts it. Inputs: scale, good steps, status, and control if gradients
+/// The scale of the next step; takes [`STOP_SKIPPED`] back and counts it. Inputs: scale, good steps, status, and control if gradients
 /// are summed over micro-batches.
 #[derive(Debug)]
 pub(super) struct Move(pub LossScale);
@@ -88,7 +86,7 @@ impl Operator for Check {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let kernel = Kernel::new("ops/optimizer/check_scale")
             .variable("summed", context.inputs.len() > 3)
-            .parameter(SKIPPED)
+            .parameter(STOP_SKIPPED)
             .inputs(0..context.inputs.len())
             .outputs([0])
             .workgroups(1);
@@ -115,7 +113,7 @@ impl Operator for Move {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let kernel = Kernel::new("ops/optimizer/move_scale")
             .variable("summed", context.inputs.len() > 3)
-            .parameter(SKIPPED)
+            .parameter(STOP_SKIPPED)
             .parameters([self.0.grow_after as f32, LossScale::LEAST, LossScale::MOST])
             .inputs(0..context.inputs.len())
             .workgroups(1);

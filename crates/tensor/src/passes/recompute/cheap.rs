@@ -19,7 +19,8 @@
 //! to pool again takes memory for what is pooled. Where that would make a step's peak higher than with nothing made again,
 //! because a net has few layers and its first are the widest, the widest such results are kept (`store_within`).
 
-use crate::ir::{CONTROL, Graph, GraphError, Keep, Kind, Need, Node, Operator, Part, Phase, Rebuild, Value, ValueId};
+use crate::ir::{Graph, GraphError, Keep, Kind, Need, Node, Operator, Part, Phase, Rebuild, Value, ValueId};
+use crate::step::CONTROL;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;

@@ -1,10 +1,10 @@
 //! What codecs that learn from step to step ask of the host: bounds before the first step, and room.
 
 use super::Session;
-use crate::codec::error_bounded::{ControllerState, PROBE};
-use crate::ir::STATUS;
+use crate::codec::error_bounded::ControllerState;
 use crate::plan::CapacityStatus;
 use crate::runtime::GpuError;
+use crate::step::{STATUS, STATUS_STOP, STOP_CALIBRATES};
 
 /// Most steps without effect before the first.
 const PROBES: usize = 12;
@@ -13,15 +13,15 @@ const SETTLED: f32 = 0.2;
 
 impl Session {
     /// Learns the bounds and sizes of a plan's stored values from steps over one batch that change nothing else, and gives
-    /// them `margin` times as much room as they took. Bit 0 of the last word of the control upload
-    /// ([`crate::Graph::control`]) has to be set.
+    /// them `margin` times as much room as they took. The uploads have to say so
+    /// ([`crate::step::FLAG_CALIBRATES`]).
     ///
     /// # Errors
     /// As [`Session::step`] and [`Session::replan`].
     pub fn calibrate(&mut self, plan: usize, uploads: &[&[u8]], margin: f64) -> Result<(), GpuError> {
         let mut before: Vec<ControllerState> = Vec::new();
         for _ in 0..PROBES {
-            self.write_words(STATUS, &[PROBE, 0, 0, 0])?;
+            self.write_words(STATUS, &[STOP_CALIBRATES, 0, 0, 0])?;
             self.step(plan, uploads)?;
             let metrics = self.finished()?.pop().expect("a step with states has metrics");
             let states = self.plans[plan].controller_states(&metrics.words);
@@ -48,7 +48,7 @@ impl Session {
     /// [`GpuError::NoSuchValue`] if nothing could stop them, or what befell the device.
     pub fn let_updates_happen(&self) -> Result<(), GpuError> {
         let mut words = self.read_value(0, self.named(STATUS)?)?;
-        words[0] = 0;
+        words[STATUS_STOP as usize] = 0;
         self.write_words(STATUS, &words)
     }
 

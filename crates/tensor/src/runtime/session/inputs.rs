@@ -3,6 +3,7 @@
 use super::{Session, StepMetrics};
 use crate::ir::{Element, Kind};
 use crate::runtime::GpuError;
+use crate::step::Control;
 
 /// What an input is filled with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,13 +13,15 @@ pub enum Data<'a> {
     Elements(&'a [f32]),
     /// Words of an input of [`Element::U32`].
     Words(&'a [u32]),
+    /// What the step is told ([`crate::step::CONTROL`]).
+    Control(&'a Control),
 }
 
 impl Data<'_> {
     fn element(self) -> Element {
         match self {
             Data::Elements(_) => Element::F32,
-            Data::Words(_) => Element::U32,
+            Data::Words(_) | Data::Control(_) => Element::U32,
         }
     }
 }
@@ -53,12 +56,18 @@ impl<'a, const N: usize> From<&'a [u32; N]> for Data<'a> {
     }
 }
 
+impl<'a> From<&'a Control> for Data<'a> {
+    fn from(control: &'a Control) -> Self {
+        Data::Control(control)
+    }
+}
+
 impl Session {
     /// As [`Session::step`], with each input under its name, in any order. What the graph has and the plan does not use (the
     /// control words, where nothing draws random numbers or trains) may be given or left out.
     ///
     /// # Errors
-    /// [`GpuError::NoSuchInput`], [`GpuError::NotGiven`], [`GpuError::WrongElement`], and those of [`Session::step`].
+    /// [`GpuError::NoSuchInput`], [`GpuError::NotGiven`], [`GpuError::WrongElement`], [`GpuError::MissingScalar`], and those of [`Session::step`].
     pub fn step_with(&mut self, plan: usize, inputs: &[(&str, Data<'_>)]) -> Result<Vec<StepMetrics>, GpuError> {
         let graph = &self.plans[plan].graph;
         let known = || graph.values().iter().filter(|value| value.kind == Kind::Input).map(|value| value.name.as_str());
@@ -66,6 +75,9 @@ impl Session {
             let known = known().collect::<Vec<_>>().join(", ");
             return Err(GpuError::NoSuchInput { name: name.to_string(), known });
         }
+        let told =
+            inputs.iter().find_map(|(_, data)| if let Data::Control(control) = data { Some(*control) } else { None });
+        let control = told.map(|control| graph.control_layout().encode(control)).transpose()?.unwrap_or_default();
         let mut uploads: Vec<&[u8]> = Vec::new();
         for &id in self.plans[plan].uploads() {
             let value = graph.value(id);
@@ -77,6 +89,7 @@ impl Session {
             uploads.push(match data {
                 Data::Elements(elements) => bytemuck::cast_slice(elements),
                 Data::Words(words) => bytemuck::cast_slice(words),
+                Data::Control(_) => bytemuck::cast_slice(&control),
             });
         }
         self.step(plan, &uploads)

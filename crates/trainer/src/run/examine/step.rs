@@ -12,6 +12,7 @@ use frugal_tensor::codec::error_bounded::ControllerState;
 use frugal_tensor::ir::{Element, Graph, Kind, Node, Phase, ValueId};
 use frugal_tensor::plan::{CapacityStatus, MARGIN};
 use frugal_tensor::runtime::StepMetrics;
+use frugal_tensor::step::FLAG_CALIBRATES;
 use frugal_tensor::{GpuError, Plan, Session};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -69,7 +70,7 @@ impl<'a> Step<'a> {
 
     /// Learns the bounds of codecs that follow the gradients, from the first batch.
     pub fn calibrate(&mut self) -> Result<(), Error> {
-        let control = [SETTLED, self.seed, 0, 1];
+        let control = [SETTLED, self.seed, 0, FLAG_CALIBRATES];
         Ok(self.session.calibrate(0, &uploads(&self.slots, &self.batches[0], &control), MARGIN)?)
     }
 
