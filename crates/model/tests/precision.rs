@@ -41,7 +41,7 @@ impl Training {
         let session =
             Session::new(gpu.clone(), vec![Plan::new(graph, policy, gpu.plan_options()).unwrap()], 1).unwrap();
         let mut training = Self { session, accumulates: recipe.accumulate, rate: 0.02, done: 0 };
-        if training.session.plans()[0].steered().next().is_some() {
+        if training.session.plans()[0].has_data_sized() {
             training.with_uploads(0, FLAG_CALIBRATES, |session, uploads| {
                 session.calibrate(0, uploads, 2.0 * MARGIN).unwrap()
             });

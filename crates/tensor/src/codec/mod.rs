@@ -4,6 +4,7 @@
 //! place that knows both gradients and codecs: operators do not know in which form their values wait, codecs do not know for
 //! whom.
 
+pub mod data_sized;
 pub mod error_bounded;
 pub mod f16;
 pub mod frequency_split;
@@ -12,6 +13,7 @@ mod policy;
 pub mod uniform;
 pub mod window_index;
 
+pub use data_sized::{CodingFacts, ControllerNodes, DataSized, SizeReport};
 pub use error_bounded::ErrorBounded;
 pub use f16::F16;
 pub use frequency_split::FrequencySplit;
@@ -20,7 +22,6 @@ pub use policy::{Policy, Recompute, Rule};
 pub use uniform::Uniform;
 
 use crate::ir::{Graph, GraphError, KernelContext, Operator, Value, ValueId};
-use error_bounded::BoundController;
 use std::fmt;
 use std::rc::Rc;
 
@@ -67,8 +68,8 @@ pub struct Attached {
     pub decode_reads: Vec<ValueId>,
     /// Whether the encoder's second output is the mask of the site: then nothing else need make it.
     pub makes_mask: bool,
-    /// What steers it from step to step.
-    pub bound_controller: Option<BoundController>,
+    /// How it reports what it uses, if its size depends on the data.
+    pub data_sized: Option<Rc<dyn DataSized>>,
 }
 
 impl Attached {
@@ -81,7 +82,7 @@ impl Attached {
             decode: Rc::new(decode),
             decode_reads,
             makes_mask: false,
-            bound_controller: None,
+            data_sized: None,
         }
     }
 
@@ -127,13 +128,13 @@ pub struct Stored {
     pub rule: Option<usize>,
     /// What the backward pass reads in its place, where it is decoded.
     pub views: Vec<ValueId>,
-    /// What steers the codec from step to step.
-    pub bound_controller: Option<BoundController>,
+    /// How it reports what it uses, if its size depends on the data.
+    pub data_sized: Option<Rc<dyn DataSized>>,
 }
 
 impl Stored {
     pub(crate) fn new(source: ValueId, waiting: ValueId, form: &'static str, rule: Option<usize>) -> Self {
-        Self { source, waiting, form, rule, views: Vec::new(), bound_controller: None }
+        Self { source, waiting, form, rule, views: Vec::new(), data_sized: None }
     }
 
     pub(crate) fn rebuilt(source: ValueId) -> Self {

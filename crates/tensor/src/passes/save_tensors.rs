@@ -2,7 +2,7 @@
 
 use super::recompute;
 use crate::codec::mask::EncodeMask;
-use crate::codec::{Choice, Codec, Origin, Policy, Recompute, Site, Stored, error_bounded};
+use crate::codec::{Choice, Codec, Origin, Policy, Recompute, Site, Stored, data_sized};
 use crate::ir::{Element, Graph, GraphError, Interval, Keep, Kind, Need, Node, Operator, Phase, ValueId};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -87,8 +87,8 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
                             encoders.retain(|node| node.outputs != [mask]);
                         }
                         encoders.push(encode);
-                        let bound_controller = attached.bound_controller;
-                        stored.push(Stored { bound_controller, ..Stored::new(source, words, codec.name(), rule) });
+                        let data_sized = attached.data_sized;
+                        stored.push(Stored { data_sized, ..Stored::new(source, words, codec.name(), rule) });
                         let decode = (attached.decode, attached.decode_reads);
                         decoders.insert(source, decode.clone());
                         (stored.len() - 1, decode)
@@ -140,7 +140,7 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
         }
     }
     graph.set_nodes(nodes);
-    error_bounded::add_bound_controllers(graph, &stored)?;
+    data_sized::add_controllers(graph, &stored)?;
     graph.set_phase(Phase::Update);
     stored.extend(rebuilt.into_iter().map(Stored::rebuilt));
     Ok(stored)

@@ -203,7 +203,7 @@ impl Plan {
                     raw_bytes: self.graph.value(stored.source).bytes(),
                     stored_bytes: if rebuilt { 0 } else { self.graph.value(v).bytes() },
                     convolution_input: stored.form != "mask" && convolved.contains(&stored.source),
-                    follows_data: stored.bound_controller.is_some(),
+                    follows_data: stored.data_sized.is_some(),
                     mask_bytes: self.mask_bytes(stored),
                 })
             }));

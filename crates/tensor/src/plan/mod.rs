@@ -24,6 +24,7 @@ use crate::ir::{
 };
 use crate::passes::store_within;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Upload buffers that take turns, so that the host fills one while the GPU reads the other.
@@ -203,7 +204,7 @@ impl Plan {
         Self::lay_out(graph, unfused_nodes, stored, options, shared)
     }
 
-    /// The same plan with other sizes, in words, for forms whose size depends on the data ([`crate::codec::error_bounded`]).
+    /// The same plan with other sizes, in words, for data-sized values ([`crate::codec::DataSized`]).
     /// Persistent values stay where they are.
     ///
     /// # Errors
@@ -355,8 +356,16 @@ impl Plan {
 
     /// At which word of [`crate::runtime::StepMetrics::words`] a metric of this name begins, if there is one.
     pub fn metric(&self, name: &str) -> Option<usize> {
-        let at = self.metrics.iter().position(|&id| self.graph.value(id).name == name)?;
-        Some(self.metrics[..at].iter().map(|&id| self.graph.shape(id).elements()).sum())
+        let id = self.metrics.iter().find(|&&id| self.graph.value(id).name == name)?;
+        Some(self.metric_range(*id)?.start)
+    }
+
+    /// Which words of [`crate::runtime::StepMetrics::words`] a value has that is read back.
+    pub fn metric_range(&self, value: ValueId) -> Option<Range<usize>> {
+        let at = self.metrics.iter().position(|&id| id == value)?;
+        let words = |id: &ValueId| self.graph.shape(*id).elements();
+        let start = self.metrics[..at].iter().map(words).sum();
+        Some(start..start + words(&value))
     }
 
     fn bytes_of(&self, values: &[ValueId]) -> u64 {

@@ -28,14 +28,14 @@ impl Trip {
         let mask = masked.then(|| graph.apply_one(EncodeMask(Interval::POSITIVE), &[x]).unwrap());
         let attached = ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
         assert_eq!(attached.makes_mask, masked);
-        let bound_controller = attached.bound_controller;
+        let data_sized = attached.data_sized.clone();
         let [words, decoded] = attached.round_trip(&mut graph, x).unwrap();
         graph.mark_metric(words);
         graph.mark_metric(decoded);
         let encode = graph.nodes().iter().find(|node| node.outputs[0] == words).unwrap();
         let masks = mask.map(|mask| [mask, encode.outputs[1]]);
         masks.iter().flatten().for_each(|&mask| graph.mark_metric(mask));
-        let record = graph.value(bound_controller.unwrap().record).name.clone();
+        let record = graph.value(data_sized.unwrap().report()).name.clone();
         let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
         let plan = plan.resized(&[(words, ErrorBounded::head_words(shape) + payload)]).unwrap();
         Self { session: Session::new(gpu.clone(), vec![plan], 0).unwrap(), record, words, decoded, masks }

@@ -11,6 +11,7 @@ mod f16;
 mod frequency_split;
 mod large;
 mod mask;
+mod nonzero;
 mod reference;
 mod theory;
 mod training;

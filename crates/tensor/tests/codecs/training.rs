@@ -2,8 +2,9 @@
 
 use super::common::{gpu, options};
 use super::lossless::Lossless;
+use super::nonzero::NonZero;
 use frugal_tensor::codec::error_bounded::Target;
-use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Stored, Uniform};
+use frugal_tensor::codec::{Codec, DataSized, ErrorBounded, F16, FrequencySplit, Stored, Uniform};
 use frugal_tensor::ir::{Element, Graph, Init, KernelSet, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
@@ -143,7 +144,7 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
     fn slices(uploads: &[Vec<u8>]) -> Vec<&[u8]> {
         uploads.iter().map(Vec::as_slice).collect()
     }
-    if session.plans()[0].steered().next().is_some() {
+    if session.plans()[0].has_data_sized() {
         session.calibrate(0, &slices(&uploads(&[0, 11, 0, FLAG_CALIBRATES])), MARGIN).unwrap();
     }
     let mut again = 0;
@@ -151,15 +152,15 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
         if squeezed == Some(step) {
             let plan = &session.plans()[0];
             let least =
-                |stored: &Stored| (stored.waiting, ErrorBounded::head_words(plan.graph.shape(stored.source)) + 9);
-            let plan = plan.resized(&plan.steered().map(least).collect::<Vec<_>>()).unwrap();
+                |(stored, data_sized): (&Stored, &dyn DataSized)| (stored.waiting, data_sized.fixed_words() + 9);
+            let plan = plan.resized(&plan.data_sized().map(least).collect::<Vec<_>>()).unwrap();
             session.replace(0, plan).unwrap();
         }
         let uploads = uploads(&[step, 11, 0.05f32.to_bits(), 0]);
         loop {
             session.step(0, &slices(&uploads)).unwrap();
             let done = session.finished().unwrap().pop().unwrap();
-            let records = session.plans()[0].controller_states(&done.words);
+            let records = session.plans()[0].size_reports(&done.words);
             if session.plans()[0].capacity_status(&records) != CapacityStatus::Exceeded {
                 losses.push(done.words[0]);
                 break;
@@ -218,6 +219,24 @@ fn a_step_that_found_no_room_is_done_again_and_leaves_no_trace() {
         let (squeezed, again) = train_squeezed(&gpu, *middle, &policy, Some(12));
         assert!(again > 0, "{name}: there was room");
         assert!(undisturbed == squeezed, "{name}: not the same bits");
+    }
+}
+
+/// A form from outside the crate whose size follows the data: its first capacities are too small, one of them becomes so again.
+#[test]
+fn any_data_sized_form_is_planned_anew_when_its_capacity_is_exceeded() {
+    let gpu = gpu();
+    let (_, middle) = MIDDLES.iter().find(|(name, _)| *name == "bias and rectifier").unwrap();
+    let policy = Policy::with(NonZero { expected: 1 });
+    let plan = Plan::new(net(*middle), &policy, gpu.plan_options()).unwrap();
+    assert!(plan.data_sized().count() > 1 && plan.data_sized().all(|(stored, _)| stored.form == "non-zero"));
+    let raw = train(&gpu, *middle, &Policy::raw());
+    let bits = |trained: &Trained, name: &str| trained.values.iter().find(|(n, _)| n == name).unwrap().1.clone();
+    for squeezed in [None, Some(12)] {
+        let (coded, again) = train_squeezed(&gpu, *middle, &policy, squeezed);
+        assert_eq!(again > 0, squeezed.is_some(), "steps done again");
+        assert_eq!(coded.losses, raw.losses);
+        assert_eq!(bits(&coded, "head"), bits(&raw, "head"));
     }
 }
 

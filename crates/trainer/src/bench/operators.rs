@@ -141,7 +141,7 @@ fn rows_of(
 
     let mut session = Session::new(gpu.clone(), vec![plan], 0)?;
     let uploads = Uploads::of(&session.plans()[0], case.classes);
-    if session.plans()[0].steered().next().is_some() {
+    if session.plans()[0].has_data_sized() {
         session.calibrate(0, &uploads.clone().looking().bytes(), MARGIN)?;
     }
     let mut rows = Vec::new();

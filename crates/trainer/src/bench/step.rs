@@ -57,7 +57,7 @@ pub fn measure(
     }
 
     let clock = Instant::now();
-    let learns = session.plans()[0].steered().next().is_some();
+    let learns = session.plans()[0].has_data_sized();
     if learns {
         session.calibrate(0, &uploads.clone().looking().bytes(), MARGIN)?;
     }
@@ -128,7 +128,7 @@ impl Run {
         for metrics in metrics {
             self.losses.push(metrics.f32(0));
             self.without_room +=
-                usize::from(plan.capacity_status(&plan.controller_states(&metrics.words)) == CapacityStatus::Exceeded);
+                usize::from(plan.capacity_status(&plan.size_reports(&metrics.words)) == CapacityStatus::Exceeded);
         }
         Ok(seconds)
     }

@@ -29,7 +29,7 @@ use crate::Error;
 use crate::run::Standing;
 use crate::run::metrics::{LINES, TABLE};
 use frugal_data::Fingerprint;
-use frugal_tensor::codec::Stored;
+use frugal_tensor::codec::{DataSized, Stored};
 use frugal_tensor::ir::{Element, Kind, Value};
 use frugal_tensor::{Plan, Session};
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ pub struct About {
     pub standing: Standing,
     /// What each tensor is for.
     pub kinds: BTreeMap<String, String>,
-    /// For each record of a codec, the words that were planned for its value.
+    /// For each data-sized value, by the name of its report, the words that were planned.
     pub capacities: BTreeMap<String, u64>,
     /// Bytes of each growing file of the run folder at this moment.
     pub logs: BTreeMap<String, u64>,
@@ -155,8 +155,8 @@ impl Checkpoint {
     /// [`CheckpointError::Impossible`] if there is none that the plan can have, [`Error::Plan`].
     pub fn sized(&self, plan: &Plan) -> Result<Plan, Error> {
         let mut sizes = Vec::new();
-        for (name, stored) in records(plan) {
-            let possible = plan.capacities(stored);
+        for (name, stored, data_sized) in reports(plan) {
+            let possible = plan.capacities(data_sized);
             match self.about.capacities.get(&name) {
                 Some(words) if possible.contains(words) => sizes.push((stored.waiting, *words as usize)),
                 Some(words) => {
@@ -241,17 +241,15 @@ const OPTIMIZER_STATE: &str = "optimiser state";
 /// What a codec learns.
 const RECORD: &str = "record";
 
-/// For each value whose size follows the data: the name of its record, and its words.
+/// For each data-sized value: the name of its report, and its words.
 pub fn capacities(plan: &Plan) -> BTreeMap<String, u64> {
-    records(plan).map(|(name, stored)| (name, plan.graph.shape(stored.waiting).elements() as u64)).collect()
+    reports(plan).map(|(name, stored, _)| (name, plan.graph.shape(stored.waiting).elements() as u64)).collect()
 }
 
-/// Records have names of their own; the values that they steer need not.
-fn records(plan: &Plan) -> impl Iterator<Item = (String, &Stored)> {
-    plan.steered().filter_map(|stored| {
-        let record = stored.bound_controller.as_ref()?.record;
-        Some((plan.graph.value(record).name.clone(), stored))
-    })
+/// Reports have names of their own; the values whose sizes they report need not.
+fn reports(plan: &Plan) -> impl Iterator<Item = (String, &Stored, &dyn DataSized)> {
+    plan.data_sized()
+        .map(|(stored, data_sized)| (plan.graph.value(data_sized.report()).name.clone(), stored, data_sized))
 }
 
 /// Whether a value has to be kept: it lives across steps, and something uses it.

@@ -5,7 +5,7 @@
 //! in many steps says how far it goes. Those are the steps since the last mark and between the two marks before, marks being at
 //! steps 20, 40, 80, 160 …: as training settles, what was in the beginning is forgotten.
 
-use frugal_tensor::codec::error_bounded::ControllerState;
+use frugal_tensor::codec::SizeReport;
 
 /// Until this step gradients change so fast that nothing before says how far sizes go.
 const EARLY: u64 = 40;
@@ -25,9 +25,9 @@ pub(super) fn margin(step: u64) -> f64 {
 #[derive(Debug)]
 pub(super) struct Demand {
     /// Between the last two marks.
-    before: Vec<ControllerState>,
+    before: Vec<SizeReport>,
     /// Since the last mark.
-    since: Vec<ControllerState>,
+    since: Vec<SizeReport>,
     next_mark: u64,
 }
 
@@ -42,7 +42,7 @@ impl Demand {
     }
 
     /// Books what a step's coding took, or would have taken. Whether it is time to plan anew, because less may do.
-    pub fn add(&mut self, step: u64, records: &[ControllerState]) -> bool {
+    pub fn add(&mut self, step: u64, records: &[SizeReport]) -> bool {
         self.since = larger(&self.since, records);
         let marked = step == self.next_mark;
         if marked {
@@ -53,25 +53,25 @@ impl Demand {
     }
 
     /// What to plan for.
-    pub fn most(&self) -> Vec<ControllerState> {
+    pub fn most(&self) -> Vec<SizeReport> {
         larger(&self.before, &self.since)
     }
 }
 
 /// Of each value the record that asks for more room. One of the two may not know of any.
-pub(super) fn larger(a: &[ControllerState], b: &[ControllerState]) -> Vec<ControllerState> {
+pub(super) fn larger(a: &[SizeReport], b: &[SizeReport]) -> Vec<SizeReport> {
     if a.is_empty() || b.is_empty() {
         return [a, b].concat();
     }
-    a.iter().zip(b).map(|(a, b)| if a.used > b.used { *a } else { *b }).collect()
+    a.iter().zip(b).map(|(a, b)| if a.used > b.used { a.clone() } else { b.clone() }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn records(used: [u32; 2]) -> Vec<ControllerState> {
-        used.map(|used| ControllerState { used, ..ControllerState::default() }).to_vec()
+    fn records(used: [u32; 2]) -> Vec<SizeReport> {
+        used.map(|used| SizeReport { used, ..SizeReport::default() }).to_vec()
     }
 
     fn used(demand: &Demand) -> Vec<u32> {

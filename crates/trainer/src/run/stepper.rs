@@ -10,7 +10,7 @@ use super::divergence;
 use crate::Error;
 use frugal_data::Batch;
 use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
-use frugal_tensor::codec::error_bounded::ControllerState;
+use frugal_tensor::codec::SizeReport;
 use frugal_tensor::ir::{Node, Precision};
 use frugal_tensor::ops::optimizer::LossScale;
 use frugal_tensor::plan::CapacityStatus;
@@ -59,7 +59,7 @@ pub(super) struct Finished {
     /// What gradients were multiplied by, if they were.
     pub scale: Option<StepScale>,
     /// What codecs that learn from step to step say, in the order of the plan's steered values.
-    pub records: Vec<ControllerState>,
+    pub records: Vec<SizeReport>,
 }
 
 /// The loss scale of a step.
@@ -122,7 +122,7 @@ impl Stepper {
     /// For a session in which so many steps have been done.
     pub fn new(session: Session, seed: u32, steps: u64) -> Self {
         let slots = session.plans().iter().map(slots).collect();
-        let learns = session.plans()[TRAIN].steered().next().is_some();
+        let learns = session.plans()[TRAIN].has_data_sized();
         let learning = if learns && steps == 0 { Learning::Begin } else { Learning::Settled };
         let (demand, discarded) = (Demand::after(steps), Discarded::default());
         Self { session, slots, seed, in_flight: VecDeque::new(), learning, demand, discarded }
@@ -211,7 +211,7 @@ impl Stepper {
             let flight = self.in_flight.pop_front().expect("each step reports once, in order");
             debug_assert_eq!(flight.plan, metrics.plan);
             let plan = &self.session.plans()[flight.plan];
-            let records = plan.controller_states(&metrics.words);
+            let records = plan.size_reports(&metrics.words);
             let room = plan.capacity_status(&records);
             let marked = !records.is_empty() && self.demand.add(flight.moment.step, &records);
             if room == CapacityStatus::Exceeded && metrics.f32(0).is_finite() {
@@ -242,12 +242,7 @@ impl Stepper {
         Ok(finished)
     }
 
-    fn land(
-        &mut self,
-        flight: Flight,
-        metrics: &StepMetrics,
-        records: Vec<ControllerState>,
-    ) -> Result<Finished, Error> {
+    fn land(&mut self, flight: Flight, metrics: &StepMetrics, records: Vec<SizeReport>) -> Result<Finished, Error> {
         let [loss, correct, counted] = [0, 1, 2].map(|word| metrics.f32(word));
         let plan = &self.session.plans()[flight.plan];
         let scale = plan

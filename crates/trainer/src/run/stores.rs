@@ -3,7 +3,7 @@
 use super::record::{Coded, CodedValue, StoreRecord};
 use super::stepper::Discarded;
 use frugal_tensor::Plan;
-use frugal_tensor::codec::error_bounded::ControllerState;
+use frugal_tensor::codec::SizeReport;
 use serde::{Deserialize, Serialize};
 
 /// Steps between two records in `metrics.jsonl`, after the first.
@@ -13,14 +13,14 @@ const INTERVAL: u64 = 10;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct StoreLog {
     steps: u64,
-    /// For each steered value.
+    /// For each data-sized value.
     bytes: Vec<u64>,
     most: u64,
 }
 
 impl StoreLog {
     /// Books a step.
-    pub(super) fn add(&mut self, plan: &Plan, records: &[ControllerState]) {
+    pub(super) fn add(&mut self, plan: &Plan, records: &[SizeReport]) {
         let used = plan.used_bytes(records);
         self.bytes.resize(used.len(), 0);
         self.bytes.iter_mut().zip(&used).for_each(|(sum, used)| *sum += used);
@@ -39,22 +39,21 @@ impl StoreLog {
     }
 
     /// The record of a step, from the first layer to the last.
-    pub(super) fn now(plan: &Plan, records: &[ControllerState]) -> Vec<StoreRecord> {
-        let sizes = plan.used_bytes(records).into_iter().zip(plan.raw_shares(records));
+    pub(super) fn now(plan: &Plan, records: &[SizeReport]) -> Vec<StoreRecord> {
+        let sizes = plan.used_bytes(records).into_iter().zip(plan.coding_facts(records));
         let mut values: Vec<StoreRecord> = plan
-            .steered()
-            .zip(records)
+            .data_sized()
             .zip(sizes)
-            .map(|((stored, record), (stored_bytes, raw_share))| {
+            .map(|((stored, _), (stored_bytes, facts))| {
                 let source = plan.graph.value(stored.source);
                 StoreRecord {
                     name: source.name.clone(),
                     form: stored.form.to_owned(),
                     raw_bytes: source.bytes(),
                     stored_bytes,
-                    bound: Some(record.bound.into()),
-                    density: Some(f64::from(record.nonzero) / source.shape.elements() as f64),
-                    raw_share: Some(raw_share),
+                    bound: facts.bound,
+                    density: facts.density,
+                    raw_share: facts.raw_share,
                 }
             })
             .collect();
@@ -63,12 +62,12 @@ impl StoreLog {
         values
     }
 
-    /// Means over the run, from the first layer to the last; none if there is nothing to steer.
+    /// Means over the run, from the first layer to the last; none if no size depends on the data.
     pub(super) fn summary(&self, plan: &Plan, discarded: Discarded) -> Option<Coded> {
         let mut values: Vec<CodedValue> = plan
-            .steered()
+            .data_sized()
             .zip(&self.bytes)
-            .map(|(stored, sum)| CodedValue {
+            .map(|((stored, _), sum)| CodedValue {
                 name: plan.graph.value(stored.source).name.clone(),
                 raw_bytes: plan.graph.value(stored.source).bytes(),
                 mean_bytes: sum / self.steps.max(1),

@@ -25,23 +25,68 @@
 //! All of it is worked out on the device, every few steps in the beginning and every `interval` steps later: the host
 //! waits for nothing, and the same run gives the same bounds.
 
-use super::{CONTROLLER_STATE_WORDS, Target};
-use crate::codec::Stored;
+use super::{CONTROLLER_STATE_WORDS, ControllerState, ErrorBounded, Target};
+use crate::codec::{CodingFacts, ControllerNodes, DataSized, Stored};
 use crate::ir::{
-    Binding, Graph, GraphError, Kernel, KernelContext, Node, Operator, Output, Phase, Trained, Value, ValueId, want,
+    Binding, Graph, GraphError, Kernel, KernelContext, Node, Operator, Output, Phase, Shape, Trained, Value, ValueId,
+    want,
 };
 use crate::ops::{activation::Activation, launch};
 use std::rc::Rc;
 
-/// What there is to steer of a stored value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BoundController {
-    /// The record with the bound.
-    pub record: ValueId,
+/// What renews the bound of a stored value.
+#[derive(Clone, Debug)]
+pub(super) struct BoundController {
+    /// Its state, which holds the bound.
+    pub state: ValueId,
     /// What the bound aims at.
     pub target: Target,
     /// Steps between two renewals, once training has settled.
     pub interval: u32,
+    /// Extents of the value.
+    pub shape: Shape,
+}
+
+/// By how much a bound may still change in the last calibrating step.
+const CALIBRATED: f32 = 0.2;
+
+impl DataSized for BoundController {
+    fn report(&self) -> ValueId {
+        self.state
+    }
+
+    fn fixed_words(&self) -> usize {
+        ErrorBounded::head_words(&self.shape)
+    }
+
+    /// Four times the value itself, which is more than any step asks for.
+    fn most_words(&self) -> usize {
+        4 * self.shape.elements().max(512)
+    }
+
+    fn used(&self, report: &[u32]) -> u32 {
+        ControllerState::read(report).used
+    }
+
+    fn is_calibrated(&self, before: &[u32], now: &[u32]) -> bool {
+        let [before, now] = [before, now].map(|words| ControllerState::read(words).bound);
+        (now - before).abs() <= CALIBRATED * before
+    }
+
+    /// What renews the bound. Where nothing is trained, it stays what it is.
+    fn controller(&self, graph: &mut Graph, stored: &Stored) -> Result<ControllerNodes, GraphError> {
+        self.nodes(graph, stored)
+    }
+
+    fn facts(&self, report: &[u32]) -> CodingFacts {
+        let state = ControllerState::read(report);
+        CodingFacts {
+            bound: Some(state.bound.into()),
+            density: Some(f64::from(state.nonzero) / self.shape.elements() as f64),
+            raw_share: Some(f64::from(state.raw_tiles) / ErrorBounded::tiles(&self.shape) as f64),
+            predicted_error: Some(state.predicted_error().into()),
+        }
+    }
 }
 
 /// A backward node that correlates a kept value with a gradient.
@@ -98,16 +143,9 @@ pub fn gradients_reached(graph: &Graph, view: ValueId) -> Vec<ValueId> {
     gradients
 }
 
-/// Adds what renews the bounds of stored values. Where nothing is trained, bounds stay what they are.
-///
-/// # Errors
-/// [`GraphError::NameTaken`] if another value has the name of the status.
-pub(crate) fn add_bound_controllers(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
-    let mut before: Vec<(usize, Node)> = Vec::new();
-    let mut after: Vec<Node> = Vec::new();
-    for stored in stored {
-        let Some(record) = stored.bound_controller else { continue };
-        let BoundController { record, target, interval } = record;
+impl BoundController {
+    fn nodes(&self, graph: &mut Graph, stored: &Stored) -> Result<ControllerNodes, GraphError> {
+        let mut nodes = ControllerNodes::default();
         let mut trained: Vec<(Reader, Trained)> = stored
             .views
             .iter()
@@ -129,14 +167,14 @@ pub(crate) fn add_bound_controllers(graph: &mut Graph, stored: &[Stored]) -> Res
             let inputs: Vec<ValueId> =
                 [control].into_iter().chain(from).chain(reader.scale).chain(trained.scale).collect();
             let (scaled, loss_scaled) = (reader.scale.is_some(), trained.scale.is_some());
-            let gain = Gain { interval, behind, scaled, loss_scaled };
+            let gain = Gain { interval: self.interval, behind, scaled, loss_scaled };
             let gain = graph.make_node(Rc::new(gain), &inputs, layer.clone())?;
             let parts = gain.outputs[0];
-            before.push((node, gain));
+            nodes.backward.push((node, gain));
             graph.set_phase(Phase::Update);
             let renew = Renew {
-                target,
-                interval,
+                target: self.target,
+                interval: self.interval,
                 elements,
                 decay: trained.average.map(|(_, decay, scale)| (decay, scale)),
                 loss_scaled: trained.scale.is_some(),
@@ -145,23 +183,14 @@ pub(crate) fn add_bound_controllers(graph: &mut Graph, stored: &[Stored]) -> Res
                 factors: reader.factors.len(),
                 coverage: reader.coverage,
             };
-            let mut inputs = vec![record, control, status, parts, trained.gradient];
+            let mut inputs = vec![self.state, control, status, parts, trained.gradient];
             inputs.extend(trained.average.map(|(average, ..)| average));
             inputs.extend(trained.scale);
             inputs.extend(&reader.factors);
-            after.push(graph.make_node(Rc::new(renew), &inputs, layer.clone())?);
+            nodes.update.push(graph.make_node(Rc::new(renew), &inputs, layer.clone())?);
         }
+        Ok(nodes)
     }
-    let mut nodes = graph.take_nodes();
-    before.sort_by_key(|(position, _)| *position);
-    for (position, node) in before.into_iter().rev() {
-        nodes.insert(position, node);
-    }
-    // Before the updates: what optimisers average is then still that of earlier gradients alone.
-    let updates = nodes.iter().position(|node| node.phase == Phase::Update).unwrap_or(nodes.len());
-    nodes.splice(updates..updates, after);
-    graph.set_nodes(nodes);
-    Ok(())
 }
 
 /// Where the δ of a reader comes from.
@@ -233,7 +262,7 @@ impl Operator for Gain {
 /// Elements of a gradient that one invocation adds up.
 const CHUNK: usize = 256;
 
-/// A new bound. Inputs: record, control, status, gain, gradient, perhaps its average, perhaps what it was multiplied by, then
+/// A new bound. Inputs: state, control, status, gain, gradient, perhaps its average, perhaps what it was multiplied by, then
 /// factors of each channel.
 #[derive(Debug)]
 struct Renew {
@@ -259,7 +288,7 @@ impl Operator for Renew {
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        want(inputs[0].shape.elements() == CONTROLLER_STATE_WORDS, "this is no record")?;
+        want(inputs[0].shape.elements() == CONTROLLER_STATE_WORDS, "this is no state of a controller")?;
         Ok(vec![])
     }
 

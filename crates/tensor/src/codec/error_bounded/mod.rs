@@ -23,17 +23,18 @@
 //! **Layout:** four words (the step, the dither's start, two spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
 //! of its blocks, 0 for zeros, four bits each), then the payload. One atomic addition finds a tile its place, so places
 //! differ from run to run; what is decoded does not. The payload's size is planned ([`crate::Plan::resized`]). A tile that
-//! finds no room stops the step by [`crate::step::STOP_OVERFLOW`] in its status and decodes to zeros; the count of words in the record goes
+//! finds no room stops the step by [`crate::step::STOP_OVERFLOW`] in its status and decodes to zeros; the count of words in the report goes
 //! on, so that it tells what would have been needed.
 
 mod bound_controller;
 mod controller_state;
 
-pub(crate) use bound_controller::add_bound_controllers;
+pub use bound_controller::gradients_reached;
 pub(super) use bound_controller::reaches_gradient;
-pub use bound_controller::{BoundController, gradients_reached};
 pub use controller_state::word;
 pub use controller_state::{ControllerState, WORDS as CONTROLLER_STATE_WORDS};
+
+use bound_controller::BoundController;
 
 use super::{Attached, Codec, Site, mask, stream};
 use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want};
@@ -136,22 +137,27 @@ impl Codec for ErrorBounded {
 
     fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError> {
         let value = graph.value(site.source).clone();
-        let record = ControllerState::add(graph, &value.name)?;
+        let state = ControllerState::add(graph, &value.name)?;
         let status = graph.status()?;
         let masked = site.mask.is_some();
         let payload = self.expected_words(&value.shape, masked);
         Ok(Attached {
             encode: Rc::new(Encode { settings: *self, masked, payload }),
-            encode_reads: vec![graph.control(), status, record],
-            decode: Rc::new(Decode { shape: value.shape }),
+            encode_reads: vec![graph.control(), status, state],
+            decode: Rc::new(Decode { shape: value.shape.clone() }),
             decode_reads: site.mask.into_iter().collect(),
             makes_mask: masked,
-            bound_controller: Some(BoundController { record, target: self.target, interval: self.interval }),
+            data_sized: Some(Rc::new(BoundController {
+                state,
+                target: self.target,
+                interval: self.interval,
+                shape: value.shape.clone(),
+            })),
         })
     }
 }
 
-/// Inputs: the value, control, status, record. Outputs: the words; masked, the mask, which falls out of the levels.
+/// Inputs: the value, control, status, state of the controller. Outputs: the words; masked, the mask, which falls out of the levels.
 #[derive(Debug)]
 struct Encode {
     settings: ErrorBounded,

@@ -1,43 +1,41 @@
-//! What codecs that learn from step to step ask of the host: bounds before the first step, and room.
+//! What data-sized values ask of the host: calibration before the first step, and capacities that follow.
 
 use super::Session;
-use crate::codec::error_bounded::ControllerState;
+use crate::codec::{DataSized, SizeReport};
 use crate::plan::CapacityStatus;
 use crate::runtime::GpuError;
 use crate::step::{STATUS, STATUS_STOP, STOP_CALIBRATES};
 
-/// Most steps without effect before the first.
-const PROBES: usize = 12;
-/// By how much a bound may still change in the last of them.
-const SETTLED: f32 = 0.2;
+/// Most calibrating steps.
+const MOST_STEPS: usize = 12;
 
 impl Session {
-    /// Learns the bounds and sizes of a plan's stored values from steps over one batch that change nothing else, and gives
-    /// them `margin` times as much room as they took. The uploads have to say so
-    /// ([`crate::step::FLAG_CALIBRATES`]).
+    /// Calibrates a plan's data-sized values and what controls them by steps over one batch that change nothing else, and gives
+    /// them capacities `margin` times as large as what they used. The uploads have to say so ([`crate::step::FLAG_CALIBRATES`]).
     ///
     /// # Errors
     /// As [`Session::step`] and [`Session::replan`].
     pub fn calibrate(&mut self, plan: usize, uploads: &[&[u8]], margin: f64) -> Result<(), GpuError> {
-        let mut before: Vec<ControllerState> = Vec::new();
-        for _ in 0..PROBES {
+        let mut before: Vec<SizeReport> = Vec::new();
+        for _ in 0..MOST_STEPS {
             self.write_words(STATUS, &[STOP_CALIBRATES, 0, 0, 0])?;
             self.step(plan, uploads)?;
-            let metrics = self.finished()?.pop().expect("a step with states has metrics");
-            let states = self.plans[plan].controller_states(&metrics.words);
-            let near = |(now, before): (&ControllerState, &ControllerState)| {
-                (now.bound - before.bound).abs() <= SETTLED * before.bound
+            let metrics = self.finished()?.pop().expect("a step that reports has metrics");
+            let planned = &self.plans[plan];
+            let reports = planned.size_reports(&metrics.words);
+            let near = |((_, data_sized), (before, now)): ((_, &dyn DataSized), (&SizeReport, &SizeReport))| {
+                data_sized.is_calibrated(&before.words, &now.words)
             };
-            let settled = !before.is_empty() && states.iter().zip(&before).all(near);
-            let status = self.plans[plan].capacity_status(&states);
-            // The first probe knows no bounds: what it would have taken says nothing.
+            let calibrated = !before.is_empty() && planned.data_sized().zip(before.iter().zip(&reports)).all(near);
+            let status = planned.capacity_status(&reports);
+            // The first step knows nothing: what it would have used says nothing.
             if !before.is_empty() {
-                self.replan(plan, &states, margin)?;
+                self.replan(plan, &reports, margin)?;
             }
-            if settled && status != CapacityStatus::Exceeded {
+            if calibrated && status != CapacityStatus::Exceeded {
                 break;
             }
-            before = states;
+            before = reports;
         }
         self.let_updates_happen()
     }
@@ -52,14 +50,14 @@ impl Session {
         self.write_words(STATUS, &words)
     }
 
-    /// `margin` times as much room for a plan's stored values as these states ask for. Metrics of steps in flight are lost;
+    /// Capacities `margin` times as large as what these reports say, for a plan's data-sized values. Metrics of steps in flight are lost;
     /// collect them first.
     ///
     /// # Errors
     /// [`GpuError::Refused`] if the plan cannot be had, [`GpuError::OutOfMemory`], or what befell the device.
-    pub fn replan(&mut self, plan: usize, states: &[ControllerState], margin: f64) -> Result<(), GpuError> {
+    pub fn replan(&mut self, plan: usize, reports: &[SizeReport], margin: f64) -> Result<(), GpuError> {
         let replanned =
-            self.plans[plan].with_capacity(states, margin).map_err(|error| GpuError::Refused(error.to_string()))?;
+            self.plans[plan].with_capacity(reports, margin).map_err(|error| GpuError::Refused(error.to_string()))?;
         self.replace(plan, replanned)
     }
 }

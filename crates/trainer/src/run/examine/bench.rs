@@ -135,7 +135,7 @@ impl<'a> Bench<'a> {
         for (name, mean) in &self.means {
             step.session.write(&format!("{name}.{MEAN}"), mean)?;
         }
-        if step.session.plans()[0].steered().next().is_some() {
+        if step.session.plans()[0].has_data_sized() {
             step.calibrate()?;
         }
         Ok(step)

@@ -8,7 +8,7 @@ use crate::run::stepper::{Slot, slots, uploads};
 use crate::run::weights::Named;
 use frugal_data::Batch;
 use frugal_tensor::codec::Stored;
-use frugal_tensor::codec::error_bounded::ControllerState;
+use frugal_tensor::codec::{CodingFacts, SizeReport};
 use frugal_tensor::ir::{Element, Graph, Kind, Node, Phase, ValueId};
 use frugal_tensor::plan::{CapacityStatus, MARGIN};
 use frugal_tensor::runtime::StepMetrics;
@@ -74,15 +74,15 @@ impl<'a> Step<'a> {
         Ok(self.session.calibrate(0, &uploads(&self.slots, &self.batches[0], &control), MARGIN)?)
     }
 
-    /// Runs every batch. Batch k counts as step [`SETTLED`] + k: the numbers of random rounding differ. CapacityStatus is for the
+    /// Runs every batch. Batch k counts as step [`SETTLED`] + k: the numbers of random rounding differ. Capacities are for the
     /// most that any batch takes of each value.
     pub fn run(&mut self) -> Result<Vec<StepMetrics>, Error> {
-        let mut most: Vec<ControllerState> = Vec::new();
+        let mut most: Vec<SizeReport> = Vec::new();
         loop {
             let finished = self.run_once()?;
             let plan = &self.session.plans()[0];
-            let records: Vec<Vec<ControllerState>> =
-                finished.iter().map(|metrics| plan.controller_states(&metrics.words)).collect();
+            let records: Vec<Vec<SizeReport>> =
+                finished.iter().map(|metrics| plan.size_reports(&metrics.words)).collect();
             if records.iter().all(|records| plan.capacity_status(records) != CapacityStatus::Exceeded) {
                 return Ok(finished);
             }
@@ -138,9 +138,9 @@ impl<'a> Step<'a> {
     /// What the codecs that follow the gradients took of their values in these steps, on average.
     fn used(&self, metrics: &[StepMetrics]) -> HashMap<ValueId, u64> {
         let plan = &self.session.plans()[0];
-        let each: Vec<Vec<u64>> = metrics.iter().map(|m| plan.used_bytes(&plan.controller_states(&m.words))).collect();
+        let each: Vec<Vec<u64>> = metrics.iter().map(|m| plan.used_bytes(&plan.size_reports(&m.words))).collect();
         let mean = |index: usize| each.iter().map(|used| used[index]).sum::<u64>() / each.len().max(1) as u64;
-        plan.steered().enumerate().map(|(index, stored)| (stored.waiting, mean(index))).collect()
+        plan.data_sized().enumerate().map(|(index, (stored, _))| (stored.waiting, mean(index))).collect()
     }
 
     /// Goes through the first batch node by node: takes each value when it is encoded, and compares it with what comes
@@ -191,30 +191,36 @@ impl<'a> Step<'a> {
         Ok(errors)
     }
 
-    /// By the theory, the deviation of the error that each steered value brings into the gradients of the weights it serves.
+    /// By the theory, the deviation of the error that each data-sized value brings into the gradients of the weights it serves.
     pub fn predictions(&self, metrics: &[StepMetrics]) -> Vec<(String, Vec<String>, f64)> {
-        let Plan { graph, .. } = &self.session.plans()[0];
-        let records = metrics.first().map(|m| self.session.plans()[0].controller_states(&m.words)).unwrap_or_default();
-        let of = |(stored, record): (&Stored, &ControllerState)| {
-            let name = graph.value(stored.source).name.clone();
-            (name, convolving(graph, stored.source), record.predicted_error().into())
+        let plan = &self.session.plans()[0];
+        let reports = metrics.first().map(|m| plan.size_reports(&m.words)).unwrap_or_default();
+        let of = |((stored, _), facts): ((&Stored, _), CodingFacts)| {
+            let name = plan.graph.value(stored.source).name.clone();
+            Some((name, convolving(&plan.graph, stored.source), facts.predicted_error?))
         };
-        self.session.plans()[0].steered().zip(&records).map(of).collect()
+        plan.data_sized().zip(plan.coding_facts(&reports)).filter_map(of).collect()
     }
 
     /// The bounds of values whose codecs have one.
     fn bounds(&self, metrics: &[StepMetrics]) -> HashMap<ValueId, f64> {
         let plan = &self.session.plans()[0];
-        let records = metrics.first().map(|m| plan.controller_states(&m.words)).unwrap_or_default();
-        plan.steered().zip(&records).map(|(stored, record)| (stored.waiting, record.bound.into())).collect()
+        let reports = metrics.first().map(|m| plan.size_reports(&m.words)).unwrap_or_default();
+        let facts = plan.data_sized().zip(plan.coding_facts(&reports));
+        facts.filter_map(|((stored, _), facts)| Some((stored.waiting, facts.bound?))).collect()
     }
 
-    /// The share of tiles that waited raw in these steps, on average, of values whose codecs have tiles.
+    /// The share of tiles that were kept raw in these steps, on average, of values whose codecs have tiles.
     fn raw_shares(&self, metrics: &[StepMetrics]) -> HashMap<ValueId, f64> {
         let plan = &self.session.plans()[0];
-        let each: Vec<Vec<f64>> = metrics.iter().map(|m| plan.raw_shares(&plan.controller_states(&m.words))).collect();
-        let mean = |index: usize| each.iter().map(|shares| shares[index]).sum::<f64>() / each.len().max(1) as f64;
-        plan.steered().enumerate().map(|(index, stored)| (stored.waiting, mean(index))).collect()
+        let each: Vec<Vec<CodingFacts>> =
+            metrics.iter().map(|m| plan.coding_facts(&plan.size_reports(&m.words))).collect();
+        let mean = |index: usize| {
+            let shares: Option<Vec<f64>> = each.iter().map(|facts| facts[index].raw_share).collect();
+            shares.map(|shares| shares.iter().sum::<f64>() / each.len().max(1) as f64)
+        };
+        let values = plan.data_sized().enumerate();
+        values.filter_map(|(index, (stored, _))| Some((stored.waiting, mean(index)?))).collect()
     }
 
     /// Raw and stored bytes of the convolutions' kept inputs, without the images.
