@@ -5,7 +5,7 @@
 //! exceeded the kernel sets [`crate::step::STOP_OVERFLOW`], which keeps the step from leaving a trace; the host plans the value anew
 //! ([`crate::Plan::with_capacity`]) and does the step again. Checkpoints remember capacities under the names of the reports.
 
-use super::Stored;
+use super::{GradientReaders, Stored};
 use crate::ir::{Graph, GraphError, Node, ValueId};
 use std::fmt;
 
@@ -32,7 +32,12 @@ pub trait DataSized: fmt::Debug {
     ///
     /// # Errors
     /// [`GraphError::NameTaken`] if another value has the name of the status.
-    fn controller(&self, _graph: &mut Graph, _stored: &Stored) -> Result<ControllerNodes, GraphError> {
+    fn controller(
+        &self,
+        _graph: &mut Graph,
+        _readers: &GradientReaders,
+        _stored: &Stored,
+    ) -> Result<ControllerNodes, GraphError> {
         Ok(ControllerNodes::default())
     }
 
@@ -80,9 +85,13 @@ pub struct SizeReport {
 pub(crate) fn add_controllers(graph: &mut Graph, stored: &[Stored]) -> Result<(), GraphError> {
     let mut backward: Vec<(usize, Node)> = Vec::new();
     let mut update: Vec<Node> = Vec::new();
+    if stored.iter().all(|stored| stored.data_sized.is_none()) {
+        return Ok(());
+    }
+    let readers = GradientReaders::of(graph);
     for stored in stored {
         let Some(data_sized) = stored.data_sized.clone() else { continue };
-        let nodes = data_sized.controller(graph, stored)?;
+        let nodes = data_sized.controller(graph, &readers, stored)?;
         backward.extend(nodes.backward);
         update.extend(nodes.update);
     }

@@ -14,7 +14,7 @@ pub mod uniform;
 pub mod window_index;
 
 pub use data_sized::{CodingFacts, ControllerNodes, DataSized, SizeReport};
-pub use error_bounded::ErrorBounded;
+pub use error_bounded::{ErrorBounded, GradientReaders};
 pub use f16::F16;
 pub use frequency_split::FrequencySplit;
 pub(crate) use policy::{Choice, Origin};
@@ -34,7 +34,7 @@ pub trait Codec: fmt::Debug {
     fn takes(&self, value: &Value) -> bool;
 
     /// Whether it can serve those who read the value as `view` in the backward pass.
-    fn serves(&self, _graph: &Graph, _view: ValueId) -> bool {
+    fn serves(&self, _graph: &Graph, _readers: &GradientReaders, _view: ValueId) -> bool {
         true
     }
 

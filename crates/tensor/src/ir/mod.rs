@@ -12,6 +12,7 @@ mod kernel;
 mod node;
 mod operator;
 mod precision;
+mod readers;
 mod rebuild;
 mod saved;
 mod shape;
@@ -28,6 +29,7 @@ pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Operands, Parameter,
 pub use node::{Node, Phase};
 pub(crate) use operator::want;
 pub use operator::{Correlation, Operator, Output};
+pub(crate) use readers::Readers;
 pub use rebuild::{Part, Rebuild};
 pub use saved::{Interval, Keep, Need};
 pub use shape::{MOST_ELEMENTS, Shape};

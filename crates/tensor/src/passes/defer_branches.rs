@@ -1,8 +1,8 @@
 //! The order of backward nodes, where it is free.
 
-use crate::ir::{Graph, Kind, Node, Operator, Phase, ValueId};
+use crate::ir::{Graph, Kind, Node, Operator, Phase, Readers, ValueId};
 use crate::ops::add::Add;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Graph {
     /// Puts off branches of the backward pass whose result is larger than what they start from.
@@ -13,29 +13,30 @@ impl Graph {
     /// worked through last, right before the addition. Then both also read the kept value one after the other.
     pub(crate) fn postpone(&mut self) {
         let mut nodes = self.take_nodes();
-        let mut readers = Readers::of(&nodes);
+        let mut backward = BackwardNodes::of(&nodes);
         let mut position = nodes.len();
         while position > 0 {
             position -= 1;
             let is_sum = nodes[position].phase == Phase::Backward && nodes[position].operator.name() == Add.name();
-            let Some(branch) = is_sum.then(|| branch(&nodes, &readers, position)).filter(|branch| !branch.is_empty())
+            let Some(branch) = is_sum.then(|| backward.branch(&nodes, position)).filter(|branch| !branch.is_empty())
             else {
                 continue;
             };
             if self.starts_smaller(&nodes, &branch, nodes[position].inputs[0]) {
                 // Those that stay move up; the sum itself stays where it is.
+                let start = branch.first().copied().unwrap_or(position);
                 let (moved, stay): (Vec<_>, Vec<_>) =
-                    nodes[..position].iter().cloned().enumerate().partition(|(index, _)| branch.contains(index));
-                let order = stay.into_iter().chain(moved).map(|(_, node)| node);
-                nodes.splice(..position, order.collect::<Vec<_>>());
-                readers = Readers::of(&nodes);
+                    nodes.drain(start..position).zip(start..).partition(|(_, index)| branch.contains(index));
+                let order: Vec<Node> = stay.into_iter().chain(moved).map(|(node, _)| node).collect();
+                nodes.splice(start..start, order);
+                backward = BackwardNodes::of(&nodes);
             }
         }
         self.set_nodes(nodes);
     }
 
     /// Whether the gradients that a branch starts from take fewer bytes than the one it ends in.
-    fn starts_smaller(&self, nodes: &[Node], branch: &HashSet<usize>, end: ValueId) -> bool {
+    fn starts_smaller(&self, nodes: &[Node], branch: &BTreeSet<usize>, end: ValueId) -> bool {
         let made: HashSet<ValueId> = branch.iter().flat_map(|&index| nodes[index].outputs.iter().copied()).collect();
         let read = branch.iter().flat_map(|&index| nodes[index].inputs.iter().copied());
         let start: HashSet<ValueId> =
@@ -44,45 +45,52 @@ impl Graph {
     }
 }
 
-/// The backward nodes that read each value.
-struct Readers(HashMap<ValueId, Vec<usize>>);
-
-impl Readers {
-    fn of(nodes: &[Node]) -> Self {
-        let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
-        for (index, node) in nodes.iter().enumerate().filter(|(_, node)| node.phase == Phase::Backward) {
-            for &input in &node.inputs {
-                readers.entry(input).or_default().push(index);
-            }
-        }
-        Self(readers)
-    }
-
-    fn by(&self, node: &Node) -> Vec<usize> {
-        node.outputs.iter().filter_map(|v| self.0.get(v)).flatten().copied().collect()
-    }
+/// The nodes of the backward pass, by what they make and read.
+struct BackwardNodes {
+    makers: HashMap<ValueId, usize>,
+    readers: Readers,
+    /// Those whose outputs no other reads, by their layers: gradients of weights.
+    unread: HashMap<String, Vec<usize>>,
 }
 
-/// The nodes that serve nothing but the first of the gradients that meet in a sum: those that lead to it, and the
-/// weight gradients of their layers.
-fn branch(nodes: &[Node], readers: &Readers, sum: usize) -> HashSet<usize> {
-    let mut branch = HashSet::new();
-    let mut layers: HashSet<&str> = HashSet::new();
-    for index in (0..sum).rev() {
-        let node = &nodes[index];
-        if node.phase != Phase::Backward {
-            break;
+impl BackwardNodes {
+    fn of(nodes: &[Node]) -> Self {
+        let backward = || nodes.iter().enumerate().filter(|(_, node)| node.phase == Phase::Backward);
+        let makers = backward().flat_map(|(index, node)| node.outputs.iter().map(move |&output| (output, index)));
+        let mut this = Self { makers: makers.collect(), readers: Readers::of(backward()), unread: HashMap::new() };
+        for (index, node) in backward() {
+            if this.read_by(node).next().is_none() {
+                this.unread.entry(node.layer.clone()).or_default().push(index);
+            }
         }
-        let read_by = readers.by(node);
-        let leads = node.outputs.contains(&nodes[sum].inputs[0]) || read_by.iter().any(|r| branch.contains(r));
-        let alone = read_by.iter().all(|r| *r == sum || branch.contains(r));
-        let weights = read_by.is_empty() && layers.contains(node.layer.as_str());
-        if (leads && alone) || weights {
-            branch.insert(index);
-            layers.insert(&node.layer);
-        }
+        this
     }
-    branch
+
+    fn read_by(&self, node: &Node) -> impl Iterator<Item = usize> {
+        node.outputs.iter().flat_map(|&output| self.readers.of_value(output)).copied()
+    }
+
+    /// The nodes that serve nothing but the first of the gradients that meet in a sum: those that lead to it, and the
+    /// weight gradients of their layers.
+    fn branch(&self, nodes: &[Node], sum: usize) -> BTreeSet<usize> {
+        let mut branch = BTreeSet::new();
+        let mut layers: HashSet<&str> = HashSet::new();
+        // What may belong to it, looked at from the last to the first: readers come before what they read.
+        let mut candidates: BTreeSet<usize> = self.makers.get(&nodes[sum].inputs[0]).copied().into_iter().collect();
+        while let Some(index) = candidates.pop_last() {
+            let node = &nodes[index];
+            if !self.read_by(node).all(|reader| reader == sum || branch.contains(&reader)) {
+                continue;
+            }
+            branch.insert(index);
+            candidates.extend(node.inputs.iter().filter_map(|input| self.makers.get(input)));
+            if layers.insert(&node.layer) {
+                let unread = self.unread.get(&node.layer).map_or(&[][..], Vec::as_slice);
+                candidates.extend(unread.iter().filter(|&&other| other < index));
+            }
+        }
+        branch
+    }
 }
 
 #[cfg(test)]

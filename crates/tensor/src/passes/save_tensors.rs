@@ -2,8 +2,9 @@
 
 use super::recompute;
 use crate::codec::mask::EncodeMask;
-use crate::codec::{Choice, Codec, Origin, Policy, Recompute, Site, Stored, data_sized};
+use crate::codec::{Choice, Codec, GradientReaders, Origin, Policy, Recompute, Site, Stored, data_sized};
 use crate::ir::{Element, Graph, GraphError, Interval, Keep, Kind, Need, Node, Operator, Phase, ValueId};
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -30,13 +31,14 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
     let mut stored: Vec<Stored> = Vec::new();
 
     let origins = Origin::of(graph, keeps.iter().map(|keep| keep.source));
+    let readers = LazyCell::new(|| GradientReaders::of(graph));
     let choices: HashMap<ValueId, Choice> = keeps
         .iter()
         .filter(|keep| keep.need == Need::Values)
         .map(|keep| {
             let serves = |codec: &dyn Codec| {
                 let mut views = keeps.iter().filter(|k| k.source == keep.source && k.need == Need::Values);
-                views.all(|keep| codec.serves(graph, keep.view))
+                views.all(|keep| codec.serves(graph, &readers, keep.view))
             };
             (keep.source, policy.choose(graph.value(keep.source), &origins[&keep.source], &serves))
         })

@@ -6,27 +6,59 @@ impl Graph {
     /// Moves each update to the place right after the last reader of what it changes and the makers of what it reads,
     /// so that gradients of parameters live as briefly as all others.
     pub fn update_early(&mut self) {
-        let (updates, mut nodes): (Vec<Node>, Vec<Node>) =
+        let (updates, nodes): (Vec<Node>, Vec<Node>) =
             self.take_nodes().into_iter().partition(|node| node.phase == Phase::Update);
-        // Whether an update reads what a node makes or changes, or changes what it reads.
-        let follows = |update: &Node, node: &Node| {
-            let changes = |node: &Node, v: &ValueId| {
-                node.operator.mutates().iter().any(|&index| node.inputs.get(index) == Some(v))
-            };
-            node.inputs.iter().any(|v| changes(update, v))
-                || update.inputs.iter().any(|v| node.outputs.contains(v) || changes(node, v))
-        };
-        let mut placed: Vec<(usize, Node)> = Vec::new();
+        let mut last = LastUses::new(self.values().len());
+        for (position, node) in nodes.iter().enumerate() {
+            last.note(node, position + 1);
+        }
+        // The number of nodes before each update. An update follows earlier ones as it follows nodes.
+        let mut placed: Vec<(usize, Node)> = Vec::with_capacity(updates.len());
         for update in updates {
-            let after_nodes = nodes.iter().rposition(|node| follows(&update, node)).map_or(0, |last| last + 1);
-            let updates_before = placed.iter().filter(|(_, other)| follows(&update, other)).map(|(place, _)| *place);
-            let position = updates_before.fold(after_nodes, usize::max);
+            let position = last.before(&update);
+            last.note(&update, position);
             placed.push((position, update));
         }
         placed.sort_by_key(|(position, _)| *position);
-        for (position, update) in placed.into_iter().rev() {
-            nodes.insert(position, update);
+        let mut placed = placed.into_iter().peekable();
+        let mut ordered = Vec::with_capacity(nodes.len() + placed.len());
+        for (position, node) in nodes.into_iter().enumerate() {
+            ordered.extend(
+                std::iter::from_fn(|| placed.next_if(|(before, _)| *before <= position)).map(|(_, update)| update),
+            );
+            ordered.push(node);
         }
-        self.set_nodes(nodes);
+        ordered.extend(placed.map(|(_, update)| update));
+        self.set_nodes(ordered);
     }
+}
+
+/// The place behind the last node that reads each value, and behind the last that makes or changes it.
+struct LastUses {
+    read: Vec<usize>,
+    written: Vec<usize>,
+}
+
+impl LastUses {
+    fn new(values: usize) -> Self {
+        Self { read: vec![0; values], written: vec![0; values] }
+    }
+
+    /// A node whose uses of values are over at this place.
+    fn note(&mut self, node: &Node, place: usize) {
+        let later = |last: &mut usize| *last = place.max(*last);
+        node.inputs.iter().for_each(|input| later(&mut self.read[input.index()]));
+        changed(node).chain(node.outputs.iter().copied()).for_each(|value| later(&mut self.written[value.index()]));
+    }
+
+    /// The first place for an update: behind all that make or change what it reads, or read what it changes.
+    fn before(&self, update: &Node) -> usize {
+        let read = update.inputs.iter().map(|input| self.written[input.index()]);
+        read.chain(changed(update).map(|value| self.read[value.index()])).max().unwrap_or(0)
+    }
+}
+
+/// The values that a node changes.
+fn changed(node: &Node) -> impl Iterator<Item = ValueId> {
+    node.operator.mutates().iter().filter_map(|&index| node.inputs.get(index).copied())
 }

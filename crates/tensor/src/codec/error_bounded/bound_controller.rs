@@ -28,10 +28,11 @@
 use super::{CONTROLLER_STATE_WORDS, ControllerState, ErrorBounded, Target};
 use crate::codec::{CodingFacts, ControllerNodes, DataSized, Stored};
 use crate::ir::{
-    Binding, Graph, GraphError, Kernel, KernelContext, Node, Operator, Output, Phase, Shape, Trained, Value, ValueId,
-    want,
+    Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, Phase, Readers, Shape, Trained, Value,
+    ValueId, want,
 };
 use crate::ops::{activation::Activation, launch};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// What renews the bound of a stored value.
@@ -74,8 +75,13 @@ impl DataSized for BoundController {
     }
 
     /// What renews the bound. Where nothing is trained, it stays what it is.
-    fn controller(&self, graph: &mut Graph, stored: &Stored) -> Result<ControllerNodes, GraphError> {
-        self.nodes(graph, stored)
+    fn controller(
+        &self,
+        graph: &mut Graph,
+        readers: &GradientReaders,
+        stored: &Stored,
+    ) -> Result<ControllerNodes, GraphError> {
+        self.nodes(graph, readers, stored)
     }
 
     fn facts(&self, report: &[u32]) -> CodingFacts {
@@ -100,56 +106,81 @@ struct Reader {
     factors: Vec<ValueId>,
 }
 
-/// The readers of a view, also behind nodes that carry it on.
-fn readers(graph: &Graph, view: ValueId) -> Vec<Reader> {
-    let mut found = Vec::new();
-    let mut views = vec![(view, Vec::new())];
-    while let Some((view, factors)) = views.pop() {
-        let reads = |node: &Node| node.phase == Phase::Backward && node.inputs.contains(&view);
-        for (index, node) in graph.nodes().iter().enumerate().filter(|(_, node)| reads(node)) {
-            let values: Vec<&Value> = node.inputs.iter().map(|&input| graph.value(input)).collect();
-            let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == view);
-            for (input, _) in places {
-                if let Some(more) = node.operator.carries(input) {
-                    let factors = factors.iter().copied().chain(more.iter().map(|&factor| node.inputs[factor]));
-                    views.push((node.outputs[0], factors.collect()));
-                } else if let Some(correlation) = node.operator.correlates(input, &values) {
-                    found.push(Reader {
-                        node: index,
-                        with: node.inputs[correlation.with],
-                        scale: correlation.scale.map(|scale| node.inputs[scale]),
-                        gradient: node.outputs[correlation.gradient],
-                        coverage: correlation.coverage,
-                        factors: factors.clone(),
-                    });
+/// What reads saved tensors in the backward pass, by the positions of nodes in a graph, which must not change meanwhile.
+#[derive(Debug)]
+pub struct GradientReaders {
+    readers: Readers,
+    /// The nodes that make a value alone.
+    makers: HashMap<ValueId, usize>,
+}
+
+impl GradientReaders {
+    /// Those of a graph.
+    pub fn of(graph: &Graph) -> Self {
+        let nodes = graph.nodes().iter().enumerate();
+        let makers = nodes.clone().filter_map(|(index, node)| match node.outputs[..] {
+            [output] => Some((output, index)),
+            _ => None,
+        });
+        Self { makers: makers.collect(), readers: Readers::of(nodes) }
+    }
+
+    /// The readers of a view, also behind nodes that carry it on.
+    fn of_view(&self, graph: &Graph, view: ValueId) -> Vec<Reader> {
+        let mut found = Vec::new();
+        let mut views = vec![(view, Vec::new())];
+        while let Some((view, factors)) = views.pop() {
+            let read_by = self.readers.of_value(view).iter().map(|&index| (index, &graph.nodes()[index]));
+            for (index, node) in read_by.filter(|(_, node)| node.phase == Phase::Backward) {
+                let values: Vec<&Value> = node.inputs.iter().map(|&input| graph.value(input)).collect();
+                let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == view);
+                for (input, _) in places {
+                    if let Some(more) = node.operator.carries(input) {
+                        let factors = factors.iter().copied().chain(more.iter().map(|&factor| node.inputs[factor]));
+                        views.push((node.outputs[0], factors.collect()));
+                    } else if let Some(correlation) = node.operator.correlates(input, &values) {
+                        found.push(Reader {
+                            node: index,
+                            with: node.inputs[correlation.with],
+                            scale: correlation.scale.map(|scale| node.inputs[scale]),
+                            gradient: node.outputs[correlation.gradient],
+                            coverage: correlation.coverage,
+                            factors: factors.clone(),
+                        });
+                    }
                 }
             }
         }
+        found.sort_by_key(|reader| reader.node);
+        found
     }
-    found.sort_by_key(|reader| reader.node);
-    found
-}
 
-/// Whether an error of this view enters the gradient of a weight in a way that the theory knows.
-pub(crate) fn reaches_gradient(graph: &Graph, view: ValueId) -> bool {
-    !readers(graph, view).is_empty()
-}
+    /// Whether an error of this view enters the gradient of a weight in a way that the theory knows.
+    pub fn any(&self, graph: &Graph, view: ValueId) -> bool {
+        !self.of_view(graph, view).is_empty()
+    }
 
-/// The gradients of weights that an error of this view enters, each once.
-pub fn gradients_reached(graph: &Graph, view: ValueId) -> Vec<ValueId> {
-    let mut gradients: Vec<ValueId> = readers(graph, view).into_iter().map(|reader| reader.gradient).collect();
-    gradients.sort_unstable();
-    gradients.dedup();
-    gradients
+    /// The gradients of weights that an error of this view enters, each once.
+    pub fn gradients(&self, graph: &Graph, view: ValueId) -> Vec<ValueId> {
+        let mut gradients: Vec<ValueId> = self.of_view(graph, view).into_iter().map(|reader| reader.gradient).collect();
+        gradients.sort_unstable();
+        gradients.dedup();
+        gradients
+    }
 }
 
 impl BoundController {
-    fn nodes(&self, graph: &mut Graph, stored: &Stored) -> Result<ControllerNodes, GraphError> {
+    fn nodes(
+        &self,
+        graph: &mut Graph,
+        readers: &GradientReaders,
+        stored: &Stored,
+    ) -> Result<ControllerNodes, GraphError> {
         let mut nodes = ControllerNodes::default();
         let mut trained: Vec<(Reader, Trained)> = stored
             .views
             .iter()
-            .flat_map(|&view| readers(graph, view))
+            .flat_map(|&view| readers.of_view(graph, view))
             .filter_map(|reader| {
                 let trained = graph.trained().iter().find(|trained| trained.gradient == reader.gradient)?;
                 Some((reader, *trained))
@@ -163,7 +194,7 @@ impl BoundController {
         let (control, status) = (graph.control(), graph.status()?);
         for (position, (reader, trained)) in trained.into_iter().enumerate() {
             graph.set_phase(Phase::Backward);
-            let Arriving { behind, from, node } = Arriving::at(graph, &reader);
+            let Arriving { behind, from, node } = Arriving::at(graph, readers, &reader);
             let inputs: Vec<ValueId> =
                 [control].into_iter().chain(from).chain(reader.scale).chain(trained.scale).collect();
             let (scaled, loss_scaled) = (reader.scale.is_some(), trained.scale.is_some());
@@ -205,11 +236,9 @@ struct Arriving {
 
 impl Arriving {
     /// Of a δ that an activation's gradient makes for this reader alone: otherwise the two could not become one pass.
-    fn at(graph: &Graph, reader: &Reader) -> Self {
-        let makes = |node: &Node| node.outputs == [reader.with];
-        let reads = |node: &&Node| node.inputs.contains(&reader.with);
-        let alone = graph.nodes().iter().filter(reads).count() == 1;
-        let maker = graph.nodes().iter().position(makes).filter(|_| alone);
+    fn at(graph: &Graph, readers: &GradientReaders, reader: &Reader) -> Self {
+        let alone = readers.readers.of_value(reader.with).len() == 1;
+        let maker = readers.makers.get(&reader.with).copied().filter(|_| alone);
         let activation = maker.and_then(|node| Some((node, graph.nodes()[node].operator.gradient_of()?)));
         match activation {
             Some((node, activation)) => {

@@ -29,8 +29,7 @@
 mod bound_controller;
 mod controller_state;
 
-pub use bound_controller::gradients_reached;
-pub(super) use bound_controller::reaches_gradient;
+pub use bound_controller::GradientReaders;
 pub use controller_state::word;
 pub use controller_state::{ControllerState, WORDS as CONTROLLER_STATE_WORDS};
 
@@ -131,8 +130,8 @@ impl Codec for ErrorBounded {
     }
 
     /// Values whose errors the theory knows.
-    fn serves(&self, graph: &Graph, view: ValueId) -> bool {
-        reaches_gradient(graph, view)
+    fn serves(&self, graph: &Graph, readers: &GradientReaders, view: ValueId) -> bool {
+        readers.any(graph, view)
     }
 
     fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError> {

@@ -2,8 +2,8 @@
 
 use super::points::{PASS, Point};
 use frugal_tensor::Plan;
+use frugal_tensor::codec::GradientReaders;
 use frugal_tensor::codec::Stored;
-use frugal_tensor::codec::error_bounded::gradients_reached;
 use frugal_tensor::ir::{Element, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,7 @@ pub(super) fn sites(rules: usize, points: &[Point], plans: &[&Plan]) -> Vec<Site
     let mut reached: BTreeMap<ValueId, BTreeSet<ValueId>> = BTreeMap::new();
     for (point, plan) in plans.iter().enumerate() {
         let graph = &plan.graph;
+        let readers = GradientReaders::of(graph);
         let open = |s: &&Stored| {
             let fixed = s.rule.is_some_and(|rule| rule < rules);
             graph.value(s.source).element == Element::F32 && !s.is_rebuilt() && !fixed && s.form != "mask"
@@ -55,7 +56,7 @@ pub(super) fn sites(rules: usize, points: &[Point], plans: &[&Plan]) -> Vec<Site
             let all = beside.map(|s| graph.value(s.waiting).bytes()).sum();
             bytes.entry(stored.source).or_default().insert(point, all);
             let views = stored.views.iter().copied().chain((point == 0).then_some(stored.source));
-            reached.entry(stored.source).or_default().extend(views.flat_map(|view| gradients_reached(graph, view)));
+            reached.entry(stored.source).or_default().extend(views.flat_map(|view| readers.gradients(graph, view)));
         }
     }
     // What no form but raw takes is not open. What is raw nowhere but made again without a form is.
