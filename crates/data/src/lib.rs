@@ -32,6 +32,7 @@ mod account;
 mod augment;
 mod batch;
 mod catalogue;
+pub mod check;
 pub mod cifar;
 mod dataset;
 mod draw;
@@ -66,7 +67,6 @@ pub use error::DataError;
 pub use fingerprint::{Fingerprint, PartFingerprint};
 pub use get::{Got, Progress, get};
 pub use loader::{Epoch, Goal, Loader, LoaderOptions};
-pub use look::in_parallel;
 pub use own::{Frame, Orientation, Purpose, is_path, open as open_own, pictures_in};
 pub use samples::Samples;
 

@@ -105,7 +105,7 @@ fn digest_ends(file: &mut File, digest: &mut Sha256) -> std::io::Result<()> {
 }
 
 /// Does `work` for each index below `count`, on all cores, with a bar on a terminal if it takes long; what it gives is in order.
-pub fn in_parallel<T: Send>(count: usize, what: &'static str, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(super) fn in_parallel<T: Send>(count: usize, what: &'static str, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let (begun, is_shown) = (Instant::now(), AtomicBool::new(!stderr().is_terminal()));
     let bar = ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::hidden());
     bar.set_style(ProgressStyle::with_template("{bar:24} {pos}/{len}  {wide_msg}").expect("the template is valid"));

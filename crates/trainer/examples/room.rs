@@ -123,7 +123,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (config, data, gpu, folder, label) = (&config, &data, &gpu, &folder, set);
             let summary = run::train(Job { plans, config, data, content, gpu, folder, lock, label, view, from })?;
             let coded = summary.coded.ok_or("nothing was coded")?;
-            let sum = |of: fn(&run::record::CodedValue) -> u64| coded.values.iter().map(of).sum::<u64>() as f64;
+            let sum =
+                |of: fn(&frugal_report::records::CodedValue) -> u64| coded.values.iter().map(of).sum::<u64>() as f64;
             planned += sum(|value| value.planned_bytes) / sum(|value| value.mean_bytes) / f64::from(seeds);
             peak += summary.bytes.most_allocated as f64 / 1024.0 / f64::from(seeds);
             worst = worst.max(coded.discarded.steps as f64 / summary.steps as f64);

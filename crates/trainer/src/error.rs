@@ -2,11 +2,11 @@
 
 use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, suggest};
-use crate::report::units;
 use crate::run::ClassError;
 use crate::run::tiles::{TilesError, VARIABLE};
 use frugal_data::DataError;
 use frugal_model::{ModelError, Net};
+use frugal_report::units;
 use frugal_tensor::{GpuError, GraphError, PlanError};
 use miette::{Diagnostic, LabeledSpan, SourceCode};
 use std::fmt::Display;

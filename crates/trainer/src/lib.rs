@@ -24,7 +24,6 @@ pub mod cli;
 pub mod config;
 pub mod dashboard;
 mod error;
-pub mod report;
 pub mod run;
 mod terminal;
 

@@ -3,7 +3,6 @@
 use frugal_tensor::PlanOptions;
 use frugal_tensor::ir::KernelSet;
 use frugal_trainer::config::Config;
-use frugal_trainer::report::plan::PlanReport;
 use frugal_trainer::run::{self, Plans};
 use std::path::{Path, PathBuf};
 
@@ -23,12 +22,12 @@ fn every_config_is_called_as_its_file_and_can_be_planned() {
         let (image, classes) = config.data.shape().unwrap();
         let request = run::request(&config, image, classes).unwrap();
         let options = PlanOptions::unlimited(KernelSet::Tiles);
-        let raw = PlanReport::new(&request, &Plans::new(&request, options.clone()).unwrap());
+        let raw = Plans::new(&request, options.clone()).unwrap().report(&request);
         assert_eq!(raw.convolutions.ratio(), Some(1.0), "{}", config.name);
         assert!(config.compare.stores.len() > 1 && config.compare.stores[0].to_string() == "raw", "{}", config.name);
         for &store in &config.compare.stores[1..] {
             let request = run::Request { store: config.store.with_default(store), ..request.clone() };
-            let plan = PlanReport::new(&request, &Plans::new(&request, options.clone()).unwrap());
+            let plan = Plans::new(&request, options.clone()).unwrap().report(&request);
             assert!(plan.ratio() > 1.5, "{} with {store} keeps {:?}", config.name, plan.bytes);
             assert!(plan.bytes.peak < raw.bytes.peak, "{} with {store}", config.name);
         }

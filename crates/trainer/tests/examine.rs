@@ -72,7 +72,7 @@ fn stores_cost_what_they_should() {
             assert!(fine.rms_error > 0.0 && fine.rms_error < fine.max_error, "{fine:?}");
         }
     }
-    let ratio = |examination: &run::examine::Examination| examination.error_over_noise().unwrap();
+    let ratio = |examination: &frugal_report::records::Examination| examination.error_over_noise().unwrap();
     assert!((0.1..0.6).contains(&ratio(&bits[2])), "uniform 2 bit: {}", ratio(&bits[2]));
     assert!((0.1..0.8).contains(&ratio(&examine("frequency-split"))));
 

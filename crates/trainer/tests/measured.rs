@@ -4,12 +4,13 @@
 #[allow(dead_code)]
 mod made_up;
 
+use frugal_report::comparison::{Memory, Row};
+use frugal_report::fit::Fit;
+use frugal_report::plan::PlanReport;
+use frugal_report::records::Summary;
+use frugal_report::records::{Coded, CodedValue, Discarded, RunBytes};
 use frugal_tensor::plan::Bytes;
 use frugal_trainer::config::Form;
-use frugal_trainer::report::comparison::{Memory, Row};
-use frugal_trainer::report::plan::PlanReport;
-use frugal_trainer::run::record::{Coded, CodedValue, Discarded, RunBytes};
-use frugal_trainer::run::{Fit, Summary};
 use made_up::{fixture, plan, summary};
 
 /// The summary of a run whose coded values took a tenth of their raw bytes, while `planned` of it was planned in the end.

@@ -1,13 +1,12 @@
 //! The tables of a comparison, from fixed summaries.
 
+use frugal_report::comparison::{Comparison, Memory, Row};
+use frugal_report::convolutions::Convolutions;
+use frugal_report::records::Divergence;
+use frugal_report::records::RunBytes;
+use frugal_report::records::{AdapterFacts, Measure, Summary};
+use frugal_report::records::{Examination, Examinations, GradientError};
 use frugal_tensor::plan::{Bytes, KeptValue};
-use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
-use frugal_trainer::report::convolutions::Convolutions;
-use frugal_trainer::run::Measure;
-use frugal_trainer::run::Summary;
-use frugal_trainer::run::environment::AdapterFacts;
-use frugal_trainer::run::examine::{Examination, Examinations, GradientError};
-use frugal_trainer::run::record::RunBytes;
 
 fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) -> Summary {
     let planned = Bytes::default();
@@ -50,6 +49,7 @@ fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) ->
 /// 1.25 times as good a ratio as that of everything, images among it, and a mask.
 fn read(kept: u64) -> Convolutions {
     let value = |name: &str, raw_bytes, mask_bytes| KeptValue {
+        is_input: name == "images",
         name: name.into(),
         form: "made up",
         raw_bytes,

@@ -38,6 +38,9 @@ pub struct KeptValue {
     pub raw_bytes: u64,
     /// Bytes of the form.
     pub stored_bytes: u64,
+    /// Whether it is an input of the step, as it was uploaded.
+    #[serde(skip)]
+    pub is_input: bool,
     /// Whether a convolution reads these values in the forward pass: what papers on compression count. Masks and tables
     /// beside them do not belong to it.
     pub convolution_input: bool,
@@ -202,6 +205,7 @@ impl Plan {
                     form: stored.form,
                     raw_bytes: self.graph.value(stored.source).bytes(),
                     stored_bytes: if rebuilt { 0 } else { self.graph.value(v).bytes() },
+                    is_input: self.graph.value(stored.source).kind == Kind::Input,
                     convolution_input: stored.form != "mask" && convolved.contains(&stored.source),
                     follows_data: stored.data_sized.is_some(),
                     mask_bytes: self.mask_bytes(stored),

@@ -9,11 +9,7 @@ pub mod operators;
 pub mod page;
 mod products;
 mod resident;
-mod spread;
 mod start;
 pub mod step;
 pub mod tune;
 mod uploads;
-
-pub use floor::{Bound, Floor, Rate};
-pub use spread::Spread;

@@ -1,13 +1,13 @@
 //! How long operators take, one by one, beside what the adapter can do at all.
 
 use super::cases::{self, Case};
-use super::floor::Floor;
+use super::floor;
 use super::products::Products;
-use super::spread::Spread;
 use super::uploads::Uploads;
 use crate::Error;
-use crate::report::operator_times::{OperatorsReport, Row};
-use crate::run::environment::{AdapterFacts, kernel_set_name};
+use crate::run::environment::{adapter_facts, kernel_set_name};
+use frugal_report::operator_times::{OperatorsReport, Row};
+use frugal_report::records::{Floor, Spread};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::ir::{Graph, GraphError, Kind, Node, ValueId};
 use frugal_tensor::plan::MARGIN;
@@ -89,7 +89,7 @@ pub fn measure(
     };
     cases.retain(wanted);
     say("the floor");
-    let floor = Floor::measure(gpu, sampling)?;
+    let floor = floor::measure(gpu, sampling)?;
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();
     let mut products = Products::new(gpu, sampling);
@@ -101,7 +101,7 @@ pub fn measure(
         return Err(Error::Usage(format!("no operator or layer has \"{filter}\" in its name")));
     }
     Ok(OperatorsReport {
-        adapter: AdapterFacts::of(gpu.adapter()),
+        adapter: adapter_facts(gpu.adapter()),
         kernels: kernel_set_name(gpu.adapter().kernel_set()).to_owned(),
         samples: sampling.samples,
         tiles: gpu.tiles().map(|table| table.choices().len()),

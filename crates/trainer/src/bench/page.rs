@@ -5,25 +5,11 @@
 //! no other with it, and peaks of memory and first steps are each one's own.
 
 use crate::Error;
-use crate::report::operator_times::OperatorsReport;
-use crate::report::step_times::StepReport;
-use serde::Deserialize;
+use frugal_report::operator_times::OperatorsReport;
+use frugal_report::speed_page::{Measured, Peer, Workload};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// A net at the size at which it is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Workload {
-    /// Its name.
-    pub net: &'static str,
-    /// Channels, height and width of an image.
-    pub shape: [usize; 3],
-    /// Number of classes.
-    pub classes: usize,
-    /// Samples per step.
-    pub batch: usize,
-}
 
 /// All of them, the smallest first.
 pub const WORKLOADS: [Workload; 4] = [
@@ -47,39 +33,6 @@ const FORMS: [(&str, &[&str]); 5] = [
 
 /// How many of [`FORMS`] an adapter without a GPU measures: f16 is there to be checked, not to be fast.
 const IN_F32: usize = 4;
-
-/// A line of figures of another framework, as the programs in `benches/peers` print them.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Peer {
-    /// Its name and version.
-    pub framework: String,
-    /// What to know of it.
-    pub note: String,
-    /// The net, at the size of [`WORKLOADS`].
-    pub net: String,
-    /// As [`StepReport::milliseconds_per_step`].
-    pub milliseconds_per_step: Span,
-    /// As [`Seconds::until_first_step`](crate::report::step_times::Seconds).
-    pub first_step_seconds: f64,
-    /// As [`StepBytes::peak_resident`](crate::report::step_times::StepBytes).
-    pub peak_resident_bytes: Option<u64>,
-    /// Of all steps.
-    pub losses: Vec<f64>,
-}
-
-/// Milliseconds of a step.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Span {
-    /// Half lies below.
-    pub median: f64,
-    /// The least.
-    pub least: f64,
-    /// The most.
-    pub most: f64,
-}
-
-/// A form, and its figures or why there are none.
-pub type Measured = (String, Result<StepReport, String>);
 
 /// Measures a workload in every form, by calls of `program` with these options besides. `say` hears of each.
 pub fn steps(

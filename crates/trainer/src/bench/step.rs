@@ -1,14 +1,14 @@
 //! How long a training step takes, and what of it.
 
 use super::resident::peak_resident_bytes;
-use super::spread::Spread;
 use super::start;
 use super::uploads::Uploads;
 use crate::Error;
-use crate::report::step_times::{OperatorTime, Seconds, StepBytes, StepReport};
-use crate::run::environment::{AdapterFacts, kernel_set_name};
+use crate::run::environment::{adapter_facts, kernel_set_name};
 use crate::run::{Request, budget};
 use frugal_model::training_step;
+use frugal_report::records::Spread;
+use frugal_report::step_times::{OperatorTime, Seconds, StepBytes, StepReport};
 use frugal_tensor::plan::{CapacityStatus, MARGIN, StepRole};
 use frugal_tensor::runtime::Clock;
 use frugal_tensor::{Gpu, Plan, Session};
@@ -83,7 +83,7 @@ pub fn measure(
         classes: shape.classes,
         batch: shape.batch,
         store: store.to_string(),
-        adapter: AdapterFacts::of(gpu.adapter()),
+        adapter: adapter_facts(gpu.adapter()),
         kernels: kernel_set_name(plan.options.set).to_owned(),
         precision: request.precision,
         tiles: gpu.tiles().map(|table| table.choices().len()),

@@ -4,9 +4,9 @@
 //! them; the best then meets the usual one in pairs. What is not clearly faster stays as it is.
 
 use crate::Error;
-use crate::run::tiles::{Entry, TilesFile};
 use crate::run::{Request, budget};
 use frugal_model::training_step;
+use frugal_report::tuning::{Row, Tuning};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::ir::{Graph, Init, TileTable, ValueId, tiles::Choice, tiles::Tunable, tiles::Work};
 use frugal_tensor::runtime::shader::Variant;
@@ -28,54 +28,6 @@ const WINS: usize = 41;
 const CLEARLY: f64 = 0.97;
 /// Most repetitions in a submit.
 const MOST_TIMES: u32 = 1 << 12;
-
-/// What was measured.
-#[derive(Clone, Debug)]
-pub struct Tuning {
-    /// What each kind of work takes, the longest first.
-    pub rows: Vec<Row>,
-    /// Kinds of work that the time did not suffice for.
-    pub left: usize,
-    /// Seconds that all of it took.
-    pub seconds: f64,
-}
-
-/// One kind of work of a net.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// What it is.
-    pub work: Work,
-    /// How many nodes of the step do it.
-    pub nodes: usize,
-    /// Ways to do it that were measured, the usual one included.
-    pub candidates: usize,
-    /// Milliseconds with the usual tile.
-    pub usual_ms: f64,
-    /// The tile that was faster, and its milliseconds.
-    pub best: Option<(Choice, f64)>,
-}
-
-impl Row {
-    /// Milliseconds from now on.
-    pub fn tuned_ms(&self) -> f64 {
-        self.best.map_or(self.usual_ms, |(_, milliseconds)| milliseconds)
-    }
-}
-
-impl Tuning {
-    /// Puts what was measured in the place of what a file says of it.
-    pub fn write_into(&self, file: &mut TilesFile) {
-        file.choices.retain(|entry| self.rows.iter().all(|row| row.work != entry.work()));
-        for row in &self.rows {
-            let Some((tile, milliseconds)) = row.best else { continue };
-            let Work { operator, direction, shape } = row.work.clone();
-            let rounded = |milliseconds: f64| Some((1e5 * milliseconds).round() / 1e5);
-            let (usual_ms, tuned_ms) = (rounded(row.usual_ms), rounded(milliseconds));
-            file.choices.push(Entry { operator, direction, shape, tile, usual_ms, tuned_ms });
-        }
-        file.choices.sort_by_key(Entry::work);
-    }
-}
 
 /// Measures the tiles of all products and convolutions of a step, the longest first, until they are done or the time is over.
 /// `say` hears of each.

@@ -5,7 +5,7 @@
 
 use super::{CheckpointError, Tensor, Weights};
 use crate::Error;
-use crate::report::units::listed;
+use frugal_report::units::listed;
 use frugal_tensor::Session;
 use frugal_tensor::ir::{Element, Graph, Kind, Value};
 use std::collections::HashMap;

@@ -15,6 +15,7 @@ mod file;
 mod fit;
 pub(crate) mod format;
 mod possible;
+mod report;
 mod shelf;
 mod weights;
 
@@ -22,6 +23,7 @@ pub use error::CheckpointError;
 pub use file::{FORMAT, checksum, decode, encode, tensors};
 pub use fit::{Differences, Fit};
 pub use format::FileFormat;
+pub use report::CheckpointReport;
 pub use shelf::{Shelf, Step, best, newest, read};
 pub use weights::{Origin, Weights};
 

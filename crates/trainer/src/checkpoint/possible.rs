@@ -6,7 +6,7 @@
 
 use super::{About, PARAMETER, RECORD, STATISTIC, Tensor};
 use crate::run::Standing;
-use crate::run::record::EpochRecord;
+use frugal_report::records::EpochRecord;
 use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState};
 use frugal_tensor::ir::Element;
 use std::collections::BTreeMap;

@@ -3,11 +3,11 @@
 use super::device::Device;
 use super::parts;
 
-use crate::report::evaluation::EvaluationReport;
 use crate::run::{Trained, Which, tiles};
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_data::{Dataset, Frame, Purpose};
+use frugal_report::evaluation::EvaluationReport;
 use frugal_tensor::Gpu;
 use frugal_tensor::ir::Precision;
 use std::path::PathBuf;

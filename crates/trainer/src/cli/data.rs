@@ -1,12 +1,13 @@
 //! `frugal data`.
 
 use crate::config::Config;
-use crate::report::bytes;
-use crate::report::check::CheckReport;
-use crate::report::sets::SetsReport;
 use crate::{Error, terminal};
 use clap::Subcommand;
+use frugal_data::check::Check;
 use frugal_data::{Frame, Got, Progress, Purpose};
+use frugal_report::bytes;
+use frugal_report::check::CheckReport;
+use frugal_report::sets::SetsReport;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,8 @@ pub(super) fn run(verb: &Verb) -> Result<(), Error> {
     let kept = |root: &Option<PathBuf>| root.clone().unwrap_or_else(frugal_data::default_root);
     match verb {
         Verb::List { root, json } => {
-            let report = SetsReport::new(&kept(root));
+            let root = kept(root);
+            let report = SetsReport { sets: frugal_data::catalogue(&root), root };
             terminal::report(&report, *json)
         }
         Verb::Get { name, root } => get(name, &kept(root)),
@@ -68,11 +70,11 @@ fn check(set: &Path, root: &Path, json: bool) -> Result<(), Error> {
     } else {
         frugal_data::open(&name, root)?
     };
-    let report = CheckReport::new(&data);
-    terminal::report(&report, json)?;
-    match report.bad.len() {
+    let check = Check::of(&data);
+    terminal::report(&CheckReport(&check), json)?;
+    match check.bad.len() {
         0 => Ok(()),
-        bad => Err(Error::BadImages { bad, all: report.samples() }),
+        bad => Err(Error::BadImages { bad, all: check.samples() }),
     }
 }
 

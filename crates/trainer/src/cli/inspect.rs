@@ -1,7 +1,7 @@
 //! `frugal inspect`.
 
+use crate::checkpoint::CheckpointReport;
 use crate::checkpoint::{self, CheckpointError};
-use crate::report::checkpoint::CheckpointReport;
 use crate::{Error, terminal};
 use clap::Args;
 use std::path::{Path, PathBuf};

@@ -4,9 +4,10 @@
 
 use super::Cli;
 use crate::Error;
-use crate::terminal::{self, brief, shown};
+use crate::terminal;
 use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
+use frugal_report::text::{brief, shown};
 use miette::{Diagnostic, GraphicalTheme, LabeledSpan, MietteHandler, MietteHandlerOpts, ReportHandler, SourceCode};
 use std::ffi::OsString;
 use std::fmt::{self, Display};

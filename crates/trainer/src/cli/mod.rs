@@ -18,12 +18,13 @@ mod tune;
 
 use crate::Error;
 use crate::config::Override;
-use crate::report::devices::DeviceReport;
 use crate::run::View;
+use crate::run::environment::device_report;
 use crate::terminal::{self, Log};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use device::TunedDevice;
 use frugal_model::Net;
+use frugal_report::devices::DeviceReport;
 use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_tensor::runtime::{Adapter, GpuError};
 use std::path::PathBuf;
@@ -223,7 +224,7 @@ fn run(verb: Verb) -> Result<(), Error> {
 fn devices(json: bool) -> Result<(), Error> {
     let adapters = Adapter::all();
     let reports: Vec<DeviceReport> =
-        adapters.iter().enumerate().map(|(index, adapter)| DeviceReport::new(index, adapter)).collect();
+        adapters.iter().enumerate().map(|(index, adapter)| device_report(index, adapter)).collect();
     if json {
         terminal::print_json(&reports)?;
     }

@@ -1,9 +1,9 @@
 //! What is said of a set before it is used: its parts, what is left out of them, and what is unusual.
 
 use crate::config::Config;
-use crate::report::composition::{EvaluationLine, TrainingLine};
 use crate::{Error, terminal};
 use frugal_data::Dataset;
+use frugal_report::composition::{EvaluationLine, TrainingLine};
 
 /// Before training.
 pub(super) fn say_of_training(config: &Config, set: &Dataset) -> Result<(), Error> {

@@ -3,13 +3,12 @@
 use super::subject::Subject;
 use super::{Kernels, STORES};
 use crate::config::{Choice, Choices, Form};
-use crate::report::fit::FitReport;
-use crate::report::plan::PlanReport;
-use crate::report::units;
 use crate::run::tiles::TilesFile;
-use crate::run::{self, Fit, Plans};
+use crate::run::{self, Plans};
 use crate::{Error, terminal};
 use clap::Args;
+use frugal_report::fit::{Fit, FitReport};
+use frugal_report::units;
 use frugal_tensor::PlanOptions;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -62,8 +61,9 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
                 run::largest_batch(&request, &store, kernels.clone(), limit)
             };
             let fits: Result<Vec<Fit>, Error> = stores.into_iter().map(fit).collect();
-            terminal::report(&FitReport::new(&request, limit, fits?), options.json)
+            let (net, shape, classes) = (request.net.name, request.shape.image, request.shape.classes);
+            terminal::report(&FitReport { net, shape, classes, limit, stores: fits? }, options.json)
         }
-        None => terminal::report(&PlanReport::new(&request, &Plans::new(&request, kernels)?), options.json),
+        None => terminal::report(&Plans::new(&request, kernels)?.report(&request), options.json),
     }
 }

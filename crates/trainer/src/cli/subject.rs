@@ -3,9 +3,10 @@
 use super::{Changes, Multiplies};
 use crate::Error;
 use crate::config::{Choice, Config, Form, Loss, Optimizer};
-use crate::run::{self, MOST_SAMPLES, Request};
+use crate::run::{self, Request};
 use clap::Args;
 use frugal_model::{Net, StepShape, Training};
+use frugal_report::fit::MOST_SAMPLES;
 use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
 use std::path::PathBuf;

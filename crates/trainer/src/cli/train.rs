@@ -2,11 +2,12 @@
 
 use super::{Changes, Tensorboard, Watch, Where, parts};
 use crate::config::Config;
-use crate::report::bytes;
 use crate::run::folder::Folder;
-use crate::run::{self, Job, Lock, Summary, interrupt};
+use crate::run::{self, Job, Lock, interrupt};
 use crate::{Error, terminal};
 use clap::Args;
+use frugal_report::bytes;
+use frugal_report::records::Summary;
 use std::path::PathBuf;
 
 /// Train a net as a config says, into a run folder.

@@ -57,7 +57,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         terminal::replace_line("");
     }
     let tuning = tuning?;
-    tuning.write_into(&mut file);
+    file.take(&tuning);
     write(&path, &file.to_toml())?;
     terminal::print(&tuning)?;
     let taken = if Some(&path) == usual.as_ref() { "runs take it by themselves" } else { "FRUGAL_TILES=FILE takes it" };

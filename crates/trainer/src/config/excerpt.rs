@@ -2,7 +2,7 @@
 //! characters. A file of megabytes is not copied, and a line of megabytes not printed.
 
 use super::source::Place;
-use crate::terminal::shown;
+use frugal_report::text::shown;
 use miette::{LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use std::borrow::Cow;
 use std::ops::Range;

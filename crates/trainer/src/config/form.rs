@@ -1,7 +1,7 @@
 //! The forms in which values can wait, by the names that users give them.
 
 use super::suggest;
-use crate::report::units;
+use frugal_report::units;
 use frugal_tensor::codec::error_bounded::Target;
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Uniform};
 use serde::Serialize;

@@ -34,6 +34,7 @@ pub use store::{Store, StoreRule};
 use crate::terminal;
 use frugal_data::{Augment, DataError, Dataset, Frame, Goal, Purpose, Share};
 use frugal_model::{ModelError, Net, Task, Training};
+use frugal_report::records::Measure;
 use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::loss::{self, ElementLoss};
 use frugal_tensor::ops::optimizer::{self as ops, LossScale};
@@ -581,6 +582,15 @@ impl Config {
             root.set(change);
         }
         Ok((sections::config(&root, name, folder)?, root))
+    }
+
+    /// What runs of it are judged by.
+    pub fn measure(&self) -> Measure {
+        match (self.task(), self.loss) {
+            (Task::Classes, _) => Measure::Accuracy,
+            (_, Loss::Mse) => Measure::SquaredError,
+            _ => Measure::Loss,
+        }
     }
 
     /// What the net makes of images.

@@ -3,8 +3,8 @@
 use super::ConfigError;
 use super::error::suggest;
 use super::source::{Entry, Node, Place, Value};
-use crate::report::units;
-use crate::terminal::brief;
+use frugal_report::text::brief;
+use frugal_report::units;
 
 /// The most bytes of a text.
 const LONGEST: usize = 4096;

@@ -1,7 +1,7 @@
 //! Settings as a tree in which every value knows where it was written: in the file, or in a `--set`.
 
 use super::ConfigError;
-use crate::terminal::brief;
+use frugal_report::text::brief;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;

@@ -17,8 +17,8 @@ mod state;
 pub use state::{Heading, State};
 
 use crate::run::interrupt;
-use crate::run::record::Record;
 use crate::terminal;
+use frugal_report::records::Record;
 use frugal_tensor::plan::Bytes;
 use keys::{Key, Keys};
 use ratatui::Terminal;

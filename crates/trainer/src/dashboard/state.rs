@@ -1,8 +1,8 @@
 //! What the dashboard knows of a run: the records that it leaves, and what its plan says of bytes.
 
 use super::curve::Curve;
-use crate::run::record::{EpochRecord, Record, StepRecord, median};
-use crate::terminal::shown;
+use frugal_report::records::{EpochRecord, Record, StepRecord, median};
+use frugal_report::text::shown;
 use frugal_tensor::plan::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -114,7 +114,7 @@ impl State {
                 }
             }
             Record::Stores { values, .. } => {
-                let sum = |bytes: fn(&crate::run::record::StoreRecord) -> u64| values.iter().map(bytes).sum();
+                let sum = |bytes: fn(&frugal_report::records::StoreRecord) -> u64| values.iter().map(bytes).sum();
                 self.coded = Some((sum(|value| value.stored_bytes), sum(|value| value.raw_bytes)));
             }
             Record::Stopped { .. } => {}
@@ -204,7 +204,7 @@ impl State {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::run::record::StoreRecord;
+    use frugal_report::records::StoreRecord;
 
     /// Two epochs of 50 steps and a part of the third of four.
     pub fn example(steps: u64) -> State {

@@ -4,7 +4,7 @@
 //! with others cannot. Where the net or the set has numbers in the place of names, they are matched by number.
 
 use crate::config::closest;
-use crate::report::units::listed;
+use frugal_report::units::listed;
 use std::collections::{HashMap, HashSet};
 
 /// How many names an error lists.

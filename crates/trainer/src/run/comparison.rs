@@ -1,11 +1,11 @@
 //! The folder of a comparison: a folder for each run, and what tells it from the folder of a run.
 
-use super::environment::Environment;
 use super::folder::Folder;
 use super::resume::CONFIG;
 use super::{inference, metrics};
 use crate::Error;
-use crate::report::comparison::Divergence;
+use frugal_report::records::Divergence;
+use frugal_report::records::Environment;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

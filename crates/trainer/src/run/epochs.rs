@@ -7,16 +7,17 @@
 use super::inference::DataFacts;
 use super::loaders::Loaders;
 use super::metrics::Metrics;
-use super::record::{EpochRecord, Record, StepRecord, Sums};
 use super::standing::Standing;
 use super::stepper::{EVALUATE, Finished, StepContext, Stepper, TRAIN};
 use super::stores::StoreLog;
-use super::{Measure, Progress, Schedule, interrupt};
+use super::sums::Sums;
+use super::{Progress, Schedule, interrupt};
 use crate::Error;
 use crate::checkpoint::{self, About, Checkpoint, Position, Shelf};
 use crate::config;
-use crate::report::units;
 use frugal_data::{Epoch, Loader};
+use frugal_report::records::{EpochRecord, Measure, Record, StepRecord};
+use frugal_report::units;
 use frugal_tensor::Plan;
 use frugal_tensor::plan::READBACKS_IN_FLIGHT;
 use frugal_tensor::step::{FLAG_FIRST, FLAG_HOLD, updates_before};
@@ -83,7 +84,7 @@ impl Paces {
     /// The median.
     pub fn seconds_per_step(&mut self) -> f64 {
         let seconds = if self.counted.is_empty() { &mut self.filling } else { &mut self.counted };
-        super::record::median(seconds)
+        frugal_report::records::median(seconds)
     }
 }
 

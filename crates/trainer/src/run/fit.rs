@@ -4,24 +4,8 @@ use super::{Plans, Request};
 use crate::Error;
 use crate::config::Store;
 use frugal_model::ModelError;
+use frugal_report::fit::{Fit, MOST_SAMPLES};
 use frugal_tensor::{GraphError, PlanError, PlanOptions};
-use serde::Serialize;
-
-/// The largest batch that is tried.
-pub const MOST_SAMPLES: usize = 1 << 20;
-
-/// What fits of a store.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fit {
-    /// The store, by its label.
-    pub store: String,
-    /// The largest batch; none if not even one sample fits.
-    pub batch: Option<usize>,
-    /// What the run allocates with that batch, or else with one sample.
-    pub peak: u64,
-    /// What waits of a sample for the backward pass.
-    pub kept_per_sample: u64,
-}
 
 /// Looks for the largest batch whose run allocates at most `limit` bytes, by halving: the peak is taken to grow with the
 /// batch. A store with a budget has to be settled before ([`budget::settle`](super::budget::settle)): its forms are chosen for

@@ -1,7 +1,7 @@
 //! A trained net that answers: the forward pass alone, over what a run left.
 
 use super::classes::{ClassMap, Classes};
-use super::evaluation::{Count, Errors, Evaluation, softmax};
+use super::evaluation::{Count, Errors, softmax};
 use super::resume::resolved;
 use super::{net, step_shape, weights};
 use crate::Error;
@@ -9,6 +9,7 @@ use crate::checkpoint::{self, Origin, Weights};
 use crate::config::{Data, Loss, Setup};
 use frugal_data::{Augment, Composition, Dataset, Epoch, Fingerprint, Goal, Loader, LoaderOptions, Split};
 use frugal_model::{Task, inference_step};
+use frugal_report::records::Evaluation;
 use frugal_tensor::codec::Policy;
 use frugal_tensor::{Gpu, Plan, Session};
 use serde::{Deserialize, Serialize};

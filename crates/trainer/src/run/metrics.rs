@@ -3,13 +3,16 @@
 use super::board::{Board, EVENTS};
 use super::folder::{Folder, Log, whole_lines};
 use super::inference::DataFacts;
-use super::record::Record;
 use super::stepper::TRAIN;
 use crate::Error;
-use crate::report::units::count;
+use crate::terminal;
 use frugal_data::Batch;
+use frugal_report::records::Record;
+use frugal_report::trace::Trace;
+use frugal_report::units::count;
 use frugal_tensor::Session;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A JSON line per record.
 pub const LINES: &str = "metrics.jsonl";
@@ -153,4 +156,22 @@ fn row(record: &Record) -> Option<String> {
         }
         Record::Stores { .. } | Record::Stopped { .. } => return None,
     })
+}
+
+/// The course of a run, from its `metrics.jsonl`. What cannot be read costs points of a curve, and a warning; it must not cost the tables.
+pub fn trace(store: &str, path: &Path) -> Trace {
+    let bytes = frugal_data::input::read(path, u64::MAX).unwrap_or_else(|error| {
+        terminal::warn(format_args!("cannot read {}: {error}; its curve is missing", path.display()));
+        Vec::new()
+    });
+    let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let records: Vec<Option<Record>> = lines.map(|line| serde_json::from_slice(line).ok()).collect();
+    let unreadable = records.iter().filter(|record| record.is_none()).count();
+    if unreadable > 0 {
+        terminal::warn(format_args!(
+            "{unreadable} lines of {} cannot be read; their points are missing",
+            path.display()
+        ));
+    }
+    Trace::new(store, records.into_iter().flatten())
 }

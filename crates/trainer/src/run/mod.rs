@@ -22,30 +22,25 @@ mod inference;
 pub mod interrupt;
 mod loaders;
 mod lock;
-mod measure;
 pub mod metrics;
 pub mod picture;
 mod plans;
 mod progress;
-pub mod record;
 mod resume;
 mod schedule;
 mod standing;
 mod stepper;
 mod stores;
+mod sums;
 pub mod tiles;
 pub mod weights;
 
-pub use budget::Chosen;
 pub use classes::{ClassError, ClassMap, Classes};
-pub use evaluation::{ClassEvaluation, Classification, Confused, Evaluation, Reconstruction};
-pub use fit::{Fit, MOST_SAMPLES, largest_batch};
+pub use fit::largest_batch;
 pub use inference::{DataFacts, Inference, Trained, Which};
 pub use lock::Lock;
-pub use measure::Measure;
 pub use plans::{Plans, Request};
 pub use progress::{Progress, View};
-pub use record::Summary;
 pub use resume::{CONFIG, Left, check_settings, resolved, settings};
 pub use schedule::Schedule;
 pub use standing::Standing;
@@ -54,16 +49,16 @@ use crate::Error;
 use crate::checkpoint::{About, Checkpoint, Origin, Position, Shelf, Weights};
 use crate::config::{Config, Design, Model};
 use crate::dashboard::Heading;
-use environment::{AdapterFacts, Environment};
+use environment::{adapter_facts, environment};
 use epochs::{Epochs, Paces};
 use folder::Folder;
 use frugal_data::{Dataset, Fingerprint};
 use frugal_model::{ModelError, Net, StepShape, Task, inference_step};
+use frugal_report::records::{Record, RunBytes, Summary};
 use frugal_tensor::ir::{Graph, Kind};
 use frugal_tensor::{Gpu, Plan, Session};
 use loaders::Loaders;
 use metrics::Metrics;
-use record::{Record, RunBytes};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -206,7 +201,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         Start::Checkpoint(checkpoint) => (None, Some(*checkpoint)),
     };
     if from.is_none() {
-        folder.write_json("environment.json", &Environment::of(gpu))?;
+        folder.write_json("environment.json", &environment(gpu))?;
         let facts = DataFacts {
             content: Some(content.clone()),
             parts: Some(data.composition(config.data.validation, config.seed.into())?),
@@ -266,7 +261,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         about: about(&as_long_as(config, standing.step.div_ceil(steps_per_epoch)), data, content, gpu),
         facts: DataFacts::of(data),
         settings: config.train.clone(),
-        measure: Measure::of(config),
+        measure: config.measure(),
         upcoming: loaders.train.epoch_from(standing.step / steps_per_epoch, (standing.step % steps_per_epoch) as usize),
         standing,
         loaders: &loaders,
@@ -330,7 +325,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         seconds: standing.seconds,
         bytes: RunBytes { planned, allocated, most_allocated: standing.most_bytes, counted_by_wgpu },
         coded,
-        adapter: AdapterFacts::of(gpu.adapter()),
+        adapter: adapter_facts(gpu.adapter()),
         evaluation: Some(evaluation),
     };
     folder.write_json(resume::SUMMARY, &summary)?;

@@ -1,14 +1,22 @@
 //! The plans of a run: the training step, the evaluation beside it, and the raw step that both are measured against.
 
-use super::budget::{self, Chosen};
+use super::budget;
+use super::environment::kernel_set_name;
 use crate::Error;
 use crate::config::{Store, StoreRule};
 use frugal_model::{Net, StepShape, Training, evaluation_step, training_step};
+use frugal_report::convolutions::Convolutions;
+use frugal_report::plan::{LayerReport, PerSample, PlanReport};
+use frugal_report::records::Chosen;
 use frugal_tensor::codec::Policy;
 use frugal_tensor::ir::Precision;
-use frugal_tensor::plan::Bytes;
+use frugal_tensor::plan::{Bytes, KeptValue};
 use frugal_tensor::{Plan, PlanOptions};
+use std::collections::BTreeMap;
 use std::rc::Rc;
+
+/// How many of the moments at which most is alive are reported.
+const MOMENTS: usize = 3;
 
 /// What is planned.
 #[derive(Clone, Debug)]
@@ -78,6 +86,51 @@ impl Plans {
         Ok((train, evaluation))
     }
 
+    /// Every layer and every byte, for reading; `request` is what the plans were made for.
+    pub fn report(&self, request: &Request) -> PlanReport {
+        let plans = self;
+        let batch = request.shape.batch;
+        let raw: BTreeMap<String, u64> = plans.raw.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
+        let mut layers: Vec<LayerReport> = Vec::new();
+        let mut encoded_inputs: Vec<KeptValue> = Vec::new();
+        for mut layer in plans.train.layers() {
+            // An input that is encoded counts for the layer that reads it, as it does where it is kept raw.
+            if layer.operators.is_empty() {
+                encoded_inputs.append(&mut layer.kept);
+                continue;
+            }
+            let kept: Vec<KeptValue> = encoded_inputs.drain(..).chain(layer.kept).collect();
+            layers.push(LayerReport {
+                kept_raw_bytes: raw.get(&layer.name).copied().unwrap_or(0),
+                kept_bytes: stored(&kept),
+                name: layer.name,
+                operators: layer.operators,
+                output: layer.output,
+                parameters: layer.parameters,
+                macs_per_sample: layer.macs_per_sample,
+                kept,
+            });
+        }
+        let per_sample = |bytes: u64| bytes.div_ceil(batch as u64);
+        PlanReport {
+            net: request.net.name,
+            shape: request.shape.image,
+            classes: request.shape.classes,
+            batch,
+            store: request.store.to_string(),
+            kernels: kernel_set_name(plans.train.options.set),
+            parameters: plans.train.graph.parameters().map(|(_, value)| value.shape.elements() as u64).sum(),
+            macs_per_sample: plans.train.graph.multiply_adds() / batch as u64,
+            bytes: plans.bytes,
+            kept_per_sample: PerSample { raw: per_sample(plans.bytes.kept_raw), stored: per_sample(plans.bytes.kept) },
+            convolutions: Convolutions::of(layers.iter().flat_map(|layer| &layer.kept), |kept| kept.stored_bytes),
+            layers,
+            largest_moments: plans.train.peak_snapshots(MOMENTS),
+            chosen: plans.chosen.clone(),
+            warnings: plans.warnings(),
+        }
+    }
+
     /// The rules of the store that decide on no value, as a sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let used = |index: usize| self.train.stored.iter().any(|stored| stored.rule == Some(index));
@@ -85,4 +138,9 @@ impl Plans {
         let sentence = |(index, rule): (usize, &StoreRule)| format!("store.rule[{index}] decides on no value: {rule}");
         unused.map(sentence).collect()
     }
+}
+
+/// Bytes of the forms of these values.
+fn stored(kept: &[KeptValue]) -> u64 {
+    kept.iter().map(|value| value.stored_bytes).sum()
 }

@@ -1,9 +1,10 @@
 //! How far a run is: a bar or the dashboard on a terminal, plain lines elsewhere. All of it goes to stderr; stdout is for
 //! results.
 
-use super::record::{EpochRecord, Record, StepRecord};
 use crate::dashboard::{Dashboard, Event, Heading};
-use crate::terminal::{self, shown};
+use crate::terminal;
+use frugal_report::records::{EpochRecord, Record, StepRecord};
+use frugal_report::text::shown;
 use frugal_tensor::plan::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;

@@ -1,8 +1,8 @@
 //! What the host knows of a run between two steps: with the session's values, all that it needs to go on.
 
-use super::record::{EpochRecord, Mean, Sums};
-use super::stepper::Discarded;
 use super::stores::StoreLog;
+use super::sums::{Mean, Sums};
+use frugal_report::records::{Discarded, EpochRecord};
 use serde::{Deserialize, Serialize};
 
 /// Where a run stands.

@@ -10,6 +10,7 @@ use super::divergence;
 use crate::Error;
 use frugal_data::Batch;
 use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
+use frugal_report::records::Discarded;
 use frugal_tensor::codec::SizeReport;
 use frugal_tensor::ir::{Node, Precision};
 use frugal_tensor::ops::optimizer::LossScale;
@@ -17,7 +18,6 @@ use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::step::{CONTROL, CONTROL_FLAGS, Control, FLAG_CALIBRATES};
 use frugal_tensor::{GpuError, Plan, Session};
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// The position of the training step among a session's plans.
@@ -100,22 +100,6 @@ enum Learning {
     Settled,
     /// CapacityStatus is to be planned anew before the next step: it may not find enough, or less will do.
     Due,
-}
-
-/// Steps that were done again, because what they stored found no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Discarded {
-    /// How often room was exceeded.
-    pub overflows: u64,
-    /// Steps that were done again for it, those that were on their way included.
-    pub steps: u64,
-}
-
-impl Discarded {
-    /// Steps that were done for each of so many that count.
-    pub(super) fn steps_done_per_step(self, steps: u64) -> f64 {
-        1.0 + self.steps as f64 / steps.max(1) as f64
-    }
 }
 
 impl Stepper {

@@ -1,7 +1,7 @@
 //! What stores whose sizes depend on the data take, over a run.
 
-use super::record::{Coded, CodedValue, StoreRecord};
-use super::stepper::Discarded;
+use frugal_report::records::Discarded;
+use frugal_report::records::{Coded, CodedValue, StoreRecord};
 use frugal_tensor::Plan;
 use frugal_tensor::codec::SizeReport;
 use serde::{Deserialize, Serialize};

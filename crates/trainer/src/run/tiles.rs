@@ -3,8 +3,10 @@
 //! Each adapter has one in the user's cache, or [`VARIABLE`] names one. A run copies it into its folder, because other tiles may
 //! add in another order: `frugal resume` takes that copy and nothing else.
 
-use super::environment::{AdapterFacts, kernel_set_name};
+use super::environment::{adapter_facts, kernel_set_name};
 use crate::Error;
+use frugal_report::records::AdapterFacts;
+use frugal_report::tuning::Tuning;
 use frugal_tensor::Gpu;
 use frugal_tensor::ir::{KernelSet, TileTable, tiles::Choice, tiles::TileError, tiles::Work};
 use frugal_tensor::runtime::Adapter;
@@ -103,7 +105,7 @@ pub enum TilesError {
 impl Key {
     /// Of an adapter.
     pub fn of(adapter: &Adapter) -> Self {
-        let AdapterFacts { name, driver, driver_info, backend, .. } = AdapterFacts::of(adapter);
+        let AdapterFacts { name, driver, driver_info, backend, .. } = adapter_facts(adapter);
         Self { name, driver, driver_info, backend }
     }
 
@@ -161,6 +163,19 @@ impl TilesFile {
         let table =
             table.map_err(|source| TilesError::Impossible { path: path.to_path_buf(), source: source.into() })?;
         Ok((file, table))
+    }
+
+    /// Puts what was measured in the place of what the table says of it.
+    pub fn take(&mut self, tuning: &Tuning) {
+        self.choices.retain(|entry| tuning.rows.iter().all(|row| row.work != entry.work()));
+        for row in &tuning.rows {
+            let Some((tile, milliseconds)) = row.best else { continue };
+            let Work { operator, direction, shape } = row.work.clone();
+            let rounded = |milliseconds: f64| Some((1e5 * milliseconds).round() / 1e5);
+            let (usual_ms, tuned_ms) = (rounded(row.usual_ms), rounded(milliseconds));
+            self.choices.push(Entry { operator, direction, shape, tile, usual_ms, tuned_ms });
+        }
+        self.choices.sort_by_key(Entry::work);
     }
 
     /// As a file, with a line that says what it is.

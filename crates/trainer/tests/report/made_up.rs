@@ -1,19 +1,21 @@
 //! Comparisons of runs that never were.
 
 use frugal_model::{Net, StepShape};
+use frugal_report::comparison::{Comparison, Memory, Row};
+use frugal_report::convolutions::Convolutions;
+use frugal_report::page::Page;
+use frugal_report::pictures::{Picture, pictures};
+use frugal_report::plan::PlanReport;
+use frugal_report::records::Divergence;
+use frugal_report::records::Summary;
+use frugal_report::records::{AdapterFacts, Environment};
+use frugal_report::records::{EpochRecord, Record, RunBytes, StepRecord, StoreRecord};
+use frugal_report::records::{Examination, Examinations, GradientError, Prediction, RatePoint, ValueError};
+use frugal_report::trace::Trace;
 use frugal_tensor::PlanOptions;
 use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_trainer::config::{Choice, Form, Optimizer};
-use frugal_trainer::report::comparison::{Comparison, Divergence, Memory, Row};
-use frugal_trainer::report::convolutions::Convolutions;
-use frugal_trainer::report::page::Page;
-use frugal_trainer::report::pictures::{Picture, pictures};
-use frugal_trainer::report::plan::PlanReport;
-use frugal_trainer::report::trace::Trace;
-use frugal_trainer::run::environment::{AdapterFacts, Environment};
-use frugal_trainer::run::examine::{Examination, Examinations, GradientError, Prediction, RatePoint, ValueError};
-use frugal_trainer::run::record::{EpochRecord, Record, RunBytes, StepRecord, StoreRecord};
-use frugal_trainer::run::{Plans, Request, Summary};
+use frugal_trainer::run::{Plans, Request};
 
 /// What nobody should call anything.
 pub const HOSTILE: &str = "</td><script>alert(\"1\")</script> & 'more'\u{0}\u{1b}[31m";
@@ -266,5 +268,5 @@ pub fn plan_of(store: &str) -> PlanReport {
     let (net, training) = (Net::find("resnet8").unwrap(), Optimizer::default().operator().into());
     let request =
         Request { net, shape, training, precision: Precision::F32, store: Choice::parse(store).unwrap().into() };
-    PlanReport::new(&request, &Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).unwrap())
+    Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).unwrap().report(&request)
 }

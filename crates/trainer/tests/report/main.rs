@@ -2,11 +2,12 @@
 
 mod made_up;
 
+use frugal_report::comparison::Row;
+use frugal_report::records::Divergence;
+use frugal_report::records::StoreRecord;
+use frugal_report::trace::Trace;
 use frugal_tensor::plan::KeptValue;
 use frugal_trainer::config::Form;
-use frugal_trainer::report::comparison::{Divergence, Row};
-use frugal_trainer::report::trace::Trace;
-use frugal_trainer::run::record::StoreRecord;
 use made_up::{Fixture, HOSTILE, fixture, plan};
 
 /// Whether tags are closed in the order in which they were opened, and all else is text.

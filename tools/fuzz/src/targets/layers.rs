@@ -7,7 +7,6 @@ use frugal_tensor::PlanOptions;
 use frugal_tensor::ir::KernelSet;
 use frugal_trainer::Error;
 use frugal_trainer::config::Config;
-use frugal_trainer::report::plan::PlanReport;
 use frugal_trainer::run::{self, Plans};
 use std::fmt::Write;
 use std::path::Path;
@@ -170,7 +169,7 @@ fn attempt(path: &Path) -> Result<(), Error> {
     };
     let request = run::request(&config, [channels, height, width], classes)?;
     let plans = Plans::new(&request, PlanOptions::unlimited(set).in_precision(request.precision))?;
-    let report = PlanReport::new(&request, &plans);
+    let report = plans.report(&request);
     let (text, json) = (report.to_string(), serde_json::to_string(&report));
     assert!(!text.is_empty() && json.is_ok(), "a plan can be shown");
     Ok(())

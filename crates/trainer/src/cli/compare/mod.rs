@@ -6,21 +6,24 @@ mod runs;
 use super::device::Device;
 use super::{Changes, STORES, Where, parts};
 use crate::config::{Choice, Choices, Config, Form, Override};
-use crate::report::comparison::{Comparison, Divergence, Memory, Row};
-use crate::report::page::Page;
-use crate::report::pictures::pictures;
-use crate::report::plan::PlanReport;
-use crate::report::trace::Trace;
-use crate::report::units;
 use crate::run::comparison::Mark;
-use crate::run::environment::Environment;
-use crate::run::examine::Examinations;
+use crate::run::environment::environment;
 use crate::run::folder::Folder;
 use crate::run::tiles::{self, TilesFile};
-use crate::run::{self, CONFIG, Fit, Lock, Measure, Plans, Summary};
+use crate::run::{self, CONFIG, Lock, Plans};
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_data::{Dataset, Fingerprint};
+use frugal_report::comparison::{Comparison, Memory, Row};
+use frugal_report::fit::Fit;
+use frugal_report::page::Page;
+use frugal_report::pictures::pictures;
+use frugal_report::plan::PlanReport;
+use frugal_report::records::Divergence;
+use frugal_report::records::Examinations;
+use frugal_report::records::Summary;
+use frugal_report::trace::Trace;
+use frugal_report::units;
 use frugal_tensor::ir::KernelSet;
 use frugal_tensor::{Gpu, PlanOptions};
 use results::Results;
@@ -107,7 +110,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     if let Some(tiles) = TilesFile::of(&gpu) {
         folder.write(tiles::FILE, tiles.to_toml().as_bytes())?;
     }
-    let mark = Mark { finished: false, environment: Environment::of(&gpu) };
+    let mark = Mark { finished: false, environment: environment(&gpu) };
     mark.write(&folder)?;
     // Last of them: with it the comparison can be resumed.
     folder.write(CONFIG, config.to_toml().as_bytes())?;
@@ -148,7 +151,7 @@ pub(super) fn resume(path: &Path, changes: &[Override], device: &Device) -> Resu
     let folder = Folder::open(path)?;
     let given = path.join("config.toml");
     let text = frugal_data::input::read_text(&given).map_err(Error::io("read", &given))?;
-    let environment = mark.map_or_else(|| Environment::of(&gpu), |mark| mark.environment);
+    let environment = mark.map_or_else(|| environment(&gpu), |mark| mark.environment);
     let mark = Mark { finished: false, environment };
     mark.write(&folder)?;
     folder.write(CONFIG, config.to_toml().as_bytes())?;
@@ -176,7 +179,7 @@ impl Desk<'_> {
             net: config.model.name().to_owned(),
             batch: config.data.batch,
             epochs: config.train.epochs,
-            measure: Measure::of(config),
+            measure: config.measure(),
             seeds: seeds(config),
             adapter: self.gpu.adapter().info.name.clone(),
             budget: config.compare.budget,
@@ -272,7 +275,7 @@ impl Plan {
             // As `frugal plan --max-batch` counts: no adapter has a part in it.
             let any = PlanOptions::unlimited(KernelSet::Tiles).in_precision(request.precision);
             let fit = run::largest_batch(&request, &plans.store, any, config.compare.budget)?;
-            Ok(Entry { store, plan: PlanReport::new(&request, &plans), plans, fit, runs: Vec::new() })
+            Ok(Entry { store, plan: plans.report(&request), plans, fit, runs: Vec::new() })
         };
         let entries = config.compare.stores.iter().map(entry).collect::<Result<_, Error>>()?;
         Ok(Self { raw, entries })

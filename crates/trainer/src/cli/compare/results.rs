@@ -1,10 +1,10 @@
 //! What a comparison leaves beside its runs. Hours of work stand in these few files: they stay in memory until some disk takes them.
 
-use crate::report::comparison::Comparison;
-use crate::report::page::Page;
 use crate::run::folder::Folder;
 use crate::run::interrupt;
 use crate::{Error, terminal};
+use frugal_report::comparison::Comparison;
+use frugal_report::page::Page;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,12 +3,13 @@
 use super::{Desk, Entry, Outcome, Trace, run_folder, seeds, with};
 use crate::cli::resume::start;
 use crate::config::Config;
-use crate::report::comparison::Divergence;
 use crate::run::comparison::{divergence, write_divergence};
-use crate::run::examine::{Examinations, Examinee, examine_runs};
+use crate::run::examine::{Examinee, examine_runs};
 use crate::run::folder::Folder;
 use crate::run::{self, CONFIG, Job, Left, Lock, Plans, View, interrupt, metrics};
 use crate::{Error, terminal};
+use frugal_report::records::Divergence;
+use frugal_report::records::Examinations;
 
 impl Desk<'_> {
     /// Runs every seed of every store, and returns their courses. Runs that diverge do not stop the others.
@@ -37,7 +38,7 @@ impl Desk<'_> {
                 }
                 entry.runs.push(outcome);
                 let lines = self.folder.path().join(name).join(metrics::LINES);
-                traces.push(Trace::read(&entry.plan.store, &lines));
+                traces.push(metrics::trace(&entry.plan.store, &lines));
             }
         }
         Ok(traces)

@@ -2,8 +2,8 @@
 
 use super::{FAINT, TEST, TRAIN, VALIDATION, panel};
 use crate::dashboard::state::{Course, State};
-use crate::report::count;
-use crate::report::pictures::axis::{Axis, Scale};
+use frugal_report::count;
+use frugal_report::pictures::axis::{Axis, Scale};
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::style::{Color, Style, Stylize};

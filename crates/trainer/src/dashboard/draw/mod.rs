@@ -4,7 +4,7 @@ mod chart;
 mod panels;
 
 use super::state::State;
-use crate::report::count;
+use frugal_report::count;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};

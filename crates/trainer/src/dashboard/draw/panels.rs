@@ -2,8 +2,8 @@
 
 use super::{FAINT, TEST, TRAIN, VALIDATION, panel};
 use crate::dashboard::state::State;
-use crate::report::{bytes, count};
-use crate::run::record::median;
+use frugal_report::records::median;
+use frugal_report::{bytes, count};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};

@@ -4,10 +4,10 @@ mod event;
 
 use super::folder::{Folder, Log};
 use super::inference::DataFacts;
-use super::record::Record;
 use crate::Error;
 use event::{Event, Histogram, Image, Summary, Value};
 use frugal_data::Batch;
+use frugal_report::records::Record;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The file; TensorBoard looks for `tfevents` in a name.

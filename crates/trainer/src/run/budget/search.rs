@@ -1,11 +1,11 @@
 //! The search: plans of single stores, rounds that go on from the best of them, and single changes in the end.
 
-use super::Share;
 use super::moments::Moments;
 use super::points::{PASS, Point, REBUILD};
 use super::sites::{Site, sites};
 use crate::Error;
 use crate::config::{Store, StoreRule};
+use frugal_report::records::Share;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::ir::{Graph, ValueId};
 use frugal_tensor::{Plan, PlanOptions};

@@ -1,7 +1,7 @@
 //! The bench: fixed weights and batches, and the raw gradients against which stores are measured.
 
+use super::BATCHES;
 use super::step::{CONVOLUTION, Step, is_convolved, rms};
-use super::{BATCHES, Examination, GradientError, Prediction, RatePoint, mean, worst};
 use crate::Error;
 use crate::config::{Config, Form};
 use crate::run::loaders::Loaders;
@@ -9,6 +9,7 @@ use crate::run::step_shape;
 use crate::run::weights::Named;
 use frugal_data::{Batch, Dataset};
 use frugal_model::{Net, StepShape, Training, gradient_step};
+use frugal_report::records::{Examination, GradientError, Prediction, RatePoint};
 use frugal_tensor::codec::{Policy, Rule};
 use frugal_tensor::ir::{Element, Graph, Init, Kind, Trained, ValueId};
 use frugal_tensor::runtime::StepMetrics;
@@ -93,8 +94,8 @@ impl<'a> Bench<'a> {
             codec: form.codec().map_or("raw", |codec| codec.name()).to_owned(),
             store: form.to_string(),
             bits_per_value: 32.0 * stored as f64 / raw.max(1) as f64,
-            error_over_noise: mean(&errors).unwrap_or(0.0),
-            worst: worst(&errors).map_or(0.0, GradientError::over_noise),
+            error_over_noise: GradientError::mean(&errors).unwrap_or(0.0),
+            worst: GradientError::worst(&errors).map_or(0.0, GradientError::over_noise),
             // Bounds were made from the first batch: δ of the others is larger or smaller than the theory is told.
             predictions: predictions(&step, &metrics, &self.errors(&step, &metrics[..1])),
         })
@@ -169,7 +170,7 @@ impl<'a> Bench<'a> {
 fn predictions(step: &Step<'_>, metrics: &[StepMetrics], errors: &[GradientError]) -> Vec<Prediction> {
     let of = |(value, weights, deviation): (String, Vec<String>, f64)| {
         let served: Vec<GradientError> = errors.iter().filter(|e| weights.contains(&e.parameter)).cloned().collect();
-        let strictest = worst(&served).filter(|weight| weight.noise > 0.0)?;
+        let strictest = GradientError::worst(&served).filter(|weight| weight.noise > 0.0)?;
         let (parameter, predicted) = (strictest.parameter.clone(), deviation / strictest.noise);
         Some(Prediction { value, parameter, predicted, measured: strictest.over_noise() })
     };

@@ -1,11 +1,12 @@
 //! The stores of a comparison, examined where their runs ended.
 
-use super::{Bench, Examinations, POINTS};
+use super::{Bench, POINTS};
 use crate::Error;
 use crate::config::{Config, Form, Store};
 use crate::run::interrupt;
 use crate::run::weights::{self, Named};
 use frugal_data::Dataset;
+use frugal_report::records::Examinations;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -1,12 +1,12 @@
 //! A step without update, and what is read off it.
 
-use super::ValueError;
 use super::bench::Gradients;
 use crate::Error;
 use crate::run::demand::larger;
 use crate::run::stepper::{Slot, slots, uploads};
 use crate::run::weights::Named;
 use frugal_data::Batch;
+use frugal_report::records::ValueError;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::codec::{CodingFacts, SizeReport};
 use frugal_tensor::ir::{Element, Graph, Kind, Node, Phase, ValueId};

@@ -1,0 +1,63 @@
+//! Stores side by side: the largest batch that fits.
+
+use super::units::{bytes, largest_batch};
+use serde::Serialize;
+use std::fmt;
+
+/// The largest batch that is tried.
+pub const MOST_SAMPLES: usize = 1 << 20;
+
+/// What fits of a store.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fit {
+    /// The store, by its label.
+    pub store: String,
+    /// The largest batch; none if not even one sample fits.
+    pub batch: Option<usize>,
+    /// What the run allocates with that batch, or else with one sample.
+    pub peak: u64,
+    /// What waits of a sample for the backward pass.
+    pub kept_per_sample: u64,
+}
+
+/// The largest batch of each store.
+#[derive(Clone, Debug, Serialize)]
+pub struct FitReport {
+    /// The net.
+    pub net: &'static str,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// Bytes to fit into.
+    pub limit: u64,
+    /// A row for each store.
+    pub stores: Vec<Fit>,
+}
+
+impl fmt::Display for FitReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { net, classes, shape: [channels, height, width], limit, stores } = self;
+        let limit = bytes(*limit);
+        writeln!(f, "{net} on {channels}×{height}×{width} images, {classes} classes: largest batch in {limit}\n")?;
+        let raw = stores.iter().find(|fit| fit.store == "raw").and_then(|fit| fit.batch);
+        let header = ["store", "largest batch", "against raw", "peak", "kept per sample"];
+        let mut table = super::table(&header, 1..header.len());
+        for fit in stores {
+            let (batch, peak) = match fit.batch {
+                Some(batch) => (largest_batch(batch), bytes(fit.peak)),
+                None => ("none".to_owned(), format!("{} for one sample", bytes(fit.peak))),
+            };
+            let against = match (fit.batch, raw) {
+                (Some(batch), Some(raw)) => format!("{:.2}×", batch as f64 / raw as f64),
+                _ => "–".to_owned(),
+            };
+            table.add_row([fit.store.clone(), batch, against, peak, bytes(fit.kept_per_sample)]);
+        }
+        write!(
+            f,
+            "{}\n\npeak: what a run with that batch allocates; drivers and other programs need some memory besides",
+            table.trim_fmt()
+        )
+    }
+}
