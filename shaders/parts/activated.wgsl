@@ -11,13 +11,13 @@
 {% include "parts/smooth.wgsl" %}
 
 {% endif %}
-fn activated(v: Lane) -> Lane {
+fn activated(v: Packet) -> Packet {
 {% if kind == "relu" %}
-    return select(v, Lane(), v < Lane());
+    return select(v, Packet(), v < Packet());
 {% elif kind == "leaky" %}
-    return select(v, p.low * v, v < Lane());
+    return select(v, p.low * v, v < Packet());
 {% elif kind == "clamp" %}
-    return select(select(v, Lane(p.low), v < Lane(p.low)), Lane(p.high), v > Lane(p.high));
+    return select(select(v, Packet(p.low), v < Packet(p.low)), Packet(p.high), v > Packet(p.high));
 {% elif kind == "sigmoid" %}
     return logistic(v);
 {% elif kind == "tanh" %}

@@ -9,7 +9,7 @@
        B(k, column) = right(right_depth(k), right_column(column)); Place is a type of the kernel's own
      fn out_row(part: u32, row: u32) -> u32, fn out_column(column: u32) -> u32, fn put(at: u32, sum: f32)
        C(row, column) goes to out_row(part, row) + out_column(column); part: which chunk of the depth was summed. If something
-       follows (`kind` is set, see parts/followed.wgsl), put takes row and column as well
+       follows (`kind` is set, see parts/epilogue.wgsl), put takes row and column as well
    all called only inside the extents. It sets left_along_depth and right_along_depth: whether neighbours along the depth are
    neighbours in memory, so that invocations side by side read them (along rows and columns otherwise).
 

@@ -9,8 +9,8 @@
    invocation does (dispatch: planes / 8 workgroups of 8). Sums of 64 terms are added up first, which keeps rounding
    errors of large planes small. -#}
 struct Terms {
-    a: Lane,
-    b: Lane,
+    a: Packet,
+    b: Packet,
 }
 
 {% if tiles %}
@@ -24,8 +24,8 @@ fn main(
 ) {
     let plane = group_index(group, groups);
     let size = {{ "select(0u, p.size, wanted())" if gated is defined else "p.size" }};
-    var a = Lane();
-    var b = Lane();
+    var a = Packet();
+    var b = Packet();
     if plane < p.planes {
         begin(plane);
         for (var i = lane; i < size; i += 64u) {
@@ -58,11 +58,11 @@ fn main(
     }
     begin(plane);
     let size = {{ "select(0u, p.size, wanted())" if gated is defined else "p.size" }};
-    var a = Lane();
-    var b = Lane();
+    var a = Packet();
+    var b = Packet();
     for (var start = 0u; start < size; start += 64u) {
-        var part_a = Lane();
-        var part_b = Lane();
+        var part_a = Packet();
+        var part_b = Packet();
         let stop = plane * p.size + min(start + 64u, p.size);
         var i = plane * p.size + start;
         // Several loads in flight at a time.

@@ -3,7 +3,7 @@
 use crate::{ModelError, Net, layers::Mode, nets::Task};
 use frugal_tensor::ir::{Element, Graph, Value, ValueId};
 use frugal_tensor::ops::loss::Loss;
-use frugal_tensor::ops::optimizer::Recipe;
+use frugal_tensor::ops::optimizer::UpdateConfig;
 
 /// Name of the input of images: N×C×H×W.
 pub const IMAGES: &str = "images";
@@ -31,12 +31,12 @@ pub struct Training {
     /// The loss.
     pub loss: Loss,
     /// How parameters move.
-    pub recipe: Recipe,
+    pub recipe: UpdateConfig,
     /// Whether training is told a share of each class (targets, N×classes) and not a label: samples are mixed.
     pub mixed: bool,
 }
 
-impl<R: Into<Recipe>> From<R> for Training {
+impl<R: Into<UpdateConfig>> From<R> for Training {
     /// By cross-entropy.
     fn from(recipe: R) -> Self {
         Self { loss: Loss::default(), recipe: recipe.into(), mixed: false }

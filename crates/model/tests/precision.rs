@@ -6,7 +6,7 @@ mod recipe;
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, training_step};
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Uniform};
 use frugal_tensor::ir::Precision;
-use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, Sgd};
+use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Sgd, UpdateConfig};
 use frugal_tensor::plan::MARGIN;
 use frugal_tensor::runtime::GpuOptions;
 use frugal_tensor::step::{FLAG_CALIBRATES, FLAG_FIRST, FLAG_HOLD, STATUS, updates_before};
@@ -35,7 +35,7 @@ struct Said {
 }
 
 impl Training {
-    fn new(gpu: &Rc<Gpu>, net: &str, recipe: Recipe, policy: &Policy) -> Self {
+    fn new(gpu: &Rc<Gpu>, net: &str, recipe: UpdateConfig, policy: &Policy) -> Self {
         let shape = StepShape { batch: SAMPLES, image: IMAGE, classes: 10 };
         let graph = training_step(&Net::find(net).unwrap(), shape, recipe).unwrap();
         let session =
@@ -95,18 +95,18 @@ impl Training {
 #[test]
 fn in_f32_a_scaled_loss_changes_no_bit() {
     let gpu = Gpu::open(None).expect("the tests need an adapter");
-    let plain = Recipe::from(Optimizer::Sgd(SGD));
+    let plain = UpdateConfig::from(Optimizer::Sgd(SGD));
     let recipes = [
         plain,
-        Recipe { clip_norm: Some(0.5), average: Some(0.9), ..Optimizer::Adam(ADAM).into() },
-        Recipe { accumulate: true, clip_norm: Some(0.5), ..plain },
+        UpdateConfig { clip_norm: Some(0.5), average: Some(0.9), ..Optimizer::Adam(ADAM).into() },
+        UpdateConfig { accumulate: true, clip_norm: Some(0.5), ..plain },
     ];
     for net in ["lenet", "resnet8"] {
         for policy in [Policy::raw(), Policy::with(ErrorBounded::default())] {
             for recipe in recipes {
                 let loss_scale = Some(LossScale { start: 1024.0, grow_after: 3 });
                 let mut one = Training::new(&gpu, net, recipe, &policy);
-                let mut other = Training::new(&gpu, net, Recipe { loss_scale, ..recipe }, &policy);
+                let mut other = Training::new(&gpu, net, UpdateConfig { loss_scale, ..recipe }, &policy);
                 for step in 0..6 {
                     let (one, other) = (one.step(), other.step());
                     assert_eq!(one.loss, other.loss, "{net}, {recipe:?}: step {step}");
@@ -146,8 +146,8 @@ fn f16_gpu() -> Option<Rc<Gpu>> {
 #[test]
 fn f16_learns_as_f32_does() {
     let Some(gpu) = f16_gpu() else { return };
-    let recipe = Recipe::from(Optimizer::Sgd(SGD));
-    let scaled = Recipe { loss_scale: Some(LossScale::default()), ..recipe };
+    let recipe = UpdateConfig::from(Optimizer::Sgd(SGD));
+    let scaled = UpdateConfig { loss_scale: Some(LossScale::default()), ..recipe };
     let f32_gpu = Gpu::open(None).unwrap();
     for (net, rate, steps, falls_to) in [("lenet", 0.004, 40, 0.6), ("resnet8", 0.02, 24, 0.95)] {
         let mut single = Training::new(&f32_gpu, net, recipe, &Policy::raw());
@@ -180,7 +180,7 @@ fn f16_learns_as_f32_does() {
 #[test]
 fn in_f16_the_f16_store_and_a_second_forward_pass_change_no_bit() {
     let Some(gpu) = f16_gpu() else { return };
-    let recipe = Recipe { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
+    let recipe = UpdateConfig { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
     for net in ["lenet", "resnet8"] {
         let policies = [Policy::raw(), Policy::with(F16), Policy::raw().recompute(Recompute::Segments)];
         let [mut raw, mut stored, mut again] = policies.map(|policy| Training::new(&gpu, net, recipe, &policy));
@@ -205,7 +205,7 @@ fn in_f16_the_f16_store_and_a_second_forward_pass_change_no_bit() {
 #[test]
 fn every_store_trains_in_f16() {
     let Some(gpu) = f16_gpu() else { return };
-    let recipe = Recipe { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
+    let recipe = UpdateConfig { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
     let split = || Policy::with(FrequencySplit { bits: 4, ..FrequencySplit::default() });
     let lossy = [
         Policy::with(Uniform { bits: 8, group: 32 }),
@@ -239,7 +239,7 @@ fn a_scale_too_large_is_halved_until_gradients_are_finite_and_nothing_else_moves
     let Some(gpu) = f16_gpu() else { return };
     let start = 2f32.powi(36);
     let loss_scale = Some(LossScale { start, grow_after: 2000 });
-    let recipe = Recipe { loss_scale, average: Some(0.9), ..Optimizer::Adam(ADAM).into() };
+    let recipe = UpdateConfig { loss_scale, average: Some(0.9), ..Optimizer::Adam(ADAM).into() };
     let mut training = Training::new(&gpu, "resnet8", recipe, &Policy::raw());
     let before = training.state();
     let mut skipped = 0;
@@ -259,5 +259,5 @@ fn a_scale_too_large_is_halved_until_gradients_are_finite_and_nothing_else_moves
     assert_eq!(status.iter().map(|word| word.to_bits()).collect::<Vec<_>>(), [0, skipped as u32, 0, 0]);
     // The first update that counts is the first of the average, too.
     let parameter = training.session.read("conv1.weight").unwrap();
-    assert_eq!(parameter, training.session.read(&format!("conv1.weight{}", Recipe::AVERAGE)).unwrap());
+    assert_eq!(parameter, training.session.read(&format!("conv1.weight{}", UpdateConfig::AVERAGE)).unwrap());
 }

@@ -7,11 +7,11 @@ use frugal_tensor::ir::{Element, Graph, Init, Precision, TileTable, ValueId, til
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
-use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, RmsProp, Sgd};
+use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, UpdateConfig};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
+use frugal_tensor::ops::roofline::{Copy, MultiplyAdds};
 use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::runtime::shader::{Variant, files};
 use frugal_tensor::{Plan, PlanOptions};
@@ -45,19 +45,19 @@ fn trainings() -> Vec<Graph> {
     let mut graphs = Vec::new();
     let plain = elements.map(Loss::Elements).into_iter().chain([smoothed]).map(|loss| (loss, false));
     for (loss, mixed) in plain.chain([Loss::default(), smoothed].map(|loss| (loss, true))) {
-        let recipe = Recipe::from(optimizers()[0]);
+        let recipe = UpdateConfig::from(optimizers()[0]);
         graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, recipe, mixed })));
     }
     for optimizer in optimizers() {
         for (clip_norm, accumulate) in [(None, true), (Some(1.0), false), (Some(1.0), true)] {
             for loss_scale in [None, Some(LossScale::default())] {
-                let recipe = Recipe { optimizer, clip_norm, accumulate, average: Some(0.9), loss_scale };
+                let recipe = UpdateConfig { optimizer, clip_norm, accumulate, average: Some(0.9), loss_scale };
                 graphs.extend(step(10, recipe.into()));
             }
         }
     }
     for loss in elements.map(Loss::Elements).into_iter().chain([smoothed]) {
-        let recipe = Recipe { loss_scale: Some(LossScale::default()), ..optimizers()[0].into() };
+        let recipe = UpdateConfig { loss_scale: Some(LossScale::default()), ..optimizers()[0].into() };
         graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, recipe, mixed: false })));
     }
     graphs

@@ -27,7 +27,7 @@ impl Convolutions {
     pub fn of<'a>(kept: impl Iterator<Item = &'a KeptValue>, size: impl Fn(&KeptValue) -> u64) -> Self {
         let mut all = Self::default();
         for value in kept.filter(|kept| kept.convolution_input) {
-            if value.is_rebuilt() {
+            if value.is_recomputed() {
                 all.rebuilt += 1;
                 continue;
             }

@@ -3,7 +3,7 @@
 use super::tuning::tuned;
 use super::units::bytes;
 use crate::records::AdapterFacts;
-use crate::records::{Bound, Floor, Spread};
+use crate::records::{Bound, Roofline, Spread};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct OperatorsReport {
     /// Samples of each figure.
     pub samples: usize,
     /// What the adapter can do at all.
-    pub floor: Floor,
+    pub roofline: Roofline,
     /// Operators, in the order of the layers.
     pub rows: Vec<Row>,
 }
@@ -67,25 +67,25 @@ impl Row {
 
 impl fmt::Display for OperatorsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { adapter, kernels, tiles, samples, floor, rows } = self;
+        let Self { adapter, kernels, tiles, samples, roofline, rows } = self;
         writeln!(
             f,
             "operators on {}, kernels: {kernels}{}; medians of {samples} samples\n",
             adapter.name,
             tuned(*tiles)
         )?;
-        writeln!(f, "floor")?;
-        for copied in &floor.copies {
+        writeln!(f, "roofline")?;
+        for copied in &roofline.copies {
             let milliseconds = copied.milliseconds.least;
             let rate = copied.bytes as f64 * 1e-6 / milliseconds;
             let size = bytes(copied.bytes);
             writeln!(f, "  copy           {rate:9.1} GB/s      {size} read and written in {milliseconds:.3} ms")?;
         }
-        let Floor { multiply_adds, product, .. } = floor;
+        let Roofline { multiply_adds, product, .. } = roofline;
         writeln!(f, "  multiply-adds  {:9.1} GFLOP/s   {}", multiply_adds.gflops, multiply_adds.by)?;
         writeln!(f, "  matrix product {:9.1} GFLOP/s   {}\n", product.gflops, product.by)?;
 
-        let header = ["layer", "operator", "on", "ms", "quartiles", "rate", "of floor", "of product"];
+        let header = ["layer", "operator", "on", "ms", "quartiles", "rate", "of roofline", "of product"];
         let mut table = super::table(&header, 3..8);
         let mut above = "";
         for row in rows {
@@ -110,7 +110,7 @@ impl fmt::Display for OperatorsReport {
         }
         write!(
             f,
-            "{}\n\nof floor: what a copy of as many bytes, or as many multiply-adds in registers, would take, over what it \
+            "{}\n\nof roofline: what a copy of as many bytes, or as many multiply-adds in registers, would take, over what it \
              takes at its best\nof product: of a dense convolution what the matrix product of its size takes, over what it takes, both at \
              their best; else\n  multiply-adds per second over those of the best matrix product above",
             table.trim_fmt()

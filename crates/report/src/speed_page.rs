@@ -7,7 +7,7 @@ use crate::records::Bound;
 use serde::Deserialize;
 use std::fmt::{self, Display, Formatter};
 
-/// How many operators are listed that are far from the floor.
+/// How many operators are listed that are far from the roofline.
 const FAR: usize = 20;
 
 /// A net at the size at which it is measured.
@@ -60,7 +60,7 @@ pub type Measured = (String, Result<StepReport, String>);
 pub struct SpeedPage {
     /// The call that made it.
     pub command: String,
-    /// Operators beside the floor.
+    /// Operators beside the roofline.
     pub operators: OperatorsReport,
     /// Nets, each in several forms.
     pub steps: Vec<(Workload, Vec<Measured>)>,
@@ -97,7 +97,7 @@ fn span_of(report: &StepReport) -> Span {
 
 impl Display for SpeedPage {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let OperatorsReport { adapter, kernels, floor, rows, .. } = &self.operators;
+        let OperatorsReport { adapter, kernels, roofline, rows, .. } = &self.operators;
         writeln!(f, "# Speed on {}\n", adapter.name)?;
         writeln!(
             f,
@@ -121,15 +121,15 @@ impl Display for SpeedPage {
         }
 
         writeln!(f, "## Operators\n")?;
-        let copies = floor.copies.iter().map(|copied| {
+        let copies = roofline.copies.iter().map(|copied| {
             let rate = copied.bytes as f64 * 1e-6 / copied.milliseconds.least;
             vec![format!("copy of {}, read and written", bytes(copied.bytes)), format!("{rate:.1} GB/s")]
         });
         let rate = |what: &str, rate: &crate::records::Rate| {
             vec![format!("{what}, {}", rate.by), format!("{:.0} GFLOP/s", rate.gflops)]
         };
-        let rates = [rate("multiply-adds", &floor.multiply_adds), rate("matrix product", &floor.product)];
-        table(f, &["floor", ":"], copies.chain(rates))?;
+        let rates = [rate("multiply-adds", &roofline.multiply_adds), rate("matrix product", &roofline.product)];
+        table(f, &["roofline", ":"], copies.chain(rates))?;
 
         writeln!(f, "Codecs, beside a copy of as many bytes as they read and write:\n")?;
         let codes = |row: &&Row| row.operator.contains("encode") || row.operator.contains("decode");
@@ -149,7 +149,7 @@ impl Display for SpeedPage {
                 vec![operator, layer, on, ms, format!("{rate:.0}"), percent(*share), same]
             }),
         )?;
-        writeln!(f, "The {FAR} furthest from the floor:\n")?;
+        writeln!(f, "The {FAR} furthest from the roofline:\n")?;
         let mut all: Vec<&Row> = rows.iter().collect();
         all.sort_by(|a, b| a.share_of_floor.total_cmp(&b.share_of_floor));
         rated(f, all.into_iter().take(FAR))
@@ -231,11 +231,11 @@ fn named(row: &Row) -> [String; 4] {
     [row.operator.clone(), row.layer.clone(), extents.join("×"), ms]
 }
 
-/// Operators beside the floor.
+/// Operators beside the roofline.
 fn rated<'a>(f: &mut Formatter<'_>, rows: impl Iterator<Item = &'a Row>) -> fmt::Result {
     table(
         f,
-        &["operator", "layer", "on", "ms:", "GB/s:", "of floor:"],
+        &["operator", "layer", "on", "ms:", "GB/s:", "of roofline:"],
         rows.map(|row| {
             let [operator, layer, on, ms] = named(row);
             let rate = row.bytes as f64 * 1e-6 / row.milliseconds.least;

@@ -69,10 +69,10 @@ impl Operator for Softsign {
 
     /// Keeps y, in whatever form the policy of the plan says, and gives x its gradient.
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
-        let kept = backward.keep(backward.output(0), Need::Values);
+        let arriving = backward.grad_output()?;
+        let kept = backward.save(backward.output(0), Need::Values);
         let gradient = backward.apply(SoftsignGradient, &[arriving, kept])?[0];
-        backward.give(0, gradient);
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

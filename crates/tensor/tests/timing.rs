@@ -5,8 +5,8 @@ mod common;
 use common::{SETS, gpu, options};
 use frugal_tensor::codec::{FrequencySplit, Recompute};
 use frugal_tensor::ir::{Element, Graph, Init, ValueId};
-use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
+use frugal_tensor::ops::roofline::{Copy, MultiplyAdds};
 use frugal_tensor::plan::StepRole;
 use frugal_tensor::runtime::Clock;
 use frugal_tensor::{Plan, PlanOptions, Policy, Session};
@@ -108,14 +108,14 @@ fn each_node_is_there_for_something() {
         assert_eq!(parts.len(), plan.graph.nodes().len());
         StepRole::ALL.map(|part| parts.iter().filter(|&&p| p == part).count())
     };
-    let [forward, backward, update, encode, decode, rebuild] = count(&Policy::raw());
+    let [forward, backward, update, encode, decode, rule] = count(&Policy::raw());
     // Two convolutions and pooling, two of the three with a rectifier, and the loss.
     assert_eq!(forward, 4);
     // Loss, pooling, two rectifiers, three gradients of convolutions: the images want none.
     assert_eq!(backward, 7);
     assert_eq!(update, 2);
     // The second rectifier waits for no convolution, so that its mask does.
-    assert_eq!([encode, decode, rebuild], [1, 0, 0]);
+    assert_eq!([encode, decode, rule], [1, 0, 0]);
 
     let split = count(&Policy::with(FrequencySplit::default()));
     assert_eq!(split[..3], [forward, backward, update]);

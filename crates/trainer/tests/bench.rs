@@ -89,13 +89,13 @@ fn operators_stand_beside_the_floor() {
         desk.ok(&[&["bench", "ops", "--samples", "1", "--filter", filter], more].concat())
     };
     let report = json(&ops("LeNet fc1", &["--json"]));
-    let floor = &report["floor"];
-    let copies = floor["copies"].as_array().unwrap();
+    let roofline = &report["roofline"];
+    let copies = roofline["copies"].as_array().unwrap();
     assert!(copies.windows(2).all(|pair| pair[0]["bytes"].as_u64() < pair[1]["bytes"].as_u64()));
     let least = |copy: &Value| copy["milliseconds"]["least"].as_f64();
     assert!(least(copies.last().unwrap()) > least(&copies[0]));
-    let product = floor["product"]["gflops"].as_f64().unwrap();
-    assert!(product > 0.0 && floor["multiply_adds"]["gflops"].as_f64().unwrap() > 0.0);
+    let product = roofline["product"]["gflops"].as_f64().unwrap();
+    assert!(product > 0.0 && roofline["multiply_adds"]["gflops"].as_f64().unwrap() > 0.0);
     let rows = report["rows"].as_array().unwrap();
     // The layer's products, and the updates of its weight by several optimisers.
     let names: Vec<&str> = rows.iter().map(|row| row["operator"].as_str().unwrap()).collect();
@@ -120,7 +120,7 @@ fn operators_stand_beside_the_floor() {
     assert!(dense.len() == 2 && dense.iter().all(|share| share.is_some_and(|share| share > 0.0)), "{dense:?}");
     assert_eq!(shares("mobilenet-v2 depthwise 3×3 to 384"), [None; 3]);
     let text = ops("frequency-split decode", &[]);
-    assert!(text.contains("resnet20, batch 32") && text.contains("of floor"), "{text}");
+    assert!(text.contains("resnet20, batch 32") && text.contains("of roofline"), "{text}");
     let complaint = desk.fails(2, &["bench", "ops", "--samples", "1", "--filter", "no such thing"]);
     assert!(complaint.contains("no such thing"), "{complaint}");
 }

@@ -15,14 +15,14 @@ struct Params {
 {% endif %}
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> control: array<u32>;
-@group(0) @binding(2) var<storage, read_write> delta: array<Lane>;
+@group(0) @binding(2) var<storage, read_write> delta: array<Packet>;
 {% set next = 3 %}
 {% if kind != "none" %}
-@group(0) @binding({{ next }}) var<storage, read_write> kept: array<{{ "u32" if masked else "Lane" }}>;
+@group(0) @binding({{ next }}) var<storage, read_write> kept: array<{{ "u32" if masked else "Packet" }}>;
 {% set next = next + 1 %}
 {% endif %}
 {% if scaled %}
@@ -40,15 +40,15 @@ struct Params {
 {% include "parts/refresh_due.wgsl" %}
 
 {% if kind != "none" %}
-{% include "parts/through.wgsl" %}
+{% include "parts/activation_backward.wgsl" %}
 
 {% endif %}
 fn begin(plane: u32) {
 }
 
 fn term(index: u32) -> Terms {
-    let d = {{ "delta[index]" if kind == "none" else "through(delta[index], index)" }};
-    return Terms(d * d, Lane());
+    let d = {{ "delta[index]" if kind == "none" else "activation_backward(delta[index], index)" }};
+    return Terms(d * d, Packet());
 }
 
 fn finish(plane: u32, a: f32, b: f32) {

@@ -5,12 +5,12 @@
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> words: array<u32>;
-@group(0) @binding(2) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(2) var<storage, read_write> x: array<Packet>;
 
 {% include "parts/grid.wgsl" %}
 
 // What the codes say of STEP elements.
-fn rest_of(codes: u32, m: f32, s: f32) -> Lane {
+fn rest_of(codes: u32, m: f32, s: f32) -> Packet {
     return {{ "unpacked(codes) / s + m" if parity else "m + unpacked(codes) * s" }};
 }
 

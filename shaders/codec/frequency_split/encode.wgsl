@@ -8,7 +8,7 @@
 {% include "codec/frequency_split/params.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
 @group(0) @binding(2) var<storage, read_write> control: array<u32>;
 @group(0) @binding(3) var<storage, read_write> words: array<u32>;
 
@@ -16,7 +16,7 @@
 
 {% include "parts/bits.wgsl" %}
 
-{% include "parts/extent.wgsl" %}
+{% include "parts/min_max.wgsl" %}
 
 {% include "parts/random.wgsl" %}
 
@@ -28,13 +28,13 @@
 
 // The sum and the extremes of a rectangle.
 struct Look {
-    sum: Lane,
-    low: Lane,
-    high: Lane,
+    sum: Packet,
+    low: Packet,
+    high: Packet,
 }
 
 fn look(plane: u32, y0: u32, y1: u32, x0: u32, x1: u32) -> Look {
-    var seen = Look(Lane(), Lane(3.4e38), Lane(-3.4e38));
+    var seen = Look(Packet(), Packet(3.4e38), Packet(-3.4e38));
     for (var y = y0; y < y1; y++) {
         let row = (plane * p.height + y) * p.width / STEP;
         // In a narrower one the last column is looked at again, which changes no extreme.
@@ -42,7 +42,7 @@ fn look(plane: u32, y0: u32, y1: u32, x0: u32, x1: u32) -> Look {
         {
             let column = x0 / STEP + {{ j }}u;
             let value = x[row + min(column, x1 / STEP - 1u)];
-            seen.sum += select(Lane(), value, column < x1 / STEP);
+            seen.sum += select(Packet(), value, column < x1 / STEP);
             seen.low = min(seen.low, value);
             seen.high = max(seen.high, value);
         }
@@ -53,7 +53,7 @@ fn look(plane: u32, y0: u32, y1: u32, x0: u32, x1: u32) -> Look {
 
 // Stores nothing; gives the rounded mean of a cell, and the extremes of its rests in one pass: rounding is monotonic, so
 // the extremes of x − mean are the extremes of x, minus the mean.
-fn measure(plane: u32, down: u32, right: u32, mean: ptr<function, u32>) -> Extent {
+fn measure(plane: u32, down: u32, right: u32, mean: ptr<function, u32>) -> MinMax {
     let y0 = begin_of(down, p.down, p.height);
     let y1 = begin_of(down + 1u, p.down, p.height);
     let x0 = begin_of(right, p.across, p.width);
@@ -69,7 +69,7 @@ fn measure(plane: u32, down: u32, right: u32, mean: ptr<function, u32>) -> Exten
     *mean = bf16_nearest(sum / f32((y1 - y0) * (x1 - x0)));
 {% endif %}
     let center = bf16_value(*mean);
-    return Extent(least(seen.low) - center, most(seen.high) - center, is_finite(sum));
+    return MinMax(least(seen.low) - center, most(seen.high) - center, is_finite(sum));
 }
 
 // Means are written before.
@@ -82,24 +82,24 @@ fn put_codes(base: u32, word: u32, codes: u32) {
 }
 
 {% if tiles %}
-fn measure_cell(plane: u32, cell: u32, mean: ptr<function, u32>) -> Extent {
+fn measure_cell(plane: u32, cell: u32, mean: ptr<function, u32>) -> MinMax {
     return measure(plane, cell / p.across, cell % p.across, mean);
 }
 
 // Writes one word of means; gives the extremes of both cells.
-fn put_means(plane: u32, base: u32, pair: u32, cells: u32) -> Extent {
+fn put_means(plane: u32, base: u32, pair: u32, cells: u32) -> MinMax {
     var mean = 0u;
-    var extent = measure_cell(plane, 2u * pair, &mean);
+    var min_max = measure_cell(plane, 2u * pair, &mean);
     var packed = mean;
     if 2u * pair + 1u < cells {
-        extent = join(extent, measure_cell(plane, 2u * pair + 1u, &mean));
+        min_max = join(min_max, measure_cell(plane, 2u * pair + 1u, &mean));
         packed |= mean << 16u;
     }
     words[base + 1u + pair] = packed;
-    return extent;
+    return min_max;
 }
 
-var<workgroup> extents: array<Extent, 64>;
+var<workgroup> min_maxes: array<MinMax, 64>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -113,23 +113,23 @@ fn main(
     let elements = p.height * p.width;
     let cells = p.down * p.across;
     let stream = stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]);
-    var extent = NOTHING;
+    var min_max = NOTHING;
     if here {
         for (var pair = lane; pair < (cells + 1u) / 2u; pair += 64u) {
-            extent = join(extent, put_means(plane, base, pair, cells));
+            min_max = join(min_max, put_means(plane, base, pair, cells));
         }
     }
-    extents[lane] = extent;
+    min_maxes[lane] = min_max;
     for (var width = 32u; width > 0u; width >>= 1u) {
         workgroupBarrier();
         if lane < width {
-            extents[lane] = join(extents[lane], extents[lane + width]);
+            min_maxes[lane] = join(min_maxes[lane], min_maxes[lane + width]);
         }
     }
     // Means and extremes are read by all invocations of the workgroup.
     storageBarrier();
     workgroupBarrier();
-    let coder = coder_of(extents[0]);
+    let coder = coder_of(min_maxes[0]);
     if lane == 0u && here {
         words[base] = coder.range;
     }
@@ -169,20 +169,20 @@ fn main(
         return;
     }
     let base = plane * p.stride;
-    var extent = NOTHING;
+    var min_max = NOTHING;
     var cell = 0u;
     var pair = 0u;
     for (var down = 0u; down < p.down; down++) {
         for (var right = 0u; right < p.across; right++) {
             var mean = 0u;
-            extent = join(extent, measure(plane, down, right, &mean));
+            min_max = join(min_max, measure(plane, down, right, &mean));
             // A word is written once for each of its means, which costs less than a branch.
             pair = select(pair | (mean << 16u), mean, cell % 2u == 0u);
             words[base + 1u + cell / 2u] = pair;
             cell++;
         }
     }
-    let coder = coder_of(extent);
+    let coder = coder_of(min_max);
     words[base] = coder.range;
     let stream = stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]);
     // Word by word along the rows, so that no index has to be divided.

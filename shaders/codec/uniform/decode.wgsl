@@ -5,7 +5,7 @@
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> words: array<u32>;
-@group(0) @binding(2) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(2) var<storage, read_write> x: array<Packet>;
 
 {% include "parts/grid.wgsl" %}
 

@@ -8,7 +8,7 @@
 {% include "codec/uniform/params.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
 @group(0) @binding(2) var<storage, read_write> control: array<u32>;
 @group(0) @binding(3) var<storage, read_write> words: array<u32>;
 
@@ -16,7 +16,7 @@
 
 {% include "parts/bits.wgsl" %}
 
-{% include "parts/extent.wgsl" %}
+{% include "parts/min_max.wgsl" %}
 
 {% include "parts/random.wgsl" %}
 
@@ -25,22 +25,22 @@
 {% include "parts/stochastic.wgsl" %}
 
 // Vector i. Beyond the last element its first one is repeated, which changes no range.
-fn load(i: u32) -> Lane {
+fn load(i: u32) -> Packet {
     let value = x[i];
     return select(value.xxxx, value, vec4(4u * i) + vec4(0u, 1u, 2u, 3u) < vec4(p.elements));
 }
 
 // The largest magnitude so far, as bits: comparisons of floats may miss a NaN.
-fn larger(top: vec4<u32>, value: Lane) -> vec4<u32> {
+fn larger(top: vec4<u32>, value: Packet) -> vec4<u32> {
     return max(top, bitcast<vec4<u32>>(value) & vec4(0x7fffffffu));
 }
 
-fn extent_of(low: Lane, high: Lane, top: vec4<u32>) -> Extent {
-    return Extent(least(low), most(high), all(top < vec4(0x7f800000u)));
+fn min_max_of(low: Packet, high: Packet, top: vec4<u32>) -> MinMax {
+    return MinMax(least(low), most(high), all(top < vec4(0x7f800000u)));
 }
 
 {% if tiles %}
-var<workgroup> extents: array<Extent, GROUP>;
+var<workgroup> min_maxes: array<MinMax, GROUP>;
 var<workgroup> parts: array<u32, GROUP>;
 
 @compute @workgroup_size(GROUP)
@@ -53,21 +53,21 @@ fn main(
     let i = group * GROUP + lane;
     let vectors = (p.elements + 3u) / 4u;
     let here = i < vectors;
-    var value = Lane();
-    var extent = NOTHING;
+    var value = Packet();
+    var min_max = NOTHING;
     if here {
         value = load(i);
-        extent = extent_of(value, value, larger(vec4<u32>(), value));
+        min_max = min_max_of(value, value, larger(vec4<u32>(), value));
     }
-    extents[lane] = extent;
+    min_maxes[lane] = min_max;
     for (var width = GROUP / 2u; width > 0u; width >>= 1u) {
         workgroupBarrier();
         if lane < width {
-            extents[lane] = join(extents[lane], extents[lane + width]);
+            min_maxes[lane] = join(min_maxes[lane], min_maxes[lane + width]);
         }
     }
     workgroupBarrier();
-    let coder = coder_of(extents[0]);
+    let coder = coder_of(min_maxes[0]);
     var codes = 0u;
     if here {
         codes = codes_of(value, coder, stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]), 4u * i);
@@ -107,7 +107,7 @@ fn main(
         high = max(high, value);
         top = larger(top, value);
     }
-    let coder = coder_of(extent_of(low, high, top));
+    let coder = coder_of(min_max_of(low, high, top));
     words[group] = coder.range;
     let stream = stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]);
     for (var i = start; i < end; i += WORD) {

@@ -8,7 +8,7 @@ struct Params {
     stream: u32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 {% include "parts/codes.wgsl" %}
 

@@ -12,25 +12,25 @@ struct Params {
 {% endif %}
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> dy: array<Lane>;
-@group(0) @binding(2) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Packet>;
+@group(0) @binding(2) var<storage, read_write> x: array<Packet>;
 @group(0) @binding(3) var<storage, read_write> channels: array<vec4<f32>>;
 {% set next = 4 %}
 {% if kind != "none" %}
-@group(0) @binding(4) var<storage, read_write> kept: array<{{ "u32" if masked else "Lane" }}>;
+@group(0) @binding(4) var<storage, read_write> kept: array<{{ "u32" if masked else "Packet" }}>;
 {% set next = 5 %}
 {% endif %}
 {% if not in_place %}
-@group(0) @binding({{ next }}) var<storage, read_write> dx: array<Lane>;
+@group(0) @binding({{ next }}) var<storage, read_write> dx: array<Packet>;
 {% endif %}
 
 {% include "parts/grid.wgsl" %}
 
 {% if kind != "none" %}
-{% include "parts/through.wgsl" %}
+{% include "parts/activation_backward.wgsl" %}
 
 {% endif %}
 struct Channel {
@@ -47,7 +47,7 @@ fn channel_of(c: u32) -> Channel {
 }
 
 fn visit(c: Channel, index: u32) {
-    let d = {{ "dy[index]" if kind == "none" else "through(dy[index], index)" }};
+    let d = {{ "dy[index]" if kind == "none" else "activation_backward(dy[index], index)" }};
     {{ "dy" if in_place else "dx" }}[index] = c.factor * (d - c.level - (x[index] - c.mean) * c.slope);
 }
 

@@ -1,7 +1,7 @@
 // y = f((x − mean) · inv_std · γ + β), per channel; with `add` other is added to what f is of. In place where x has no later
-// reader. `kind` says which activation f is, or none; `again`: f by what was kept of its output (parts/through.wgsl). With running
+// reader. `kind` says which activation f is, or none; `recompute`: f by what was kept of its output (parts/activation_backward.wgsl). With running
 // statistics the spread is the variance, and inv_std = 1 / √(spread + ε); else it is inv_std itself.
-// Variables: in_place, running, add, kind, again, masked, and those of parts/map_plane.wgsl, where the dispatch is.
+// Variables: in_place, running, add, kind, recompute, masked, and those of parts/map_plane.wgsl, where the dispatch is.
 struct Params {
     planes: u32,
     size: u32,
@@ -16,31 +16,31 @@ struct Params {
 {% endif %}
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
 @group(0) @binding(2) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(3) var<storage, read_write> beta: array<f32>;
 @group(0) @binding(4) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(5) var<storage, read_write> spread: array<f32>;
 {% set next = 6 %}
 {% if add %}
-@group(0) @binding({{ next }}) var<storage, read_write> other: array<Lane>;
+@group(0) @binding({{ next }}) var<storage, read_write> other: array<Packet>;
 {% set next = next + 1 %}
 {% endif %}
-{% if again %}
-@group(0) @binding({{ next }}) var<storage, read_write> kept: array<{{ "u32" if masked else "Lane" }}>;
+{% if recompute %}
+@group(0) @binding({{ next }}) var<storage, read_write> kept: array<{{ "u32" if masked else "Packet" }}>;
 {% set next = next + 1 %}
 {% endif %}
 {% if not in_place %}
-@group(0) @binding({{ next }}) var<storage, read_write> y: array<Lane>;
+@group(0) @binding({{ next }}) var<storage, read_write> y: array<Packet>;
 {% endif %}
 
 {% include "parts/grid.wgsl" %}
 
-{% if again %}
-{% include "parts/through.wgsl" %}
+{% if recompute %}
+{% include "parts/activation_backward.wgsl" %}
 
 {% elif kind != "none" %}
 {% include "parts/activated.wgsl" %}
@@ -62,8 +62,8 @@ fn visit(c: Channel, index: u32) {
 {% if add %}
     value = value + other[index];
 {% endif %}
-{% if again %}
-    value = through(value, index);
+{% if recompute %}
+    value = activation_backward(value, index);
 {% elif kind != "none" %}
     value = activated(value);
 {% endif %}

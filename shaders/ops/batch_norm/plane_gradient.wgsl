@@ -10,22 +10,22 @@ struct Params {
 {% endif %}
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> dy: array<Lane>;
-@group(0) @binding(2) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Packet>;
+@group(0) @binding(2) var<storage, read_write> x: array<Packet>;
 @group(0) @binding(3) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(4) var<storage, read_write> inv_std: array<f32>;
 @group(0) @binding(5) var<storage, read_write> partial: array<vec2<f32>>;
 {% if kind != "none" %}
-@group(0) @binding(6) var<storage, read_write> kept: array<{{ "u32" if masked else "Lane" }}>;
+@group(0) @binding(6) var<storage, read_write> kept: array<{{ "u32" if masked else "Packet" }}>;
 {% endif %}
 
 {% include "parts/grid.wgsl" %}
 
 {% if kind != "none" %}
-{% include "parts/through.wgsl" %}
+{% include "parts/activation_backward.wgsl" %}
 
 {% endif %}
 var<private> center: f32;
@@ -35,7 +35,7 @@ fn begin(plane: u32) {
 }
 
 fn term(index: u32) -> Terms {
-    let d = {{ "dy[index]" if kind == "none" else "through(dy[index], index)" }};
+    let d = {{ "dy[index]" if kind == "none" else "activation_backward(dy[index], index)" }};
     return Terms(d, d * (x[index] - center));
 }
 

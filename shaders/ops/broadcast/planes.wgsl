@@ -7,13 +7,13 @@ struct Params {
     run: u32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
 @group(0) @binding(2) var<storage, read_write> b: array<f32>;
 {% if not in_place %}
-@group(0) @binding(3) var<storage, read_write> y: array<Lane>;
+@group(0) @binding(3) var<storage, read_write> y: array<Packet>;
 {% endif %}
 
 {% include "parts/grid.wgsl" %}

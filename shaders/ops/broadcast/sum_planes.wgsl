@@ -5,12 +5,12 @@ struct Params {
     size: u32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
 {% if product %}
-@group(0) @binding(2) var<storage, read_write> other: array<Lane>;
+@group(0) @binding(2) var<storage, read_write> other: array<Packet>;
 {% endif %}
 @group(0) @binding({{ 3 if product else 2 }}) var<storage, read_write> partial: array<f32>;
 
@@ -19,7 +19,7 @@ struct Params {
 fn begin(plane: u32) {}
 
 fn term(index: u32) -> Terms {
-    return Terms(x[index]{{ " * other[index]" if product else "" }}, Lane());
+    return Terms(x[index]{{ " * other[index]" if product else "" }}, Packet());
 }
 
 fn finish(plane: u32, a: f32, b: f32) {

@@ -20,7 +20,7 @@ Template variables
   tile_width, tile_height: output pixels a step
   vec: 4 if w and ow are multiples of 4, tile_width too, and tile_width*stride (transposed: tile_width/stride) is; else 1
   workgroup: its size
-  kind, add: if something follows, see parts/followed.wgsl
+  kind, add: if something follows, see parts/epilogue.wgsl
 Bindings: 0 Params, 1 x, 2 w, 3 y, with `add` 4 bias
 Dispatch: units = n*k * strips * tiles_x invocations with tiles_x = ceil(ow / tile_width), strips = ceil(oh / strip_rows),
   strip_rows a multiple of tile_height
@@ -60,7 +60,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> w: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<{{value_type}}>;
 {% set vector, last = vec == 4, 3 %}
-{% include "parts/followed.wgsl" %}
+{% include "parts/epilogue.wgsl" %}
 
 {% include "parts/grid.wgsl" %}
 
@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let w{{t}} = w[w_at + select({{t}}u, {{KH * KW - 1 - t}}u, p.flip == 1u)];
 {% endfor %}
 {% if kind is defined %}
-  let shift = Lane(shift_of(plane % p.k));
+  let shift = Packet(shift_of(plane % p.k));
 {% endif %}
   // Which columns this strip reads, and whether they are inside.
 {% for q in range(chunks) %}

@@ -31,7 +31,7 @@ Template variables
   adjacent: over output channels: those of a lane are side by side (w_lane = 1, k a multiple of channel_blocks = 4)
   vec: 4 if w and ow are multiples of 4, tile_width too, and tile_width*stride (transposed: tile_width/stride) is; else 1
   lanes: the workgroup's size = the subgroup size (8 on lavapipe);  subgroups: false to do without subgroup operations
-  kind, add: if something follows, see parts/followed.wgsl
+  kind, add: if something follows, see parts/epilogue.wgsl
 Bindings: 0 Params, 1 x, 2 w, 3 y, with `add` 4 bias
 Dispatch: groups = batch * tiles_y * tiles_x * members * k_blocks workgroups with tiles_x = ceil(ow / tile_width), tiles_y =
   ceil(oh / tile_height), k_blocks = ceil(k / (lanes * channel_blocks)); folded as group = wid.x + wid.y * num_workgroups.x
@@ -85,7 +85,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> w: array<{{"vec4<f32>" if weight_vec == 4 else "f32"}}>;
 @group(0) @binding(3) var<storage, read_write> y: array<{{value_type}}>;
 {% set vector, last = vec == 4, 3 %}
-{% include "parts/followed.wgsl" %}
+{% include "parts/epilogue.wgsl" %}
 
 @compute @workgroup_size({{LANES}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
@@ -213,7 +213,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% set written = ["followed(", ", shift" ~ b ~ ")"] if kind is defined else ["", ""] %}
   let y_at{{b}} = ((n * p.k + k{{b}}) * p.oh + ty * {{TH}}u) * p.ow + tx * {{TW}}u;
 {% if kind is defined %}
-  let shift{{b}} = Lane(shift_of({% if grouped is defined %}member * p.k + {% endif %}min(k{{b}}, p.k - 1u)));
+  let shift{{b}} = Packet(shift_of({% if grouped is defined %}member * p.k + {% endif %}min(k{{b}}, p.k - 1u)));
 {% endif %}
 {% for i in range(TH) %}
 {% if even %}

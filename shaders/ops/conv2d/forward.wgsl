@@ -1,6 +1,6 @@
 // y[n,k,oy,ox] = Σ over c, r, s of w[k,c,r,s] · x[n, c, oy·stride + r·dilation − pad, ox·stride + s·dilation − pad]
 // over the channels of k's group, as C = A·B: rows k, columns (n,oy,ox), depth (c,r,s).
-// Variables: core and its own, pointwise, dilated, grouped, those of parts/followed.wgsl. Dispatch: see parts/gemm_<core>.wgsl.
+// Variables: core and its own, pointwise, dilated, grouped, those of parts/epilogue.wgsl. Dispatch: see parts/gemm_<core>.wgsl.
 {% set down, across = (" * p.dilation_y", " * p.dilation_x") if dilated is defined else ("", "") %}
 {% set first_row = "member * p.rows + " if grouped is defined else "" %}
 {% set first_channel = "member * p.group_channels + " if grouped is defined else "" %}
@@ -77,7 +77,7 @@ fn out_column(column: u32) -> u32 {
 }
 
 {% set vector, last = false, 3 %}
-{% include "parts/followed.wgsl" %}
+{% include "parts/epilogue.wgsl" %}
 fn put(at: u32, sum: f32{{ ", row: u32, column: u32" if kind is defined }}) {
     y[at] = {{ "followed(sum, shift_of(" ~ first_row ~ "row))" if kind is defined else "sum" }};
 }

@@ -1,7 +1,7 @@
 // dx[n,c,iy,ix] = Σ over k, r, s of w[k,c,r,s] · dy[n, k, (iy + pad − r·dilation) / stride, (ix + pad − s·dilation) / stride]
 // over the filters of c's group, where the divisions leave no rest; as C = A·B: rows c, columns (n,iy,ix), depth (k,r,s).
 // Variables: core and its own, pointwise, stride_y, stride_x (numbers: dividing by them costs nothing), dilated, grouped, those of
-// parts/followed.wgsl. Dispatch: see parts/gemm_<core>.wgsl.
+// parts/epilogue.wgsl. Dispatch: see parts/gemm_<core>.wgsl.
 {% set down, across = (" * p.dilation_y", " * p.dilation_x") if dilated is defined else ("", "") %}
 {% set first_row = "member * p.rows + " if grouped is defined else "" %}
 {% set first_filter = "member * p.group_filters + " if grouped is defined else "" %}
@@ -90,7 +90,7 @@ fn out_column(column: u32) -> u32 {
 
 {# A transposed convolution may have a bias. -#}
 {% set vector, last = false, 3 %}
-{% include "parts/followed.wgsl" %}
+{% include "parts/epilogue.wgsl" %}
 fn put(at: u32, sum: f32{{ ", row: u32, column: u32" if kind is defined }}) {
     dx[at] = {{ "followed(sum, shift_of(" ~ first_row ~ "row))" if kind is defined else "sum" }};
 }

@@ -12,17 +12,17 @@ struct Params {
     elements: u32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
-@group(0) @binding(2) var<storage, read_write> targets: array<{{ "u32" if labels else "Lane" }}>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
+@group(0) @binding(2) var<storage, read_write> targets: array<{{ "u32" if labels else "Packet" }}>;
 @group(0) @binding(3) var<storage, read_write> mask: array<f32>;
 @group(0) @binding(4) var<storage, read_write> loss: array<vec4<f32>>;
 {% if seeded %}
 @group(0) @binding(5) var<storage, read_write> seed: array<f32>;
 {% endif %}
-@group(0) @binding({{ 6 if seeded else 5 }}) var<storage, read_write> d: array<Lane>;
+@group(0) @binding({{ 6 if seeded else 5 }}) var<storage, read_write> d: array<Packet>;
 
 {% include "parts/grid.wgsl" %}
 
@@ -42,7 +42,7 @@ fn visit(c: Channel, index: u32) {
     let v = x[index];
 {% if labels and vector %}
     let k = vec4(4u * (index - c.start)) + vec4(0u, 1u, 2u, 3u);
-    let t = select(Lane(), Lane(1.0), k == vec4(c.label));
+    let t = select(Packet(), Packet(1.0), k == vec4(c.label));
 {% elif labels %}
     let t = select(0.0, 1.0, index - c.start == c.label);
 {% else %}
@@ -54,7 +54,7 @@ fn visit(c: Channel, index: u32) {
     let slope = sign(v - t);
 {% else %}
     let e = exp(-abs(v));
-    let slope = select(Lane(1.0), Lane() + e, v < Lane()) / (1.0 + e) - t;
+    let slope = select(Packet(1.0), Packet() + e, v < Packet()) / (1.0 + e) - t;
 {% endif %}
     d[index] = c.weight * slope;
 }

@@ -11,11 +11,11 @@ struct Params {
     elements: u32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
-@group(0) @binding(2) var<storage, read_write> targets: array<{{ "u32" if labels else "Lane" }}>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
+@group(0) @binding(2) var<storage, read_write> targets: array<{{ "u32" if labels else "Packet" }}>;
 @group(0) @binding(3) var<storage, read_write> each: array<vec2<f32>>;
 
 {% include "parts/grid.wgsl" %}
@@ -41,23 +41,23 @@ fn term(index: u32) -> Terms {
 {% if vector %}
     let k = vec4(4u * (index - start)) + vec4(0u, 1u, 2u, 3u);
     let better = (v > vec4(own)) | ((v == vec4(own)) & (k < vec4(label)));
-    let t = select(Lane(), Lane(1.0), k == vec4(label));
+    let t = select(Packet(), Packet(1.0), k == vec4(label));
 {% else %}
     let k = index - start;
     let better = (v > own) | ((v == own) & (k < label));
     let t = select(0.0, 1.0, k == label);
 {% endif %}
-    let count = select(Lane(), Lane(1.0), better);
+    let count = select(Packet(), Packet(1.0), better);
 {% else %}
     let t = targets[index];
-    let count = Lane(1.0);
+    let count = Packet(1.0);
 {% endif %}
 {% if kind == "squared" %}
     return Terms((v - t) * (v - t), count);
 {% elif kind == "absolute" %}
     return Terms(abs(v - t), count);
 {% else %}
-    return Terms(max(v, Lane()) - v * t + log(1.0 + exp(-abs(v))), count);
+    return Terms(max(v, Packet()) - v * t + log(1.0 + exp(-abs(v))), count);
 {% endif %}
 }
 

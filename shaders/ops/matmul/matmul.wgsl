@@ -1,5 +1,5 @@
 // C = op(A)·op(B); op transposes or not. A is M×K (or K×M), B is K×N (or N×K), C is M×N, all row by row.
-// Variables: transpose_a, transpose_b, core and its own, those of parts/followed.wgsl. Dispatch: see parts/gemm_<core>.wgsl.
+// Variables: transpose_a, transpose_b, core and its own, those of parts/epilogue.wgsl. Dispatch: see parts/gemm_<core>.wgsl.
 struct Params {
     rows: u32,
     columns: u32,
@@ -55,7 +55,7 @@ fn out_column(column: u32) -> u32 {
 }
 
 {% set vector, last = false, 3 %}
-{% include "parts/followed.wgsl" %}
+{% include "parts/epilogue.wgsl" %}
 fn put(at: u32, sum: f32{{ ", row: u32, column: u32" if kind is defined }}) {
     c[at] = {{ "followed(sum, shift_of(column))" if kind is defined else "sum" }};
 }

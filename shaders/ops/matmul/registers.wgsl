@@ -13,7 +13,7 @@ Template variables
   vec_b: 4 if b's contiguous dimension (n; transpose_b: k) is a multiple of 4, else 1
   lanes: the workgroup's size = the subgroup size (4, 8 or 16; 8 on lavapipe)
   subgroups: false to do without subgroup operations
-  kind, add: if something follows, see parts/followed.wgsl
+  kind, add: if something follows, see parts/epilogue.wgsl
 Bindings: 0 Params, 1 a, 2 b, 3 c, with `add` 4 bias (n)
 Dispatch: groups = ceil(m / rows) * tiles_n workgroups with tiles_n = ceil(n / (cols * lanes)); folded as
   group = wid.x + wid.y * num_workgroups.x
@@ -29,7 +29,7 @@ struct Params { m: u32, n: u32, k: u32, tiles_n: u32, groups: u32{{ ", low: f32,
 @group(0) @binding(2) var<storage, read_write> b: array<{{"vec4<f32>" if vec_b == 4 else "f32"}}>;
 @group(0) @binding(3) var<storage, read_write> c: array<{{"vec4<f32>" if c_vec else "f32"}}>;
 {% set vector, last = c_vec, 3 %}
-{% include "parts/followed.wgsl" %}
+{% include "parts/epilogue.wgsl" %}
 
 @compute @workgroup_size({{LANES}})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
@@ -131,7 +131,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% for j in range(cols // (4 if c_vec else 1)) %}
 {% if c_vec %}
   let column{{j}} = min(j0 + {{j * 4 * LANES}}u + lane * 4u, p.n - 4u);
-  let shift{{j}} = Lane(shift_of(column{{j}}), shift_of(column{{j}} + 1u), shift_of(column{{j}} + 2u), shift_of(column{{j}} + 3u));
+  let shift{{j}} = Packet(shift_of(column{{j}}), shift_of(column{{j}} + 1u), shift_of(column{{j}} + 2u), shift_of(column{{j}} + 3u));
 {% else %}
   let shift{{j}} = shift_of(min(j0 + {{j * LANES}}u + lane, p.n - 1u));
 {% endif %}

@@ -6,10 +6,10 @@ struct Params {
     scale: f32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 {% include "parts/grid.wgsl" %}
@@ -17,7 +17,7 @@ struct Params {
 fn begin(plane: u32) {}
 
 fn term(index: u32) -> Terms {
-    return Terms(x[index], Lane());
+    return Terms(x[index], Packet());
 }
 
 fn finish(plane: u32, a: f32, b: f32) {

@@ -1,6 +1,6 @@
 // y[n,c,oy,ox] = max over the window of x; index = its place in the window, row by row, packed as in
 // codec/window_index.rs, {{ per_word }} in a word. The first of equals wins, and a NaN wins over all, of several the last.
-// Variables: places, per_word, bits, kernel_height, kernel_width, those of parts/followed.wgsl. Dispatch: one invocation of 64 for each word of indices.
+// Variables: places, per_word, bits, kernel_height, kernel_width, those of parts/epilogue.wgsl. Dispatch: one invocation of 64 for each word of indices.
 struct Params {
 {% include "ops/pool/params.wgsl" %}
 {% if kind is defined %}
@@ -15,7 +15,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> index: array<u32>;
 
 {% set vector, last = false, 4 %}
-{% include "parts/followed.wgsl" %}
+{% include "parts/epilogue.wgsl" %}
 {% include "parts/grid.wgsl" %}
 
 {% include "parts/bits.wgsl" %}

@@ -4,9 +4,9 @@
 mod budget;
 mod environment;
 mod evaluation;
-mod floor;
 mod gradient_error;
 mod measure;
+mod roofline;
 mod run;
 mod spread;
 
@@ -15,9 +15,9 @@ pub use environment::{AdapterFacts, Environment, Git};
 pub use evaluation::{
     ClassEvaluation, Classification, Confused, Evaluation, MOST_CONFUSED, MOST_DENSE, Reconstruction, confused,
 };
-pub use floor::{Bound, Copied, Floor, Rate};
 pub use gradient_error::{Examination, Examinations, GradientError, Prediction, RatePoint, ValueError};
 pub use measure::{Measure, psnr};
+pub use roofline::{Bound, Copied, Rate, Roofline};
 pub use run::{
     Coded, CodedValue, Discarded, Divergence, EpochRecord, Record, RunBytes, StepRecord, StoreRecord, Summary, median,
 };

@@ -111,8 +111,8 @@ fn stream(context: &KernelContext) -> u32 {
     names.fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)))
 }
 
-/// The form of values that are made again.
-pub(crate) const REBUILT: &str = "rebuilt";
+/// The form of values that are recomputed.
+pub(crate) const RECOMPUTED: &str = "rebuilt";
 
 /// A kept value and the form it waits in.
 #[derive(Clone, Debug)]
@@ -120,29 +120,29 @@ pub(crate) const REBUILT: &str = "rebuilt";
 pub struct Stored {
     /// The forward value.
     pub source: ValueId,
-    /// What waits: the source itself, or packed words. Of a value that is [made again](Stored::is_rebuilt) nothing waits.
+    /// What waits: the source itself, or packed words. Of a value that is [recomputed](Stored::is_recomputed) nothing waits.
     pub waiting: ValueId,
     /// The name of the form.
     pub form: &'static str,
     /// The rule of the policy that chose the form.
     pub rule: Option<usize>,
     /// What the backward pass reads in its place, where it is decoded.
-    pub views: Vec<ValueId>,
+    pub decoded: Vec<ValueId>,
     /// How it reports what it uses, if its size depends on the data.
     pub data_sized: Option<Rc<dyn DataSized>>,
 }
 
 impl Stored {
     pub(crate) fn new(source: ValueId, waiting: ValueId, form: &'static str, rule: Option<usize>) -> Self {
-        Self { source, waiting, form, rule, views: Vec::new(), data_sized: None }
+        Self { source, waiting, form, rule, decoded: Vec::new(), data_sized: None }
     }
 
-    pub(crate) fn rebuilt(source: ValueId) -> Self {
-        Self::new(source, source, REBUILT, None)
+    pub(crate) fn recomputed(source: ValueId) -> Self {
+        Self::new(source, source, RECOMPUTED, None)
     }
 
-    /// Whether nothing waits, because the value is made again in the backward pass.
-    pub fn is_rebuilt(&self) -> bool {
-        self.form == REBUILT
+    /// Whether nothing waits, because the value is recomputed in the backward pass.
+    pub fn is_recomputed(&self) -> bool {
+        self.form == RECOMPUTED
     }
 }

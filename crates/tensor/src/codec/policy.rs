@@ -12,7 +12,7 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// For every value that no rule fits and the codec takes.
     pub default: Option<Rc<dyn Codec>>,
-    /// What is made again in the backward pass, so that no form is chosen for it.
+    /// What is recomputed in the backward pass, so that no form is chosen for it.
     pub recompute: Recompute,
 }
 
@@ -50,7 +50,7 @@ impl Policy {
         self
     }
 
-    /// With values made again instead of kept.
+    /// With values recomputed instead of kept.
     pub fn recompute(self, recompute: Recompute) -> Self {
         Self { recompute, ..self }
     }
@@ -192,7 +192,7 @@ mod tests {
     }
 }
 
-/// Which values are made again in the backward pass instead of being kept.
+/// Which values are recomputed in the backward pass instead of being kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Recompute {
     /// Those that cost nothing.

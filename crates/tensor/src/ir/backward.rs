@@ -1,15 +1,15 @@
 //! What an operator's gradient rule works with.
 
-use super::{Graph, GraphError, Keep, Need, Node, Operator, Value, ValueId};
+use super::{Graph, GraphError, Need, Node, Operator, SavedTensor, Value, ValueId};
 use std::rc::Rc;
 
 /// What an operator's gradient rule works with.
 pub struct Backward<'g> {
     pub(crate) graph: &'g mut Graph,
     pub(crate) node: Node,
-    pub(crate) arriving: Vec<Option<ValueId>>,
+    pub(crate) grad_outputs: Vec<Option<ValueId>>,
     pub(crate) made: Vec<Node>,
-    pub(crate) given: Vec<(ValueId, ValueId)>,
+    pub(crate) grad_inputs: Vec<(ValueId, ValueId)>,
 }
 
 impl Backward<'_> {
@@ -37,13 +37,13 @@ impl Backward<'_> {
     ///
     /// # Errors
     /// [`GraphError::NoGradient`] if none arrives: only a loss may start a backward pass.
-    pub fn arriving(&self) -> Result<ValueId, GraphError> {
-        self.arriving[0].ok_or_else(|| self.no_gradient())
+    pub fn grad_output(&self) -> Result<ValueId, GraphError> {
+        self.grad_outputs[0].ok_or_else(|| self.no_gradient())
     }
 
     /// What arrives at a loss: a single factor of all gradients, or nothing for 1.
     pub fn seed(&self) -> Option<ValueId> {
-        self.arriving[0]
+        self.grad_outputs[0]
     }
 
     /// Whether the gradient with respect to this input is wanted at all.
@@ -51,16 +51,16 @@ impl Backward<'_> {
         self.graph.value(self.node.inputs[index]).needs_gradient
     }
 
-    /// Asks for a forward value in the backward pass. Values that live across steps are there anyway.
-    pub fn keep(&mut self, source: ValueId, need: Need) -> ValueId {
+    /// Saves a forward value and returns what backward nodes read in its place. Values that live across steps are there anyway.
+    pub fn save(&mut self, source: ValueId, need: Need) -> ValueId {
         if self.graph.value(source).kind.is_persistent() {
             return source;
         }
-        let known = |keep: &&Keep| keep.source == source && keep.need == need;
-        if let Some(keep) = self.graph.keeps.iter().find(known) {
-            return keep.view;
+        let known = |saved: &&SavedTensor| saved.source == source && saved.need == need;
+        if let Some(saved) = self.graph.saved_tensors.iter().find(known) {
+            return saved.decoded;
         }
-        self.graph.keep(source, need)
+        self.graph.save(source, need)
     }
 
     /// Appends a backward node.
@@ -76,8 +76,8 @@ impl Backward<'_> {
     }
 
     /// Says what the gradient with respect to an input is.
-    pub fn give(&mut self, index: usize, gradient: ValueId) {
-        self.given.push((self.node.inputs[index], gradient));
+    pub fn set_grad_input(&mut self, index: usize, gradient: ValueId) {
+        self.grad_inputs.push((self.node.inputs[index], gradient));
     }
 
     /// The error of an operator without a rule.

@@ -1,15 +1,16 @@
 //! The graph: values and nodes, in the order of execution.
 
 use super::{
-    Element, GraphError, Init, Keep, Kind, MOST_ELEMENTS, Node, Operator, Phase, Precision, Shape, Value, ValueId,
+    Element, GraphError, Init, Kind, MOST_ELEMENTS, Node, Operator, Phase, Precision, SavedTensor, Shape, Value,
+    ValueId,
 };
 use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::step::ControlLayout;
-/// A parameter's gradient, and what the optimiser averages of it.
+/// How a parameter is updated: its gradient, and what the optimiser averages of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trained {
+pub struct ParameterUpdate {
     /// The gradient.
     pub gradient: ValueId,
     /// The running sum Σ c·βᵏ·g of earlier gradients g, with β and c, if there is one.
@@ -27,8 +28,8 @@ pub struct Graph {
     phase: Option<Phase>,
     /// In which memory holds activations and their gradients ([`Graph::hold_in_f16`]).
     pub(crate) precision: Precision,
-    pub(crate) keeps: Vec<Keep>,
-    trained: Vec<Trained>,
+    pub(crate) saved_tensors: Vec<SavedTensor>,
+    parameter_updates: Vec<ParameterUpdate>,
     pub(crate) control_layout: ControlLayout,
     persistent_names: HashSet<String>,
     /// Those of inputs and of what the forward pass makes.
@@ -71,19 +72,19 @@ impl Graph {
         self.ids().filter(|(_, value)| value.kind == Kind::Parameter)
     }
 
-    /// What the gradient rules keep from the forward pass.
-    pub fn keeps(&self) -> &[Keep] {
-        &self.keeps
+    /// What the gradient rules save of the forward pass.
+    pub fn saved_tensors(&self) -> &[SavedTensor] {
+        &self.saved_tensors
     }
 
-    /// The parameters' gradients that an optimiser uses.
-    pub fn trained(&self) -> &[Trained] {
-        &self.trained
+    /// The gradients that an optimiser uses, in the order of its updates.
+    pub fn parameter_updates(&self) -> &[ParameterUpdate] {
+        &self.parameter_updates
     }
 
     /// Says what an optimiser uses, or would use: codecs aim their errors at it.
-    pub fn note_trained(&mut self, trained: Trained) {
-        self.trained.push(trained);
+    pub fn note_parameter_update(&mut self, update: ParameterUpdate) {
+        self.parameter_updates.push(update);
     }
 
     /// Multiply-adds of the forward pass; 2^64 − 1 for more than that.
@@ -308,8 +309,8 @@ impl Graph {
         self.phase = Some(phase);
     }
 
-    pub(crate) fn take_keeps(&mut self) -> Vec<Keep> {
-        std::mem::take(&mut self.keeps)
+    pub(crate) fn take_saved_tensors(&mut self) -> Vec<SavedTensor> {
+        std::mem::take(&mut self.saved_tensors)
     }
 
     pub(crate) fn value_mut(&mut self, id: ValueId) -> &mut Value {

@@ -2,7 +2,8 @@
 
 use super::tiles::Tunable;
 use super::{
-    Activation, Backward, Element, Graph, GraphError, Kernel, KernelContext, Kind, Node, Rebuild, Shape, Value, ValueId,
+    Activation, Backward, Element, Graph, GraphError, Kernel, KernelContext, Kind, Node, RecomputeRule, Shape, Value,
+    ValueId,
 };
 use std::fmt;
 use std::rc::Rc;
@@ -48,7 +49,7 @@ impl Output {
 
 /// A gradient of a weight as a sum over positions: input × `with`, times `scale` of the channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Correlation {
+pub struct WeightGradientRole {
     /// The input with which it is multiplied: samples × output channels × positions.
     pub with: usize,
     /// An input with a factor for each channel.
@@ -85,14 +86,14 @@ pub trait Operator: fmt::Debug {
 
     /// How the backward pass can make the first output again from the inputs in a pass over the elements, see
     /// [`crate::passes::recompute`]. `None` where that would take a convolution, a reduction or a search.
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
         None
     }
 
     /// One operator that does this and then the next in one pass over the elements. The next reads the first output once, as
     /// its first input, or as either if it is an addition. The one operator reads the inputs of this one, then the other
     /// inputs of the next, unless [`Operator::outputs`] refuses these; its outputs are those of the next, then the other ones
-    /// of this one. See `Graph::fuse` and [`crate::passes::recompute`].
+    /// of this one. See `Graph::fuse_epilogues` and [`crate::passes::recompute`].
     fn fused(&self, _next: &dyn Operator) -> Option<Rc<dyn Operator>> {
         None
     }
@@ -108,20 +109,20 @@ pub trait Operator: fmt::Debug {
     }
 
     /// What the node moves in values that live across steps, once the step is known to count: an operator and its inputs,
-    /// to which the step's status is added (running statistics). See [`Graph::settle`].
-    fn settle(&self, _node: &Node, _graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {
+    /// to which the step's status is added (running statistics). See [`Graph::add_deferred_updates`].
+    fn deferred_update(&self, _node: &Node, _graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {
         None
     }
 
     /// If a weight's gradient correlates this input with another: where that and the gradient are. A codec that knows what
     /// an error of the input does to the gradient needs no more.
-    fn correlates(&self, _input: usize, _inputs: &[&Value]) -> Option<Correlation> {
+    fn weight_gradient_role(&self, _input: usize, _inputs: &[&Value]) -> Option<WeightGradientRole> {
         None
     }
 
     /// Whether an error of this input goes on in the first output, and the inputs that hold a factor for each channel by
     /// which it is multiplied on the way.
-    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
         None
     }
 

@@ -1,4 +1,4 @@
-//! What gradient rules keep of the forward pass.
+//! Saved tensors: what gradient rules read of the forward pass.
 
 use super::{Graph, Kind, Value, ValueId};
 use std::hash::{Hash, Hasher};
@@ -49,30 +49,30 @@ pub enum Need {
 
 /// A forward value that a gradient rule reads again.
 ///
-/// Backward nodes read `view`, a value that nothing makes yet: the storage rewrite ([`crate::passes::store`]) decides
-/// whether it is the source itself, comes out of a codec or is made again of others. One source may be kept under
-/// several views.
+/// Backward nodes read `decoded`, a value that nothing makes yet: the storage rewrite ([`crate::passes::store`]) decides
+/// whether it is the source itself, comes out of a codec or is recomputed of others. One source may be kept under
+/// several decoded.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Keep {
+pub struct SavedTensor {
     /// The forward value.
     pub source: ValueId,
     /// How much of it is needed.
     pub need: Need,
     /// What the backward nodes read.
-    pub view: ValueId,
+    pub decoded: ValueId,
 }
 
 impl Graph {
-    /// Keeps a value under a view of its own.
-    pub(crate) fn keep(&mut self, source: ValueId, need: Need) -> ValueId {
+    /// Saves a value for the backward pass, whose nodes read the value that is returned.
+    pub(crate) fn save(&mut self, source: ValueId, need: Need) -> ValueId {
         let kind = Kind::Stored;
-        let view = self.add_value(Value { kind, needs_gradient: false, ..self.value(source).clone() });
-        self.keeps.push(Keep { source, need, view });
-        view
+        let decoded = self.add_value(Value { kind, needs_gradient: false, ..self.value(source).clone() });
+        self.saved_tensors.push(SavedTensor { source, need, decoded });
+        decoded
     }
 
-    pub(crate) fn set_keeps(&mut self, keeps: Vec<Keep>) {
-        self.keeps = keeps;
+    pub(crate) fn set_saved_tensors(&mut self, saved: Vec<SavedTensor>) {
+        self.saved_tensors = saved;
     }
 }

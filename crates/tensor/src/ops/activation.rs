@@ -3,8 +3,8 @@
 
 use super::batch_norm;
 use crate::ir::{
-    Backward, Binding, Element, Graph, GraphError, Interval, Kernel, KernelContext, Need, Operator, Output, Part,
-    Rebuild, Value, ValueId, want,
+    Backward, Binding, Element, Graph, GraphError, Interval, Kernel, KernelContext, Need, Operator, Output,
+    RecomputeInput, RecomputeRule, Value, ValueId, want,
 };
 use crate::ops::launch;
 use std::rc::Rc;
@@ -21,25 +21,25 @@ struct ActivationGradient(Activation);
 /// gradients of weights that come of it; max(x, 0) would be too large on average where x is small. Of two bounds the nearer
 /// one is taken.
 #[derive(Debug)]
-struct ActivationAgain(Activation);
+struct ActivationRecompute(Activation);
 
-/// What the operators are called: forward, gradient, made again; the forward output; the variable of the shaders.
+/// What the operators are called: forward, gradient, recomputed; the forward output; the variable of the shaders.
 struct Names {
     forward: &'static str,
     gradient: &'static str,
-    again: &'static str,
+    recompute: &'static str,
     output: &'static str,
     kind: &'static str,
 }
 
-/// The name of a rectifier that is made again.
-pub(super) const RELU_AGAIN: &str = "relu again";
+/// The name of a rectifier that is recomputed.
+pub(super) const RELU_RECOMPUTE: &str = "relu again";
 
 impl Activation {
     fn names(self) -> Names {
-        let names = |forward, gradient, again, output, kind| Names { forward, gradient, again, output, kind };
+        let names = |forward, gradient, recompute, output, kind| Names { forward, gradient, recompute, output, kind };
         match self {
-            Self::Relu => names("relu", "relu gradient", RELU_AGAIN, "relu", "relu"),
+            Self::Relu => names("relu", "relu gradient", RELU_RECOMPUTE, "relu", "relu"),
             Self::LeakyRelu { .. } => {
                 names("leaky relu", "leaky relu gradient", "leaky relu again", "leaky_relu", "leaky")
             }
@@ -71,15 +71,15 @@ impl Activation {
         kernel.variable("kind", self.names().kind).parameters(settings)
     }
 
-    /// The slope for a kernel that includes `parts/through.wgsl`, from what was kept; or the function made again.
-    pub(crate) fn slope(self, kernel: Kernel, kept: &Value, again: bool) -> Kernel {
-        self.function(kernel).variable("masked", kept.element == Element::U32).variable("again", again)
+    /// The slope for a kernel that includes `parts/activation_backward.wgsl`, from what was kept; or the function recomputed.
+    pub(crate) fn slope(self, kernel: Kernel, kept: &Value, recompute: bool) -> Kernel {
+        self.function(kernel).variable("masked", kept.element == Element::U32).variable("recompute", recompute)
     }
 
     /// The kernel over something and what was kept.
-    fn kernel_with_kept(self, context: &KernelContext, again: bool) -> Vec<Kernel> {
+    fn kernel_with_kept(self, context: &KernelContext, recompute: bool) -> Vec<Kernel> {
         let kernel = launch::elementwise("ops/activation/gradient", context).inputs([0, 1]);
-        let kernel = self.slope(kernel, context.inputs[1], again);
+        let kernel = self.slope(kernel, context.inputs[1], recompute);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }
 }
@@ -98,15 +98,18 @@ impl Operator for Activation {
         Ok(vec![Output::new(self.names().output, inputs[0].shape.clone())])
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
         Some(match self.open() {
-            Some(open) => Rebuild::pass(ActivationAgain(*self), [Part::Input(0), Part::Within(open)]),
-            None => Rebuild::pass(*self, [Part::Input(0)]),
+            Some(open) => RecomputeRule::pass(
+                ActivationRecompute(*self),
+                [RecomputeInput::Input(0), RecomputeInput::Within(open)],
+            ),
+            None => RecomputeRule::pass(*self, [RecomputeInput::Input(0)]),
         })
     }
 
     /// Of those that are applied again as they are. Their slopes are at most 1.13.
-    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
         (input == 0 && self.open().is_none()).then_some(&[])
     }
 
@@ -128,14 +131,14 @@ impl Operator for Activation {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let kept = match (self, self.open()) {
-            (_, Some(open)) => backward.keep(backward.output(0), Need::Within(open)),
-            (Self::Gelu | Self::Silu, _) => backward.keep(backward.input(0), Need::Values),
-            _ => backward.keep(backward.output(0), Need::Values),
+            (_, Some(open)) => backward.save(backward.output(0), Need::Within(open)),
+            (Self::Gelu | Self::Silu, _) => backward.save(backward.input(0), Need::Values),
+            _ => backward.save(backward.output(0), Need::Values),
         };
-        let gradient = backward.apply(ActivationGradient(*self), &[arriving, kept])?[0];
-        backward.give(0, gradient);
+        let gradient = backward.apply(ActivationGradient(*self), &[grad_output, kept])?[0];
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }
@@ -166,16 +169,16 @@ impl Operator for ActivationGradient {
     }
 }
 
-impl Operator for ActivationAgain {
+impl Operator for ActivationRecompute {
     fn name(&self) -> &'static str {
-        self.0.names().again
+        self.0.names().recompute
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
     }
 
-    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
         (input == 0).then_some(&[])
     }
 

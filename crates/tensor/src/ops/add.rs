@@ -1,7 +1,8 @@
 //! Addition of two values of one shape: residual connections, and gradients that meet.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Value, ValueId, want,
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule,
+    Value, ValueId, want,
 };
 use crate::ops::launch;
 
@@ -19,11 +20,11 @@ impl Operator for Add {
         Ok(vec![Output::new("sum", inputs[0].shape.clone())])
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        Some(Rebuild::pass(Add, [Part::Input(0), Part::Input(1)]))
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        Some(RecomputeRule::pass(Add, [RecomputeInput::Input(0), RecomputeInput::Input(1)]))
     }
 
-    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
         Some(&[])
     }
 
@@ -37,10 +38,10 @@ impl Operator for Add {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         for index in 0..2 {
             if backward.wants(index) {
-                backward.give(index, arriving);
+                backward.set_grad_input(index, grad_output);
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Addition and multiplication of a value with few elements to one with many: a bias, a scale, a gate.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Part, Rebuild, Shape, Value,
-    ValueId, want,
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, RecomputeInput, RecomputeRule,
+    Shape, Value, ValueId, want,
 };
 use crate::ops::launch;
 
@@ -52,11 +52,11 @@ impl Operator for Broadcast {
         Ok(vec![Output::new(name, inputs[0].shape.clone())])
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        Some(Rebuild::pass(*self, [Part::Input(0), Part::Input(1)]))
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        Some(RecomputeRule::pass(*self, [RecomputeInput::Input(0), RecomputeInput::Input(1)]))
     }
 
-    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
         (input == 0 && *self == Self::Add).then_some(&[])
     }
 
@@ -75,25 +75,25 @@ impl Operator for Broadcast {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         if backward.wants(1) {
             let shape = backward.value(backward.input(1)).shape.clone();
-            let mut inputs = vec![arriving];
+            let mut inputs = vec![grad_output];
             if *self == Self::Multiply {
-                inputs.push(backward.keep(backward.input(0), Need::Values));
+                inputs.push(backward.save(backward.input(0), Need::Values));
             }
             let gradient = backward.apply(BroadcastGradient { operation: *self, shape }, &inputs)?[0];
-            backward.give(1, gradient);
+            backward.set_grad_input(1, gradient);
         }
         if backward.wants(0) {
             let gradient = match self {
-                Self::Add => arriving,
+                Self::Add => grad_output,
                 Self::Multiply => {
-                    let b = backward.keep(backward.input(1), Need::Values);
-                    backward.apply(*self, &[arriving, b])?[0]
+                    let b = backward.save(backward.input(1), Need::Values);
+                    backward.apply(*self, &[grad_output, b])?[0]
                 }
             };
-            backward.give(0, gradient);
+            backward.set_grad_input(0, gradient);
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 
 use super::slice::Slice;
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Shape, Value, ValueId, want,
+    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule, Shape, Value,
+    ValueId, want,
 };
 use std::rc::Rc;
 
@@ -52,17 +53,20 @@ impl Operator for Concat {
         Ok(vec![Output::new("concatenated", extents.as_slice())])
     }
 
-    fn rebuild(&self, inputs: &[&Value]) -> Option<Rebuild> {
+    fn recompute(&self, inputs: &[&Value]) -> Option<RecomputeRule> {
         let mut extents = inputs[0].shape.extents().to_vec();
         extents[1] = inputs.iter().map(|value| value.shape[1]).sum();
         let mut first = 0;
         let put = |(index, value): (usize, &&Value)| {
             let put = Put { first, whole: extents.as_slice().into() };
             first += value.shape[1];
-            let parts = [Part::Input(index)].into_iter().chain((index > 0).then_some(Part::SoFar)).collect();
+            let parts = [RecomputeInput::Input(index)]
+                .into_iter()
+                .chain((index > 0).then_some(RecomputeInput::SoFar))
+                .collect();
             (Rc::new(put) as Rc<dyn Operator>, parts)
         };
-        Some(Rebuild { steps: inputs.iter().enumerate().map(put).collect(), always: true })
+        Some(RecomputeRule { steps: inputs.iter().enumerate().map(put).collect(), always: true })
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
@@ -78,15 +82,15 @@ impl Operator for Concat {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let mut first = 0;
         for index in 0..backward.inputs() {
             let part = backward.value(backward.input(index)).shape.clone();
             let channels = part[1];
             if backward.wants(index) {
                 let slice = Slice::axis(&part, 1, first as isize, channels);
-                let gradient = backward.apply(slice, &[arriving])?[0];
-                backward.give(index, gradient);
+                let gradient = backward.apply(slice, &[grad_output])?[0];
+                backward.set_grad_input(index, gradient);
             }
             first += channels;
         }
@@ -99,7 +103,7 @@ impl Operator for Put {
         "concatenation of kept parts"
     }
 
-    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
         Some(&[])
     }
 

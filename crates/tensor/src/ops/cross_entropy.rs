@@ -100,13 +100,13 @@ impl Operator for CrossEntropy {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let logits = backward.keep(backward.input(0), Need::Exact);
-        let labels = backward.keep(backward.input(1), Need::Exact);
-        let mask = backward.keep(backward.input(2), Need::Exact);
+        let logits = backward.save(backward.input(0), Need::Exact);
+        let labels = backward.save(backward.input(1), Need::Exact);
+        let mask = backward.save(backward.input(2), Need::Exact);
         let loss = backward.output(0);
         let inputs: Vec<ValueId> = [logits, labels, mask, loss].into_iter().chain(backward.seed()).collect();
         let gradient = backward.apply(CrossEntropyGradient { smoothing: self.smoothing }, &inputs)?[0];
-        backward.give(0, gradient);
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

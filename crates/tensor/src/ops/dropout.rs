@@ -1,7 +1,8 @@
 //! Dropout (arXiv 1207.0580). It keeps nothing: its gradient draws the same random numbers again.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Value, ValueId, want,
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule,
+    Value, ValueId, want,
 };
 use crate::ops::launch;
 use crate::random::hash;
@@ -28,11 +29,11 @@ impl Operator for Dropout {
         Ok(vec![Output::new("dropout", inputs[0].shape.clone())])
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        Some(Rebuild::pass(*self, [Part::Input(0), Part::Input(1)]))
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        Some(RecomputeRule::pass(*self, [RecomputeInput::Input(0), RecomputeInput::Input(1)]))
     }
 
-    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
         (input == 0).then_some(&[])
     }
 
@@ -49,10 +50,10 @@ impl Operator for Dropout {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let control = backward.input(1);
-        let gradient = backward.apply(*self, &[arriving, control])?[0];
-        backward.give(0, gradient);
+        let gradient = backward.apply(*self, &[grad_output, control])?[0];
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

@@ -41,11 +41,11 @@ impl Operator for Embedding {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
-        let indices = backward.keep(backward.input(0), Need::Exact);
+        let grad_output = backward.grad_output()?;
+        let indices = backward.save(backward.input(0), Need::Exact);
         let table = backward.value(backward.input(1)).shape.clone();
-        let gradient = backward.apply(EmbeddingGradient(table), &[arriving, indices])?[0];
-        backward.give(1, gradient);
+        let gradient = backward.apply(EmbeddingGradient(table), &[grad_output, indices])?[0];
+        backward.set_grad_input(1, gradient);
         Ok(())
     }
 }

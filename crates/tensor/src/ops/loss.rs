@@ -115,11 +115,11 @@ impl Operator for MeanOfElements {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let [prediction, target, mask] = [0, 1, 2].map(|index| backward.keep(backward.input(index), Need::Exact));
+        let [prediction, target, mask] = [0, 1, 2].map(|index| backward.save(backward.input(index), Need::Exact));
         let loss = backward.output(0);
         let inputs: Vec<ValueId> = [prediction, target, mask, loss].into_iter().chain(backward.seed()).collect();
         let gradient = backward.apply(MeanOfElementsGradient(self.0), &inputs)?[0];
-        backward.give(0, gradient);
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 //! The matrix product, each side as it is or transposed.
 
-use super::followed::{Addend, Leads, Then, followed};
+use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use super::gemm::{self, Gemm};
 use crate::ir::{
-    Backward, Correlation, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operands, Operator, Output,
-    Value, ValueId, tiles::Choice, tiles::PRODUCT, tiles::Registers, tiles::Tunable, tiles::Work, want,
+    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operands, Operator, Output, Value, ValueId,
+    WeightGradientRole, tiles::Choice, tiles::PRODUCT, tiles::Registers, tiles::Tunable, tiles::Work, want,
 };
 use std::rc::Rc;
 
@@ -78,9 +78,9 @@ impl Operator for MatMul {
     }
 
     /// Transposed A: a sum over samples. What stands beside the input has the output channels for columns.
-    fn correlates(&self, input: usize, _inputs: &[&Value]) -> Option<Correlation> {
+    fn weight_gradient_role(&self, input: usize, _inputs: &[&Value]) -> Option<WeightGradientRole> {
         let with = 1 - input;
-        self.transpose_a.then_some(Correlation { with, scale: None, gradient: 0, coverage: 1.0 })
+        self.transpose_a.then_some(WeightGradientRole { with, scale: None, gradient: 0, coverage: 1.0 })
     }
 
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
@@ -88,11 +88,11 @@ impl Operator for MatMul {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        self.launch(context, Then::default())
+        self.launch(context, Epilogue::default())
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-        followed(*self, next)
+        epilogue(*self, next)
     }
 
     fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
@@ -109,32 +109,32 @@ impl Operator for MatMul {
     /// With C = op(A)·op(B) and D the arriving gradient: dA is D·op(B)ᵀ, dB is op(A)ᵀ·D, each transposed back if its
     /// side was.
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         if backward.wants(1) {
-            let a = backward.keep(backward.input(0), Need::Values);
+            let a = backward.save(backward.input(0), Need::Values);
             let gradient = match self.transpose_b {
-                false => backward.apply(product(!self.transpose_a, false), &[a, arriving])?,
-                true => backward.apply(product(true, self.transpose_a), &[arriving, a])?,
+                false => backward.apply(product(!self.transpose_a, false), &[a, grad_output])?,
+                true => backward.apply(product(true, self.transpose_a), &[grad_output, a])?,
             };
-            backward.give(1, gradient[0]);
+            backward.set_grad_input(1, gradient[0]);
         }
         if backward.wants(0) {
-            let b = backward.keep(backward.input(1), Need::Values);
+            let b = backward.save(backward.input(1), Need::Values);
             let gradient = match self.transpose_a {
-                false => backward.apply(product(false, !self.transpose_b), &[arriving, b])?,
-                true => backward.apply(product(self.transpose_b, true), &[b, arriving])?,
+                false => backward.apply(product(false, !self.transpose_b), &[grad_output, b])?,
+                true => backward.apply(product(self.transpose_b, true), &[b, grad_output])?,
             };
-            backward.give(0, gradient[0]);
+            backward.set_grad_input(0, gradient[0]);
         }
         Ok(())
     }
 }
 
-impl Leads for MatMul {
+impl TakesEpilogue for MatMul {
     const INPUTS: usize = 2;
     const ADDS: Addend = Addend::Bias;
 
-    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+    fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel> {
         let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
         let kernel = match (context.set, context.operands) {
             (KernelSet::Registers, Operands::F32) => self.registers_kernel([m, n, k], context),
@@ -148,7 +148,7 @@ impl Leads for MatMul {
             .variable("transpose_b", self.transpose_b)
             .inputs([0, 1])
             .outputs([0]);
-        vec![then.behind(kernel, Self::INPUTS)]
+        vec![epilogue.behind(kernel, Self::INPUTS)]
     }
 }
 

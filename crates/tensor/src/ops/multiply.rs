@@ -1,8 +1,8 @@
 //! Multiplication of two values of one shape, element by element.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Part, Rebuild, Value, ValueId,
-    want,
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, RecomputeInput, RecomputeRule,
+    Value, ValueId, want,
 };
 use crate::ops::launch;
 
@@ -20,8 +20,8 @@ impl Operator for Multiply {
         Ok(vec![Output::new("product", inputs[0].shape.clone())])
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        Some(Rebuild::pass(Multiply, [Part::Input(0), Part::Input(1)]))
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        Some(RecomputeRule::pass(Multiply, [RecomputeInput::Input(0), RecomputeInput::Input(1)]))
     }
 
     fn may_overwrite(&self) -> Option<usize> {
@@ -34,12 +34,12 @@ impl Operator for Multiply {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         for (index, other) in [(0, 1), (1, 0)] {
             if backward.wants(index) {
-                let other = backward.keep(backward.input(other), Need::Values);
-                let gradient = backward.apply(Multiply, &[arriving, other])?[0];
-                backward.give(index, gradient);
+                let other = backward.save(backward.input(other), Need::Values);
+                let gradient = backward.apply(Multiply, &[grad_output, other])?[0];
+                backward.set_grad_input(index, gradient);
             }
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! Another shape for the same elements: no kernel, no copy.
 
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Shape, Value, ValueId, want,
+    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule, Shape, Value,
+    ValueId, want,
 };
 
 /// The input's elements under this shape.
@@ -23,13 +24,13 @@ impl Operator for Reshape {
         true
     }
 
-    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
         Some(&[])
     }
 
     /// A view is kept as what it is a view of: a codec may make more of planes than of a flattened matrix.
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        Some(Rebuild { always: true, ..Rebuild::pass(Reshape(self.0.clone()), [Part::Input(0)]) })
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        Some(RecomputeRule { always: true, ..RecomputeRule::pass(Reshape(self.0.clone()), [RecomputeInput::Input(0)]) })
     }
 
     fn kernels(&self, _context: &KernelContext) -> Vec<Kernel> {
@@ -37,10 +38,10 @@ impl Operator for Reshape {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let shape = backward.value(backward.input(0)).shape.clone();
-        let gradient = backward.apply(Reshape(shape), &[arriving])?[0];
-        backward.give(0, gradient);
+        let gradient = backward.apply(Reshape(shape), &[grad_output])?[0];
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

@@ -3,8 +3,8 @@
 
 use super::concat;
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Operator, Output, Part, Rebuild, Shape, Value,
-    ValueId, want,
+    Backward, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Operator, Output, RecomputeInput, RecomputeRule,
+    Shape, Value, ValueId, want,
 };
 use std::ops::Range;
 
@@ -83,11 +83,11 @@ impl Operator for Slice {
         Ok(vec![Output::new("slice", self.extents.as_slice())])
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        Some(Rebuild::pass(self.clone(), [Part::Input(0)]))
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        Some(RecomputeRule::pass(self.clone(), [RecomputeInput::Input(0)]))
     }
 
-    fn carries(&self, _input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
         Some(&[])
     }
 
@@ -125,11 +125,11 @@ impl Operator for Slice {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let extents = backward.value(backward.input(0)).shape.extents().to_vec();
         let back = Slice { offsets: self.offsets.iter().map(|offset| -offset).collect(), extents };
-        let gradient = backward.apply(back, &[arriving])?[0];
-        backward.give(0, gradient);
+        let gradient = backward.apply(back, &[grad_output])?[0];
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Axes in another order. Keeps nothing; the gradient is the order back.
 
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, Part, Rebuild, Shape, Value, ValueId, want,
+    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule, Shape, Value,
+    ValueId, want,
 };
 
 /// Axis i of the output is axis `order[i]` of the input.
@@ -45,8 +46,8 @@ impl Operator for Transpose {
         Ok(vec![Output::new("transposed", self.order.iter().map(|&axis| shape[axis]).collect::<Vec<_>>().as_slice())])
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        Some(Rebuild::pass(self.clone(), [Part::Input(0)]))
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        Some(RecomputeRule::pass(self.clone(), [RecomputeInput::Input(0)]))
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
@@ -75,11 +76,11 @@ impl Operator for Transpose {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let mut order = vec![0; self.order.len()];
         self.order.iter().enumerate().for_each(|(place, &axis)| order[axis] = place);
-        let gradient = backward.apply(Transpose { order }, &[arriving])?[0];
-        backward.give(0, gradient);
+        let gradient = backward.apply(Transpose { order }, &[grad_output])?[0];
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

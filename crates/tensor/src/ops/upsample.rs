@@ -75,10 +75,10 @@ impl Operator for Upsample {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let input = backward.value(backward.input(0)).shape.clone();
-        let gradient = backward.apply(UpsampleGradient { how: self.how, input }, &[arriving])?[0];
-        backward.give(0, gradient);
+        let gradient = backward.apply(UpsampleGradient { how: self.how, input }, &[grad_output])?[0];
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ impl Graph {
         roots: &[(ValueId, Option<ValueId>)],
     ) -> Result<HashMap<ValueId, ValueId>, GraphError> {
         let known: Vec<ValueId> = roots.iter().map(|(value, _)| *value).collect();
-        self.pool_first(&known);
+        self.swap_relu_maxpool(&known);
         self.set_phase(Phase::Backward);
         let mut gradients: HashMap<ValueId, ValueId> = HashMap::new();
         for (value, gradient) in roots {
@@ -25,19 +25,19 @@ impl Graph {
             }
         }
         for node in self.nodes.clone().into_iter().rev() {
-            let arriving: Vec<_> = node.outputs.iter().map(|v| gradients.get(v).copied()).collect();
+            let grad_outputs: Vec<_> = node.outputs.iter().map(|v| gradients.get(v).copied()).collect();
             let is_root = roots.iter().any(|(v, _)| node.outputs.contains(v));
             let wanted = node.inputs.iter().any(|&v| self.value(v).needs_gradient);
-            if !wanted || !(is_root || arriving.iter().any(Option::is_some)) {
+            if !wanted || !(is_root || grad_outputs.iter().any(Option::is_some)) {
                 continue;
             }
             let operator = node.operator.clone();
             let layer = node.layer.clone();
-            let mut backward = Backward { graph: self, node, arriving, made: Vec::new(), given: Vec::new() };
+            let mut backward = Backward { graph: self, node, grad_outputs, made: Vec::new(), grad_inputs: Vec::new() };
             operator.gradient(&mut backward)?;
-            let Backward { made, given, .. } = backward;
+            let Backward { made, grad_inputs, .. } = backward;
             self.nodes.extend(made);
-            for (value, gradient) in given {
+            for (value, gradient) in grad_inputs {
                 let total = match gradients.get(&value) {
                     None => gradient,
                     Some(&so_far) => {

@@ -11,7 +11,7 @@ impl Graph {
     /// value are made and added. The one made first waits while the other branch is worked through. If the branch starts
     /// from a gradient of fewer bytes (its convolution has a stride), it is better that this one waits and the branch is
     /// worked through last, right before the addition. Then both also read the kept value one after the other.
-    pub(crate) fn postpone(&mut self) {
+    pub(crate) fn defer_branches(&mut self) {
         let mut nodes = self.take_nodes();
         let mut backward = BackwardNodes::of(&nodes);
         let mut position = nodes.len();
@@ -118,7 +118,7 @@ mod tests {
             let y = g.global_average_pool(y).unwrap();
             let arriving = g.input("arriving", [2, 4], Element::F32);
             g.differentiate(&[(y, Some(arriving))]).unwrap();
-            g.postpone();
+            g.defer_branches();
             let backward =
                 g.nodes().iter().filter(|n| n.phase == Phase::Backward && n.operator.name().starts_with("conv"));
             let mut layers: Vec<&str> = backward.map(|n| n.layer.as_str()).filter(|l| !l.is_empty()).collect();

@@ -13,9 +13,9 @@ impl Graph {
     /// metrics are known and whose stores are not.
     pub(crate) fn hold_in_f16(&mut self) {
         self.precision = Precision::F16;
-        let mut views: HashMap<ValueId, Vec<ValueId>> = HashMap::new();
-        for keep in &self.keeps {
-            views.entry(keep.source).or_default().push(keep.view);
+        let mut decoded: HashMap<ValueId, Vec<ValueId>> = HashMap::new();
+        for saved in &self.saved_tensors {
+            decoded.entry(saved.source).or_default().push(saved.decoded);
         }
         let nodes = std::mem::take(&mut self.nodes);
         for node in &nodes {
@@ -25,8 +25,8 @@ impl Graph {
                 let kind = self.value(output).kind;
                 let precision = self.precision_of(&*node.operator, &node.inputs, node.phase, made, kind);
                 self.value_mut(output).precision = precision;
-                for &view in views.get(&output).into_iter().flatten() {
-                    self.value_mut(view).precision = precision;
+                for &decoded in decoded.get(&output).into_iter().flatten() {
+                    self.value_mut(decoded).precision = precision;
                 }
             }
         }
@@ -37,9 +37,10 @@ impl Graph {
     /// Views share their memory, and kept values are read as they are, so both ends have one precision: f32 where one of them
     /// must. In f32 is also what adds up to something in f32, such as a parameter's gradient.
     fn agree(&mut self) {
-        let view =
+        let decoded =
             self.nodes.iter().filter(|node| node.operator.is_view()).map(|node| (node.inputs[0], node.outputs[0]));
-        let same: Vec<_> = view.chain(self.keeps.iter().map(|keep| (keep.source, keep.view))).collect();
+        let same: Vec<_> =
+            decoded.chain(self.saved_tensors.iter().map(|saved| (saved.source, saved.decoded))).collect();
         let sums = self.nodes.iter().filter(|node| node.operator.name() == Add.name());
         let terms: Vec<_> = sums.flat_map(|node| node.inputs.iter().map(|&term| (node.outputs[0], term))).collect();
         loop {
@@ -80,9 +81,10 @@ mod tests {
         g.hold_in_f16();
         // What the norm keeps of its input, too, but not the batch's statistics.
         assert_eq!(halves(&g), [".convolved", ".normalized", ".convolved", ".norm_gradient"]);
-        let kept = g.keeps().iter().filter(|keep| keep.need == Need::Exact);
+        let kept = g.saved_tensors().iter().filter(|saved| saved.need == Need::Exact);
         assert!(
-            kept.clone().count() > 0 && kept.into_iter().all(|keep| g.value(keep.view).precision == Precision::F32)
+            kept.clone().count() > 0
+                && kept.into_iter().all(|saved| g.value(saved.decoded).precision == Precision::F32)
         );
         assert_eq!(g.value(x).bytes(), 4 * 72);
     }

@@ -10,7 +10,7 @@ impl Graph {
     ///
     /// For a graph whose stores are settled. What was decoded for the first node alone would have to wait for the second
     /// one, so such nodes stay apart.
-    pub(crate) fn fuse(&mut self) {
+    pub(crate) fn fuse_epilogues(&mut self) {
         let mut nodes: Vec<Option<Node>> = self.take_nodes().into_iter().map(Some).collect();
         let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
         for (index, node) in nodes.iter().enumerate() {

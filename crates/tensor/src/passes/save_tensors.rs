@@ -3,7 +3,7 @@
 use super::recompute;
 use crate::codec::mask::EncodeMask;
 use crate::codec::{Choice, Codec, GradientReaders, Origin, Policy, Recompute, Site, Stored, data_sized};
-use crate::ir::{Element, Graph, GraphError, Interval, Keep, Kind, Need, Node, Operator, Phase, ValueId};
+use crate::ir::{Element, Graph, GraphError, Interval, Kind, Need, Node, Operator, Phase, SavedTensor, ValueId};
 use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -22,48 +22,48 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
 }
 
 fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Stored>, GraphError> {
-    let rebuilt = recompute::rewrite(graph, policy, wide)?;
-    let keeps = graph.take_keeps();
+    let recomputed = recompute::rewrite(graph, policy, wide)?;
+    let all = graph.take_saved_tensors();
     let mut after: HashMap<ValueId, Vec<Node>> = HashMap::new();
     let mut before: HashMap<ValueId, Node> = HashMap::new();
     let mut replace: HashMap<ValueId, ValueId> = HashMap::new();
     let mut decoders: HashMap<ValueId, (Rc<dyn Operator>, Vec<ValueId>)> = HashMap::new();
     let mut stored: Vec<Stored> = Vec::new();
 
-    let origins = Origin::of(graph, keeps.iter().map(|keep| keep.source));
+    let origins = Origin::of(graph, all.iter().map(|saved| saved.source));
     let readers = LazyCell::new(|| GradientReaders::of(graph));
-    let choices: HashMap<ValueId, Choice> = keeps
+    let choices: HashMap<ValueId, Choice> = all
         .iter()
-        .filter(|keep| keep.need == Need::Values)
-        .map(|keep| {
+        .filter(|saved| saved.need == Need::Values)
+        .map(|saved| {
             let serves = |codec: &dyn Codec| {
-                let mut views = keeps.iter().filter(|k| k.source == keep.source && k.need == Need::Values);
-                views.all(|keep| codec.serves(graph, &readers, keep.view))
+                let mut of_source = all.iter().filter(|k| k.source == saved.source && k.need == Need::Values);
+                of_source.all(|saved| codec.serves(graph, &readers, saved.decoded))
             };
-            (keep.source, policy.choose(graph.value(keep.source), &origins[&keep.source], &serves))
+            (saved.source, policy.choose(graph.value(saved.source), &origins[&saved.source], &serves))
         })
         .collect();
     let waits_raw = |source: ValueId| {
         let chosen_raw = choices.get(&source).is_some_and(|choice| choice.codec.is_none());
-        chosen_raw || keeps.iter().any(|keep| keep.source == source && keep.need == Need::Exact)
+        chosen_raw || all.iter().any(|saved| saved.source == source && saved.need == Need::Exact)
     };
     // Masks first: a codec of the same value may make use of one.
     let mut masks: HashMap<ValueId, ValueId> = HashMap::new();
-    for &Keep { source, view, need } in keeps.iter().filter(|keep| !waits_raw(keep.source)) {
+    for &SavedTensor { source, decoded, need } in all.iter().filter(|saved| !waits_raw(saved.source)) {
         let Need::Within(interval) = need else { continue };
         graph.set_phase(Phase::Forward);
         let node = graph.make_node(Rc::new(EncodeMask(interval)), &[source], origins[&source].layer.clone())?;
         let words = node.outputs[0];
         graph.value_mut(words).kind = Kind::Stored;
-        replace.insert(view, words);
+        replace.insert(decoded, words);
         if interval == Interval::POSITIVE {
             masks.insert(source, words);
         }
         after.entry(source).or_default().push(node);
         stored.push(Stored::new(source, words, "mask", None));
     }
-    for &Keep { source, need, view } in &keeps {
-        if replace.contains_key(&view) {
+    for &SavedTensor { source, need, decoded } in &all {
+        if replace.contains_key(&decoded) {
             continue;
         }
         let value = graph.value(source).clone();
@@ -96,17 +96,17 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
                         (stored.len() - 1, decode)
                     }
                 };
-                stored[index].views.push(view);
+                stored[index].decoded.push(decoded);
                 graph.set_phase(Phase::Backward);
                 let (decode, reads) = decode;
                 let mut inputs = vec![stored[index].waiting];
                 inputs.extend(reads);
                 let mut decode = graph.make_node(decode, &inputs, layer)?;
-                decode.outputs = vec![view];
-                before.insert(view, decode);
+                decode.outputs = vec![decoded];
+                before.insert(decoded, decode);
             }
             None => {
-                replace.insert(view, source);
+                replace.insert(decoded, source);
                 // Of the words that a forward pass makes, only pooling's are kept.
                 let form = match (value.element, value.kind) {
                     (Element::U32, Kind::Activation) => "window index",
@@ -144,12 +144,12 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
     graph.set_nodes(nodes);
     data_sized::add_controllers(graph, &stored)?;
     graph.set_phase(Phase::Update);
-    stored.extend(rebuilt.into_iter().map(Stored::rebuilt));
+    stored.extend(recomputed.into_iter().map(Stored::recomputed));
     Ok(stored)
 }
 
-/// Stores what the graph keeps as the policy says ([`super::store`]). If values are made again cheaply and `peak` is higher
-/// by that than with nothing made again, the widest that are made by additions and pooling are kept.
+/// Stores what the graph keeps as the policy says ([`super::store`]). If values are recomputed cheaply and `peak` is higher
+/// by that than with nothing recomputed, the widest that are made by additions and pooling are kept.
 ///
 /// # Errors
 /// As [`super::store`].

@@ -5,7 +5,7 @@ use crate::ir::{Graph, Node, Phase, ValueId};
 impl Graph {
     /// Moves each update to the place right after the last reader of what it changes and the makers of what it reads,
     /// so that gradients of parameters live as briefly as all others.
-    pub fn update_early(&mut self) {
+    pub fn schedule_updates(&mut self) {
         let (updates, nodes): (Vec<Node>, Vec<Node>) =
             self.take_nodes().into_iter().partition(|node| node.phase == Phase::Update);
         let mut last = LastUses::new(self.values().len());

@@ -10,7 +10,7 @@ impl Graph {
     /// share it.
     ///
     /// Values of which somebody else knows (`known`: roots of the backward pass) stay what they are.
-    pub(super) fn pool_first(&mut self, known: &[ValueId]) {
+    pub(super) fn swap_relu_maxpool(&mut self, known: &[ValueId]) {
         let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
         for (index, node) in self.nodes.iter().enumerate() {
             for &input in &node.inputs {

@@ -51,9 +51,9 @@ pub struct KeptValue {
 }
 
 impl KeptValue {
-    /// Whether nothing waits, because the value is made again in the backward pass.
-    pub fn is_rebuilt(&self) -> bool {
-        self.form == crate::codec::REBUILT
+    /// Whether nothing waits, because the value is recomputed in the backward pass.
+    pub fn is_recomputed(&self) -> bool {
+        self.form == crate::codec::RECOMPUTED
     }
 }
 
@@ -66,7 +66,7 @@ pub struct LayerBytes {
     pub operators: Vec<&'static str>,
     /// Extents of what it makes.
     pub output: Vec<usize>,
-    /// Trained elements.
+    /// ParameterUpdate elements.
     pub parameters: u64,
     /// Multiply-adds per sample.
     pub macs_per_sample: u64,
@@ -199,12 +199,12 @@ impl Plan {
             layer.kept.extend(node.outputs.iter().chain(&node.inputs).filter_map(|&v| {
                 let made_here = node.outputs.contains(&v) || self.graph.value(v).kind == Kind::Input;
                 let stored = self.stored.iter().find(|s| s.waiting == v)?;
-                let rebuilt = stored.is_rebuilt();
-                (made_here && (rebuilt || kept.contains(&v))).then(|| KeptValue {
+                let recomputed = stored.is_recomputed();
+                (made_here && (recomputed || kept.contains(&v))).then(|| KeptValue {
                     name: self.graph.value(stored.source).name.clone(),
                     form: stored.form,
                     raw_bytes: self.graph.value(stored.source).bytes(),
-                    stored_bytes: if rebuilt { 0 } else { self.graph.value(v).bytes() },
+                    stored_bytes: if recomputed { 0 } else { self.graph.value(v).bytes() },
                     is_input: self.graph.value(stored.source).kind == Kind::Input,
                     convolution_input: stored.form != "mask" && convolved.contains(&stored.source),
                     follows_data: stored.data_sized.is_some(),
@@ -217,8 +217,8 @@ impl Plan {
 
     /// Bytes of what else waits and is read where a value is decoded.
     fn mask_bytes(&self, stored: &Stored) -> u64 {
-        let Some(view) = stored.views.first() else { return 0 };
-        let decode = self.unfused_nodes.iter().find(|node| node.outputs.contains(view));
+        let Some(decoded) = stored.decoded.first() else { return 0 };
+        let decode = self.unfused_nodes.iter().find(|node| node.outputs.contains(decoded));
         let others = decode.into_iter().flat_map(|node| &node.inputs).filter(|&&input| input != stored.waiting);
         others.map(|&input| self.graph.value(input)).filter(|v| v.kind == Kind::Stored).map(|v| v.bytes()).sum()
     }

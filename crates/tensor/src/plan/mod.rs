@@ -40,10 +40,10 @@ const LARGEST_VALUE: u64 = 4 * MOST_ELEMENTS as u64;
 /// The last rewrites of a graph whose stores are settled: its nodes before some of them are joined. The oracle does one thing
 /// at a time.
 fn finish(graph: &mut Graph, set: KernelSet) -> Vec<Node> {
-    graph.update_early();
+    graph.schedule_updates();
     let nodes = graph.nodes().to_vec();
     if set != KernelSet::Naive {
-        graph.fuse();
+        graph.fuse_epilogues();
     }
     nodes
 }
@@ -190,7 +190,7 @@ impl Plan {
         options: PlanOptions,
         shared: Option<&Plan>,
     ) -> Result<Self, PlanError> {
-        graph.postpone();
+        graph.defer_branches();
         if options.operands.precision() == Precision::F16 {
             graph.hold_in_f16();
         }

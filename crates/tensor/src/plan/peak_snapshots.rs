@@ -97,7 +97,7 @@ impl Plan {
     /// The form of each value that waits.
     fn waiting(&self) -> HashMap<ValueId, &'static str> {
         let forms: BTreeMap<ValueId, &'static str> =
-            self.stored.iter().filter(|s| !s.is_rebuilt()).map(|s| (s.waiting, s.form)).collect();
+            self.stored.iter().filter(|s| !s.is_recomputed()).map(|s| (s.waiting, s.form)).collect();
         let kept: HashSet<ValueId> = self.kept_values().into_iter().collect();
         kept.into_iter().map(|value| (value, forms.get(&value).copied().unwrap_or("raw"))).collect()
     }

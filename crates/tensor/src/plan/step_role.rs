@@ -17,7 +17,7 @@ pub enum StepRole {
     /// Takes a kept value out of its stored form.
     Decode,
     /// Makes a value again that was not kept.
-    Rebuild,
+    Recompute,
 }
 
 impl StepRole {
@@ -28,7 +28,7 @@ impl StepRole {
         StepRole::Update,
         StepRole::Encode,
         StepRole::Decode,
-        StepRole::Rebuild,
+        StepRole::Recompute,
     ];
 
     /// A word for it.
@@ -39,7 +39,7 @@ impl StepRole {
             StepRole::Update => "update",
             StepRole::Encode => "encode",
             StepRole::Decode => "decode",
-            StepRole::Rebuild => "rebuild",
+            StepRole::Recompute => "rebuild",
         }
     }
 }
@@ -49,12 +49,12 @@ impl Plan {
     pub fn step_roles(&self) -> Vec<StepRole> {
         let coded = self.stored.iter().filter(|stored| stored.waiting != stored.source);
         let encoded: Vec<_> = coded.map(|stored| stored.waiting).collect();
-        let decoded: Vec<_> = self.stored.iter().flat_map(|stored| stored.views.iter().copied()).collect();
+        let decoded: Vec<_> = self.stored.iter().flat_map(|stored| stored.decoded.iter().copied()).collect();
         let part = |node: &crate::ir::Node| match node.phase {
             _ if node.outputs.iter().any(|output| encoded.contains(output)) => StepRole::Encode,
             _ if node.outputs.iter().any(|output| decoded.contains(output)) => StepRole::Decode,
             Phase::Backward if node.outputs.iter().any(|&v| self.graph.value(v).kind == Kind::Stored) => {
-                StepRole::Rebuild
+                StepRole::Recompute
             }
             Phase::Forward => StepRole::Forward,
             Phase::Backward => StepRole::Backward,

@@ -37,13 +37,14 @@ fn errors_of_a_convolutions_input_reach_its_weights_as_predicted() {
             let gradient = g.differentiate(&[(y, Some(delta))]).unwrap()[&w];
             g.mark_metric(gradient);
             // What the codec goes by.
-            let view = g.keeps().iter().find(|keep| keep.source == x && keep.need == Need::Values).unwrap().view;
+            let decoded =
+                g.saved_tensors().iter().find(|keep| keep.source == x && keep.need == Need::Values).unwrap().decoded;
             let node =
-                g.nodes().iter().find(|node| node.phase == Phase::Backward && node.inputs.contains(&view)).unwrap();
-            let place = node.inputs.iter().position(|&input| input == view).unwrap();
+                g.nodes().iter().find(|node| node.phase == Phase::Backward && node.inputs.contains(&decoded)).unwrap();
+            let place = node.inputs.iter().position(|&input| input == decoded).unwrap();
             let correlation = {
                 let values: Vec<_> = node.inputs.iter().map(|&input| g.value(input)).collect();
-                node.operator.correlates(place, &values)
+                node.operator.weight_gradient_role(place, &values)
             }
             .expect("the theory knows convolutions");
             assert_eq!([node.inputs[correlation.with], node.outputs[correlation.gradient]], [delta, gradient]);

@@ -348,9 +348,9 @@ impl Operator for Through {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let arriving = backward.grad_output()?;
         let gradient = backward.apply(Through, &[arriving])?[0];
-        backward.give(0, gradient);
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

@@ -108,7 +108,7 @@ fn batch_norm_keeps_running_statistics_for_inference() {
     let input = training.input("x", x.shape.as_slice(), Element::F32);
     let state = BatchNormState::new(&mut training, 2).unwrap();
     training.apply(BatchNorm { epsilon: 1e-5, momentum: 0.1 }, &state.inputs(input)).unwrap();
-    training.settle().unwrap();
+    training.add_deferred_updates().unwrap();
     let mut inference = Graph::new();
     let input = inference.input("x", x.shape.as_slice(), Element::F32);
     let state = BatchNormState::new(&mut inference, 2).unwrap();

@@ -40,7 +40,7 @@ fn dropout_draws_anew_and_keeps_nothing() {
     }
     let arriving = graph.input("arriving", [1, elements], Element::F32);
     graph.differentiate(&[(both[0], Some(arriving)), (both[1], Some(arriving))]).unwrap();
-    assert!(graph.keeps().is_empty(), "{:?}", graph.keeps());
+    assert!(graph.saved_tensors().is_empty(), "{:?}", graph.saved_tensors());
     let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
     let mut session = Session::new(gpu, vec![plan], 0).unwrap();
     let ones = vec![1.0f32; elements];

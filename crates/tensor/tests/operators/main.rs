@@ -10,7 +10,7 @@ mod concatenation;
 mod convolution;
 mod cross_entropy;
 mod dropout;
-mod followed;
+mod epilogue;
 mod losses;
 mod movement;
 mod norms;

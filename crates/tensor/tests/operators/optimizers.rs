@@ -3,7 +3,7 @@
 
 use super::common::{compare, gpu};
 use frugal_tensor::ir::{Element, Graph, Init, Kind};
-use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Recipe, RmsProp, Sgd};
+use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, UpdateConfig};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, FLAG_FIRST, FLAG_HOLD, STATUS, updates_before};
 use frugal_tensor::{Plan, Policy, Session};
@@ -74,7 +74,7 @@ const SIZES: [usize; 3] = [3, 130, 1000];
 const START: [f32; 3] = [0.5, -0.25, 1.0];
 
 /// A session over parameters whose gradients are uploaded.
-fn session(recipe: Recipe) -> Session {
+fn session(recipe: UpdateConfig) -> Session {
     let gpu = gpu();
     let mut g = Graph::new();
     let mut gradients = HashMap::new();
@@ -124,7 +124,12 @@ fn assert_near(what: &str, session: &Session, references: &[Vec<Reference>], ave
         compare(&format!("{what}: p{index}"), &read(&format!("p{index}")), &p, 1e-5);
         if averages {
             let a: Vec<f64> = wanted.iter().map(|r| r.average).collect();
-            compare(&format!("{what}: average of p{index}"), &read(&format!("p{index}{}", Recipe::AVERAGE)), &a, 1e-5);
+            compare(
+                &format!("{what}: average of p{index}"),
+                &read(&format!("p{index}{}", UpdateConfig::AVERAGE)),
+                &a,
+                1e-5,
+            );
         }
     }
 }
@@ -132,7 +137,7 @@ fn assert_near(what: &str, session: &Session, references: &[Vec<Reference>], ave
 #[test]
 fn optimizers_and_averages() {
     for optimizer in ALL {
-        let mut session = session(Recipe { average: Some(0.9), ..optimizer.into() });
+        let mut session = session(UpdateConfig { average: Some(0.9), ..optimizer.into() });
         let mut wanted = references();
         for number in 0..12 {
             let gradients = gradients(number.into(), 1.0);
@@ -156,7 +161,7 @@ fn norm(gradients: &[Vec<f32>]) -> f64 {
 fn clipping() {
     let limit = 2.0;
     for optimizer in [ALL[1], ALL[3]] {
-        let mut session = session(Recipe { clip_norm: Some(limit), ..optimizer.into() });
+        let mut session = session(UpdateConfig { clip_norm: Some(limit), ..optimizer.into() });
         let mut wanted = references();
         for number in 0..6 {
             let gradients = gradients(number.into(), if number % 2 == 0 { 1.0 } else { 0.01 });
@@ -178,7 +183,7 @@ fn summed_gradients() {
     let counts = [8.0f32, 8.0, 3.0];
     for optimizer in ALL {
         for clip_norm in [None, Some(1.0)] {
-            let recipe = Recipe { accumulate: true, clip_norm, average: Some(0.5), ..optimizer.into() };
+            let recipe = UpdateConfig { accumulate: true, clip_norm, average: Some(0.5), ..optimizer.into() };
             let mut session = session(recipe);
             let mut wanted = references();
             for number in 0..4u32 {
@@ -213,7 +218,8 @@ fn summed_gradients() {
 #[test]
 fn a_step_that_does_not_count_changes_nothing() {
     for optimizer in ALL {
-        let recipe = Recipe { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9), loss_scale: None };
+        let recipe =
+            UpdateConfig { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9), loss_scale: None };
         let mut session = session(recipe);
         let control = |done: u32, flags: u32| [done, 1, 0.1f32.to_bits(), flags];
         step(&mut session, &gradients(1, 1.0), control(0, FLAG_FIRST), 4.0);
@@ -250,7 +256,7 @@ fn loss_scales() {
     for optimizer in ALL {
         for clip_norm in [None, Some(2.0f32)] {
             let loss_scale = Some(LossScale { start: 64.0, grow_after: 3 });
-            let mut session = session(Recipe { clip_norm, average: Some(0.9), loss_scale, ..optimizer.into() });
+            let mut session = session(UpdateConfig { clip_norm, average: Some(0.9), loss_scale, ..optimizer.into() });
             let mut wanted = references();
             let (mut scale, mut good) = (64.0f32, 0);
             for number in 0..12u32 {
@@ -291,7 +297,7 @@ fn loss_scales() {
 #[test]
 fn loss_scales_of_summed_gradients() {
     let recipe =
-        Recipe { accumulate: true, loss_scale: Some(LossScale { start: 64.0, grow_after: 1 }), ..ALL[3].into() };
+        UpdateConfig { accumulate: true, loss_scale: Some(LossScale { start: 64.0, grow_after: 1 }), ..ALL[3].into() };
     let mut session = session(recipe);
     let mut wanted = references();
     let scales = [64.0f32, 32.0, 64.0];
@@ -328,7 +334,8 @@ fn loss_scales_of_summed_gradients() {
 #[test]
 fn loss_scales_have_ends() {
     for (start, gradient, end) in [(2.0, f32::NAN, LossScale::LEAST), (LossScale::MOST, 0.0, LossScale::MOST)] {
-        let mut session = session(Recipe { loss_scale: Some(LossScale { start, grow_after: 1 }), ..ALL[0].into() });
+        let mut session =
+            session(UpdateConfig { loss_scale: Some(LossScale { start, grow_after: 1 }), ..ALL[0].into() });
         for number in 0..3 {
             let gradients: Vec<Vec<f32>> = SIZES.iter().map(|&size| vec![gradient; size]).collect();
             step(&mut session, &gradients, [number, 1, 0, 0], 1.0);

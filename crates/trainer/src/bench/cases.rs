@@ -10,7 +10,7 @@ use frugal_tensor::ir::{Element, Graph, GraphError, Init, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::ops::optimizer::{Adam, Optimizer, Recipe, RmsProp, Sgd};
+use frugal_tensor::ops::optimizer::{Adam, Optimizer, RmsProp, Sgd, UpdateConfig};
 use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::plan::StepRole;
 
@@ -224,15 +224,15 @@ fn updates() -> Result<Vec<Case>, Error> {
     let adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: true };
     let rms = RmsProp { alpha: 0.99, epsilon: 1e-8, momentum: 0.9, weight_decay: 0.0 };
     let everything =
-        Recipe { optimizer: SGD, clip_norm: Some(1.0), accumulate: true, average: Some(0.99), loss_scale: None };
-    let case = |recipe: Recipe| {
+        UpdateConfig { optimizer: SGD, clip_norm: Some(1.0), accumulate: true, average: Some(0.99), loss_scale: None };
+    let case = |recipe: UpdateConfig| {
         let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
         step("lenet fc1 weight", "lenet", shape, recipe.into(), Form::Raw, |plan, node, part| {
             let inputs = plan.graph.nodes()[node].inputs.iter();
             part == StepRole::Update && inputs.map(|&input| plan.graph.shape(input).elements()).max() == Some(100_352)
         })
     };
-    let plain = [SGD, Optimizer::Adam(adam), Optimizer::RmsProp(rms)].map(Recipe::from);
+    let plain = [SGD, Optimizer::Adam(adam), Optimizer::RmsProp(rms)].map(UpdateConfig::from);
     plain.into_iter().chain([everything]).map(case).collect()
 }
 

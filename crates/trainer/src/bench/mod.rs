@@ -4,11 +4,11 @@
 //! Nothing here trains: inputs are random numbers, and nothing is left behind.
 
 mod cases;
-mod floor;
 pub mod operators;
 pub mod page;
 mod products;
 mod resident;
+mod roofline;
 mod start;
 pub mod step;
 pub mod tune;

@@ -1,13 +1,13 @@
 //! How long operators take, one by one, beside what the adapter can do at all.
 
 use super::cases::{self, Case};
-use super::floor;
 use super::products::Products;
+use super::roofline;
 use super::uploads::Uploads;
 use crate::Error;
 use crate::run::environment::{adapter_facts, kernel_set_name};
 use frugal_report::operator_times::{OperatorsReport, Row};
-use frugal_report::records::{Floor, Spread};
+use frugal_report::records::{Roofline, Spread};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::ir::{Graph, GraphError, Kind, Node, ValueId};
 use frugal_tensor::plan::MARGIN;
@@ -70,7 +70,7 @@ pub(super) fn time(
     Ok(sampling.node(&session, 0)?)
 }
 
-/// Measures the floor and every operator of which `filter`, or its layer, has the text in its name. `say` hears of each.
+/// Measures the roofline and every operator of which `filter`, or its layer, has the text in its name. `say` hears of each.
 ///
 /// # Errors
 /// What befell the device; [`Error::Plan`] if the adapter cannot bind a layer; [`Error::Usage`] if nothing has that name.
@@ -88,14 +88,14 @@ pub fn measure(
         case.policy.default.is_some() || nodes.into_iter().any(|node| case.names(node).contains(&filter))
     };
     cases.retain(wanted);
-    say("the floor");
-    let floor = floor::measure(gpu, sampling)?;
+    say("the roofline");
+    let roofline = roofline::measure(gpu, sampling)?;
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();
     let mut products = Products::new(gpu, sampling);
     for case in cases {
         say(&case.layer);
-        rows.extend(rows_of(gpu, sampling, &filter, &floor, case, &mut seen, &mut products)?);
+        rows.extend(rows_of(gpu, sampling, &filter, &roofline, case, &mut seen, &mut products)?);
     }
     if rows.is_empty() {
         return Err(Error::Usage(format!("no operator or layer has \"{filter}\" in its name")));
@@ -105,7 +105,7 @@ pub fn measure(
         kernels: kernel_set_name(gpu.adapter().kernel_set()).to_owned(),
         samples: sampling.samples,
         tiles: gpu.tiles().map(|table| table.choices().len()),
-        floor,
+        roofline,
         rows,
     })
 }
@@ -121,7 +121,7 @@ fn rows_of(
     gpu: &Rc<Gpu>,
     sampling: Sampling,
     filter: &str,
-    floor: &Floor,
+    roofline: &Roofline,
     case: Case,
     seen: &mut BTreeSet<String>,
     products: &mut Products,
@@ -150,7 +150,7 @@ fn rows_of(
             let milliseconds = sampling.node(session, index)?.times(1e3);
             let plan = &session.plans()[0];
             let product = plan.graph.node_as_product(&plan.graph.nodes()[index]);
-            rows.push((row(plan, index, dispatches[index], &case.layer, milliseconds, floor), product));
+            rows.push((row(plan, index, dispatches[index], &case.layer, milliseconds, roofline), product));
         }
         Ok(index < last)
     })?;
@@ -170,14 +170,14 @@ fn identity(plan: &Plan, node: &Node) -> String {
     format!("{:?} {shapes:?}", node.operator)
 }
 
-fn row(plan: &Plan, index: usize, dispatches: usize, layer: &str, milliseconds: Spread, floor: &Floor) -> Row {
+fn row(plan: &Plan, index: usize, dispatches: usize, layer: &str, milliseconds: Spread, roofline: &Roofline) -> Row {
     let node = &plan.graph.nodes()[index];
     let bytes_of = |value: &ValueId| plan.graph.value(*value).bytes();
     // What is changed in place is read and written.
     let changed = node.operator.mutates().iter().filter_map(|&input| node.inputs.get(input));
     let bytes = node.inputs.iter().chain(&node.outputs).chain(changed).map(bytes_of).sum();
     let multiply_adds = plan.graph.node_multiply_adds(node);
-    let (least, bound) = floor.of(bytes, multiply_adds);
+    let (least, bound) = roofline.of(bytes, multiply_adds);
     let largest = node.outputs.iter().chain(&node.inputs).map(|&value| plan.graph.value(value));
     // Packed words say little; the values that they stand for do.
     let values = largest.filter(|value| value.element == frugal_tensor::ir::Element::F32 && value.kind != Kind::Record);
@@ -194,7 +194,7 @@ fn row(plan: &Plan, index: usize, dispatches: usize, layer: &str, milliseconds: 
         floor_milliseconds: least,
         share_of_floor: least / milliseconds.least,
         share_of_product: (multiply_adds > 0)
-            .then(|| 2e-6 * multiply_adds as f64 / milliseconds.least / floor.product.gflops),
+            .then(|| 2e-6 * multiply_adds as f64 / milliseconds.least / roofline.product.gflops),
         share_of_same_product: None,
     }
 }

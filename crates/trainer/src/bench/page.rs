@@ -1,4 +1,4 @@
-//! What a page about one machine needs: steps of some nets in several forms, operators beside the floor, and what other
+//! What a page about one machine needs: steps of some nets in several forms, operators beside the roofline, and what other
 //! frameworks were measured at.
 //!
 //! Every measurement is a process of its own, a call of this program: one that runs out of memory or loses the device takes

@@ -1,7 +1,7 @@
 //! Matrix products of the sizes of convolutions.
 
-use super::floor::graph_of;
 use super::operators::{Sampling, time};
+use super::roofline::graph_of;
 use crate::Error;
 use frugal_tensor::Gpu;
 use frugal_tensor::ops::matmul::MatMul;

@@ -9,7 +9,7 @@ use super::{About, Checkpoint, CheckpointError, PARAMETER, STATISTIC, Tensor, de
 use crate::Error;
 use crate::run::DataFacts;
 use frugal_tensor::ir::Element;
-use frugal_tensor::ops::optimizer::Recipe;
+use frugal_tensor::ops::optimizer::UpdateConfig;
 use frugal_tensor::{GpuError, Session};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -66,7 +66,7 @@ impl Weights {
         let mut kept = BTreeMap::new();
         for (name, kind) in about.kinds {
             if kind == PARAMETER || kind == STATISTIC {
-                let average = tensors.remove(&format!("{name}{}", Recipe::AVERAGE));
+                let average = tensors.remove(&format!("{name}{}", UpdateConfig::AVERAGE));
                 let tensor = average.or_else(|| tensors.remove(&name));
                 // Counters and the like are not the net's.
                 if let Some(tensor) = tensor.filter(|tensor| tensor.element == Element::F32) {
@@ -85,7 +85,7 @@ impl Weights {
         let graph = &session.plans()[0].graph;
         let mut tensors = BTreeMap::new();
         for value in trained(graph) {
-            let average = format!("{}{}", value.name, Recipe::AVERAGE);
+            let average = format!("{}{}", value.name, UpdateConfig::AVERAGE);
             let source = if graph.find(&average).is_some() { &average } else { &value.name };
             let words = words(session.read(source)?.into_iter());
             let shape = value.shape.extents().to_vec();

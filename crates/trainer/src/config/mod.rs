@@ -608,7 +608,7 @@ impl Config {
         let Train { accumulate, clip_norm, ema, .. } = self.train;
         let usual = LossScale::default();
         let start = self.train.loss_scale.map_or(usual.start, |start| start as f32);
-        let recipe = ops::Recipe {
+        let recipe = ops::UpdateConfig {
             optimizer: self.optimizer.operator(),
             clip_norm: clip_norm.map(|norm| norm as f32),
             accumulate: accumulate > 1,

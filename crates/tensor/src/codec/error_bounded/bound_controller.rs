@@ -10,7 +10,7 @@
 //! and the bound for a wanted sigma is eb = sigma · √(3/(C·R)) / rms ‖δ_k‖. C is the share of its positions at which a tap
 //! of a convolution meets an element and not the padding, a mean over the taps. The scale γ of a batch norm is a weight like any
 //! other, with x̂ in the place of x: there ‖δ_k‖ is multiplied by the channel's inv_std. An error that reaches a weight
-//! through a norm that is made again is multiplied by the rms of its γ·inv_std. Where a value serves several weights, the
+//! through a norm that is recomputed is multiplied by the rms of its γ·inv_std. Where a value serves several weights, the
 //! strictest of them decides.
 //!
 //! What the minibatch noise s of a gradient g is, its distance from the mean of earlier ones tells, which the optimiser's
@@ -28,7 +28,7 @@
 use super::{CONTROLLER_STATE_WORDS, ControllerState, ErrorBounded, Target};
 use crate::codec::{CodingFacts, ControllerNodes, DataSized, Stored};
 use crate::ir::{
-    Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, Phase, Readers, Shape, Trained, Value,
+    Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, ParameterUpdate, Phase, Readers, Shape, Value,
     ValueId, want,
 };
 use crate::ops::{activation::Activation, launch};
@@ -102,7 +102,7 @@ struct Reader {
     scale: Option<ValueId>,
     gradient: ValueId,
     coverage: f32,
-    /// Factors by which an error is multiplied on the way, channel by channel: those of a norm that is made again.
+    /// Factors by which an error is multiplied on the way, channel by channel: those of a norm that is recomputed.
     factors: Vec<ValueId>,
 }
 
@@ -125,20 +125,20 @@ impl GradientReaders {
         Self { makers: makers.collect(), readers: Readers::of(nodes) }
     }
 
-    /// The readers of a view, also behind nodes that carry it on.
-    fn of_view(&self, graph: &Graph, view: ValueId) -> Vec<Reader> {
+    /// The readers of a decoded value, also behind nodes that carry it on.
+    fn of_decoded(&self, graph: &Graph, decoded: ValueId) -> Vec<Reader> {
         let mut found = Vec::new();
-        let mut views = vec![(view, Vec::new())];
-        while let Some((view, factors)) = views.pop() {
-            let read_by = self.readers.of_value(view).iter().map(|&index| (index, &graph.nodes()[index]));
+        let mut pending = vec![(decoded, Vec::new())];
+        while let Some((decoded, factors)) = pending.pop() {
+            let read_by = self.readers.of_value(decoded).iter().map(|&index| (index, &graph.nodes()[index]));
             for (index, node) in read_by.filter(|(_, node)| node.phase == Phase::Backward) {
                 let values: Vec<&Value> = node.inputs.iter().map(|&input| graph.value(input)).collect();
-                let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == view);
+                let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == decoded);
                 for (input, _) in places {
-                    if let Some(more) = node.operator.carries(input) {
+                    if let Some(more) = node.operator.error_propagation(input) {
                         let factors = factors.iter().copied().chain(more.iter().map(|&factor| node.inputs[factor]));
-                        views.push((node.outputs[0], factors.collect()));
-                    } else if let Some(correlation) = node.operator.correlates(input, &values) {
+                        pending.push((node.outputs[0], factors.collect()));
+                    } else if let Some(correlation) = node.operator.weight_gradient_role(input, &values) {
                         found.push(Reader {
                             node: index,
                             with: node.inputs[correlation.with],
@@ -155,14 +155,15 @@ impl GradientReaders {
         found
     }
 
-    /// Whether an error of this view enters the gradient of a weight in a way that the theory knows.
-    pub fn any(&self, graph: &Graph, view: ValueId) -> bool {
-        !self.of_view(graph, view).is_empty()
+    /// Whether an error of this decoded value enters the gradient of a weight in a way that the theory knows.
+    pub fn any(&self, graph: &Graph, decoded: ValueId) -> bool {
+        !self.of_decoded(graph, decoded).is_empty()
     }
 
-    /// The gradients of weights that an error of this view enters, each once.
-    pub fn gradients(&self, graph: &Graph, view: ValueId) -> Vec<ValueId> {
-        let mut gradients: Vec<ValueId> = self.of_view(graph, view).into_iter().map(|reader| reader.gradient).collect();
+    /// The gradients of weights that an error of this decoded value enters, each once.
+    pub fn gradients(&self, graph: &Graph, decoded: ValueId) -> Vec<ValueId> {
+        let mut gradients: Vec<ValueId> =
+            self.of_decoded(graph, decoded).into_iter().map(|reader| reader.gradient).collect();
         gradients.sort_unstable();
         gradients.dedup();
         gradients
@@ -177,12 +178,12 @@ impl BoundController {
         stored: &Stored,
     ) -> Result<ControllerNodes, GraphError> {
         let mut nodes = ControllerNodes::default();
-        let mut trained: Vec<(Reader, Trained)> = stored
-            .views
+        let mut trained: Vec<(Reader, ParameterUpdate)> = stored
+            .decoded
             .iter()
-            .flat_map(|&view| readers.of_view(graph, view))
+            .flat_map(|&decoded| readers.of_decoded(graph, decoded))
             .filter_map(|reader| {
-                let trained = graph.trained().iter().find(|trained| trained.gradient == reader.gradient)?;
+                let trained = graph.parameter_updates().iter().find(|trained| trained.gradient == reader.gradient)?;
                 Some((reader, *trained))
             })
             .collect();

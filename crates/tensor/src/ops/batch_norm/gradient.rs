@@ -1,7 +1,7 @@
 //! The gradients of a batch norm.
 
 use super::{planes, with_output};
-use crate::ir::{Binding, Correlation, Kernel, KernelContext, Operator, Output, Value};
+use crate::ir::{Binding, Kernel, KernelContext, Operator, Output, Value, WeightGradientRole};
 use crate::ops::{activation::Activation, launch};
 use std::rc::Rc;
 
@@ -41,9 +41,9 @@ impl Operator for BatchNormGradient {
     }
 
     /// That of γ, with x̂ for x.
-    fn correlates(&self, input: usize, _inputs: &[&Value]) -> Option<Correlation> {
+    fn weight_gradient_role(&self, input: usize, _inputs: &[&Value]) -> Option<WeightGradientRole> {
         let alone = input == 1 && self.behind.is_none();
-        alone.then_some(Correlation { with: 0, scale: Some(4), gradient: 1, coverage: 1.0 })
+        alone.then_some(WeightGradientRole { with: 0, scale: Some(4), gradient: 1, coverage: 1.0 })
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {

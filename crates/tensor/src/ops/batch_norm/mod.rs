@@ -1,21 +1,21 @@
 //! Batch normalisation (arXiv 1502.03167), per channel over samples and positions.
 
-mod again;
 mod gradient;
 mod normalize;
+mod recompute;
 mod running;
 
 pub(super) use gradient::gradient_behind;
 
-use super::followed::{Addend, Leads, Then, followed};
+use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use crate::ir::{
-    Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, Kind, Need, Node, Operator, Output, Part,
-    Rebuild, Value, ValueId, want,
+    Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, Kind, Need, Node, Operator, Output,
+    RecomputeInput, RecomputeRule, Value, ValueId, want,
 };
 use crate::ops::launch;
-use again::BatchNormAgain;
 use gradient::BatchNormGradient;
 use normalize::normalize_then;
+use recompute::BatchNormRecompute;
 use running::MoveRunning;
 use std::rc::Rc;
 
@@ -25,7 +25,7 @@ const INPUTS: usize = 5;
 /// Training: y = γ·(x − mean)·inv_std + β with the batch's own mean and variance (divided by the count, plus ε).
 ///
 /// Inputs: x, γ, β, running mean, running variance; the last two move by `momentum` towards the batch's mean and its
-/// unbiased variance once the step counts ([`Graph::settle`]). Outputs: y, mean, inv_std.
+/// unbiased variance once the step counts ([`Graph::add_deferred_updates`]). Outputs: y, mean, inv_std.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNorm {
     /// Added to the variance.
@@ -68,16 +68,19 @@ impl Operator for BatchNorm {
         ])
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        let [x, gamma, beta] = [0, 1, 2].map(Part::Input);
-        Some(Rebuild::pass(BatchNormAgain::default(), [x, gamma, beta, Part::Output(1), Part::Output(2)]))
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        let [x, gamma, beta] = [0, 1, 2].map(RecomputeInput::Input);
+        Some(RecomputeRule::pass(
+            BatchNormRecompute::default(),
+            [x, gamma, beta, RecomputeInput::Output(1), RecomputeInput::Output(2)],
+        ))
     }
 
     fn may_overwrite(&self) -> Option<usize> {
         Some(0)
     }
 
-    fn settle(&self, node: &Node, graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {
+    fn deferred_update(&self, node: &Node, graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {
         let [samples, _, size] = graph.shape(node.inputs[0]).planes()?;
         let inputs = vec![node.inputs[3], node.inputs[4], node.outputs[1], node.outputs[2]];
         Some((Rc::new(MoveRunning { norm: *self, count: samples * size }), inputs))
@@ -89,35 +92,35 @@ impl Operator for BatchNorm {
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-        followed(*self, next)
+        epilogue(*self, next)
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        self.launch(context, Then::default())
+        self.launch(context, Epilogue::default())
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let gamma = backward.input(1);
-        let x = backward.keep(backward.input(0), Need::Values);
-        let mean = backward.keep(backward.output(1), Need::Exact);
-        let inv_std = backward.keep(backward.output(2), Need::Exact);
-        let gradients = backward.apply(BatchNormGradient::default(), &[arriving, x, gamma, mean, inv_std])?;
+        let x = backward.save(backward.input(0), Need::Values);
+        let mean = backward.save(backward.output(1), Need::Exact);
+        let inv_std = backward.save(backward.output(2), Need::Exact);
+        let gradients = backward.apply(BatchNormGradient::default(), &[grad_output, x, gamma, mean, inv_std])?;
         for (index, gradient) in gradients.into_iter().enumerate() {
             if backward.wants(index) {
-                backward.give(index, gradient);
+                backward.set_grad_input(index, gradient);
             }
         }
         Ok(())
     }
 }
 
-impl Leads for BatchNorm {
+impl TakesEpilogue for BatchNorm {
     const INPUTS: usize = INPUTS;
     const ADDS: Addend = Addend::Alike;
 
     /// Mean and sum of squared deviations of each plane in one pass over x, then of each channel, then y.
-    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+    fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel> {
         let [samples, channels, size] = planes(context);
         let statistics =
             launch::reduce_planes("ops/batch_norm/plane_statistics", samples * channels, size, context.set)
@@ -128,7 +131,7 @@ impl Leads for BatchNorm {
             .parameter(self.epsilon)
             .bind(Binding::Scratch(0))
             .outputs([1, 2]);
-        let normalize = normalize_then(then, context, None, |kernel| kernel.inputs([0, 1, 2]).outputs([1, 2]));
+        let normalize = normalize_then(epilogue, context, None, |kernel| kernel.inputs([0, 1, 2]).outputs([1, 2]));
         vec![statistics, combine, normalize]
     }
 }
@@ -152,20 +155,20 @@ impl Operator for BatchNormInference {
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-        followed(*self, next)
+        epilogue(*self, next)
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        self.launch(context, Then::default())
+        self.launch(context, Epilogue::default())
     }
 }
 
-impl Leads for BatchNormInference {
+impl TakesEpilogue for BatchNormInference {
     const INPUTS: usize = INPUTS;
     const ADDS: Addend = Addend::Alike;
 
-    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
-        vec![normalize_then(then, context, Some(self.epsilon), |kernel| kernel.inputs([0, 1, 2, 3, 4]))]
+    fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel> {
+        vec![normalize_then(epilogue, context, Some(self.epsilon), |kernel| kernel.inputs([0, 1, 2, 3, 4]))]
     }
 }
 

@@ -2,17 +2,17 @@
 
 use super::{INPUTS, with_output};
 use crate::ir::{Kernel, KernelContext};
-use crate::ops::{followed::Then, launch};
+use crate::ops::{epilogue::Epilogue, launch};
 
 /// The kernel of y, its inputs those of the norm that are named: by running statistics or the batch's.
 pub(super) fn normalize_then(
-    then: Then,
+    epilogue: Epilogue,
     context: &KernelContext,
     epsilon: Option<f32>,
     bind: impl FnOnce(Kernel) -> Kernel,
 ) -> Kernel {
-    let kernel = then.function(normalize(context, epsilon, then.add));
-    let kernel = bind(kernel.variable("again", false)).inputs(then.add.then_some(INPUTS));
+    let kernel = epilogue.function(normalize(context, epsilon, epilogue.add));
+    let kernel = bind(kernel.variable("recompute", false)).inputs(epilogue.add.then_some(INPUTS));
     with_output(kernel, context)
 }
 

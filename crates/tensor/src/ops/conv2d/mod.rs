@@ -10,10 +10,10 @@ mod variant;
 
 pub use transpose::ConvTranspose2d;
 
-use super::followed::{Addend, Leads, Then, followed};
+use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use crate::ir::{
-    Backward, Binding, Correlation, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Need, Operator, Output,
-    Shape, Value, ValueId, tiles::Tunable, want,
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Need, Operator, Output, Shape, Value,
+    ValueId, WeightGradientRole, tiles::Tunable, want,
 };
 use std::rc::Rc;
 
@@ -191,11 +191,11 @@ impl Operator for Conv2d {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        self.launch(context, Then::default())
+        self.launch(context, Epilogue::default())
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-        followed(*self, next)
+        epilogue(*self, next)
     }
 
     fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
@@ -205,34 +205,34 @@ impl Operator for Conv2d {
 
     /// The weights' gradient comes first: what it decodes is gone when the input's gradient is made.
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let (x, w) = (backward.input(0), backward.input(1));
         if backward.wants(1) {
-            let kept = backward.keep(x, Need::Values);
+            let kept = backward.save(x, Need::Values);
             let weights = backward.value(w).shape.clone();
             let operator = Conv2dWeightGradient { convolution: *self, weights };
-            let gradient = backward.apply(operator, &[kept, arriving])?[0];
-            backward.give(1, gradient);
+            let gradient = backward.apply(operator, &[kept, grad_output])?[0];
+            backward.set_grad_input(1, gradient);
         }
         if backward.wants(0) {
-            let w = backward.keep(w, Need::Values);
+            let w = backward.save(w, Need::Values);
             let input = backward.value(x).shape.clone();
             let operator = Conv2dInputGradient { convolution: *self, input };
-            let gradient = backward.apply(operator, &[w, arriving])?[0];
-            backward.give(0, gradient);
+            let gradient = backward.apply(operator, &[w, grad_output])?[0];
+            backward.set_grad_input(0, gradient);
         }
         Ok(())
     }
 }
 
-impl Leads for Conv2d {
+impl TakesEpilogue for Conv2d {
     const INPUTS: usize = 2;
     const ADDS: Addend = Addend::Bias;
 
-    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+    fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel> {
         let e = self.extents(&context.inputs[0].shape, &context.inputs[1].shape).expect("checked by outputs");
         let (kernel, _) = variant::kernel(Direction::Forward, self, &e, context);
-        vec![then.behind(kernel.outputs([0]), Self::INPUTS)]
+        vec![epilogue.behind(kernel.outputs([0]), Self::INPUTS)]
     }
 }
 
@@ -287,10 +287,10 @@ impl Operator for Conv2dWeightGradient {
     /// With groups a weight correlates one channel of its group with the δ of its filter, over all positions: the sum of
     /// squares that counts is the filter's, as without groups. The other input waits only for a transposed convolution: there
     /// strides let a weight meet but a part of δ, so the rule would be too strict, and says nothing.
-    fn correlates(&self, input: usize, inputs: &[&Value]) -> Option<Correlation> {
+    fn weight_gradient_role(&self, input: usize, inputs: &[&Value]) -> Option<WeightGradientRole> {
         let extents = self.convolution.extents(&inputs[0].shape, &self.weights).ok().filter(|_| input == 0)?;
         let coverage = self.convolution.coverage(&extents);
-        Some(Correlation { with: 1, scale: None, gradient: 0, coverage })
+        Some(WeightGradientRole { with: 1, scale: None, gradient: 0, coverage })
     }
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {

@@ -6,7 +6,7 @@ use crate::ir::{
     Backward, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Shape, Value, ValueId, tiles::Tunable,
     want,
 };
-use crate::ops::followed::{Addend, Leads, Then, followed};
+use crate::ops::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use std::rc::Rc;
 
 /// `y[n, k, iy·stride + r·dilation − padding, ix·stride + s·dilation − padding] += w[c,k,r,s] · x[n,c,iy,ix]`, as PyTorch's
@@ -80,11 +80,11 @@ impl Operator for ConvTranspose2d {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        self.launch(context, Then::default())
+        self.launch(context, Epilogue::default())
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-        followed(*self, next)
+        epilogue(*self, next)
     }
 
     fn tunable(&self, context: &KernelContext) -> Option<Tunable> {
@@ -93,31 +93,31 @@ impl Operator for ConvTranspose2d {
 
     /// As for the ordinary one, the weights' gradient comes first.
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let (w, x) = (backward.input(0), backward.input(1));
         if backward.wants(0) {
-            let kept = backward.keep(x, Need::Values);
+            let kept = backward.save(x, Need::Values);
             let weights = backward.value(w).shape.clone();
             let operator = Conv2dWeightGradient { convolution: self.convolution, weights };
-            let gradient = backward.apply(operator, &[arriving, kept])?[0];
-            backward.give(0, gradient);
+            let gradient = backward.apply(operator, &[grad_output, kept])?[0];
+            backward.set_grad_input(0, gradient);
         }
         if backward.wants(1) {
-            let w = backward.keep(w, Need::Values);
-            let gradient = backward.apply(self.convolution, &[arriving, w])?[0];
-            backward.give(1, gradient);
+            let w = backward.save(w, Need::Values);
+            let gradient = backward.apply(self.convolution, &[grad_output, w])?[0];
+            backward.set_grad_input(1, gradient);
         }
         Ok(())
     }
 }
 
-impl Leads for ConvTranspose2d {
+impl TakesEpilogue for ConvTranspose2d {
     const INPUTS: usize = 2;
     const ADDS: Addend = Addend::Bias;
 
-    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+    fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel> {
         let adjoint = self.adjoint(&context.inputs[0].shape, &context.inputs[1].shape);
-        vec![then.behind(adjoint.expect("checked by outputs").0.kernel(context), Self::INPUTS)]
+        vec![epilogue.behind(adjoint.expect("checked by outputs").0.kernel(context), Self::INPUTS)]
     }
 }
 

@@ -5,11 +5,11 @@
 mod average;
 mod deferred;
 mod gradients;
-mod recipe;
 mod scale;
+mod update_config;
 
-pub use recipe::Recipe;
 pub use scale::LossScale;
+pub use update_config::UpdateConfig;
 
 use crate::ir::{Kernel, KernelContext, Operator, Output, Value, want};
 use crate::step::Scalar;

@@ -34,10 +34,10 @@ impl Operator for GlobalAveragePool {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let shape = backward.value(backward.input(0)).shape.clone();
-        let gradient = backward.apply(GlobalAveragePoolGradient(shape), &[arriving])?[0];
-        backward.give(0, gradient);
+        let gradient = backward.apply(GlobalAveragePoolGradient(shape), &[grad_output])?[0];
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }
@@ -132,10 +132,10 @@ impl Operator for AveragePool {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
+        let grad_output = backward.grad_output()?;
         let input = backward.value(backward.input(0)).shape.clone();
-        let gradient = backward.apply(AveragePoolGradient { pool: *self, input }, &[arriving])?[0];
-        backward.give(0, gradient);
+        let gradient = backward.apply(AveragePoolGradient { pool: *self, input }, &[grad_output])?[0];
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }

@@ -3,10 +3,12 @@
 use super::Windows;
 use crate::codec::window_index;
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operator, Output, Part, Rebuild, Shape, Value,
-    ValueId,
+    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operator, Output, RecomputeInput,
+    RecomputeRule, Shape, Value, ValueId,
 };
-use crate::ops::{followed::Addend, followed::Leads, followed::Then, followed::followed, launch::MOST_ITERATIONS};
+use crate::ops::{
+    epilogue::Addend, epilogue::Epilogue, epilogue::TakesEpilogue, epilogue::epilogue, launch::MOST_ITERATIONS,
+};
 use std::rc::Rc;
 
 /// The largest element of each window; the first of equals, row by row. Padding never wins.
@@ -29,7 +31,7 @@ struct MaxPoolGradient {
 /// y again from an x that may have waited with an error: what lies where the largest of each window was. An x that is right on
 /// average gives such a y, which a search for the largest among errors would not.
 #[derive(Debug)]
-struct MaxPoolAgain(MaxPool);
+struct MaxPoolRecompute(MaxPool);
 
 impl MaxPool {
     fn windows(&self) -> Windows {
@@ -71,15 +73,15 @@ impl Operator for MaxPool {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        self.launch(context, Then::default())
+        self.launch(context, Epilogue::default())
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-        followed(*self, next)
+        epilogue(*self, next)
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        Some(Rebuild::pass(MaxPoolAgain(*self), [Part::Input(0), Part::Output(1)]))
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        Some(RecomputeRule::pass(MaxPoolRecompute(*self), [RecomputeInput::Input(0), RecomputeInput::Output(1)]))
     }
 
     fn selects_largest(&self) -> bool {
@@ -87,27 +89,27 @@ impl Operator for MaxPool {
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
-        let index = backward.keep(backward.output(1), Need::Exact);
+        let grad_output = backward.grad_output()?;
+        let index = backward.save(backward.output(1), Need::Exact);
         let input = backward.value(backward.input(0)).shape.clone();
-        let gradient = backward.apply(MaxPoolGradient { pool: *self, input }, &[arriving, index])?[0];
-        backward.give(0, gradient);
+        let gradient = backward.apply(MaxPoolGradient { pool: *self, input }, &[grad_output, index])?[0];
+        backward.set_grad_input(0, gradient);
         Ok(())
     }
 }
 
-impl Leads for MaxPool {
+impl TakesEpilogue for MaxPool {
     const INPUTS: usize = 1;
     const ADDS: Addend = Addend::Nothing;
 
-    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel> {
+    fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel> {
         let words = context.outputs[1].shape.elements();
         let kernel = window_index::packed(Kernel::new("ops/pool/max_forward"), self.places())
             .variable("kernel_height", self.kernel[0])
             .variable("kernel_width", self.kernel[1])
             .parameters(self.parameters(&context.inputs[0].shape, &context.outputs[0].shape))
             .invocations(words, 64);
-        vec![then.behind(kernel.inputs([0]).outputs([0, 1]), Self::INPUTS)]
+        vec![epilogue.behind(kernel.inputs([0]).outputs([0, 1]), Self::INPUTS)]
     }
 }
 
@@ -150,7 +152,7 @@ impl Operator for MaxPoolGradient {
     }
 }
 
-impl Operator for MaxPoolAgain {
+impl Operator for MaxPoolRecompute {
     fn name(&self) -> &'static str {
         "max pooling again"
     }
@@ -161,13 +163,13 @@ impl Operator for MaxPoolAgain {
 
     /// Of x as it is. An element that is the largest of several windows brings its error to each; the variance of a sum over
     /// them is that of independent errors where their gradients are as often of unlike signs as of like ones.
-    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
         (input == 0).then_some(&[])
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let (x, y) = (&context.inputs[0].shape, &context.outputs[0].shape);
-        let kernel = window_index::packed(Kernel::new("ops/pool/max_again"), self.0.places())
+        let kernel = window_index::packed(Kernel::new("ops/pool/max_recompute"), self.0.places())
             .parameters(self.0.parameters(x, y))
             .invocations(y.elements(), 64);
         vec![kernel.inputs([0, 1]).outputs([0])]

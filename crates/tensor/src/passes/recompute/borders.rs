@@ -56,12 +56,12 @@ impl Forward {
         self.last_read.get(&value).is_some_and(|&read| self.segment(made) != self.segment(read))
     }
 
-    /// Whether a value can be made again: its maker changes nothing but its outputs, or knows how.
+    /// Whether a value can be recomputed: its maker changes nothing but its outputs, or knows how.
     pub fn repeats(&self, graph: &Graph, value: ValueId) -> bool {
         let Some(&position) = self.made_at.get(&value) else { return false };
         let node = &self.nodes[position];
         let inputs: Vec<&Value> = node.inputs.iter().map(|&v| graph.value(v)).collect();
-        node.operator.mutates().is_empty() || (node.outputs[0] == value && node.operator.rebuild(&inputs).is_some())
+        node.operator.mutates().is_empty() || (node.outputs[0] == value && node.operator.recompute(&inputs).is_some())
     }
 
     fn choose(&self, graph: &Graph, policy: &Policy) -> Vec<usize> {
@@ -71,18 +71,18 @@ impl Forward {
         // What the gradient rules keep of each node, raw and as it waits.
         let mut raw_of: HashMap<ValueId, u64> = HashMap::new();
         let mut waiting_of: HashMap<ValueId, u64> = HashMap::new();
-        for keep in graph.keeps().iter().filter(|keep| self.made_at.contains_key(&keep.source)) {
-            let bytes = graph.value(keep.source).bytes();
-            let (raw, waits) = match keep.need {
+        for saved in graph.saved_tensors().iter().filter(|saved| self.made_at.contains_key(&saved.source)) {
+            let bytes = graph.value(saved.source).bytes();
+            let (raw, waits) = match saved.need {
                 Need::Within(_) => (bytes / 32, bytes / 32),
-                Need::Values => (bytes, waiting(keep.source)),
+                Need::Values => (bytes, waiting(saved.source)),
                 Need::Exact => (bytes, bytes),
             };
-            if self.repeats(graph, keep.source) {
-                let most = raw_of.entry(keep.source).or_default();
+            if self.repeats(graph, saved.source) {
+                let most = raw_of.entry(saved.source).or_default();
                 *most = raw.max(*most);
             }
-            let most = waiting_of.entry(keep.source).or_default();
+            let most = waiting_of.entry(saved.source).or_default();
             *most = waits.max(*most);
         }
         let sums = |of: &HashMap<ValueId, u64>| {
@@ -123,9 +123,9 @@ impl Forward {
                     flight = largest[before].max(flight);
                     let Some((waits_before, _)) = least[before] else { continue };
                     let (crossing, not_again) = crossing[cut][before];
-                    let again = raw[cut] - raw[before] - not_again;
+                    let recomputed = raw[cut] - raw[before] - not_again;
                     let better = least[cut].is_none_or(|(bytes, _)| waits_before + crossing < bytes);
-                    if better && waits_before + again + FLIGHT_AGAIN * flight <= limit {
+                    if better && waits_before + recomputed + FLIGHT_AGAIN * flight <= limit {
                         least[cut] = Some((waits_before + crossing, before));
                     }
                 }

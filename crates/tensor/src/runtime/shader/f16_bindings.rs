@@ -154,9 +154,9 @@ fn index_length(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    const DECLARATIONS: &str = "alias Lane = vec4<f32>;
+    const DECLARATIONS: &str = "alias Packet = vec4<f32>;
 @group(0) @binding(1) var<storage, read_write> a: array<f32>;
-@group(0) @binding(2) var<storage, read_write> b: array<Lane>;
+@group(0) @binding(2) var<storage, read_write> b: array<Packet>;
 @group(0) @binding(3) var<storage, read_write> c: array<u32>;
 ";
 

@@ -23,7 +23,7 @@ impl Moments {
         let overhead = peak.saturating_sub(besides.iter().copied().max().unwrap_or(0));
         let mut spans = vec![None; sites.len()];
         let mut taken = BTreeSet::new();
-        for stored in plan.stored.iter().filter(|stored| !stored.is_rebuilt()) {
+        for stored in plan.stored.iter().filter(|stored| !stored.is_recomputed()) {
             let Ok(site) = sites.binary_search_by_key(&stored.source, |site| site.source) else { continue };
             let Some(block) = plan.lifetimes.of_value[stored.waiting.index()] else { continue };
             // Views share one.

@@ -73,14 +73,14 @@ impl Search<'_> {
     }
 
     fn trial(&self, chosen: Vec<usize>, single: Option<String>, store: Store, plan: Plan, peak: u64) -> Trial {
-        let waits: BTreeSet<ValueId> = plan.stored.iter().filter(|s| !s.is_rebuilt()).map(|s| s.source).collect();
+        let waits: BTreeSet<ValueId> = plan.stored.iter().filter(|s| !s.is_recomputed()).map(|s| s.source).collect();
         let options = self.sites.iter().zip(&chosen).filter(|(site, _)| waits.contains(&site.source));
         let (variance, cost) = options.fold((0.0, 0.0), |(variance, cost), (site, &point)| {
             let option = site.option(point);
             (variance + option.variance, cost + option.cost)
         });
         let elements = |value: ValueId| self.step.shape(value).elements() as f64;
-        let rebuilt: f64 = plan.stored.iter().filter(|s| s.is_rebuilt()).map(|s| elements(s.source)).sum();
+        let rebuilt: f64 = plan.stored.iter().filter(|s| s.is_recomputed()).map(|s| elements(s.source)).sum();
         let all: f64 = self.sites.iter().map(|site| elements(site.source)).sum::<f64>() + rebuilt;
         let cost = cost + PASS * REBUILD * rebuilt / all.max(1.0);
         Trial { chosen, single, store, plan, peak, variance, cost }
@@ -168,7 +168,7 @@ impl Search<'_> {
     pub fn shares(&self, trial: &Trial) -> Vec<Share> {
         let mut shares: BTreeMap<usize, Share> = BTreeMap::new();
         for (site, &point) in self.sites.iter().zip(&trial.chosen) {
-            let waits = |stored: &Stored| stored.source == site.source && !stored.is_rebuilt();
+            let waits = |stored: &Stored| stored.source == site.source && !stored.is_recomputed();
             if trial.plan.stored.iter().any(waits) {
                 let form = self.points[point].form.to_string();
                 let share = shares.entry(point).or_insert(Share { form, values: 0, raw_bytes: 0, stored_bytes: 0 });

@@ -46,17 +46,17 @@ pub(super) fn sites(rules: usize, points: &[Point], plans: &[&Plan]) -> Vec<Site
         let readers = GradientReaders::of(graph);
         let open = |s: &&Stored| {
             let fixed = s.rule.is_some_and(|rule| rule < rules);
-            graph.value(s.source).element == Element::F32 && !s.is_rebuilt() && !fixed && s.form != "mask"
+            graph.value(s.source).element == Element::F32 && !s.is_recomputed() && !fixed && s.form != "mask"
         };
         for stored in plan.stored.iter().filter(open) {
             if (stored.source == stored.waiting) != (point == 0) {
                 continue;
             }
-            let beside = plan.stored.iter().filter(|s| s.source == stored.source && !s.is_rebuilt());
+            let beside = plan.stored.iter().filter(|s| s.source == stored.source && !s.is_recomputed());
             let all = beside.map(|s| graph.value(s.waiting).bytes()).sum();
             bytes.entry(stored.source).or_default().insert(point, all);
-            let views = stored.views.iter().copied().chain((point == 0).then_some(stored.source));
-            reached.entry(stored.source).or_default().extend(views.flat_map(|view| readers.gradients(graph, view)));
+            let decoded = stored.decoded.iter().copied().chain((point == 0).then_some(stored.source));
+            reached.entry(stored.source).or_default().extend(decoded.flat_map(|view| readers.gradients(graph, view)));
         }
     }
     // What no form but raw takes is not open. What is raw nowhere but made again without a form is.
@@ -64,7 +64,7 @@ pub(super) fn sites(rules: usize, points: &[Point], plans: &[&Plan]) -> Vec<Site
     let all: BTreeSet<ValueId> = bytes.keys().flat_map(|source| reached[source].iter().copied()).collect();
     let graph = &plans[0].graph;
     let elements = |value: ValueId| graph.shape(value).elements() as f64;
-    let rebuilt = plans[0].stored.iter().filter(|s| s.is_rebuilt()).map(|s| s.source);
+    let rebuilt = plans[0].stored.iter().filter(|s| s.is_recomputed()).map(|s| s.source);
     let sum: f64 = bytes.keys().copied().chain(rebuilt).map(elements).sum();
     let site = |(source, mut options): (ValueId, BTreeMap<usize, u64>)| {
         options.entry(0).or_insert(graph.value(source).bytes());

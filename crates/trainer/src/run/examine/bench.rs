@@ -11,7 +11,7 @@ use frugal_data::{Batch, Dataset};
 use frugal_model::{Net, StepShape, Training, gradient_step};
 use frugal_report::records::{Examination, GradientError, Prediction, RatePoint};
 use frugal_tensor::codec::{Policy, Rule};
-use frugal_tensor::ir::{Element, Graph, Init, Kind, Trained, ValueId};
+use frugal_tensor::ir::{Element, Graph, Init, Kind, ParameterUpdate, ValueId};
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::{Gpu, Plan, Session};
 use std::rc::Rc;
@@ -130,7 +130,11 @@ impl<'a> Bench<'a> {
             let (name, start) = (format!("{name}.{MEAN}"), Init::Constant(0.0));
             let mean = graph.persistent(&name, Kind::OptimizerState, shape, Element::F32, start);
             let mean = mean.map_err(frugal_model::ModelError::from)?;
-            graph.note_trained(Trained { gradient: *gradient, average: Some((mean, DECAY, 1.0 - DECAY)), scale: None });
+            graph.note_parameter_update(ParameterUpdate {
+                gradient: *gradient,
+                average: Some((mean, DECAY, 1.0 - DECAY)),
+                scale: None,
+            });
         }
         let mut step = self.start(graph, &gradients, policy, state)?;
         for (name, mean) in &self.means {

@@ -23,7 +23,7 @@ impl Operator for Copy {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let vectors = context.outputs[0].shape.elements().div_ceil(4);
         let pairs = vectors.div_ceil(2);
-        let kernel = Kernel::new("ops/floor/copy").parameters([pairs, vectors]).inputs([0]).outputs([0]);
+        let kernel = Kernel::new("ops/roofline/copy").parameters([pairs, vectors]).inputs([0]).outputs([0]);
         vec![kernel.invocations(pairs, 64)]
     }
 }
@@ -53,7 +53,7 @@ impl Operator for MultiplyAdds {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let elements = context.outputs[0].shape.elements();
-        let kernel = Kernel::new("ops/floor/multiply_add")
+        let kernel = Kernel::new("ops/roofline/multiply_add")
             .variable("chains", Self::CHAINS)
             .variable("unrolled", Self::UNROLLED)
             .parameters([elements as u32, Self::TURNS])

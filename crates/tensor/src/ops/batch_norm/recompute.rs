@@ -2,7 +2,7 @@
 
 use super::{INPUTS, check, normalize::normalize, with_output};
 use crate::ir::{Kernel, KernelContext, Operator, Output, Value};
-use crate::ops::{activation::Activation, activation::RELU_AGAIN, add::Add};
+use crate::ops::{activation::Activation, activation::RELU_RECOMPUTE, add::Add};
 use std::rc::Rc;
 
 /// y again from x, γ, β and the batch's mean and inv_std, which were kept: the running statistics do not move twice. An
@@ -10,12 +10,12 @@ use std::rc::Rc;
 ///
 /// Inputs after those: what is added, the sign that a rectifier kept.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct BatchNormAgain {
+pub(super) struct BatchNormRecompute {
     add: bool,
     rectify: bool,
 }
 
-impl Operator for BatchNormAgain {
+impl Operator for BatchNormRecompute {
     fn name(&self) -> &'static str {
         "batch norm again"
     }
@@ -26,7 +26,7 @@ impl Operator for BatchNormAgain {
     }
 
     /// Of x by γ and inv_std; of what is added as it is.
-    fn carries(&self, input: usize) -> Option<&'static [usize]> {
+    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
         match input {
             0 => Some(&[1, 4]),
             5 if self.add => Some(&[]),
@@ -41,7 +41,7 @@ impl Operator for BatchNormAgain {
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
         match next.name() {
             name if name == Add.name() && !self.add && !self.rectify => Some(Rc::new(Self { add: true, ..*self })),
-            name if name == RELU_AGAIN && !self.rectify => Some(Rc::new(Self { rectify: true, ..*self })),
+            name if name == RELU_RECOMPUTE && !self.rectify => Some(Rc::new(Self { rectify: true, ..*self })),
             _ => None,
         }
     }
@@ -50,7 +50,7 @@ impl Operator for BatchNormAgain {
         let kernel = normalize(context, None, self.add).inputs(0..context.inputs.len());
         let kernel = match context.inputs.last() {
             Some(kept) if self.rectify => Activation::Relu.slope(kernel, kept, true),
-            _ => kernel.variable("kind", "none").variable("again", false),
+            _ => kernel.variable("kind", "none").variable("recompute", false),
         };
         vec![with_output(kernel, context)]
     }

@@ -8,12 +8,12 @@ struct Params {
     scale: f32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> dy: array<Lane>;
-@group(0) @binding(2) var<storage, read_write> x: array<Lane>;
-@group(0) @binding(3) var<storage, read_write> gamma: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Packet>;
+@group(0) @binding(2) var<storage, read_write> x: array<Packet>;
+@group(0) @binding(3) var<storage, read_write> gamma: array<Packet>;
 @group(0) @binding(4) var<storage, read_write> statistics: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> means: array<vec2<f32>>;
 

@@ -11,16 +11,16 @@ struct Params {
     parameters: u32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> dy: array<Lane>;
-@group(0) @binding(2) var<storage, read_write> x: array<Lane>;
-@group(0) @binding(3) var<storage, read_write> gamma: array<{{ "Lane" if each else "f32" }}>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Packet>;
+@group(0) @binding(2) var<storage, read_write> x: array<Packet>;
+@group(0) @binding(3) var<storage, read_write> gamma: array<{{ "Packet" if each else "f32" }}>;
 @group(0) @binding(4) var<storage, read_write> statistics: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> means: array<vec2<f32>>;
 {% if not in_place %}
-@group(0) @binding(6) var<storage, read_write> dx: array<Lane>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Packet>;
 {% endif %}
 
 {% include "parts/grid.wgsl" %}

@@ -2,11 +2,11 @@
 
 use super::operators::{Sampling, time};
 use crate::Error;
-use frugal_report::records::{Copied, Floor, Rate, Spread};
+use frugal_report::records::{Copied, Rate, Roofline, Spread};
 use frugal_tensor::Gpu;
 use frugal_tensor::ir::{Graph, GraphError, Init, KernelSet, Kind, Operator, ValueId};
-use frugal_tensor::ops::floor::{Copy, MultiplyAdds};
 use frugal_tensor::ops::matmul::MatMul;
+use frugal_tensor::ops::roofline::{Copy, MultiplyAdds};
 use std::rc::Rc;
 
 /// Elements of the values that are copied, from what one dispatch costs to what leaves every cache.
@@ -18,7 +18,7 @@ const PRODUCTS: [usize; 2] = [512, 1024];
 ///
 /// # Errors
 /// What befell the device, or [`Error::Plan`] if it can bind next to nothing.
-pub fn measure(gpu: &Rc<Gpu>, sampling: Sampling) -> Result<Floor, Error> {
+pub fn measure(gpu: &Rc<Gpu>, sampling: Sampling) -> Result<Roofline, Error> {
     let limit = gpu.plan_options().max_binding;
     let mut copies = Vec::new();
     for elements in COPIED.into_iter().filter(|&elements| 4 * elements as u64 <= limit) {
@@ -46,7 +46,7 @@ pub fn measure(gpu: &Rc<Gpu>, sampling: Sampling) -> Result<Floor, Error> {
             }
         }
     }
-    Ok(Floor { copies, multiply_adds, product })
+    Ok(Roofline { copies, multiply_adds, product })
 }
 
 /// An operator over values that live across steps.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the adapter can do at all.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Floor {
+pub struct Roofline {
     /// Copies, the smallest first.
     pub copies: Vec<Copied>,
     /// Multiply-adds in registers alone.
@@ -42,7 +42,7 @@ pub enum Bound {
     Arithmetic,
 }
 
-impl Floor {
+impl Roofline {
     /// The milliseconds that nothing with so many bytes and multiply-adds gets below, and what they go to.
     pub fn of(&self, bytes: u64, multiply_adds: u64) -> (f64, Bound) {
         let memory = self.copying(bytes);
@@ -77,13 +77,13 @@ mod tests {
         let copied = |bytes, milliseconds| Copied { bytes, milliseconds: Spread::of(vec![milliseconds]) };
         let rate = |gflops| Rate { by: String::new(), gflops };
         let copies = vec![copied(1000, 1.0), copied(3000, 2.0), copied(6000, 4.0)];
-        let floor = Floor { copies, multiply_adds: rate(100.0), product: rate(50.0) };
+        let roofline = Roofline { copies, multiply_adds: rate(100.0), product: rate(50.0) };
         // A small copy costs what a dispatch does, a large one what the largest did for each byte.
         for (bytes, milliseconds) in [(1, 1.0), (1000, 1.0), (2000, 1.5), (3000, 2.0), (4500, 3.0), (12_000, 8.0)] {
-            assert_eq!(floor.of(bytes, 0), (milliseconds, Bound::Memory), "{bytes}");
+            assert_eq!(roofline.of(bytes, 0), (milliseconds, Bound::Memory), "{bytes}");
         }
         // 10⁸ multiply-adds at 100 GFLOP/s take 2 ms.
-        assert_eq!(floor.of(1000, 100_000_000), (2.0, Bound::Arithmetic));
-        assert_eq!(floor.of(6000, 100_000_000), (4.0, Bound::Memory));
+        assert_eq!(roofline.of(1000, 100_000_000), (2.0, Bound::Arithmetic));
+        assert_eq!(roofline.of(6000, 100_000_000), (4.0, Bound::Memory));
     }
 }

@@ -7,10 +7,10 @@ struct Params {
     epsilon: f32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
 @group(0) @binding(2) var<storage, read_write> statistics: array<vec2<f32>>;
 
 {% include "parts/grid.wgsl" %}

@@ -6,14 +6,14 @@
      tanh     dy · (1 − y²)
      gelu     dy · (Φ(x) + x · φ(x)), with the normal distribution Φ and its density φ
      silu     dy · σ(x) · (1 + x · (1 − σ(x)))
-   The first three read y as its values or, masked, as one bit per element. `again`: y again from x in the place of d, on
+   The first three read y as its values or, masked, as one bit per element. `recompute`: y again from x in the place of d, on
    the side of the bounds that the mask tells; then clamp gives the nearer bound instead of 0.
-   The including kernel binds `kept` and has `low` and `high` in its Params. Variables: kind, masked, again, vector. -#}
+   The including kernel binds `kept` and has `low` and `high` in its Params. Variables: kind, masked, recompute, vector. -#}
 {% if kind in ["sigmoid", "tanh", "gelu", "silu"] %}
 {% include "parts/smooth.wgsl" %}
 
 {% endif %}
-fn through(d: Lane, i: u32) -> Lane {
+fn activation_backward(d: Packet, i: u32) -> Packet {
 {% if kind in ["relu", "leaky", "clamp"] %}
 {% if masked and vector %}
     let bits = kept[i / 8u] >> (4u * (i % 8u));
@@ -21,16 +21,16 @@ fn through(d: Lane, i: u32) -> Lane {
 {% elif masked %}
     let open = ((kept[i / 32u] >> (i % 32u)) & 1u) != 0u;
 {% elif kind == "clamp" %}
-    let open = (kept[i] > Lane(p.low)) & (kept[i] < Lane(p.high));
+    let open = (kept[i] > Packet(p.low)) & (kept[i] < Packet(p.high));
 {% else %}
-    let open = kept[i] > Lane();
+    let open = kept[i] > Packet();
 {% endif %}
 {% if kind == "leaky" %}
     return select(p.low * d, d, open);
-{% elif kind == "clamp" and again %}
-    return select(select(Lane(p.low), Lane(p.high), d > Lane(0.5 * (p.low + p.high))), d, open);
+{% elif kind == "clamp" and recompute %}
+    return select(select(Packet(p.low), Packet(p.high), d > Packet(0.5 * (p.low + p.high))), d, open);
 {% else %}
-    return select(Lane(), d, open);
+    return select(Packet(), d, open);
 {% endif %}
 {% else %}
     let k = kept[i];

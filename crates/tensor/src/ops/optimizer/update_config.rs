@@ -4,13 +4,13 @@ use super::average::Average;
 use super::gradients::{Accumulate, Factor, SquareSum};
 use super::scale::{Check, LossScale, Move};
 use super::{Optimizer, Update};
-use crate::ir::{Element, Graph, GraphError, Init, Kind, Trained, Value, ValueId};
+use crate::ir::{Element, Graph, GraphError, Init, Kind, ParameterUpdate, Value, ValueId};
 use crate::step::LEARNING_RATE;
 use std::collections::HashMap;
 
 /// How parameters move.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Recipe {
+pub struct UpdateConfig {
     /// By which rule.
     pub optimizer: Optimizer,
     /// The largest norm of all gradients together; larger ones are scaled down to it.
@@ -19,33 +19,33 @@ pub struct Recipe {
     /// ([`crate::step::FLAG_FIRST`], [`crate::step::FLAG_HOLD`], [`crate::step::updates_before`]). A step gives the gradients that one batch of all
     /// their samples would have given, up to rounding, unless the net normalises batches.
     pub accumulate: bool,
-    /// The decay of an average of each parameter, kept under the parameter's name and [`Recipe::AVERAGE`].
+    /// The decay of an average of each parameter, kept under the parameter's name and [`UpdateConfig::AVERAGE`].
     pub average: Option<f64>,
     /// What gradients are multiplied by on their way back, so that f16 holds them. They have to be those of a pass that began
     /// with it ([`Graph::loss_scale`]).
     pub loss_scale: Option<LossScale>,
 }
 
-impl From<Optimizer> for Recipe {
+impl From<Optimizer> for UpdateConfig {
     fn from(optimizer: Optimizer) -> Self {
         Self { optimizer, clip_norm: None, accumulate: false, average: None, loss_scale: None }
     }
 }
 
-impl Recipe {
+impl UpdateConfig {
     /// What the name of a parameter's average ends in.
     pub const AVERAGE: &'static str = ".average";
 }
 
 impl Graph {
-    /// Appends the update of every parameter that has a gradient, and [`Graph::settle`]s. `loss` is whose mean the gradients are
+    /// Appends the update of every parameter that has a gradient, and [`Graph::add_deferred_updates`]s. `loss` is whose mean the gradients are
     /// of, and has counted the samples.
     ///
     /// # Errors
     /// [`GraphError::NameTaken`] if a parameter's state exists already, [`GraphError::Shape`] if a setting makes no sense.
     pub fn train(
         &mut self,
-        recipe: impl Into<Recipe>,
+        recipe: impl Into<UpdateConfig>,
         loss: ValueId,
         gradients: &HashMap<ValueId, ValueId>,
     ) -> Result<(), GraphError> {
@@ -62,11 +62,11 @@ impl Graph {
 
     fn move_parameters(
         &mut self,
-        recipe: Recipe,
+        recipe: UpdateConfig,
         loss: Option<ValueId>,
         gradients: &HashMap<ValueId, ValueId>,
     ) -> Result<(), GraphError> {
-        let Recipe { optimizer, clip_norm, accumulate, average, loss_scale } = recipe;
+        let UpdateConfig { optimizer, clip_norm, accumulate, average, loss_scale } = recipe;
         let summed_by = loss.filter(|_| accumulate);
         let summed = summed_by.is_some();
         let learning_rate = self.scalar(LEARNING_RATE);
@@ -121,17 +121,21 @@ impl Graph {
                 inputs.push(state(self, &format!("{}.{name}", value.name), value)?);
             }
             let averaged = optimizer.average().and_then(|(decay, scale)| Some((*inputs.get(4)?, decay, scale)));
-            self.note_trained(Trained { gradient: *gradient, average: averaged, scale });
+            self.note_parameter_update(ParameterUpdate { gradient: *gradient, average: averaged, scale });
             inputs.extend(factor);
             let update = Update { optimizer, learning_rate, summed, scaled: factor.is_some() };
             self.within(layer(value), |graph| graph.apply(update, &inputs))?;
             if let Some(decay) = average {
-                let inputs =
-                    [state(self, &format!("{}{}", value.name, Recipe::AVERAGE), value)?, *parameter, control, status];
+                let inputs = [
+                    state(self, &format!("{}{}", value.name, UpdateConfig::AVERAGE), value)?,
+                    *parameter,
+                    control,
+                    status,
+                ];
                 self.within(layer(value), |graph| graph.apply(Average { decay, summed }, &inputs))?;
             }
         }
-        self.settle()?;
+        self.add_deferred_updates()?;
         // After all that a step changes: it lets the next step change things again.
         if let (Some(setting), Some(scale)) = (loss_scale, scale) {
             let good_steps = self.good_steps()?;
@@ -145,7 +149,7 @@ impl Graph {
     /// Lets every parameter be what its average is: for an evaluation beside a training step that keeps averages.
     pub fn use_averages(&mut self) {
         for id in self.parameters().map(|(id, _)| id).collect::<Vec<_>>() {
-            self.value_mut(id).name += Recipe::AVERAGE;
+            self.value_mut(id).name += UpdateConfig::AVERAGE;
         }
     }
 }

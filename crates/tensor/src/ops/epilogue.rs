@@ -1,4 +1,4 @@
-//! An operator with what comes behind it, in one pass: what is done with its first output before that is written.
+//! Epilogues: what is done with the first output of an operator before it is written, in the same pass.
 
 use super::activation::Activation;
 use super::add::Add;
@@ -6,10 +6,10 @@ use super::broadcast::Broadcast;
 use crate::ir::{Kernel, KernelContext, Operator, Output, Shape, Value, tiles::Tunable, want};
 use std::rc::Rc;
 
-/// What is done with each element before it is written: an addition, then an activation. The arithmetic is that of the
+/// An epilogue of each element: an addition, then an activation. The arithmetic is that of the
 /// operators that would do it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Then {
+pub(super) struct Epilogue {
     /// Whether something is added.
     pub add: bool,
     /// What is applied.
@@ -27,22 +27,22 @@ pub(super) enum Addend {
     Nothing,
 }
 
-/// An operator that can do that with its first output.
-pub(super) trait Leads: Operator + Copy + 'static {
+/// An operator whose kernels can apply an epilogue to its first output.
+pub(super) trait TakesEpilogue: Operator + Copy + 'static {
     /// Inputs of its own; what is added comes after them.
     const INPUTS: usize;
     /// What it can add.
     const ADDS: Addend;
 
-    /// Its kernels, with what comes behind it.
-    fn launch(&self, context: &KernelContext, then: Then) -> Vec<Kernel>;
+    /// Its kernels, with the epilogue.
+    fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel>;
 }
 
-/// An operator and what comes behind it.
+/// An operator and its epilogue.
 #[derive(Debug)]
-struct Followed<O> {
+struct WithEpilogue<O> {
     operator: O,
-    then: Then,
+    epilogue: Epilogue,
 }
 
 impl Addend {
@@ -66,8 +66,8 @@ impl Addend {
     }
 }
 
-impl Then {
-    fn and<O: Leads>(self, next: &dyn Operator) -> Option<Self> {
+impl Epilogue {
+    fn and<O: TakesEpilogue>(self, next: &dyn Operator) -> Option<Self> {
         match self {
             Self { activation: Some(_), .. } => None,
             Self { add: false, .. } if O::ADDS.comes_of(next) => Some(Self { add: true, ..self }),
@@ -83,7 +83,7 @@ impl Then {
         }
     }
 
-    /// A kernel that includes `parts/followed.wgsl`, complete but for this. What is added is the input `added`. If nothing
+    /// A kernel that includes `parts/epilogue.wgsl`, complete but for this. What is added is the input `added`. If nothing
     /// follows, the kernel stays what it is.
     pub fn behind(self, kernel: Kernel, added: usize) -> Kernel {
         if !self.add && self.activation.is_none() {
@@ -95,18 +95,18 @@ impl Then {
 }
 
 /// The operator with the next one in its pass, if it can take that along.
-pub(super) fn followed<O: Leads>(operator: O, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-    Some(Rc::new(Followed { operator, then: Then::default().and::<O>(next)? }))
+pub(super) fn epilogue<O: TakesEpilogue>(operator: O, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+    Some(Rc::new(WithEpilogue { operator, epilogue: Epilogue::default().and::<O>(next)? }))
 }
 
-impl<O: Leads> Operator for Followed<O> {
+impl<O: TakesEpilogue> Operator for WithEpilogue<O> {
     fn name(&self) -> &'static str {
         self.operator.name()
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let outputs = self.operator.outputs(&inputs[..O::INPUTS])?;
-        if self.then.add {
+        if self.epilogue.add {
             O::ADDS.check(&outputs[0].shape, &inputs[O::INPUTS].shape)?;
         }
         Ok(outputs)
@@ -117,7 +117,7 @@ impl<O: Leads> Operator for Followed<O> {
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-        Some(Rc::new(Self { operator: self.operator, then: self.then.and::<O>(next)? }))
+        Some(Rc::new(Self { operator: self.operator, epilogue: self.epilogue.and::<O>(next)? }))
     }
 
     fn multiply_adds(&self, inputs: &[&Value], outputs: &[&Value]) -> u64 {
@@ -137,6 +137,6 @@ impl<O: Leads> Operator for Followed<O> {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        self.operator.launch(context, self.then)
+        self.operator.launch(context, self.epilogue)
     }
 }

@@ -1,22 +1,22 @@
-//! How a value is made again in the backward pass, so that it need not wait for it.
+//! How a value is recomputed in the backward pass, so that it need not wait for it.
 
 use super::{Interval, Operator};
 use std::rc::Rc;
 
 /// How the backward pass makes an operator's first output again, without convolutions and reductions.
 #[derive(Debug)]
-pub struct Rebuild {
+pub struct RecomputeRule {
     /// Operators in order, and what each reads; the last one makes the output.
-    pub steps: Vec<(Rc<dyn Operator>, Vec<Part>)>,
-    /// Whether it takes next to nothing, so that the output is never kept: views and concatenations. What is made in
-    /// a pass over the elements is only made again where a policy asks for it.
+    pub steps: Vec<(Rc<dyn Operator>, Vec<RecomputeInput>)>,
+    /// Whether it takes next to nothing, so that the output is never kept: decoded and concatenations. What is made in
+    /// a pass over the elements is only recomputed where a policy asks for it.
     pub always: bool,
 }
 
-/// Something that a step of a [`Rebuild`] reads.
+/// Something that a step of a [`RecomputeRule`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The operator's input, as it was kept or is made again.
+pub enum RecomputeInput {
+    /// The operator's input, as it was kept or is recomputed.
     Input(usize),
     /// The operator's output as it was, for example a statistic.
     Output(usize),
@@ -26,9 +26,9 @@ pub enum Part {
     SoFar,
 }
 
-impl Rebuild {
+impl RecomputeRule {
     /// One operator, over the elements once.
-    pub fn pass(operator: impl Operator + 'static, parts: impl Into<Vec<Part>>) -> Self {
+    pub fn pass(operator: impl Operator + 'static, parts: impl Into<Vec<RecomputeInput>>) -> Self {
         Self { steps: vec![(Rc::new(operator), parts.into())], always: false }
     }
 }

@@ -2,8 +2,8 @@
 //! numbers for each row, and is the same in training and evaluation.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Part, Rebuild, Shape, Value,
-    ValueId, want,
+    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, RecomputeInput, RecomputeRule,
+    Shape, Value, ValueId, want,
 };
 use crate::ops::launch;
 
@@ -11,7 +11,7 @@ use crate::ops::launch;
 ///
 /// Inputs: x, γ, β. Outputs: y; mean and inv_std of each row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SampleNorm {
+pub struct GroupNorm {
     /// Rows are so many groups of channels each, with γ and β per channel; without them rows are the last axes of x, which
     /// are those of γ and β.
     pub groups: Option<usize>,
@@ -21,11 +21,11 @@ pub struct SampleNorm {
 
 /// dx, dγ, dβ from dy, x, γ and the statistics.
 #[derive(Debug)]
-struct SampleNormGradient(SampleNorm);
+struct GroupNormGradient(GroupNorm);
 
 /// y again from x, γ, β and the statistics, which were kept.
 #[derive(Debug)]
-struct SampleNormAgain(SampleNorm);
+struct GroupNormRecompute(GroupNorm);
 
 /// Rows that are normalised each by itself, one after the other in memory.
 #[derive(Clone, Copy)]
@@ -43,7 +43,7 @@ struct Layout {
 const CHUNK: usize = 64;
 
 impl Layout {
-    fn of(norm: SampleNorm, x: &Shape, gamma: &Shape) -> Result<Self, String> {
+    fn of(norm: GroupNorm, x: &Shape, gamma: &Shape) -> Result<Self, String> {
         want(x.elements() > 0, "the value must not be empty")?;
         let (rows, run) = match norm.groups {
             Some(groups) => {
@@ -93,7 +93,7 @@ impl Layout {
     }
 }
 
-impl SampleNorm {
+impl GroupNorm {
     /// Of inputs that `outputs` has checked.
     fn layout(self, x: &Value, gamma: &Value) -> Layout {
         Layout::of(self, &x.shape, &gamma.shape).expect("checked by outputs")
@@ -104,7 +104,7 @@ fn with_output(kernel: Kernel, context: &KernelContext) -> Kernel {
     if context.in_place { kernel } else { kernel.outputs([0]) }
 }
 
-impl Operator for SampleNorm {
+impl Operator for GroupNorm {
     fn name(&self) -> &'static str {
         if self.groups.is_some() { "group norm" } else { "layer norm" }
     }
@@ -118,9 +118,9 @@ impl Operator for SampleNorm {
         ])
     }
 
-    fn rebuild(&self, _inputs: &[&Value]) -> Option<Rebuild> {
-        let [x, gamma, beta] = [0, 1, 2].map(Part::Input);
-        Some(Rebuild::pass(SampleNormAgain(*self), [x, gamma, beta, Part::Output(1)]))
+    fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
+        let [x, gamma, beta] = [0, 1, 2].map(RecomputeInput::Input);
+        Some(RecomputeRule::pass(GroupNormRecompute(*self), [x, gamma, beta, RecomputeInput::Output(1)]))
     }
 
     fn may_overwrite(&self) -> Option<usize> {
@@ -130,30 +130,30 @@ impl Operator for SampleNorm {
     /// The statistics of each row in one pass over x, then y.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let layout = self.layout(context.inputs[0], context.inputs[1]);
-        let statistics = launch::reduce_planes("ops/sample_norm/statistics", layout.rows, layout.size, context.set)
+        let statistics = launch::reduce_planes("ops/group_norm/statistics", layout.rows, layout.size, context.set)
             .parameter(self.epsilon)
             .inputs([0])
             .outputs([1]);
-        let normalize = layout.map("ops/sample_norm/normalize", context).inputs([0, 1, 2]).outputs([1]);
+        let normalize = layout.map("ops/group_norm/normalize", context).inputs([0, 1, 2]).outputs([1]);
         vec![statistics, with_output(normalize, context)]
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
-        let arriving = backward.arriving()?;
-        let gamma = backward.keep(backward.input(1), Need::Values);
-        let x = backward.keep(backward.input(0), Need::Values);
-        let statistics = backward.keep(backward.output(1), Need::Exact);
-        let gradients = backward.apply(SampleNormGradient(*self), &[arriving, x, gamma, statistics])?;
+        let grad_output = backward.grad_output()?;
+        let gamma = backward.save(backward.input(1), Need::Values);
+        let x = backward.save(backward.input(0), Need::Values);
+        let statistics = backward.save(backward.output(1), Need::Exact);
+        let gradients = backward.apply(GroupNormGradient(*self), &[grad_output, x, gamma, statistics])?;
         for (index, gradient) in gradients.into_iter().enumerate() {
             if backward.wants(index) {
-                backward.give(index, gradient);
+                backward.set_grad_input(index, gradient);
             }
         }
         Ok(())
     }
 }
 
-impl Operator for SampleNormAgain {
+impl Operator for GroupNormRecompute {
     fn name(&self) -> &'static str {
         "sample norm again"
     }
@@ -168,12 +168,12 @@ impl Operator for SampleNormAgain {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let layout = self.0.layout(context.inputs[0], context.inputs[1]);
-        let normalize = layout.map("ops/sample_norm/normalize", context).inputs([0, 1, 2, 3]);
+        let normalize = layout.map("ops/group_norm/normalize", context).inputs([0, 1, 2, 3]);
         vec![with_output(normalize, context)]
     }
 }
 
-impl Operator for SampleNormGradient {
+impl Operator for GroupNormGradient {
     fn name(&self) -> &'static str {
         "sample norm gradient"
     }
@@ -204,11 +204,11 @@ impl Operator for SampleNormGradient {
         let scale = 1.0 / size as f32;
         let sums = if run > 1 {
             let per_row = size / run;
-            let planes = launch::reduce_planes("ops/sample_norm/plane_gradient", rows * per_row, run, context.set)
+            let planes = launch::reduce_planes("ops/group_norm/plane_gradient", rows * per_row, run, context.set)
                 .parameter(per_row)
                 .inputs([0, 1, 3])
                 .bind(Binding::Scratch(0));
-            let rows = Kernel::new("ops/sample_norm/row_sums")
+            let rows = Kernel::new("ops/group_norm/row_sums")
                 .parameters([rows, per_row, parameters])
                 .parameter(scale)
                 .inputs([2])
@@ -218,12 +218,12 @@ impl Operator for SampleNormGradient {
             [planes, rows]
         } else {
             let lanes = if size.is_multiple_of(4) { 4 } else { 1 };
-            let over_rows = launch::reduce_planes("ops/sample_norm/row_gradient", rows, size, context.set)
+            let over_rows = launch::reduce_planes("ops/group_norm/row_gradient", rows, size, context.set)
                 .parameter(parameters / lanes)
                 .parameter(scale)
                 .inputs([0, 1, 2, 3])
                 .bind(Binding::Scratch(1));
-            let columns = Kernel::new("ops/sample_norm/column_gradient")
+            let columns = Kernel::new("ops/group_norm/column_gradient")
                 .parameters([layout.samples(), parameters, size, layout.parts(), CHUNK])
                 .inputs([0, 1, 3])
                 .bind(Binding::Scratch(0))
@@ -234,8 +234,7 @@ impl Operator for SampleNormGradient {
             .variable("gathers", false)
             .bind(Binding::Scratch(0))
             .outputs([1, 2]);
-        let input =
-            layout.map("ops/sample_norm/input_gradient", context).inputs([0, 1, 2, 3]).bind(Binding::Scratch(1));
+        let input = layout.map("ops/group_norm/input_gradient", context).inputs([0, 1, 2, 3]).bind(Binding::Scratch(1));
         sums.into_iter().chain([totals, with_output(input, context)]).collect()
     }
 }
@@ -252,7 +251,7 @@ impl Graph {
         beta: ValueId,
         epsilon: f32,
     ) -> Result<ValueId, GraphError> {
-        self.apply_one(SampleNorm { groups: None, epsilon }, &[x, gamma, beta])
+        self.apply_one(GroupNorm { groups: None, epsilon }, &[x, gamma, beta])
     }
 
     /// Group norm: over so many groups of channels, with γ and β per channel. One group for each channel is instance norm.
@@ -267,6 +266,6 @@ impl Graph {
         beta: ValueId,
         epsilon: f32,
     ) -> Result<ValueId, GraphError> {
-        self.apply_one(SampleNorm { groups: Some(groups), epsilon }, &[x, gamma, beta])
+        self.apply_one(GroupNorm { groups: Some(groups), epsilon }, &[x, gamma, beta])
     }
 }

@@ -11,15 +11,15 @@ struct Params {
     parameters: u32,
 }
 
-{% include "parts/lane.wgsl" %}
+{% include "parts/packet.wgsl" %}
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
-@group(0) @binding(2) var<storage, read_write> gamma: array<{{ "Lane" if each else "f32" }}>;
-@group(0) @binding(3) var<storage, read_write> beta: array<{{ "Lane" if each else "f32" }}>;
+@group(0) @binding(1) var<storage, read_write> x: array<Packet>;
+@group(0) @binding(2) var<storage, read_write> gamma: array<{{ "Packet" if each else "f32" }}>;
+@group(0) @binding(3) var<storage, read_write> beta: array<{{ "Packet" if each else "f32" }}>;
 @group(0) @binding(4) var<storage, read_write> statistics: array<vec2<f32>>;
 {% if not in_place %}
-@group(0) @binding(5) var<storage, read_write> y: array<Lane>;
+@group(0) @binding(5) var<storage, read_write> y: array<Packet>;
 {% endif %}
 
 {% include "parts/grid.wgsl" %}
