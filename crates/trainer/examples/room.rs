@@ -8,9 +8,14 @@
 use frugal_data::{Dataset, Split};
 use frugal_tensor::Gpu;
 use frugal_tensor::random::Stream;
+use frugal_trainer::artifacts::folder::Folder;
 use frugal_trainer::config::Config;
-use frugal_trainer::run::folder::Folder;
-use frugal_trainer::run::{self, Job, Lock, Start, View};
+use frugal_trainer::planning;
+use frugal_trainer::state::Lock;
+use frugal_trainer::training;
+use frugal_trainer::training::Job;
+use frugal_trainer::training::Start;
+use frugal_trainer::training::View;
 use std::error::Error;
 use std::path::Path;
 
@@ -117,11 +122,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 _ => config.data.open()?,
             };
             let folder = Folder::at(&root.join(format!("{set}-{seed}")))?;
-            let plans = run::plans(&config, &data, &gpu)?;
+            let plans = planning::plans(&config, &data, &gpu)?;
             let (content, lock) = (data.fingerprint(), Lock::take(folder.path())?);
             let (content, from, view) = (&content, Start::Anew(None), View::Nothing);
             let (config, data, gpu, folder, label) = (&config, &data, &gpu, &folder, set);
-            let summary = run::train(Job { plans, config, data, content, gpu, folder, lock, label, view, from })?;
+            let summary = training::train(Job { plans, config, data, content, gpu, folder, lock, label, view, from })?;
             let coded = summary.coded.ok_or("nothing was coded")?;
             let sum =
                 |of: fn(&frugal_report::records::CodedValue) -> u64| coded.values.iter().map(of).sum::<u64>() as f64;

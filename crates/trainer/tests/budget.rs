@@ -5,7 +5,8 @@ use frugal_tensor::PlanOptions;
 use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_trainer::Error;
 use frugal_trainer::config::{Choice, Optimizer};
-use frugal_trainer::run::{Plans, Request};
+use frugal_trainer::planning::Plans;
+use frugal_trainer::planning::Request;
 
 fn request(net: &str, shape: StepShape, store: &str) -> Request {
     let store = Choice::parse(store).unwrap().into();

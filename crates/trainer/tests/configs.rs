@@ -3,7 +3,8 @@
 use frugal_tensor::PlanOptions;
 use frugal_tensor::ir::KernelSet;
 use frugal_trainer::config::Config;
-use frugal_trainer::run::{self, Plans};
+use frugal_trainer::planning;
+use frugal_trainer::planning::Plans;
 use std::path::{Path, PathBuf};
 
 fn files() -> Vec<PathBuf> {
@@ -20,13 +21,14 @@ fn every_config_is_called_as_its_file_and_can_be_planned() {
         let (config, _) = Config::load(&path, &[]).unwrap();
         assert_eq!(path.file_stem().unwrap().to_str(), Some(config.name.as_str()));
         let (image, classes) = config.data.shape().unwrap();
-        let request = run::request(&config, image, classes).unwrap();
+        let request = planning::request(&config, image, classes).unwrap();
         let options = PlanOptions::unlimited(KernelSet::Tiles);
         let raw = Plans::new(&request, options.clone()).unwrap().report(&request);
         assert_eq!(raw.convolutions.ratio(), Some(1.0), "{}", config.name);
         assert!(config.compare.stores.len() > 1 && config.compare.stores[0].to_string() == "raw", "{}", config.name);
         for &store in &config.compare.stores[1..] {
-            let request = run::Request { store: config.store.with_default(store), ..request.clone() };
+            let request =
+                frugal_trainer::planning::Request { store: config.store.with_default(store), ..request.clone() };
             let plan = Plans::new(&request, options.clone()).unwrap().report(&request);
             assert!(plan.ratio() > 1.5, "{} with {store} keeps {:?}", config.name, plan.bytes);
             assert!(plan.bytes.peak < raw.bytes.peak, "{} with {store}", config.name);

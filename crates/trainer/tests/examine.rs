@@ -5,11 +5,16 @@ mod lossless;
 
 use frugal_data::{Dataset, Split};
 use frugal_tensor::{Gpu, Policy};
+use frugal_trainer::artifacts::folder::Folder;
 use frugal_trainer::config::{Config, Form};
-use frugal_trainer::run::examine::{Bench, Examinee, examine_runs};
-use frugal_trainer::run::folder::Folder;
-use frugal_trainer::run::weights::{self, Named};
-use frugal_trainer::run::{self, Job, Lock, Start, View};
+use frugal_trainer::planning;
+use frugal_trainer::state::Lock;
+use frugal_trainer::state::weights::{self, Named};
+use frugal_trainer::studies::gradient_error::{Bench, Examinee, examine_runs};
+use frugal_trainer::training;
+use frugal_trainer::training::Job;
+use frugal_trainer::training::Start;
+use frugal_trainer::training::View;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -38,12 +43,12 @@ fn stores_cost_what_they_should() {
     let gpu = Gpu::open(None).unwrap();
     let root = tempfile::tempdir().unwrap();
     let folder = Folder::at(&root.path().join("raw")).unwrap();
-    let plans = run::plans(&config, &data, &gpu).unwrap();
+    let plans = planning::plans(&config, &data, &gpu).unwrap();
     let (config, data, gpu, folder) = (&config, &data, &gpu, &folder);
     let lock = Lock::take(folder.path()).unwrap();
     let (content, from) = (&data.fingerprint(), Start::Anew(None));
     let job = Job { plans, config, data, content, gpu, folder, lock, label: "test", view: View::Nothing, from };
-    run::train(job).unwrap();
+    training::train(job).unwrap();
     let weights = weights::read(folder.path()).unwrap();
     let state = Named::new();
     let bench = Bench::new(config, data, gpu, &weights).unwrap();

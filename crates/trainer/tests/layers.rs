@@ -7,7 +7,9 @@ use common::{DIGITS, Desk};
 use frugal_model::{StepShape, training_step};
 use frugal_tensor::{Gpu, Graph};
 use frugal_trainer::config::{Config, ConfigError};
-use frugal_trainer::run::{self, Trained, Which};
+use frugal_trainer::evaluation::Trained;
+use frugal_trainer::evaluation::Which;
+use frugal_trainer::planning;
 use miette::Diagnostic;
 use std::path::{Path, PathBuf};
 
@@ -83,7 +85,7 @@ fn check(layers: &str, message: &str, help: &str, pointed: &str) {
     };
     match parse(&config(layers)) {
         Err(error) => refused(error),
-        Ok(config) => match run::request(&config, [1, 8, 8], 10) {
+        Ok(config) => match planning::request(&config, [1, 8, 8], 10) {
             Err(frugal_trainer::Error::Config(error)) => refused(error),
             other => panic!("must be refused, but {other:?}"),
         },

@@ -5,9 +5,9 @@ mod common;
 use common::{Desk, json};
 use frugal_tensor::Gpu;
 use frugal_tensor::ir::tiles::Work;
-use frugal_trainer::checkpoint;
+use frugal_trainer::artifacts::tiles::{Entry, TilesFile, VARIABLE};
 use frugal_trainer::config::Config;
-use frugal_trainer::run::tiles::{Entry, TilesFile, VARIABLE};
+use frugal_trainer::state::checkpoint;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use std::process::Output;
 fn unusual(desk: &Desk, name: &str) -> usize {
     let gpu = Gpu::open(None).unwrap();
     let (config, _) = Config::load(&desk.path("digits.toml"), &[]).unwrap();
-    let plans = frugal_trainer::run::plans(&config, &config.data.open().unwrap(), &gpu).unwrap();
+    let plans = frugal_trainer::planning::plans(&config, &config.data.open().unwrap(), &gpu).unwrap();
     let mut file = TilesFile::new(gpu.adapter());
     for (_, tunable) in plans.train.tunables() {
         let Work { operator, direction, shape } = tunable.work;

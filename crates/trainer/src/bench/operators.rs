@@ -5,7 +5,7 @@ use super::products::Products;
 use super::roofline;
 use super::uploads::Uploads;
 use crate::Error;
-use crate::run::environment::{adapter_facts, kernel_set_name};
+use crate::artifacts::environment::{adapter_facts, kernel_set_name};
 use frugal_report::operator_times::{OperatorsReport, Row};
 use frugal_report::records::{Roofline, Spread};
 use frugal_tensor::codec::Policy;

@@ -4,8 +4,9 @@ use super::resident::peak_resident_bytes;
 use super::start;
 use super::uploads::Uploads;
 use crate::Error;
-use crate::run::environment::{adapter_facts, kernel_set_name};
-use crate::run::{Request, budget};
+use crate::artifacts::environment::{adapter_facts, kernel_set_name};
+use crate::planning::Request;
+use crate::planning::budget;
 use frugal_model::training_step;
 use frugal_report::records::Spread;
 use frugal_report::step_times::{OperatorTime, Seconds, StepBytes, StepReport};
@@ -34,7 +35,7 @@ pub struct Settings<'a> {
 /// Measures a step. `began` is when the program did, `opened` how long opening the device took.
 ///
 /// # Errors
-/// As [`crate::run::Plans::new`]; what befell the device; [`Error::Io`] if the start cannot be written.
+/// As [`crate::planning::Plans::new`]; what befell the device; [`Error::Io`] if the start cannot be written.
 pub fn measure(
     request: &Request,
     gpu: &Rc<Gpu>,

@@ -4,7 +4,8 @@
 //! them; the best then meets the usual one in pairs. What is not clearly faster stays as it is.
 
 use crate::Error;
-use crate::run::{Request, budget};
+use crate::planning::Request;
+use crate::planning::budget;
 use frugal_model::training_step;
 use frugal_report::tuning::{Row, Tuning};
 use frugal_tensor::codec::Policy;
@@ -33,7 +34,7 @@ const MOST_TIMES: u32 = 1 << 12;
 /// `say` hears of each.
 ///
 /// # Errors
-/// As [`crate::run::Plans::new`]; what befell the device.
+/// As [`crate::planning::Plans::new`]; what befell the device.
 pub fn tune(request: &Request, gpu: &Rc<Gpu>, most: Duration, mut say: impl FnMut(&str)) -> Result<Tuning, Error> {
     let clock = Instant::now();
     let usual = PlanOptions { tiles: None, ..gpu.plan_options() };

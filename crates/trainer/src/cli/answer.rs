@@ -3,7 +3,9 @@
 use super::device::Device;
 use super::parts;
 
-use crate::run::{Trained, Which, tiles};
+use crate::artifacts::tiles;
+use crate::evaluation::Trained;
+use crate::evaluation::Which;
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_data::{Dataset, Frame, Purpose};

@@ -1,6 +1,6 @@
 //! Options of all commands that open a device.
 
-use crate::run::tiles;
+use crate::artifacts::tiles;
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_tensor::ir::{KernelSet, Precision};

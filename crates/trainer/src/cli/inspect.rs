@@ -1,7 +1,7 @@
 //! `frugal inspect`.
 
-use crate::checkpoint::CheckpointReport;
-use crate::checkpoint::{self, CheckpointError};
+use crate::state::checkpoint::CheckpointReport;
+use crate::state::checkpoint::{self, CheckpointError};
 use crate::{Error, terminal};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ fn read(path: &Path) -> Result<CheckpointReport, Error> {
         let (step, checkpoint) = newest.ok_or(missing)?;
         return Ok(CheckpointReport::new(&step.path, checkpoint));
     }
-    checkpoint::format::check(path)?;
+    crate::error::check_format(path)?;
     let bytes = frugal_data::input::read(path, u64::MAX).map_err(Error::io("read", path))?;
     match checkpoint::decode(path, &bytes) {
         Ok(checkpoint) => Ok(CheckpointReport::new(path, checkpoint)),

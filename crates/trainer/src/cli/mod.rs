@@ -17,10 +17,10 @@ mod train;
 mod tune;
 
 use crate::Error;
+use crate::artifacts::environment::device_report;
 use crate::config::Override;
-use crate::run::View;
-use crate::run::environment::device_report;
 use crate::terminal::{self, Log};
+use crate::training::View;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use device::TunedDevice;
 use frugal_model::Net;

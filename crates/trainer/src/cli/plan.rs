@@ -2,9 +2,10 @@
 
 use super::subject::Subject;
 use super::{Kernels, STORES};
+use crate::artifacts::tiles::TilesFile;
 use crate::config::{Choice, Choices, Form};
-use crate::run::tiles::TilesFile;
-use crate::run::{self, Plans};
+use crate::planning;
+use crate::planning::Plans;
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_report::fit::{Fit, FitReport};
@@ -58,7 +59,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
             }
             let fit = |store: Choice| {
                 let store = request.store.with_default(store);
-                run::largest_batch(&request, &store, kernels.clone(), limit)
+                planning::largest_batch(&request, &store, kernels.clone(), limit)
             };
             let fits: Result<Vec<Fit>, Error> = stores.into_iter().map(fit).collect();
             let (net, shape, classes) = (request.net.name, request.shape.image, request.shape.classes);

@@ -1,8 +1,9 @@
 //! `frugal predict`: what a trained net answers to pictures.
 
 use super::answer::Source;
-use crate::run::picture::png;
-use crate::run::{Inference, Trained};
+use crate::artifacts::picture::png;
+use crate::evaluation::Inference;
+use crate::evaluation::Trained;
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_data::pictures_in;

@@ -4,11 +4,18 @@ use super::compare;
 use super::device::Device;
 use super::train::train;
 use super::{Changes, Tensorboard, Watch, parts};
-use crate::checkpoint::{Checkpoint, Step};
+use crate::artifacts::comparison::is_comparison;
+use crate::artifacts::folder::Folder;
+use crate::artifacts::tiles;
 use crate::config::Config;
-use crate::run::comparison::is_comparison;
-use crate::run::folder::Folder;
-use crate::run::{self, Job, Left, Plans, Start, View, tiles};
+use crate::planning;
+use crate::planning::Plans;
+use crate::state::Left;
+use crate::state::checkpoint::{Checkpoint, Step};
+use crate::training;
+use crate::training::Job;
+use crate::training::Start;
+use crate::training::View;
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_data::Dataset;
@@ -56,7 +63,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     if let Some(line) = tiles::of_run(&options.run, &gpu)? {
         terminal::say(&line);
     }
-    let plans = run::plans(&config, &data, &gpu)?;
+    let plans = planning::plans(&config, &data, &gpu)?;
     let (from, place) = start(checkpoint, &config, &data, &plans, &gpu)?;
     let folder = Folder::open(&options.run)?;
     let adapter = &gpu.adapter().info.name;
@@ -82,7 +89,7 @@ pub(super) fn start(
 ) -> Result<(Start, String), Error> {
     let Some((step, checkpoint)) = checkpoint else {
         let place = "from the beginning, as it has no checkpoint yet".to_owned();
-        return Ok((run::anew(config, data, plans)?, place));
+        return Ok((training::anew(config, data, plans)?, place));
     };
     let (adapter, made_on) = (&gpu.adapter().info.name, &checkpoint.about.adapter);
     if made_on != adapter {

@@ -3,7 +3,8 @@
 use super::{Changes, Multiplies};
 use crate::Error;
 use crate::config::{Choice, Config, Form, Loss, Optimizer};
-use crate::run::{self, Request};
+use crate::planning;
+use crate::planning::Request;
 use clap::Args;
 use frugal_model::{Net, StepShape, Training};
 use frugal_report::fit::MOST_SAMPLES;
@@ -47,7 +48,7 @@ impl Subject {
             (Some(config), ..) => {
                 let (config, _) = Config::load(config, &self.changes.overrides())?;
                 let (image, classes) = config.data.shape()?;
-                run::request(&config, image, classes)?
+                planning::request(&config, image, classes)?
             }
             (None, Some(net), Some(image), Some(classes)) => {
                 if !self.changes.overrides().is_empty() {

@@ -1,9 +1,13 @@
 //! `frugal train`.
 
 use super::{Changes, Tensorboard, Watch, Where, parts};
+use crate::artifacts::folder::Folder;
 use crate::config::Config;
-use crate::run::folder::Folder;
-use crate::run::{self, Job, Lock, interrupt};
+use crate::planning;
+use crate::state::Lock;
+use crate::terminal::interrupt;
+use crate::training;
+use crate::training::Job;
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_report::bytes;
@@ -34,15 +38,15 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let data = config.data.open()?;
     parts::say_of_training(&config, &data)?;
     let gpu = options.place.device.open(config.train.precision, config.train.tuned)?;
-    let plans = run::plans(&config, &data, &gpu)?;
+    let plans = planning::plans(&config, &data, &gpu)?;
     for warning in plans.warnings() {
         terminal::warn(warning);
     }
     if let Some(chosen) = &plans.chosen {
         terminal::say(chosen);
     }
-    let (content, from) = (data.fingerprint(), run::anew(&config, &data, &plans)?);
-    run::remarks(&config, &data, &plans, &from).iter().for_each(terminal::warn);
+    let (content, from) = (data.fingerprint(), training::anew(&config, &data, &plans)?);
+    training::remarks(&config, &data, &plans, &from).iter().for_each(terminal::warn);
     let folder = Folder::create(options.place.out.as_deref(), &config.name, &config.seed.to_string())?;
     let lock = Lock::take(folder.path())?;
     folder.write("config.toml", text.as_bytes())?;
@@ -56,7 +60,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
 pub(super) fn train(job: Job<'_>) -> Result<(), Error> {
     interrupt::watch();
     let folder = job.folder;
-    let summary = run::train(job)?;
+    let summary = training::train(job)?;
     terminal::print(describe(&summary))?;
     terminal::print(format_args!("results         {}", folder.path().display()))?;
     Ok(())

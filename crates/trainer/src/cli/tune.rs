@@ -2,8 +2,8 @@
 
 use super::device::Device;
 use super::subject::Subject;
+use crate::artifacts::tiles::{Key, TilesFile, VARIABLE, path_of};
 use crate::bench::tune::tune;
-use crate::run::tiles::{Key, TilesFile, VARIABLE, path_of};
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_tensor::Gpu;
@@ -83,5 +83,5 @@ fn there(path: &Path, gpu: &Gpu) -> Result<TilesFile, Error> {
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    crate::run::folder::Folder::open(folder)?.write(&name, text.as_bytes())
+    crate::artifacts::folder::Folder::open(folder)?.write(&name, text.as_bytes())
 }

@@ -1,6 +1,7 @@
 //! A store by one name: a form, and with a suffix what is made again: `frequency-split:8,4+cheap`.
 
-use super::{Form, suggest};
+use super::Form;
+use crate::error::suggest;
 use frugal_tensor::codec::Recompute;
 use serde::Serialize;
 use std::fmt;

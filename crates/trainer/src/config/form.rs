@@ -1,6 +1,6 @@
 //! The forms in which values can wait, by the names that users give them.
 
-use super::suggest;
+use crate::error::suggest;
 use frugal_report::units;
 use frugal_tensor::codec::error_bounded::Target;
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Uniform};
@@ -41,7 +41,7 @@ pub enum Form {
         /// Whether to do as the authors' code does.
         parity: bool,
     },
-    /// Whatever form suits each value, so that the run takes no more than this; see [`crate::run::budget`].
+    /// Whatever form suits each value, so that the run takes no more than this; see [`crate::planning::budget`].
     Auto {
         /// Bytes at the peak.
         budget: u64,

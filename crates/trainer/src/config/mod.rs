@@ -11,8 +11,6 @@
 
 mod choice;
 mod data;
-mod error;
-mod excerpt;
 mod form;
 mod layers;
 mod name;
@@ -22,9 +20,8 @@ mod setup;
 mod source;
 mod store;
 
+pub use crate::error::ConfigError;
 pub use choice::{Choice, Choices};
-pub use error::ConfigError;
-pub(crate) use error::{closest, suggest};
 pub use form::{BoundTarget, Form};
 pub use layers::Layers;
 pub use setup::Setup;

@@ -1,8 +1,9 @@
 //! Reads a table key by key. An unknown key is refused when the table is opened, a value when it is read.
 
 use super::ConfigError;
-use super::error::suggest;
-use super::source::{Entry, Node, Place, Value};
+use super::source::{Entry, Node, Value};
+use crate::error::Place;
+use crate::error::suggest;
 use frugal_report::text::brief;
 use frugal_report::units;
 

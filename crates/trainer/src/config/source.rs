@@ -1,28 +1,13 @@
 //! Settings as a tree in which every value knows where it was written: in the file, or in a `--set`.
 
 use super::ConfigError;
+use crate::error::{Place, Text};
 use frugal_report::text::brief;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-/// A text that settings come from.
-#[derive(Debug)]
-pub(super) struct Text {
-    /// The path of the file, or the option of the command line.
-    pub name: String,
-    /// All of it.
-    pub content: String,
-}
-
-/// A place in a text.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub text: Arc<Text>,
-    pub span: Range<usize>,
-}
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]

@@ -76,7 +76,7 @@ impl Store {
     }
 
     /// What the planner needs. Of a store with a [budget](Store::budget) that is only what its rules say:
-    /// [`crate::run::budget::choose`] makes a store of it that says all.
+    /// [`crate::planning::budget::choose`] makes a store of it that says all.
     pub fn policy(&self) -> Policy {
         let rule = |rule: &StoreRule| Rule {
             layer: rule.layer.clone(),

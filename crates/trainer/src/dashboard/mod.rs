@@ -11,19 +11,18 @@
 mod curve;
 mod draw;
 mod keys;
-pub(crate) mod screen;
 mod state;
 
 pub use state::{Heading, State};
 
-use crate::run::interrupt;
 use crate::terminal;
+use crate::terminal::interrupt;
+use crate::terminal::screen::{self, Canvas};
 use frugal_report::records::Record;
 use frugal_tensor::plan::Bytes;
 use keys::{Key, Keys};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use screen::Canvas;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};

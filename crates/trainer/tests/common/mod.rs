@@ -3,7 +3,7 @@
 // Each test program uses its part of this.
 #![allow(dead_code)]
 
-use frugal_trainer::run::tiles::VARIABLE;
+use frugal_trainer::artifacts::tiles::VARIABLE;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

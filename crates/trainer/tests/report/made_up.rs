@@ -15,7 +15,8 @@ use frugal_report::trace::Trace;
 use frugal_tensor::PlanOptions;
 use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_trainer::config::{Choice, Form, Optimizer};
-use frugal_trainer::run::{Plans, Request};
+use frugal_trainer::planning::Plans;
+use frugal_trainer::planning::Request;
 
 /// What nobody should call anything.
 pub const HOSTILE: &str = "</td><script>alert(\"1\")</script> & 'more'\u{0}\u{1b}[31m";

@@ -2,7 +2,7 @@
 
 use super::common::{Desk, json};
 use super::{EVENTS, assert_same, cut, event_lengths, newest, records, whole};
-use frugal_trainer::checkpoint;
+use frugal_trainer::state::checkpoint;
 use image::GrayImage;
 use std::fs::{self, File};
 use std::io::Write;

@@ -2,7 +2,7 @@
 
 use super::common::{Desk, json};
 use super::{SETTINGS, assert_same, checkpoints, cut, start, whole};
-use frugal_trainer::checkpoint;
+use frugal_trainer::state::checkpoint;
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use super::common::{Desk, json};
 use super::{SETTINGS, assert_same, cut, interrupt, newest, records, sets, start, whole};
-use frugal_trainer::checkpoint;
+use frugal_trainer::state::checkpoint;
 use serde_json::Value;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

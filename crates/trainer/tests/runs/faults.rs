@@ -10,7 +10,7 @@
 
 use super::common::{Desk, json};
 use super::{assert_same, checkpoints, cut};
-use frugal_trainer::checkpoint;
+use frugal_trainer::state::checkpoint;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,10 +6,16 @@ use super::{checkpoints, cut, sets};
 use frugal_data::{Dataset, Fingerprint};
 use frugal_tensor::Gpu;
 use frugal_trainer::Error;
-use frugal_trainer::checkpoint::{self, About, Checkpoint, CheckpointError};
+use frugal_trainer::artifacts::folder::Folder;
 use frugal_trainer::config::Config;
-use frugal_trainer::run::folder::Folder;
-use frugal_trainer::run::{self, Job, Left, Start, View, settings};
+use frugal_trainer::planning;
+use frugal_trainer::state::Left;
+use frugal_trainer::state::checkpoint::{self, About, Checkpoint, CheckpointError};
+use frugal_trainer::state::settings;
+use frugal_trainer::training;
+use frugal_trainer::training::Job;
+use frugal_trainer::training::Start;
+use frugal_trainer::training::View;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,9 +66,20 @@ impl Stopped {
         let left = Left::with(&run, config.clone(), |_| {})?;
         left.check(data, content, |_| {})?;
         let (_, checkpoint) = left.checkpoint.unwrap();
-        let plans = run::plans(config, data, gpu)?;
+        let plans = planning::plans(config, data, gpu)?;
         let (lock, from, folder) = (left.lock, Start::Checkpoint(Box::new(checkpoint)), &Folder::open(&run)?);
-        run::train(Job { plans, config, data, content, gpu, folder, lock, label: "lie", view: View::Nothing, from })?;
+        training::train(Job {
+            plans,
+            config,
+            data,
+            content,
+            gpu,
+            folder,
+            lock,
+            label: "lie",
+            view: View::Nothing,
+            from,
+        })?;
         Ok(())
     }
 

@@ -16,8 +16,8 @@ mod longer;
 mod resumed;
 
 use common::{Desk, json};
-use frugal_trainer::checkpoint::{self, Checkpoint};
-use frugal_trainer::run::tiles::VARIABLE;
+use frugal_trainer::artifacts::tiles::VARIABLE;
+use frugal_trainer::state::checkpoint::{self, Checkpoint};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

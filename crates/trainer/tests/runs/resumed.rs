@@ -2,7 +2,7 @@
 
 use super::common::{Desk, json};
 use super::{RECIPE, assert_same, checkpoints, cut, newest, records, sets, whole};
-use frugal_trainer::checkpoint;
+use frugal_trainer::state::checkpoint;
 use serde_json::Value;
 use std::fs;
 

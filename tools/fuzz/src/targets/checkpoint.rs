@@ -8,9 +8,12 @@ use frugal_data::{Dataset, Fingerprint};
 use frugal_tensor::ir::{KernelSet, Kind};
 use frugal_tensor::{Plan, PlanOptions};
 use frugal_trainer::Error;
-use frugal_trainer::checkpoint::CheckpointReport;
-use frugal_trainer::checkpoint::{self, About, Checkpoint, Tensor, Weights};
-use frugal_trainer::run::{self, Left, Plans, Standing};
+use frugal_trainer::planning;
+use frugal_trainer::planning::Plans;
+use frugal_trainer::state::Left;
+use frugal_trainer::state::Standing;
+use frugal_trainer::state::checkpoint::CheckpointReport;
+use frugal_trainer::state::checkpoint::{self, About, Checkpoint, Tensor, Weights};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +22,7 @@ pub const TARGET: Target = Target { name: "checkpoint", file: "step-00000007.saf
 
 fn plan() -> Plan {
     let (image, classes) = SMALL_SHAPE;
-    let request = run::request(&super::small(), image, classes).expect("it fits its images");
+    let request = planning::request(&super::small(), image, classes).expect("it fits its images");
     Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).expect("a small net can be planned").train
 }
 

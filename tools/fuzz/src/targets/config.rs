@@ -6,7 +6,7 @@ use crate::tree::Tree;
 use crate::{bytes, tree};
 use frugal_trainer::Error;
 use frugal_trainer::config::{Config, Override};
-use frugal_trainer::run::Schedule;
+use frugal_trainer::training::Schedule;
 use std::path::Path;
 
 pub const TARGET: Target = Target { name: "toml", file: "config.toml", seeds, mutate, attempt };

@@ -7,7 +7,8 @@ use frugal_tensor::PlanOptions;
 use frugal_tensor::ir::KernelSet;
 use frugal_trainer::Error;
 use frugal_trainer::config::Config;
-use frugal_trainer::run::{self, Plans};
+use frugal_trainer::planning;
+use frugal_trainer::planning::Plans;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -167,7 +168,7 @@ fn attempt(path: &Path) -> Result<(), Error> {
         "cpu" => KernelSet::Registers,
         _ => KernelSet::Naive,
     };
-    let request = run::request(&config, [channels, height, width], classes)?;
+    let request = planning::request(&config, [channels, height, width], classes)?;
     let plans = Plans::new(&request, PlanOptions::unlimited(set).in_precision(request.precision))?;
     let report = plans.report(&request);
     let (text, json) = (report.to_string(), serde_json::to_string(&report));

@@ -7,7 +7,7 @@ use crate::{bytes, tree};
 use frugal_model::{StepShape, inference_step};
 use frugal_tensor::ir::{Graph, Kind};
 use frugal_trainer::Error;
-use frugal_trainer::checkpoint::Weights;
+use frugal_trainer::state::checkpoint::Weights;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::path::Path;

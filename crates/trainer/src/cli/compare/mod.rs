@@ -5,12 +5,17 @@ mod runs;
 
 use super::device::Device;
 use super::{Changes, STORES, Where, parts};
+use crate::artifacts::CONFIG;
+use crate::artifacts::comparison::Mark;
+use crate::artifacts::environment::environment;
+use crate::artifacts::folder::Folder;
+use crate::artifacts::tiles::{self, TilesFile};
 use crate::config::{Choice, Choices, Config, Form, Override};
-use crate::run::comparison::Mark;
-use crate::run::environment::environment;
-use crate::run::folder::Folder;
-use crate::run::tiles::{self, TilesFile};
-use crate::run::{self, CONFIG, Lock, Plans};
+use crate::planning;
+use crate::planning::Plans;
+use crate::state;
+use crate::state::Lock;
+use crate::training;
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_data::{Dataset, Fingerprint};
@@ -120,12 +125,12 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
 
 /// Goes on with a comparison: what is finished is read, the run that was stopped goes on, the others begin.
 pub(super) fn resume(path: &Path, changes: &[Override], device: &Device) -> Result<(), Error> {
-    let config = run::settings(path, changes)?;
+    let config = state::settings(path, changes)?;
     let _lock = Lock::take(path)?;
     let mark = Mark::read(path)?;
     // Older versions wrote the report last of all, and no mark.
     let finished = mark.as_ref().map_or_else(|| path.join("report.html").exists(), |mark| mark.finished);
-    if finished && config == run::settings(path, &[])? {
+    if finished && config == state::settings(path, &[])? {
         return Err(Error::ComparisonFinished(path.to_path_buf()));
     }
     let data = config.data.open()?;
@@ -133,8 +138,8 @@ pub(super) fn resume(path: &Path, changes: &[Override], device: &Device) -> Resu
     let begun = |name: &String| path.join(name).join(CONFIG).exists();
     for (store, seed, name) in runs_of(&config).filter(|(_, _, name)| begun(name)) {
         let run = path.join(name);
-        run::check_settings(&run, &with(&config, store, seed), &content)?;
-        let epochs = run::settings(&run, &[])?.train.epochs;
+        state::check_settings(&run, &with(&config, store, seed), &content)?;
+        let epochs = state::settings(&run, &[])?.train.epochs;
         if epochs > config.train.epochs {
             let run = run.display();
             return Err(Error::Usage(format!(
@@ -265,16 +270,16 @@ impl Plan {
                 "two runs would have the folder {name}, one of them {store} with seed {seed}"
             )));
         }
-        let raw = run::plans(&with(config, Form::Raw.into(), config.seed), data, gpu)?;
-        let start = run::anew(config, data, &raw)?;
-        run::remarks(config, data, &raw, &start).iter().for_each(terminal::warn);
+        let raw = planning::plans(&with(config, Form::Raw.into(), config.seed), data, gpu)?;
+        let start = training::anew(config, data, &raw)?;
+        training::remarks(config, data, &raw, &start).iter().for_each(terminal::warn);
         let entry = |&store: &Choice| {
             let config = with(config, store, config.seed);
-            let request = run::request(&config, data.shape, data.classes)?;
+            let request = planning::request(&config, data.shape, data.classes)?;
             let plans = Plans::against(&raw.raw, &request)?;
             // As `frugal plan --max-batch` counts: no adapter has a part in it.
             let any = PlanOptions::unlimited(KernelSet::Tiles).in_precision(request.precision);
-            let fit = run::largest_batch(&request, &plans.store, any, config.compare.budget)?;
+            let fit = planning::largest_batch(&request, &plans.store, any, config.compare.budget)?;
             Ok(Entry { store, plan: plans.report(&request), plans, fit, runs: Vec::new() })
         };
         let entries = config.compare.stores.iter().map(entry).collect::<Result<_, Error>>()?;

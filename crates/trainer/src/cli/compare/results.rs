@@ -1,7 +1,7 @@
 //! What a comparison leaves beside its runs. Hours of work stand in these few files: they stay in memory until some disk takes them.
 
-use crate::run::folder::Folder;
-use crate::run::interrupt;
+use crate::artifacts::folder::Folder;
+use crate::terminal::interrupt;
 use crate::{Error, terminal};
 use frugal_report::comparison::Comparison;
 use frugal_report::page::Page;

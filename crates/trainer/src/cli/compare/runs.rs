@@ -1,12 +1,20 @@
 //! The runs of a comparison: those that are finished are read, the others trained.
 
 use super::{Desk, Entry, Outcome, Trace, run_folder, seeds, with};
+use crate::artifacts::CONFIG;
+use crate::artifacts::comparison::{divergence, write_divergence};
+use crate::artifacts::folder::Folder;
+use crate::artifacts::metrics;
 use crate::cli::resume::start;
 use crate::config::Config;
-use crate::run::comparison::{divergence, write_divergence};
-use crate::run::examine::{Examinee, examine_runs};
-use crate::run::folder::Folder;
-use crate::run::{self, CONFIG, Job, Left, Lock, Plans, View, interrupt, metrics};
+use crate::planning::Plans;
+use crate::state::Left;
+use crate::state::Lock;
+use crate::studies::gradient_error::{Examinee, examine_runs};
+use crate::terminal::interrupt;
+use crate::training;
+use crate::training::Job;
+use crate::training::View;
 use crate::{Error, terminal};
 use frugal_report::records::Divergence;
 use frugal_report::records::Examinations;
@@ -94,10 +102,10 @@ impl Desk<'_> {
         } else {
             let lock = Lock::take(&path)?;
             folder.write("config.toml", self.text.as_bytes())?;
-            (lock, run::anew(config, data, &plans)?)
+            (lock, training::anew(config, data, &plans)?)
         };
         let job = Job { plans, config, data, content, gpu, folder: &folder, lock, label, view: View::Lines, from };
-        match run::train(job) {
+        match training::train(job) {
             Ok(summary) => Ok(Ok(summary)),
             Err(Error::Diverged { step, finding, .. }) => {
                 let divergence = Divergence { seed: config.seed, step, finding };

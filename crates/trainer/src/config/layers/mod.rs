@@ -14,10 +14,12 @@
 
 mod written;
 
+use super::ConfigError;
 use super::reader::{Reader, wrong};
 use super::sections::epsilon;
-use super::source::{Node, Place, Value};
-use super::{ConfigError, suggest};
+use super::source::{Node, Value};
+use crate::error::Place;
+use crate::error::suggest;
 use frugal_model::Layer;
 use frugal_model::layers::{Conv, NORM, Padding};
 use frugal_tensor::GraphError;

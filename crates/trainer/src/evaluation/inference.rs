@@ -1,0 +1,279 @@
+//! A trained net that answers: the forward pass alone, over what a run left.
+
+use crate::Error;
+use crate::artifacts::{DATA, DataFacts, MOST_FACTS};
+use crate::config::{Data, Loss, Setup};
+use crate::evaluation::counts::{Count, Errors, softmax};
+use crate::evaluation::{ClassMap, Classes};
+use crate::planning::net;
+use crate::planning::step_shape;
+use crate::state::checkpoint::{self, Origin, Weights};
+use crate::state::resolved;
+use crate::state::weights;
+use frugal_data::{Augment, Dataset, Epoch, Goal, Loader, LoaderOptions, Split};
+use frugal_model::{Task, inference_step};
+use frugal_report::records::Evaluation;
+use frugal_tensor::codec::Policy;
+use frugal_tensor::{Gpu, Plan, Session};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Which of the nets that a run left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The newest: the weights of a finished run, or else the newest checkpoint. Of a config, its `model.weights`.
+    Last,
+    /// The checkpoint after the best evaluation.
+    Best,
+    /// A file: a checkpoint or weights.
+    File(PathBuf),
+}
+
+/// A net that a run left, or that came with its weights, and what it needs to answer.
+#[derive(Debug)]
+pub struct Trained {
+    /// The settings that it is used with.
+    pub config: Setup,
+    /// The data that it learned from.
+    pub facts: DataFacts,
+    /// Its values.
+    pub weights: Weights,
+    /// What was assumed where nothing says it.
+    pub note: Option<String>,
+}
+
+impl Trained {
+    /// Reads a run's folder, or a config whose net has weights without a run.
+    ///
+    /// # Errors
+    /// [`Error::NotARun`] also if the run has not left any net yet, [`Error::Checkpoint`], [`Error::Io`]; of a config
+    /// [`Error::Config`], [`Error::Data`], [`Error::Usage`] if it says of no weights.
+    pub fn read(source: &Path, which: &Which) -> Result<Self, Error> {
+        if source.is_file() { Self::of_config(source, which) } else { Self::of_run(source, which) }
+    }
+
+    fn of_config(path: &Path, which: &Which) -> Result<Self, Error> {
+        let config = Setup::load(path)?;
+        let file = match (which, &config.model.weights) {
+            (Which::File(file), _) | (Which::Last, Some(file)) => file.clone(),
+            (Which::Last, None) => {
+                let path = path.display();
+                return Err(Error::Usage(format!(
+                    "{path} is a config without `model.weights`: its net has learned nothing yet; give the folder of a \
+                     run, or the weights with --checkpoint FILE"
+                )));
+            }
+            (Which::Best, _) => {
+                return Err(Error::Usage(format!("{} is a config: only a run has a best checkpoint", path.display())));
+            }
+        };
+        let weights = Weights::read(&file)?;
+        let (facts, note) = facts(&config.data, weights.origin.as_ref())?;
+        Ok(Self { config, facts, weights, note })
+    }
+
+    fn of_run(run: &Path, which: &Which) -> Result<Self, Error> {
+        let config = Setup::from(resolved(run, &[])?);
+        let path = run.join(DATA);
+        let text = frugal_data::input::read(&path, MOST_FACTS).map_err(Error::io("read", &path))?;
+        let damaged = |error: serde_json::Error| Error::io("read", &path)(error.into());
+        let facts: DataFacts = serde_json::from_slice(&text).map_err(damaged)?;
+        facts.check().map_err(|reason| Error::io("use", &path)(std::io::Error::other(reason)))?;
+        let last = run.join(weights::FILE);
+        let weights = match which {
+            Which::File(file) => Weights::read(file)?,
+            Which::Best => Weights::read(&checkpoint::best(run))?,
+            Which::Last if last.exists() => Weights::read(&last)?,
+            Which::Last => {
+                let newest = checkpoint::newest(run, |_, reason| tracing::warn!("{reason}"))?;
+                let folder = run.to_path_buf();
+                let (step, checkpoint) = newest.ok_or(Error::NotARun { folder, missing: "checkpoint yet" })?;
+                Weights::of(&step.path, checkpoint)
+            }
+        };
+        Ok(Self { config, facts, weights, note: None })
+    }
+
+    /// Opens the net on a device, for batches of so many images of this shape.
+    ///
+    /// # Errors
+    /// [`checkpoint::CheckpointError::Weights`] if the values are of another net; [`Error::Model`] if the net does not take such images;
+    /// [`Error::Plan`], [`Error::Gpu`].
+    pub fn open(&self, batch: usize, image: [usize; 3], gpu: &Rc<Gpu>) -> Result<Inference, Error> {
+        let classes = self.facts.class_names.len();
+        let shape = step_shape(&self.config.model.net()?, batch, image, classes);
+        let graph = inference_step(&net(&self.config.model, shape)?, shape)?;
+        let fit = self.weights.fit(self.config.model.name(), &graph, &[])?;
+        // In f32, as evaluations are, whatever the run was trained in.
+        let plan = Plan::new(graph, &Policy::raw(), gpu.adapter().plan_options())?;
+        let session = Session::new(gpu.clone(), vec![plan], 0)?;
+        fit.restore(&session)?;
+        let outputs = if self.config.task() == Task::Classes { classes } else { image.iter().product() };
+        Ok(Inference { session, outputs, binary: self.config.loss == Loss::Bce })
+    }
+
+    /// Picture files as an evaluation would show them to the net, one by one and in their order; each that cannot be read is an error in
+    /// its place.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the net does not take pictures.
+    pub fn pictures(&self, files: &[PathBuf]) -> Result<Epoch, Error> {
+        let DataFacts { shape, mean, std, .. } = self.facts.clone();
+        let (augment, goal) = (Augment::default(), Goal::Classes(1));
+        // Two threads decode ahead of the device, which keeps memory to a few pictures.
+        let workers = self.config.data.workers.unwrap_or(2);
+        let options =
+            LoaderOptions { batch: 1, shuffle: None, augment, goal, noise: 0.0, mean, std, workers, prefetch: 1 };
+        let split = Split::pictures(shape, files, self.config.data.frame.orientation)?;
+        Ok(Loader::new(Arc::new(split), options)?.epoch(0))
+    }
+
+    /// The class of the net for each class of a set.
+    ///
+    /// # Errors
+    /// [`Error::Classes`] if the set has classes that the net does not know.
+    pub fn class_map(&self, data: &Dataset, by_number: bool) -> Result<ClassMap, Error> {
+        if self.config.task() != Task::Classes {
+            // A net that makes images learned nothing of classes.
+            return Ok(ClassMap::same(data.classes));
+        }
+        let net = Classes { names: &self.facts.class_names, numbered: self.facts.numbered };
+        let set = Classes { names: &data.class_names, numbered: data.numbered };
+        Ok(ClassMap::of(net, &data.name, set, by_number)?)
+    }
+
+    /// How well the net does on the test samples of a set, whose classes are those of the net as `classes` says.
+    ///
+    /// # Errors
+    /// As [`Trained::open`]; [`Error::OtherImages`] if the net learned from images of another shape;
+    /// [`Error::OutputNotFinite`].
+    pub fn evaluate(
+        &self,
+        data: &Dataset,
+        classes: &ClassMap,
+        batch: usize,
+        gpu: &Rc<Gpu>,
+    ) -> Result<Evaluation, Error> {
+        if data.shape != self.facts.shape {
+            let (set, there, here) = (data.name.clone(), data.shape, self.facts.shape);
+            return Err(Error::OtherImages { set, there, here });
+        }
+        let mut net = self.open(batch, data.shape, gpu)?;
+        // As it learned to see, whatever the set.
+        let (mean, std) = (self.facts.mean.clone(), self.facts.std.clone());
+        let plain = LoaderOptions::evaluate(data, batch);
+        let workers = self.config.data.workers.unwrap_or(plain.workers);
+        let options = LoaderOptions {
+            mean,
+            std,
+            workers,
+            goal: self.config.goal(data.classes),
+            noise: self.config.data.noise.unwrap_or(0.0),
+            ..plain
+        };
+        let batches = Loader::new(data.test.clone(), options)?.epoch(0);
+        let sample = |batch: usize, row: usize| format!("sample {} of {}", batch + row, data.name);
+        if self.config.task() != Task::Classes {
+            let mut errors = Errors::default();
+            let len = data.shape.iter().product();
+            for (index, images) in batches.enumerate() {
+                let images = images?;
+                let made = net.named_images(&images.images, |row| sample(index * batch, row))?;
+                let pairs = made.chunks_exact(len).zip(images.targets.chunks_exact(len));
+                pairs.take(images.samples).for_each(|(image, target)| errors.add(image, target));
+            }
+            return Ok(Evaluation::Images(errors.evaluation()));
+        }
+        let mut count = Count::default();
+        for (index, images) in batches.enumerate() {
+            let images = images?;
+            let logits = net.named_logits(&images.images, |row| sample(index * batch, row))?;
+            for (logits, &label) in logits.chunks_exact(net.outputs).zip(&images.labels).take(images.samples) {
+                count.add(logits, classes.class(label));
+            }
+        }
+        Ok(Evaluation::Classes(count.evaluation(&self.facts.class_names)))
+    }
+}
+
+/// What the net of a config learned from: what its weights say themselves, or else that it was the config's set; and what is
+/// assumed of the normalisation, if the config does not say it.
+fn facts(settings: &Data, origin: Option<&Origin>) -> Result<(DataFacts, Option<String>), Error> {
+    let Some(origin) = origin else {
+        let facts = DataFacts::of(&settings.open()?);
+        let note = format!("{}, which are those of {}", facts.normalisation(), facts.set);
+        return Ok((facts, settings.normalisation.is_none().then_some(note)));
+    };
+    let mut facts = origin.data.clone();
+    if let Some([height, width]) = settings.frame.size {
+        facts.shape = [facts.shape[0], height, width];
+    }
+    let Some(given) = &settings.normalisation else {
+        let note = format!("{}, as the weights say of themselves", facts.normalisation());
+        return Ok((facts, Some(note)));
+    };
+    given.check(facts.shape[0])?;
+    (facts.mean, facts.std) = (given.mean.clone(), given.std.clone());
+    Ok((facts, None))
+}
+
+/// A net on a device.
+pub struct Inference {
+    session: Session,
+    /// Values that the net makes of one image.
+    outputs: usize,
+    /// Whether outputs are logits of values by themselves.
+    binary: bool,
+}
+
+impl Inference {
+    /// The logits of a batch, image by image, from its normalised images, N×C×H×W.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`]; also if the images are not as many as the net was opened for. [`Error::OutputNotFinite`].
+    pub fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>, Error> {
+        self.named_logits(images, nameless)
+    }
+
+    /// The images that a net makes of a batch of them, with values from 0 to 1, or about that.
+    ///
+    /// # Errors
+    /// As [`Inference::logits`].
+    pub fn images(&mut self, images: &[f32]) -> Result<Vec<f32>, Error> {
+        self.named_images(images, nameless)
+    }
+
+    /// The probabilities of a batch, image by image: the softmax of the logits.
+    ///
+    /// # Errors
+    /// As [`Inference::logits`].
+    pub fn probabilities(&mut self, images: &[f32]) -> Result<Vec<Vec<f64>>, Error> {
+        let logits = self.logits(images)?;
+        Ok(logits.chunks_exact(self.outputs).map(softmax).collect())
+    }
+
+    /// As [`Inference::logits`]; `name` says what stands in a row of the batch, for messages.
+    fn named_logits(&mut self, images: &[f32], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
+        self.session.step(0, &[bytemuck::cast_slice(images)])?;
+        let metrics = self.session.finished()?.pop().expect("a step with metrics reports");
+        let logits: Vec<f32> = metrics.words.into_iter().map(f32::from_bits).collect();
+        match logits.iter().position(|logit| !logit.is_finite()) {
+            Some(at) => Err(Error::OutputNotFinite { sample: name(at / self.outputs), value: logits[at] }),
+            None => Ok(logits),
+        }
+    }
+
+    fn named_images(&mut self, images: &[f32], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
+        let mut made = self.named_logits(images, name)?;
+        if self.binary {
+            made.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
+        }
+        Ok(made)
+    }
+}
+
+/// What an image is called of which nothing is known but its place in the batch.
+fn nameless(row: usize) -> String {
+    if row == 0 { "the image".to_owned() } else { format!("image {row} of the batch") }
+}

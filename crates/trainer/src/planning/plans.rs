@@ -1,0 +1,146 @@
+//! The plans of a run: the training step, the evaluation beside it, and the raw step that both are measured against.
+
+use crate::Error;
+use crate::artifacts::environment::kernel_set_name;
+use crate::config::{Store, StoreRule};
+use crate::planning::budget;
+use frugal_model::{Net, StepShape, Training, evaluation_step, training_step};
+use frugal_report::convolutions::Convolutions;
+use frugal_report::plan::{LayerReport, PerSample, PlanReport};
+use frugal_report::records::Chosen;
+use frugal_tensor::codec::Policy;
+use frugal_tensor::ir::Precision;
+use frugal_tensor::plan::{Bytes, KeptValue};
+use frugal_tensor::{Plan, PlanOptions};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// How many of the moments at which most is alive are reported.
+const MOMENTS: usize = 3;
+
+/// What is planned.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The net.
+    pub net: Net,
+    /// Batch, image and classes.
+    pub shape: StepShape,
+    /// What is made small, and how parameters move.
+    pub training: Training,
+    /// In which precision the step holds activations and multiplies.
+    pub precision: Precision,
+    /// In which form values wait.
+    pub store: Store,
+}
+
+/// The plans of a run.
+#[derive(Clone, Debug)]
+pub struct Plans {
+    /// The training step.
+    pub train: Plan,
+    /// The evaluation beside it, over the same memory.
+    pub evaluation: Plan,
+    /// The training step with everything kept raw.
+    pub raw: Rc<Plan>,
+    /// Where the bytes go.
+    pub bytes: Bytes,
+    /// The store that was planned: the request's, or what was made of its budget.
+    pub store: Store,
+    /// What was chosen for a budget, if there is one.
+    pub chosen: Option<Chosen>,
+}
+
+impl Plans {
+    /// Makes them. Needs no adapter.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the net does not fit the images, [`Error::Plan`] if the step does not fit the adapter,
+    /// [`Error::OverBudget`] if it does not fit the store's budget.
+    pub fn new(request: &Request, options: PlanOptions) -> Result<Self, Error> {
+        let Request { shape, training, .. } = *request;
+        let raw = Plan::new(training_step(&request.net, shape, training)?, &Policy::raw(), options)?;
+        Self::against(&Rc::new(raw), request)
+    }
+
+    /// Makes them for an adapter and a net whose raw step is planned already: stores beside each other share it.
+    ///
+    /// # Errors
+    /// As [`Plans::new`].
+    pub fn against(raw: &Rc<Plan>, request: &Request) -> Result<Self, Error> {
+        let (store, chosen) = budget::settle(request, raw.options.clone())?;
+        let request = &Request { store, ..request.clone() };
+        let (train, evaluation) = Self::without_raw(request, raw.options.clone())?;
+        let bytes = train.bytes(&[&evaluation], raw);
+        Ok(Self { train, evaluation, raw: raw.clone(), bytes, store: request.store.clone(), chosen })
+    }
+
+    /// The training step and the evaluation beside it: all that a run allocates for. The store says all forms itself
+    /// ([`budget::settle`]).
+    ///
+    /// # Errors
+    /// As [`Plans::new`].
+    pub fn without_raw(request: &Request, options: PlanOptions) -> Result<(Plan, Plan), Error> {
+        let Request { shape, training, .. } = *request;
+        let train = Plan::new(training_step(&request.net, shape, training)?, &request.store.policy(), options)?;
+        let evaluation = train.sharing_store(evaluation_step(&request.net, shape, training)?)?;
+        Ok((train, evaluation))
+    }
+
+    /// Every layer and every byte, for reading; `request` is what the plans were made for.
+    pub fn report(&self, request: &Request) -> PlanReport {
+        let plans = self;
+        let batch = request.shape.batch;
+        let raw: BTreeMap<String, u64> = plans.raw.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
+        let mut layers: Vec<LayerReport> = Vec::new();
+        let mut encoded_inputs: Vec<KeptValue> = Vec::new();
+        for mut layer in plans.train.layers() {
+            // An input that is encoded counts for the layer that reads it, as it does where it is kept raw.
+            if layer.operators.is_empty() {
+                encoded_inputs.append(&mut layer.kept);
+                continue;
+            }
+            let kept: Vec<KeptValue> = encoded_inputs.drain(..).chain(layer.kept).collect();
+            layers.push(LayerReport {
+                kept_raw_bytes: raw.get(&layer.name).copied().unwrap_or(0),
+                kept_bytes: stored(&kept),
+                name: layer.name,
+                operators: layer.operators,
+                output: layer.output,
+                parameters: layer.parameters,
+                macs_per_sample: layer.macs_per_sample,
+                kept,
+            });
+        }
+        let per_sample = |bytes: u64| bytes.div_ceil(batch as u64);
+        PlanReport {
+            net: request.net.name,
+            shape: request.shape.image,
+            classes: request.shape.classes,
+            batch,
+            store: request.store.to_string(),
+            kernels: kernel_set_name(plans.train.options.set),
+            parameters: plans.train.graph.parameters().map(|(_, value)| value.shape.elements() as u64).sum(),
+            macs_per_sample: plans.train.graph.multiply_adds() / batch as u64,
+            bytes: plans.bytes,
+            kept_per_sample: PerSample { raw: per_sample(plans.bytes.kept_raw), stored: per_sample(plans.bytes.kept) },
+            convolutions: Convolutions::of(layers.iter().flat_map(|layer| &layer.kept), |kept| kept.stored_bytes),
+            layers,
+            largest_moments: plans.train.peak_snapshots(MOMENTS),
+            chosen: plans.chosen.clone(),
+            warnings: plans.warnings(),
+        }
+    }
+
+    /// The rules of the store that decide on no value, as a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let used = |index: usize| self.train.stored.iter().any(|stored| stored.rule == Some(index));
+        let unused = self.store.rules.iter().enumerate().filter(|(index, _)| !used(*index));
+        let sentence = |(index, rule): (usize, &StoreRule)| format!("store.rule[{index}] decides on no value: {rule}");
+        unused.map(sentence).collect()
+    }
+}
+
+/// Bytes of the forms of these values.
+fn stored(kept: &[KeptValue]) -> u64 {
+    kept.iter().map(|value| value.stored_bytes).sum()
+}

@@ -1,0 +1,3 @@
+//! Studies of trained nets beside each other.
+
+pub mod gradient_error;

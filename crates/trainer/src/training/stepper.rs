@@ -1,0 +1,291 @@
+//! Steps in flight: hands batches to the session and holds on to each until its metrics have come back.
+//!
+//! Metrics come back some steps late. When a loss turns out not to be finite, its batch is therefore still there, and
+//! the step can be gone through again, node by node, to find where it went wrong. Nothing is copied for that: the batch's
+//! buffers just return to the loader's pool a few steps later. The same holds for a step whose stored values found no room:
+//! there is made more, and it is done again.
+
+use crate::Error;
+use crate::planning::{EVALUATE, TRAIN};
+use crate::state::capacity_history::{Demand, margin};
+use crate::training::divergence;
+use frugal_data::Batch;
+use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
+use frugal_report::records::Discarded;
+use frugal_tensor::codec::SizeReport;
+use frugal_tensor::ir::{Node, Precision};
+use frugal_tensor::ops::optimizer::LossScale;
+use frugal_tensor::plan::CapacityStatus;
+use frugal_tensor::runtime::StepMetrics;
+use frugal_tensor::step::{CONTROL, CONTROL_FLAGS, Control, FLAG_CALIBRATES};
+use frugal_tensor::{GpuError, Plan, Session};
+use std::collections::VecDeque;
+
+/// When a step happens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepContext {
+    /// Training steps done, this one included.
+    pub step: u64,
+    /// Counts from 1.
+    pub epoch: u64,
+    pub learning_rate: f32,
+    /// How long the loop waited for the batch.
+    pub data_wait_ms: f64,
+    /// Where it stands among the batches of an update, as flags of the control upload.
+    pub flags: u32,
+}
+
+/// A step that was submitted.
+pub(super) struct Flight {
+    pub plan: usize,
+    pub moment: StepContext,
+    batch: Batch,
+    control: Vec<u32>,
+}
+
+/// A step whose metrics are there.
+#[derive(Clone, Debug)]
+pub(super) struct Finished {
+    pub plan: usize,
+    pub moment: StepContext,
+    /// Mean over the samples that count.
+    pub loss: f32,
+    pub correct: f32,
+    pub counted: f32,
+    /// What gradients were multiplied by, if they were.
+    pub scale: Option<StepScale>,
+    /// What codecs that learn from step to step say, in the order of the plan's steered values.
+    pub records: Vec<SizeReport>,
+}
+
+/// The loss scale of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct StepScale {
+    pub scale: f32,
+    /// Whether gradients were not finite with it, so that the step moved nothing.
+    pub skipped: bool,
+}
+
+/// What an upload is filled from.
+#[derive(Clone, Copy)]
+pub(crate) enum Slot {
+    Images,
+    Labels,
+    Targets,
+    Mask,
+    Control,
+}
+
+pub(super) struct Stepper {
+    pub session: Session,
+    /// For each plan, in the order of its uploads.
+    slots: Vec<Vec<Slot>>,
+    seed: u32,
+    in_flight: VecDeque<Flight>,
+    learning: Learning,
+    demand: Demand,
+    /// What came of steps that did not count.
+    pub discarded: Discarded,
+}
+
+/// What codecs that learn from step to step ask of the host.
+enum Learning {
+    /// Bounds and sizes are not known yet.
+    Begin,
+    /// All is well.
+    Settled,
+    /// CapacityStatus is to be planned anew before the next step: it may not find enough, or less will do.
+    Due,
+}
+
+impl Stepper {
+    /// For a session in which so many steps have been done.
+    pub fn new(session: Session, seed: u32, steps: u64) -> Self {
+        let slots = session.plans().iter().map(slots).collect();
+        let learns = session.plans()[TRAIN].has_data_sized();
+        let learning = if learns && steps == 0 { Learning::Begin } else { Learning::Settled };
+        let (demand, discarded) = (Demand::after(steps), Discarded::default());
+        Self { session, slots, seed, in_flight: VecDeque::new(), learning, demand, discarded }
+    }
+
+    /// Submits a step; returns those that have finished meanwhile.
+    pub fn step(&mut self, plan: usize, moment: StepContext, batch: Batch) -> Result<Vec<Finished>, Error> {
+        let done_before = moment.step.saturating_sub(1) as u32;
+        let control = Control::new(done_before, self.seed).flags(moment.flags).learning_rate(moment.learning_rate);
+        let control = self.encoded(plan, &control)?;
+        let flight = Flight { plan, moment, batch, control };
+        let mut finished = Vec::new();
+        match std::mem::replace(&mut self.learning, Learning::Settled) {
+            Learning::Settled => {}
+            Learning::Begin if plan == TRAIN => self.probe(&flight)?,
+            Learning::Begin => self.learning = Learning::Begin,
+            Learning::Due => {
+                finished = self.drain()?;
+                self.replan(moment.step)?;
+            }
+        }
+        finished.extend(self.submit(flight)?);
+        Ok(finished)
+    }
+
+    /// What the net makes of a batch, where that is compared with targets. No step may be in flight.
+    pub fn outputs(&mut self, batch: &Batch) -> Result<Vec<f32>, Error> {
+        let plan = &self.session.plans()[EVALUATE];
+        let graph = &plan.graph;
+        let targets = plan.uploads().iter().copied().find(|&id| graph.value(id).name == TARGETS);
+        let reads = |node: &Node| node.inputs.get(1).copied() == targets;
+        let (Some(at), true) = (graph.nodes().iter().position(reads), targets.is_some()) else { return Ok(Vec::new()) };
+        let output = graph.nodes()[at].inputs[0];
+        let mut words = Vec::new();
+        let control = self.encoded(EVALUATE, &Control::new(0, self.seed))?;
+        let uploads = uploads(&self.slots[EVALUATE], batch, &control);
+        self.session.step_by_node(EVALUATE, &uploads, |session, node| {
+            if node == at {
+                words = session.read_value(EVALUATE, output)?;
+            }
+            Ok(node < at)
+        })?;
+        Ok(words.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// What a plan is told, in words.
+    fn encoded(&self, plan: usize, control: &Control) -> Result<Vec<u32>, Error> {
+        let layout = self.session.plans()[plan].graph.control_layout();
+        Ok(layout.encode(control).map_err(GpuError::from)?)
+    }
+
+    /// Learns bounds and sizes from a step that changes nothing else.
+    fn probe(&mut self, flight: &Flight) -> Result<(), Error> {
+        let mut control = flight.control.clone();
+        control[CONTROL_FLAGS as usize] |= FLAG_CALIBRATES;
+        let uploads = uploads(&self.slots[TRAIN], &flight.batch, &control);
+        Ok(self.session.calibrate(TRAIN, &uploads, margin(flight.moment.step))?)
+    }
+
+    /// Plans room by all that is known. No step may be in flight.
+    fn replan(&mut self, step: u64) -> Result<(), Error> {
+        self.learning = Learning::Settled;
+        Ok(self.session.replan(TRAIN, &self.demand.most(), margin(step))?)
+    }
+
+    fn submit(&mut self, flight: Flight) -> Result<Vec<Finished>, Error> {
+        let metrics = self.session.step(flight.plan, &flight.uploads(&self.slots[flight.plan]))?;
+        self.in_flight.push_back(flight);
+        self.land_all(metrics)
+    }
+
+    /// Waits for all steps in flight.
+    pub fn drain(&mut self) -> Result<Vec<Finished>, Error> {
+        let mut finished = Vec::new();
+        // What is done again after an overflow is in flight once more.
+        while !self.in_flight.is_empty() {
+            let metrics = self.session.finished()?;
+            finished.extend(self.land_all(metrics)?);
+        }
+        Ok(finished)
+    }
+
+    fn land_all(&mut self, metrics: Vec<StepMetrics>) -> Result<Vec<Finished>, Error> {
+        let mut finished = Vec::new();
+        for metrics in metrics {
+            let flight = self.in_flight.pop_front().expect("each step reports once, in order");
+            debug_assert_eq!(flight.plan, metrics.plan);
+            let plan = &self.session.plans()[flight.plan];
+            let records = plan.size_reports(&metrics.words);
+            let room = plan.capacity_status(&records);
+            let marked = !records.is_empty() && self.demand.add(flight.moment.step, &records);
+            if room == CapacityStatus::Exceeded && metrics.f32(0).is_finite() {
+                finished.extend(self.again(flight)?);
+                // The others are among those that are done again.
+                return Ok(finished);
+            }
+            if room == CapacityStatus::Tight || marked {
+                self.learning = Learning::Due;
+            }
+            finished.push(self.land(flight, &metrics, records)?);
+        }
+        Ok(finished)
+    }
+
+    /// Does a step again that found no room for what it stores, and all after it: the device has left everything that
+    /// lives across steps as it was.
+    fn again(&mut self, first: Flight) -> Result<Vec<Finished>, Error> {
+        let flights: Vec<Flight> = std::iter::once(first).chain(self.in_flight.drain(..)).collect();
+        self.discarded.overflows += 1;
+        self.discarded.steps += flights.len() as u64;
+        self.replan(flights[0].moment.step)?;
+        self.session.let_updates_happen()?;
+        let mut finished = Vec::new();
+        for flight in flights {
+            finished.extend(self.submit(flight)?);
+        }
+        Ok(finished)
+    }
+
+    fn land(&mut self, flight: Flight, metrics: &StepMetrics, records: Vec<SizeReport>) -> Result<Finished, Error> {
+        let [loss, correct, counted] = [0, 1, 2].map(|word| metrics.f32(word));
+        let plan = &self.session.plans()[flight.plan];
+        let scale = plan
+            .metric(LossScale::USED)
+            .map(|word| StepScale { scale: metrics.f32(word), skipped: metrics.f32(word + 1) == 1.0 });
+        let hopeless = scale.is_some_and(|scale| scale.skipped && scale.scale <= LossScale::LEAST);
+        if !loss.is_finite() || hopeless {
+            let uploads = flight.uploads(&self.slots[flight.plan]);
+            let in_f16 = plan.options.operands.precision() == Precision::F16;
+            let mut finding = divergence::find(&mut self.session, flight.plan, &uploads)?;
+            if in_f16 {
+                finding += "; activations are in f16, which holds at most 65,504 (`train.precision`)";
+            }
+            return Err(Error::Diverged {
+                step: flight.moment.step,
+                epoch: flight.moment.epoch,
+                evaluation: flight.plan == EVALUATE,
+                finding,
+                learning_rate: flight.moment.learning_rate,
+            });
+        }
+        Ok(Finished { plan: flight.plan, moment: flight.moment, loss, correct, counted, scale, records })
+    }
+}
+
+impl Flight {
+    fn uploads<'a>(&'a self, slots: &[Slot]) -> Vec<&'a [u8]> {
+        uploads(slots, &self.batch, &self.control)
+    }
+}
+
+/// What a step uploads.
+pub(crate) fn uploads<'a>(slots: &[Slot], batch: &'a Batch, control: &'a [u32]) -> Vec<&'a [u8]> {
+    let bytes = |slot: &Slot| match slot {
+        Slot::Images => bytemuck::cast_slice(&batch.images),
+        Slot::Labels => bytemuck::cast_slice(&batch.labels),
+        Slot::Targets => bytemuck::cast_slice(&batch.targets),
+        Slot::Mask => bytemuck::cast_slice(&batch.mask),
+        Slot::Control => bytemuck::cast_slice(control),
+    };
+    slots.iter().map(bytes).collect()
+}
+
+/// What each upload of a plan is filled from.
+pub(crate) fn slots(plan: &Plan) -> Vec<Slot> {
+    let slot = |name: &str| match name {
+        IMAGES => Slot::Images,
+        LABELS => Slot::Labels,
+        TARGETS => Slot::Targets,
+        MASK => Slot::Mask,
+        CONTROL => Slot::Control,
+        other => unreachable!("steps have no input `{other}`"),
+    };
+    plan.uploads().iter().map(|&id| slot(&plan.graph.value(id).name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Discarded;
+
+    #[test]
+    fn steps_that_are_done_again_take_their_time() {
+        assert_eq!(Discarded { overflows: 2, steps: 7 }.steps_done_per_step(200), 1.035);
+        assert_eq!(Discarded::default().steps_done_per_step(0), 1.0);
+    }
+}
