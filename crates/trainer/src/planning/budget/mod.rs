@@ -22,7 +22,6 @@ use frugal_model::{evaluation_step, training_step};
 use frugal_report::records::{Chosen, Single};
 use frugal_tensor::PlanOptions;
 use frugal_tensor::codec::Recompute;
-use points::points;
 use search::{Search, best};
 
 /// The request's store, or where that has a budget, one that says all forms.
@@ -53,24 +52,28 @@ pub fn choose(request: &Request, budget: u64, options: PlanOptions) -> Result<(S
     let mut least = u64::MAX;
     for &recompute in settings {
         let bare = Store { default: Form::Raw, recompute, rules: store.rules.clone() };
-        let (step, evaluation) = (&step, &evaluation);
-        let mut search =
-            Search { step, evaluation, options: options.clone(), bare, sites: Vec::new(), points: points() };
-        let mut trials = search.singles()?;
+        let (search, mut trials) = Search::new(&step, &evaluation, options.clone(), bare, budget)?;
         singles.extend(trials.iter().filter_map(|trial| {
             let (store, error_over_noise) = (trial.single.clone()?, trial.variance.sqrt());
             Some(Single { store, peak: trial.peak, error_over_noise, cost: trial.cost })
         }));
         search.improve(&mut trials, budget)?;
         least = trials.iter().map(|trial| trial.peak).fold(least, u64::min);
-        found.extend(best(&trials, budget).map(|best| (search.shares(&trials[best]), trials.swap_remove(best))));
+        if let Some(best) = best(&trials, budget) {
+            let best = trials.swap_remove(best);
+            found.push((search.shares(&best), search.peak(&best)?, best));
+        }
+        // Nothing costs less than nothing.
+        if found.iter().any(|(.., best)| best.cost == 0.0) {
+            break;
+        }
     }
-    let Some((forms, best)) = found.into_iter().min_by(|a, b| a.1.cost.total_cmp(&b.1.cost)) else {
+    let Some((forms, peak, best)) = found.into_iter().min_by(|a, b| a.2.cost.total_cmp(&b.2.cost)) else {
         return Err(Error::OverBudget { budget, least, batch: shape.batch });
     };
     let chosen = Chosen {
         budget,
-        peak: best.peak,
+        peak,
         recompute: best.store.recompute.name(),
         error_over_noise: best.variance.sqrt(),
         cost: best.cost,

@@ -5,7 +5,44 @@
 
 use super::sites::Site;
 use frugal_tensor::Plan;
+use frugal_tensor::codec::Stored;
+use frugal_tensor::ir::ValueId;
+use frugal_tensor::plan::Block;
 use std::collections::BTreeSet;
+
+/// What is left of a plan: the bytes that are alive at each moment, and the blocks of what waits.
+pub(super) struct Outline {
+    alive: Vec<u64>,
+    /// The source of each value that waits, and its block: the number, bytes, first and last moment.
+    waiting: Vec<(ValueId, Option<(usize, Block)>)>,
+    /// What is made again.
+    pub rebuilt: Vec<ValueId>,
+    /// By how much the memory for values in flight is larger than what is alive at its largest moment.
+    pub gaps: u64,
+}
+
+impl Outline {
+    pub fn of(plan: &Plan) -> Self {
+        let alive = plan.lifetimes.alive();
+        let most = alive.iter().copied().max().unwrap_or(0);
+        let (rebuilt, waiting): (Vec<&Stored>, Vec<&Stored>) = plan.stored.iter().partition(|s| s.is_recomputed());
+        let block = |stored: &&Stored| {
+            let block = plan.lifetimes.of_value[stored.waiting.index()];
+            (stored.source, block.map(|index| (index, plan.lifetimes.blocks[index].clone())))
+        };
+        Self {
+            waiting: waiting.iter().map(block).collect(),
+            rebuilt: rebuilt.iter().map(|stored| stored.source).collect(),
+            gaps: plan.transient_pages.iter().sum::<u64>().saturating_sub(most),
+            alive,
+        }
+    }
+
+    /// The values of which something waits.
+    pub fn sources(&self) -> BTreeSet<ValueId> {
+        self.waiting.iter().map(|(source, _)| *source).collect()
+    }
+}
 
 /// What is alive at each moment besides the values whose forms are open, and when those wait.
 pub(super) struct Moments {
@@ -18,17 +55,16 @@ pub(super) struct Moments {
 
 impl Moments {
     /// Those of a plan with which a run allocates `peak` bytes.
-    pub fn of(plan: &Plan, peak: u64, sites: &[Site]) -> Self {
-        let mut besides = plan.lifetimes.alive();
+    pub fn of(outline: &Outline, peak: u64, sites: &[Site]) -> Self {
+        let mut besides = outline.alive.clone();
         let overhead = peak.saturating_sub(besides.iter().copied().max().unwrap_or(0));
         let mut spans = vec![None; sites.len()];
         let mut taken = BTreeSet::new();
-        for stored in plan.stored.iter().filter(|stored| !stored.is_recomputed()) {
-            let Ok(site) = sites.binary_search_by_key(&stored.source, |site| site.source) else { continue };
-            let Some(block) = plan.lifetimes.of_value[stored.waiting.index()] else { continue };
+        for (source, block) in &outline.waiting {
+            let Ok(site) = sites.binary_search_by_key(source, |site| site.source) else { continue };
+            let Some((number, block)) = block else { continue };
             // Views share one.
-            let size = if taken.insert(block) { plan.lifetimes.blocks[block].size } else { 0 };
-            let block = &plan.lifetimes.blocks[block];
+            let size = if taken.insert(number) { block.size } else { 0 };
             besides[block.start..=block.end].iter_mut().for_each(|bytes| *bytes -= size);
             let span = spans[site].get_or_insert((block.start, block.end));
             *span = (span.0.min(block.start), span.1.max(block.end));

@@ -21,6 +21,9 @@ pub(super) const PASS: f64 = 1e-4;
 /// Passes that make an element again: a norm with its rectifier, and decoding.
 pub(super) const REBUILD: f64 = 2.0;
 
+/// What one of the points up to this one does not take, none does: f16 takes what is held in f32, the next what is not.
+pub(super) const TAKES_ALL: usize = 2;
+
 /// Raw, which everything can be, then the others.
 pub(super) fn points() -> Vec<Point> {
     const MEASURED: &[(&str, f64, f64)] = &[

@@ -1,10 +1,10 @@
 //! The search: plans of single stores, rounds that go on from the best of them, and single changes in the end.
 
-use super::moments::Moments;
-use super::points::{PASS, Point, REBUILD};
-use super::sites::{Site, sites};
+use super::moments::{Moments, Outline};
+use super::points::{PASS, Point, REBUILD, TAKES_ALL, points};
+use super::sites::{Site, Sites};
 use crate::Error;
-use crate::config::{Store, StoreRule};
+use crate::config::{Form, Store, StoreRule};
 use frugal_report::records::Share;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::ir::{Graph, ValueId};
@@ -16,13 +16,14 @@ const ROUNDS: usize = 8;
 /// Single changes that are tried in the end.
 const TRIES: usize = 40;
 
-/// A plan that was made.
+/// What is left of a plan that was made.
 pub(super) struct Trial {
     pub chosen: Vec<usize>,
     /// The name of the one form that all values have.
     pub single: Option<String>,
     pub store: Store,
-    pub plan: Plan,
+    pub outline: Outline,
+    /// What a run allocates, or while values change one by one, at most allocates.
     pub peak: u64,
     pub variance: f64,
     pub cost: f64,
@@ -36,60 +37,80 @@ pub(super) fn best(trials: &[Trial], budget: u64) -> Option<usize> {
 
 /// A search with one setting of what is made again.
 pub(super) struct Search<'a> {
-    pub step: &'a Graph,
-    pub evaluation: &'a Graph,
-    pub options: PlanOptions,
+    step: &'a Graph,
+    /// Beside every plan of the step: its bytes do not depend on what the step keeps.
+    evaluation: Plan,
+    options: PlanOptions,
     /// The rules that hold anyway, and raw for the rest.
-    pub bare: Store,
-    pub sites: Vec<Site>,
-    pub points: Vec<Point>,
+    bare: Store,
+    sites: Vec<Site>,
+    points: Vec<Point>,
 }
 
-impl Search<'_> {
-    fn plan(&self, store: &Store) -> Result<(Plan, u64), Error> {
-        let plan = Plan::new(self.step.clone(), &store.policy(), self.options.clone())?;
-        let evaluation = plan.sharing_store(self.evaluation.clone())?;
-        let peak = Plan::allocated(&[&plan, &evaluation]);
-        Ok((plan, peak))
-    }
-
-    /// Plans every form for all values that take it, and reads off what it makes of each.
-    pub fn singles(&mut self) -> Result<Vec<Trial>, Error> {
-        let mut plans = Vec::new();
-        for point in &self.points {
-            let store = Store { default: point.form, ..self.bare.clone() };
-            let (plan, peak) = self.plan(&store)?;
-            plans.push((store, plan, peak));
-        }
-        self.sites =
-            sites(self.bare.rules.len(), &self.points, &plans.iter().map(|(_, plan, _)| plan).collect::<Vec<_>>());
-        let trial = |(point, (store, plan, peak)): (usize, (Store, Plan, u64))| {
-            let takes = |site: &Site| if site.options.iter().any(|option| option.point == point) { point } else { 0 };
-            let chosen = self.sites.iter().map(takes).collect();
-            let single = Some(store.to_string());
-            self.trial(chosen, single, store, plan, peak)
+impl<'a> Search<'a> {
+    /// Plans every form for all values that take it, and reads off what it makes of each. Where a run that keeps everything
+    /// raw is within the budget and costs nothing, nothing is better, and only those forms are planned that show which values
+    /// are open.
+    pub fn new(
+        step: &'a Graph,
+        evaluation: &Graph,
+        options: PlanOptions,
+        bare: Store,
+        budget: u64,
+    ) -> Result<(Self, Vec<Trial>), Error> {
+        let plan = |form: Form| {
+            let store = Store { default: form, ..bare.clone() };
+            let plan = Plan::new(step.clone(), &store.policy(), options.clone())?;
+            Ok::<_, Error>((store, plan))
         };
-        Ok(plans.into_iter().enumerate().map(trial).collect())
+        let mut points = points();
+        let (store, raw) = plan(points[0].form)?;
+        let evaluation = raw.sharing_store(evaluation.clone())?;
+        let nothing_better = |plan: &Plan| !plan.stored.iter().any(Stored::is_recomputed);
+        if nothing_better(&raw) && Plan::allocated(&[&raw, &evaluation]) <= budget {
+            points.truncate(TAKES_ALL + 1);
+        }
+        let mut collected = Sites::default();
+        let mut plans = Vec::with_capacity(points.len());
+        let mut look_at = |point: usize, store: Store, plan: &Plan| {
+            collected.add(bare.rules.len(), point, plan);
+            plans.push((store, Outline::of(plan), Plan::allocated(&[plan, &evaluation])));
+        };
+        look_at(0, store, &raw);
+        for (index, point) in points.iter().enumerate().skip(1) {
+            let (store, plan) = plan(point.form)?;
+            look_at(index, store, &plan);
+        }
+        let sites = collected.finish(&points, &raw);
+        let search = Self { step, evaluation, options, bare, sites, points };
+        let trial = |(point, (store, outline, peak)): (usize, (Store, Outline, u64))| {
+            let takes = |site: &Site| if site.options.iter().any(|option| option.point == point) { point } else { 0 };
+            let chosen = search.sites.iter().map(takes).collect();
+            let single = Some(store.to_string());
+            search.trial(chosen, single, store, outline, peak)
+        };
+        let trials = plans.into_iter().enumerate().map(trial).collect();
+        Ok((search, trials))
     }
 
-    fn trial(&self, chosen: Vec<usize>, single: Option<String>, store: Store, plan: Plan, peak: u64) -> Trial {
-        let waits: BTreeSet<ValueId> = plan.stored.iter().filter(|s| !s.is_recomputed()).map(|s| s.source).collect();
+    fn trial(&self, chosen: Vec<usize>, single: Option<String>, store: Store, outline: Outline, peak: u64) -> Trial {
+        let waits = outline.sources();
         let options = self.sites.iter().zip(&chosen).filter(|(site, _)| waits.contains(&site.source));
         let (variance, cost) = options.fold((0.0, 0.0), |(variance, cost), (site, &point)| {
             let option = site.option(point);
             (variance + option.variance, cost + option.cost)
         });
         let elements = |value: ValueId| self.step.shape(value).elements() as f64;
-        let rebuilt: f64 = plan.stored.iter().filter(|s| s.is_recomputed()).map(|s| elements(s.source)).sum();
+        let rebuilt: f64 = outline.rebuilt.iter().map(|&source| elements(source)).sum();
         let all: f64 = self.sites.iter().map(|site| elements(site.source)).sum::<f64>() + rebuilt;
         let cost = cost + PASS * REBUILD * rebuilt / all.max(1.0);
-        Trial { chosen, single, store, plan, peak, variance, cost }
+        Trial { chosen, single, store, outline, peak, variance, cost }
     }
 
-    /// Plans a choice of forms.
-    fn mixed(&self, chosen: Vec<usize>) -> Result<Trial, Error> {
+    /// The store that says a choice of forms.
+    fn store(&self, chosen: &[usize]) -> Store {
         let mut store = self.bare.clone();
-        let coded = self.sites.iter().zip(&chosen).filter(|(_, point)| **point != 0);
+        let coded = self.sites.iter().zip(chosen).filter(|(_, point)| **point != 0);
         store.rules.extend(coded.map(|(site, &point)| StoreRule {
             layer: Some(site.layer.clone()),
             value: Some(site.name.clone()),
@@ -98,12 +119,42 @@ impl Search<'_> {
             min_elements: None,
             store: self.points[point].form,
         }));
-        let (plan, peak) = self.plan(&store)?;
-        Ok(self.trial(chosen, None, store, plan, peak))
+        store
+    }
+
+    /// Plans a choice of forms, with so many rounds of placing.
+    fn mixed(&self, chosen: Vec<usize>, rounds: usize) -> Result<Trial, Error> {
+        let store = self.store(&chosen);
+        let options = PlanOptions { rounds, ..self.options.clone() };
+        let plan = Plan::new(self.step.clone(), &store.policy(), options)?;
+        let peak = Plan::allocated(&[&plan, &self.evaluation]);
+        Ok(self.trial(chosen, None, store, Outline::of(&plan), peak))
+    }
+
+    /// A choice of forms if it keeps to the budget. Its places are sought with care only if the budget is between what a first
+    /// try takes and what is alive at once, below which no places can be found.
+    fn within(&self, chosen: Vec<usize>, budget: u64) -> Result<Option<Trial>, Error> {
+        let trial = self.mixed(chosen, 0)?;
+        if trial.peak <= budget {
+            return Ok(Some(trial));
+        }
+        if self.options.rounds == 0 || trial.peak - trial.outline.gaps > budget {
+            return Ok(None);
+        }
+        Ok(Some(self.mixed(trial.chosen, self.options.rounds)?).filter(|trial| trial.peak <= budget))
+    }
+
+    /// What a run allocates with a trial's store.
+    pub fn peak(&self, trial: &Trial) -> Result<u64, Error> {
+        let plan = Plan::new(self.step.clone(), &trial.store.policy(), self.options.clone())?;
+        Ok(Plan::allocated(&[&plan, &self.evaluation]))
     }
 
     /// Goes on from single stores. If nothing keeps to the budget, the least is sought.
     pub fn improve(&self, trials: &mut Vec<Trial>, budget: u64) -> Result<(), Error> {
+        if best(trials, budget).is_some_and(|best| trials[best].cost == 0.0) {
+            return Ok(());
+        }
         let least = trials.iter().enumerate().min_by_key(|(_, trial)| trial.peak).map_or(0, |(index, _)| index);
         for begin in BTreeSet::from([best(trials, budget).unwrap_or(least), least, 0]) {
             self.rounds(trials, begin, budget)?;
@@ -121,13 +172,13 @@ impl Search<'_> {
         // What the moments promised too much in the rounds before.
         let mut slack = 0;
         for _ in 0..ROUNDS {
-            let moments = Moments::of(&trials[last].plan, trials[last].peak, &self.sites);
+            let moments = Moments::of(&trials[last].outline, trials[last].peak, &self.sites);
             let limit = budget.saturating_sub(moments.overhead + slack);
             let chosen = moments.choose(&self.sites, &trials[last].chosen, limit);
             if trials[first..].iter().any(|trial| trial.chosen == chosen) {
                 break;
             }
-            let trial = self.mixed(chosen)?;
+            let trial = self.mixed(chosen, self.options.rounds)?;
             slack = if trial.peak > budget { slack + (trial.peak - budget) / 2 } else { slack / 2 };
             last = trials.len();
             trials.push(trial);
@@ -155,8 +206,7 @@ impl Search<'_> {
             }
             let mut chosen = trials[last].chosen.clone();
             chosen[index] = point;
-            let trial = self.mixed(chosen)?;
-            if trial.peak <= budget && trial.cost < trials[last].cost {
+            if let Some(trial) = self.within(chosen, budget)?.filter(|trial| trial.cost < trials[last].cost) {
                 last = trials.len();
                 trials.push(trial);
             }
@@ -166,10 +216,10 @@ impl Search<'_> {
 
     /// The values that wait, by their forms.
     pub fn shares(&self, trial: &Trial) -> Vec<Share> {
+        let waits = trial.outline.sources();
         let mut shares: BTreeMap<usize, Share> = BTreeMap::new();
         for (site, &point) in self.sites.iter().zip(&trial.chosen) {
-            let waits = |stored: &Stored| stored.source == site.source && !stored.is_recomputed();
-            if trial.plan.stored.iter().any(waits) {
+            if waits.contains(&site.source) {
                 let form = self.points[point].form.to_string();
                 let share = shares.entry(point).or_insert(Share { form, values: 0, raw_bytes: 0, stored_bytes: 0 });
                 share.values += 1;

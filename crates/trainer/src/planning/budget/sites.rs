@@ -37,13 +37,24 @@ impl Site {
     }
 }
 
-/// The values whose forms are open, from the plans of every form for all of them. Rules before `rules` are the user's.
-pub(super) fn sites(rules: usize, points: &[Point], plans: &[&Plan]) -> Vec<Site> {
-    let mut bytes: BTreeMap<ValueId, BTreeMap<usize, u64>> = BTreeMap::new();
-    let mut reached: BTreeMap<ValueId, BTreeSet<ValueId>> = BTreeMap::new();
-    for (point, plan) in plans.iter().enumerate() {
+/// What plans of every form for all values say of the values whose forms are open.
+#[derive(Default)]
+pub(super) struct Sites {
+    /// What waits of each value, by the index of the form's point.
+    bytes: BTreeMap<ValueId, BTreeMap<usize, u64>>,
+    /// The gradients of weights that its errors enter.
+    reached: BTreeMap<ValueId, BTreeSet<ValueId>>,
+}
+
+impl Sites {
+    /// Adds the plan of a form. Rules before `rules` are the user's.
+    pub fn add(&mut self, rules: usize, point: usize, plan: &Plan) {
         let graph = &plan.graph;
         let readers = GradientReaders::of(graph);
+        let mut waiting: BTreeMap<ValueId, u64> = BTreeMap::new();
+        for stored in plan.stored.iter().filter(|s| !s.is_recomputed()) {
+            *waiting.entry(stored.source).or_default() += graph.value(stored.waiting).bytes();
+        }
         let open = |s: &&Stored| {
             let fixed = s.rule.is_some_and(|rule| rule < rules);
             graph.value(s.source).element == Element::F32 && !s.is_recomputed() && !fixed && s.form != "mask"
@@ -52,37 +63,43 @@ pub(super) fn sites(rules: usize, points: &[Point], plans: &[&Plan]) -> Vec<Site
             if (stored.source == stored.waiting) != (point == 0) {
                 continue;
             }
-            let beside = plan.stored.iter().filter(|s| s.source == stored.source && !s.is_recomputed());
-            let all = beside.map(|s| graph.value(s.waiting).bytes()).sum();
-            bytes.entry(stored.source).or_default().insert(point, all);
+            self.bytes.entry(stored.source).or_default().insert(point, waiting[&stored.source]);
             let decoded = stored.decoded.iter().copied().chain((point == 0).then_some(stored.source));
-            reached.entry(stored.source).or_default().extend(decoded.flat_map(|view| readers.gradients(graph, view)));
+            let gradients = decoded.flat_map(|view| readers.gradients(graph, view));
+            self.reached.entry(stored.source).or_default().extend(gradients);
         }
     }
-    // What no form but raw takes is not open. What is raw nowhere but made again without a form is.
-    bytes.retain(|_, options| options.keys().any(|&point| point != 0));
-    let all: BTreeSet<ValueId> = bytes.keys().flat_map(|source| reached[source].iter().copied()).collect();
-    let graph = &plans[0].graph;
-    let elements = |value: ValueId| graph.shape(value).elements() as f64;
-    let rebuilt = plans[0].stored.iter().filter(|s| s.is_recomputed()).map(|s| s.source);
-    let sum: f64 = bytes.keys().copied().chain(rebuilt).map(elements).sum();
-    let site = |(source, mut options): (ValueId, BTreeMap<usize, u64>)| {
-        options.entry(0).or_insert(graph.value(source).bytes());
-        // An error that reaches the weights in another way counts as one of them.
-        let weights = reached[&source].len().max(1) as f64;
-        let option = |(point, bytes): (usize, u64)| {
-            let Point { error, passes, .. } = points[point];
-            let variance = weights * error * error / all.len().max(1) as f64;
-            FormOption { point, bytes, variance, cost: variance + PASS * passes * elements(source) / sum }
+
+    /// The values, beside the plan of everything raw.
+    pub fn finish(mut self, points: &[Point], raw: &Plan) -> Vec<Site> {
+        // What no form but raw takes is not open. What is raw nowhere but made again without a form is.
+        self.bytes.retain(|_, options| options.keys().any(|&point| point != 0));
+        let all: BTreeSet<ValueId> =
+            self.bytes.keys().flat_map(|source| self.reached[source].iter().copied()).collect();
+        let graph = &raw.graph;
+        let elements = |value: ValueId| graph.shape(value).elements() as f64;
+        let rebuilt = raw.stored.iter().filter(|s| s.is_recomputed()).map(|s| s.source);
+        let sum: f64 = self.bytes.keys().copied().chain(rebuilt).map(elements).sum();
+        let made = graph.nodes().iter().flat_map(|node| node.outputs.iter().map(move |&output| (output, &node.layer)));
+        let layers: BTreeMap<ValueId, &String> = made.collect();
+        let site = |(source, mut options): (ValueId, BTreeMap<usize, u64>)| {
+            options.entry(0).or_insert(graph.value(source).bytes());
+            // An error that reaches the weights in another way counts as one of them.
+            let weights = self.reached[&source].len().max(1) as f64;
+            let option = |(point, bytes): (usize, u64)| {
+                let Point { error, passes, .. } = points[point];
+                let variance = weights * error * error / all.len().max(1) as f64;
+                FormOption { point, bytes, variance, cost: variance + PASS * passes * elements(source) / sum }
+            };
+            let value = graph.value(source);
+            Site {
+                source,
+                layer: layers.get(&source).map_or(&value.name, |layer| *layer).clone(),
+                name: value.name.clone(),
+                raw_bytes: value.bytes(),
+                options: options.into_iter().map(option).collect(),
+            }
         };
-        let made = plans[0].graph.nodes().iter().find(|node| node.outputs.contains(&source));
-        Site {
-            source,
-            layer: made.map_or(graph.value(source).name.clone(), |node| node.layer.clone()),
-            name: graph.value(source).name.clone(),
-            raw_bytes: graph.value(source).bytes(),
-            options: options.into_iter().map(option).collect(),
-        }
-    };
-    bytes.into_iter().map(site).collect()
+        self.bytes.into_iter().map(site).collect()
+    }
 }
