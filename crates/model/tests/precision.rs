@@ -4,10 +4,10 @@
 mod recipe;
 
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, training_step};
+use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Uniform};
 use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Sgd, UpdateConfig};
-use frugal_tensor::plan::MARGIN;
 use frugal_tensor::runtime::GpuOptions;
 use frugal_tensor::step::{FLAG_CALIBRATES, FLAG_FIRST, FLAG_HOLD, STATUS, updates_before};
 use frugal_tensor::{Gpu, GpuError, Plan, Policy, Session};

@@ -9,6 +9,9 @@ use super::{GradientReaders, Stored};
 use crate::ir::{Graph, GraphError, Node, ValueId};
 use std::fmt;
 
+/// Planned over measured size, once training has settled.
+pub const MARGIN: f64 = 1.18;
+
 /// How a stored value whose size depends on the data reports what it uses.
 pub trait DataSized: fmt::Debug {
     /// The words in which it reports: a value of [`crate::ir::Kind::Record`].

@@ -11,9 +11,8 @@ pub mod frequency_split;
 pub mod mask;
 mod policy;
 pub mod uniform;
-pub mod window_index;
 
-pub use data_sized::{CodingFacts, ControllerNodes, DataSized, SizeReport};
+pub use data_sized::{CodingFacts, ControllerNodes, DataSized, MARGIN, SizeReport};
 pub use error_bounded::{ErrorBounded, GradientReaders};
 pub use f16::F16;
 pub use frequency_split::FrequencySplit;

@@ -4,8 +4,6 @@ use super::{Plan, PlanError};
 use crate::codec::{CodingFacts, DataSized, SizeReport, Stored};
 use std::ops::RangeInclusive;
 
-/// Planned over measured size, once training has settled.
-pub const MARGIN: f64 = 1.18;
 /// By how much more of what is spared a small value gets at most.
 const MOST_SHARE: f64 = 3.0;
 /// Words that every capacity has besides.

@@ -10,7 +10,7 @@ mod memory;
 mod peak_snapshots;
 mod step_role;
 
-pub use capacity::{CapacityStatus, MARGIN};
+pub use capacity::CapacityStatus;
 pub use error::PlanError;
 pub use ledger::{Bytes, KeptValue, LayerBytes};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, ROUNDS, place};

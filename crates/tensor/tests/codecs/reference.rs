@@ -6,9 +6,10 @@
 
 use super::common::{SETS, gpu, options};
 use super::{Trip, hostile, shapes};
-use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform, mask, window_index};
+use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform, mask};
 use frugal_tensor::ir::{Element, Graph, Interval, Shape};
 use frugal_tensor::ops::pool::MaxPool;
+use frugal_tensor::ops::pool::window_index;
 use frugal_tensor::random::{Stream, hash, unit};
 use frugal_tensor::{Plan, Policy, Session};
 

@@ -3,13 +3,14 @@
 use super::common::{gpu, options};
 use super::lossless::Lossless;
 use super::nonzero::NonZero;
+use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::error_bounded::Target;
 use frugal_tensor::codec::{Codec, DataSized, ErrorBounded, F16, FrequencySplit, Stored, Uniform};
 use frugal_tensor::ir::{Element, Graph, Init, KernelSet, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
-use frugal_tensor::plan::{CapacityStatus, MARGIN};
+use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, FLAG_CALIBRATES, STOP_OVERFLOW};
 use frugal_tensor::{Gpu, Plan, PlanOptions, Policy, Session};

@@ -35,9 +35,9 @@ pub use controller_state::{ControllerState, WORDS as CONTROLLER_STATE_WORDS};
 
 use bound_controller::BoundController;
 
+use super::MARGIN;
 use super::{Attached, Codec, Site, mask, stream};
 use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want};
-use crate::plan::MARGIN;
 use std::rc::Rc;
 
 /// Below, bounds are finer than single precision, and everything waits as it is.

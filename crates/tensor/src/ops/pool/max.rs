@@ -1,7 +1,7 @@
 //! Max pooling.
 
 use super::Windows;
-use crate::codec::window_index;
+use super::window_index;
 use crate::ir::{
     Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operator, Output, RecomputeInput,
     RecomputeRule, Shape, Value, ValueId,

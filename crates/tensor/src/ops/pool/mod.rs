@@ -2,6 +2,7 @@
 
 mod average;
 mod max;
+pub mod window_index;
 
 pub use average::{AveragePool, GlobalAveragePool};
 pub use max::MaxPool;
