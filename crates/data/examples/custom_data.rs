@@ -10,7 +10,7 @@ use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, evaluation_step, traini
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, Control};
-use frugal_tensor::{Gpu, Plan, Policy, Session, codec::Uniform};
+use frugal_tensor::{Gpu, Plan, PlannedSession, Policy, codec::Uniform};
 use std::error::Error;
 
 const SIDE: usize = 16;
@@ -63,8 +63,8 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
     let gpu = Gpu::open(None)?;
     let step = Plan::new(training_step(&net, shape, sgd)?, &Policy::with(Uniform::default()), gpu.plan_options())?;
-    let evaluation = step.sharing_store(evaluation_step(&net, shape, sgd)?)?;
-    let mut session = Session::new(gpu, vec![step, evaluation], 0)?;
+    let evaluation = step.evaluation(evaluation_step(&net, shape, sgd)?)?;
+    let mut session = PlannedSession::new(gpu, vec![step, evaluation], 0)?;
 
     let (mut done, epochs) = (0, 4);
     let steps = epochs as usize * train.batches();

@@ -12,7 +12,7 @@ use frugal_tensor::ir::{Element, Kind};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, Control};
-use frugal_tensor::{Gpu, Graph, GraphError, Plan, Policy, Session, ValueId};
+use frugal_tensor::{Gpu, Graph, GraphError, Plan, PlannedSession, Policy, ValueId};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 const BATCH: usize = 32;
@@ -66,9 +66,9 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
     graph.train(Optimizer::Sgd(sgd), loss, &gradients)?;
     let train = Plan::new(graph, &Policy::with(FrequencySplit::default()), gpu.plan_options())?;
-    let evaluate = train.sharing_store(forward(Mode::Evaluation)?.0)?;
+    let evaluate = train.evaluation(forward(Mode::Evaluation)?.0)?;
     println!("training loop: {} bytes kept, {} allocated", train.kept_bytes(), Plan::allocated(&[&train, &evaluate]));
-    let mut session = Session::new(gpu, vec![train, evaluate], 0)?;
+    let mut session = PlannedSession::new(gpu, vec![train, evaluate], 0)?;
     let (train, evaluate) = (0, 1);
 
     // Steps are on their way while the host makes the next batch; metrics come back some steps late.

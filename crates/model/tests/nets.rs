@@ -7,7 +7,7 @@ use frugal_tensor::ir::{Element, KernelSet, ValueId};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
-use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, Session};
+use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, PlannedSession};
 use std::time::{Duration, Instant};
 
 const SGD: Optimizer = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
@@ -95,12 +95,12 @@ fn nets_that_make_images_have_right_gradients() {
                 graph.parameters().map(|(id, value)| (value.name.clone(), gradients[&id])).collect();
             parameters.iter().for_each(|(_, gradient)| graph.mark_metric(*gradient));
             let plan = Plan::new(graph, &Policy::raw(), PlanOptions { set, ..gpu.plan_options() }).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             let noise = |stream, count| -> Vec<f32> {
                 Stream::new(7, stream).uniform().take(count).map(|u| 2.0 * u - 1.0).collect()
             };
             let (pixels, upstream) = (noise(0, 2 * 3 * 13 * 16), noise(1, 2 * channels * 13 * 16));
-            let run = |session: &mut Session| {
+            let run = |session: &mut PlannedSession| {
                 session.step(0, &[bytemuck::cast_slice(&pixels), bytemuck::cast_slice(&upstream)]).unwrap();
                 session.finished().unwrap();
                 let words = session.read_value(0, y).unwrap();
@@ -139,7 +139,7 @@ fn large_batches_are_planned_quickly() {
             let graph = step(&Net::find(name).unwrap(), *image, *classes, 256);
             let plan = Plan::new(graph, &policy, PlanOptions::unlimited(KernelSet::Tiles)).unwrap();
             let took = start.elapsed();
-            let transient: u64 = plan.transient_pages.iter().sum();
+            let transient: u64 = plan.executable.transient_pages.iter().sum();
             let (nodes, kept) = (plan.graph.nodes().len(), plan.kept_bytes());
             println!("{name}: {nodes} nodes, {kept} bytes kept, {transient} transient, planned in {took:?}");
             assert!(took < Duration::from_secs(5), "{name}: {took:?}");
@@ -210,7 +210,7 @@ fn every_net_trains() {
         for policy in [Policy::raw(), split()].into_iter().chain(again) {
             let start = Instant::now();
             let plan = Plan::new(step(&net, image, 10, 2), &policy, gpu.plan_options()).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             let pixels: usize = image.iter().product();
             let images: Vec<f32> = (0..2 * pixels).map(|i| ((i * 37 % 101) as f32) / 50.0 - 1.0).collect();
             let words = |words: [u32; 2]| words.to_vec();

@@ -10,7 +10,7 @@ use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Sgd, UpdateConfig};
 use frugal_tensor::runtime::GpuOptions;
 use frugal_tensor::step::{FLAG_CALIBRATES, FLAG_FIRST, FLAG_HOLD, STATUS, updates_before};
-use frugal_tensor::{Gpu, GpuError, Plan, Policy, Session};
+use frugal_tensor::{Gpu, GpuError, Plan, PlannedSession, Policy};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -21,7 +21,7 @@ const SAMPLES: usize = 8;
 
 /// A net in training.
 struct Training {
-    session: Session,
+    session: PlannedSession,
     accumulates: bool,
     rate: f32,
     done: u32,
@@ -39,7 +39,7 @@ impl Training {
         let shape = StepShape { batch: SAMPLES, image: IMAGE, classes: 10 };
         let graph = training_step(&Net::find(net).unwrap(), shape, recipe).unwrap();
         let session =
-            Session::new(gpu.clone(), vec![Plan::new(graph, policy, gpu.plan_options()).unwrap()], 1).unwrap();
+            PlannedSession::new(gpu.clone(), vec![Plan::new(graph, policy, gpu.plan_options()).unwrap()], 1).unwrap();
         let mut training = Self { session, accumulates: recipe.accumulate, rate: 0.02, done: 0 };
         if training.session.plans()[0].has_data_sized() {
             training.with_uploads(0, FLAG_CALIBRATES, |session, uploads| {
@@ -49,7 +49,7 @@ impl Training {
         training
     }
 
-    fn with_uploads<T>(&mut self, number: u32, flags: u32, with: impl FnOnce(&mut Session, &[&[u8]]) -> T) -> T {
+    fn with_uploads<T>(&mut self, number: u32, flags: u32, with: impl FnOnce(&mut PlannedSession, &[&[u8]]) -> T) -> T {
         let batch = recipe::batch(number, SAMPLES, IMAGE);
         let mask = [1.0f32; SAMPLES];
         let control = [number, 0, self.rate.to_bits(), flags];

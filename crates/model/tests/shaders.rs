@@ -359,7 +359,7 @@ fn tuned(graph: &Graph) -> BTreeSet<Variant> {
             let table = TileTable::new(options.set, choices).unwrap();
             let options = PlanOptions { tiles: Some(Rc::new(table)), ..options.clone() };
             let plan = Plan::new(graph.clone(), &Policy::raw(), options).unwrap();
-            variants.extend(plan.dispatches.iter().map(|dispatch| Variant::of(&dispatch.kernel)));
+            variants.extend(plan.executable.shaders.iter().cloned());
         }
     }
     variants
@@ -369,7 +369,7 @@ fn variants() -> BTreeSet<Variant> {
     let mut variants: BTreeSet<Variant> = tunable_cases().iter().flat_map(tuned).collect();
     let mut plan = |graph: &Graph, policy: &Policy, options: PlanOptions| {
         let plan = Plan::new(graph.clone(), policy, options).unwrap();
-        variants.extend(plan.dispatches.iter().map(|d| Variant::of(&d.kernel)));
+        variants.extend(plan.executable.shaders.iter().cloned());
     };
     // Stores change nothing about products.
     let (nets, odd_cases) = (nets(), odd_cases());

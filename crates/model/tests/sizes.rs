@@ -112,7 +112,7 @@ fn plan(net: &Net, shape: StepShape) -> usize {
         PlanOptions::all_kernels().into_iter().chain(PlanOptions::all_f16()).zip(policies().iter().cycle())
     {
         let Ok(train) = Plan::new(step.clone(), policy, options) else { continue };
-        let Ok(beside) = train.sharing_store(evaluation.clone()) else { continue };
+        let Ok(beside) = train.evaluation(evaluation.clone()) else { continue };
         Plan::allocated(&[&train, &beside]);
         train.bytes(&[&beside], &train);
         train.layers();

@@ -8,7 +8,7 @@
 use frugal_tensor::codec::{Attached, Codec, Site};
 use frugal_tensor::ir::{Element, Graph, GraphError, Init, Kernel, KernelContext, Operator, Output, Shape, Value};
 use frugal_tensor::ops::activation::Activation;
-use frugal_tensor::{Gpu, Plan, Policy, Session};
+use frugal_tensor::{Gpu, Plan, PlannedSession, Policy};
 
 /// **Promise:** |x̂ − x| ≤ 2^-8·|x| from 2^-126 on, in half the bytes. Rounds to the nearest; NaNs are left out here.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     graph.mark_metric(decoded);
     println!("custom codec: {} bytes become {}", graph.value(x).bytes(), graph.value(words).bytes());
     let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options())?;
-    let mut session = Session::new(gpu.clone(), vec![plan], 0)?;
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0)?;
     session.step_with(0, &[("x", (&values).into())])?;
     let done = &session.finished()?[0];
     for (i, &x) in values.iter().enumerate() {
@@ -144,7 +144,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
         |plan: &Plan| -> u64 { plan.layers().iter().flat_map(|layer| &layer.kept).map(|k| k.stored_bytes).sum() };
     let (raw, kept) = (kept(&raw), kept(&coded));
     assert_eq!((raw, kept), (16_384, 8_192));
-    let mut session = Session::new(gpu.clone(), vec![coded], 0)?;
+    let mut session = PlannedSession::new(gpu.clone(), vec![coded], 0)?;
     session.step_with(0, &[("dy", (&vec![1.0; 64 * 64]).into())])?;
     let slope = f64::from(session.finished()?[0].f32(0));
     let exact = 1.0 - 0.5f64.tanh().powi(2);

@@ -5,7 +5,7 @@
 //! ```
 
 use frugal_tensor::ir::{Backward, Element, Init, Kernel, KernelContext, Need, Operator, Output, Value};
-use frugal_tensor::{Gpu, Graph, GraphError, Plan, Policy, Session};
+use frugal_tensor::{Gpu, Graph, GraphError, Plan, PlannedSession, Policy};
 
 /// y = x / (1 + |x|), or with the variable `gradient` dx = dy · (1 − |y|)², which needs y alone. WGSL, but for what stands in
 /// braces: one template serves both. Values may share a buffer, so all are bound as `read_write`.
@@ -108,7 +108,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let gpu = Gpu::open(None)?;
     let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options())?;
-    let mut session = Session::new(gpu, vec![plan], 0)?;
+    let mut session = PlannedSession::new(gpu, vec![plan], 0)?;
     let points: Vec<f32> = (0..count).map(|i| (i as f32 - 500.0) / 77.0).collect();
     let arriving: Vec<f32> = (0..count).map(|i| (i as f32).cos()).collect();
     session.write("x", &points)?;

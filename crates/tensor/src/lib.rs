@@ -3,19 +3,19 @@
 //! A training step is a plan. The stages are plain values, each made from the one before:
 //!
 //! ```text
-//! Graph ─▶ differentiate ─▶ store ─▶ Plan ─▶ Session
-//! values,   each rule names   each kept  lifetimes,  buffers, pipelines and bind groups,
-//! shapes    what it keeps     value gets offsets,    replayed once per batch
-//!                             a codec    dispatches
+//! Graph ─▶ differentiate ─▶ store ─▶ Plan ─▶ Executable, StoreLayout ─▶ Session
+//! values,   each rule names   each kept  lifetimes,  tables of plain data:     buffers, pipelines and
+//! shapes    what it keeps     value gets offsets,    dispatches, places,       bind groups, replayed
+//!                             a codec    the ledger  uploads, read-backs       once per batch
 //! ```
 //!
 //! * [`ir`]: values, nodes, shapes, and what an operator says of itself.
 //! * [`ops`]: one room per operator family: its shape rule, its kernels, its gradient rule.
 //! * [`codec`]: the forms in which a value can wait from the forward to the backward pass.
 //! * [`passes`]: rewrites of the graph: the gradient graph, stores, the order of nodes, nodes done in one pass.
-//! * [`plan`]: lifetimes become buffers, nodes become dispatches; the byte ledger.
+//! * [`plan`]: lifetimes become buffers, nodes become dispatches; what runs as plain data; the byte ledger.
 //! * [`step`]: the protocol of a step between the host and the kernels.
-//! * [`runtime`]: adapters, the device, shaders, and the session that replays a plan.
+//! * [`runtime`]: adapters, the device, shaders, and the session that replays executables over one store.
 //!
 //! Everything before [`runtime`] works on a machine without any adapter:
 //!
@@ -44,7 +44,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What runs a plan is a [`Session`]: `examples/custom_operator.rs` and `examples/custom_codec.rs` do it on a page each, with an
+//! What runs plans is a [`PlannedSession`]: `examples/custom_operator.rs` and `examples/custom_codec.rs` do it on a page each, with an
 //! operator and a storage form of their own.
 
 pub mod codec;
@@ -58,4 +58,4 @@ pub mod runtime;
 pub use codec::{Codec, Policy};
 pub use ir::{Graph, GraphError, Shape, ValueId, step};
 pub use plan::{Plan, PlanError, PlanOptions};
-pub use runtime::{Gpu, GpuError, Session};
+pub use runtime::{Gpu, GpuError, PlannedSession, Session};

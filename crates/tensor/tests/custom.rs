@@ -6,7 +6,7 @@ use common::{f16_gpu, gpu};
 use frugal_tensor::ir::{Element, Graph, Kernel, KernelContext, Operator, Output, Value, ValueId};
 use frugal_tensor::runtime::Data;
 use frugal_tensor::step::{CONTROL, Control};
-use frugal_tensor::{GpuError, Plan, Policy, Session};
+use frugal_tensor::{GpuError, Plan, PlannedSession, Policy};
 
 /// One invocation that writes one element.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ macro_rules! shader {
     };
 }
 
-fn session(sources: &[&'static str]) -> (Result<Session, GpuError>, Vec<ValueId>) {
+fn session(sources: &[&'static str]) -> (Result<PlannedSession, GpuError>, Vec<ValueId>) {
     let gpu = gpu();
     let mut graph = Graph::new();
     let x = graph.input("x", [4], Element::F32);
@@ -47,7 +47,7 @@ fn session(sources: &[&'static str]) -> (Result<Session, GpuError>, Vec<ValueId>
     written.iter().for_each(|&y| graph.mark_metric(y));
     graph.control();
     let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
-    (Session::new(gpu, vec![plan], 0), written)
+    (PlannedSession::new(gpu, vec![plan], 0), written)
 }
 
 /// Their names are for messages alone.
@@ -88,7 +88,7 @@ fn inputs_are_known_by_name() {
     let mut session = session.unwrap();
     let (four, three, words) = (vec![6.0; 4], vec![6.0; 3], vec![6u32; 4]);
     let x = |data| [("x", data)];
-    let refused = |session: &mut Session, inputs: &[(&str, Data)]| session.step_with(0, inputs).unwrap_err();
+    let refused = |session: &mut PlannedSession, inputs: &[(&str, Data)]| session.step_with(0, inputs).unwrap_err();
     assert!(matches!(refused(&mut session, &[]), GpuError::NotGiven(name) if name == "x"));
     assert!(matches!(refused(&mut session, &x((&words).into())), GpuError::WrongElement { .. }));
     assert!(matches!(refused(&mut session, &x((&three).into())), GpuError::WrongSize { expected: 16, given: 12, .. }));
@@ -118,7 +118,7 @@ fn bits_of_what_is_held_in_f16_are_refused() {
     let y = graph.apply_one(Write(source), &[x]).unwrap();
     graph.mark_metric(y);
     let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
-    match Session::new(gpu, vec![plan], 0) {
+    match PlannedSession::new(gpu, vec![plan], 0) {
         Err(GpuError::Shader { shader, reason }) => {
             assert!(shader == "write" && reason.contains("holds its value in f16"), "{shader}: {reason}");
         }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{SETS, Tensor, compare, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 /// Mesa 22.3 returned zeros to a peer whose first dispatch was a convolution. This file is a process
 /// of its own; it uploads without a kernel and dispatches a convolution first.
@@ -20,7 +20,7 @@ fn a_convolution_may_come_first() {
         let y = g.conv2d(input, weights, [1, 1], [1, 1]).unwrap();
         g.mark_metric(y);
         let plan = Plan::new(g, &Policy::raw(), options(&gpu, set)).unwrap();
-        let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+        let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
         session.write("w", &w.f32()).unwrap();
         session.step(0, &[bytemuck::cast_slice(&x.f32())]).unwrap();
         let done = session.finished().unwrap().pop().unwrap();

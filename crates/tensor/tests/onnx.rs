@@ -9,7 +9,7 @@ use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::batch_norm::BatchNormInference;
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 use serde_json::Value;
 
 struct Layer(Value);
@@ -113,7 +113,7 @@ fn layers_give_what_they_gave_in_pytorch() {
             let y = g.bias(flat, zero).unwrap();
             g.mark_metric(y);
             let plan = Plan::new(g, &Policy::raw(), options(&gpu, set)).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             session.step(0, &uploads.iter().map(|words| bytemuck::cast_slice(words)).collect::<Vec<_>>()).unwrap();
             let done = session.finished().unwrap().pop().unwrap();
             let got: Vec<f64> = (0..done.words.len()).map(|i| f64::from(done.f32(i))).collect();
@@ -146,7 +146,7 @@ fn cross_entropy_gives_what_softmax_gave_in_pytorch() {
             let gradient = g.differentiate(&[(loss, None)]).unwrap()[&logits];
             g.mark_metric(gradient);
             let plan = Plan::new(g, &Policy::raw(), options(&gpu, set)).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             session.write("logits", &x.f32()).unwrap();
             for first in 0..classes {
                 let labels: Vec<u32> = (0..samples).map(|n| ((n + first) % classes) as u32).collect();

@@ -6,7 +6,7 @@ use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::ops::upsample::Upsampling;
-use frugal_tensor::plan::{ALIGNMENT, Region};
+use frugal_tensor::plan::{ALIGNMENT, Location};
 use frugal_tensor::{Plan, PlanError, PlanOptions, Policy};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,14 +67,18 @@ fn random_graph(batch: usize, choices: &[(u8, u8)]) -> Graph {
 /// Plays the plan on a map of memory in which each stretch says which value was written there last, and checks that
 /// every value is still there whenever it is read. Knows nothing of lifetimes.
 fn every_read_finds_what_was_written(plan: &Plan) {
-    type Place = (Region, usize, u64);
-    let mut memory: BTreeMap<(u8, usize, u64), ValueId> = BTreeMap::new();
-    let cells = |plan: &Plan, v: ValueId| -> Vec<(u8, usize, u64)> {
-        let (region, place) = plan.place(v).expect("used values have places");
-        let key: Place = (region, place.page, place.offset);
-        (0..place.size.max(4).div_ceil(ALIGNMENT))
-            .map(|i| (u8::from(key.0 == Region::Persistent), key.1, key.2 + i * ALIGNMENT))
-            .collect()
+    // Whether it lies in the store, the page (in the store the value), and where.
+    type Cell = (bool, usize, u64);
+    let mut memory: BTreeMap<Cell, ValueId> = BTreeMap::new();
+    let cells_of = |location: Location, size: u64| -> Vec<Cell> {
+        let (stored, page, offset) = match location {
+            Location::Stored(id) => (true, id.index(), 0),
+            Location::Transient(place) => (false, place.page, place.offset),
+        };
+        (0..size.max(4).div_ceil(ALIGNMENT)).map(|i| (stored, page, offset + i * ALIGNMENT)).collect()
+    };
+    let cells = |plan: &Plan, v: ValueId| -> Vec<Cell> {
+        cells_of(plan.location(v).expect("used values have places"), plan.graph.value(v).bytes())
     };
     let mut names: BTreeMap<ValueId, ValueId> = BTreeMap::new();
     let write = |memory: &mut BTreeMap<_, _>, v: ValueId, tag: ValueId| {
@@ -83,7 +87,7 @@ fn every_read_finds_what_was_written(plan: &Plan) {
         }
     };
     for (id, value) in plan.graph.ids() {
-        if plan.place(id).is_some() && (value.kind.is_persistent() || plan.uploads().contains(&id)) {
+        if plan.location(id).is_some() && (value.kind.is_persistent() || plan.uploads().contains(&id)) {
             write(&mut memory, id, id);
         }
     }
@@ -103,12 +107,11 @@ fn every_read_finds_what_was_written(plan: &Plan) {
         for &input in &node.inputs {
             read(&memory, &names, input, &by);
         }
-        for dispatch in plan.dispatches.iter().filter(|d| d.node == index) {
-            for ((region, place), binding) in dispatch.places.iter().zip(dispatch.kernel.bindings()) {
+        for dispatch in plan.executable.dispatches.iter().filter(|d| d.node == index) {
+            for (binding, bytes) in &dispatch.bindings {
                 if matches!(binding, frugal_tensor::ir::Binding::Scratch(_)) {
-                    let start = place.offset;
-                    for i in 0..place.size.div_ceil(ALIGNMENT) {
-                        memory.remove(&(u8::from(*region == Region::Persistent), place.page, start + i * ALIGNMENT));
+                    for cell in cells_of(bytes.location, bytes.size) {
+                        memory.remove(&cell);
                     }
                 }
             }
@@ -181,7 +184,7 @@ fn encoding_frees_the_raw_value() {
     };
     let (raw, split) = (plan(Policy::raw()), plan(Policy::with(FrequencySplit::default())));
     assert!(split.kept_bytes() * 4 < raw.kept_bytes(), "{} of {}", split.kept_bytes(), raw.kept_bytes());
-    let peak = |plan: &Plan| plan.transient_pages.iter().sum::<u64>();
+    let peak = |plan: &Plan| plan.executable.transient_pages.iter().sum::<u64>();
     assert!(peak(&split) * 2 < peak(&raw), "peak {} of {}", peak(&split), peak(&raw));
 }
 

@@ -9,7 +9,7 @@ use frugal_tensor::ir::{Element, Graph, GraphError, Init, Kind, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
-use frugal_tensor::{Gpu, Plan, PlanOptions, Policy, Session};
+use frugal_tensor::{Gpu, Plan, PlanOptions, PlannedSession, Policy};
 use std::rc::Rc;
 
 const BATCH: usize = 4;
@@ -91,7 +91,7 @@ fn trained(gpu: &Rc<Gpu>, policy: &Policy, options: PlanOptions) -> Vec<(String,
     let plan = Plan::new(training_step().unwrap(), policy, options).unwrap();
     let lasting = |kind| [Kind::Parameter, Kind::Statistic].contains(&kind);
     let names: Vec<String> = plan.graph.values().iter().filter(|v| lasting(v.kind)).map(|v| v.name.clone()).collect();
-    let mut session = Session::new(gpu.clone(), vec![plan], 5).unwrap();
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 5).unwrap();
     let mut losses = Vec::new();
     for count in 0..4u32 {
         let images: Vec<f32> = Stream::new(2, u64::from(count)).uniform().take(BATCH * 768).collect();
@@ -164,7 +164,12 @@ fn less_waits_under_every_codec() {
     }
     let plan = |strength| {
         let policy = Policy::raw().recompute(strength);
-        Plan::new(training_step().unwrap(), &policy, gpu.plan_options()).unwrap().transient_pages.iter().sum::<u64>()
+        Plan::new(training_step().unwrap(), &policy, gpu.plan_options())
+            .unwrap()
+            .executable
+            .transient_pages
+            .iter()
+            .sum::<u64>()
     };
     let [none, cheap, segments] = Recompute::ALL.map(plan);
     assert!(segments < cheap && cheap < none, "{none} {cheap} {segments}");
@@ -195,7 +200,7 @@ fn behind_a_rectifier_zeros_stay_and_averages_are_right() {
             g.mark_metric(gradient);
             let plan = Plan::new(g, &policy, options(&gpu, set)).unwrap();
             let coded = plan.uploads().len() == 3;
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             session.write("first", &unit(columns)).unwrap();
             let identity = unit(rows);
             let step = |step: u32| -> Vec<f32> {

@@ -8,7 +8,7 @@ use frugal_tensor::ir::{Element, Graph, Init, ValueId};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::runtime::Adapter;
-use frugal_tensor::{Codec, Gpu, GpuError, Plan, Policy, Session};
+use frugal_tensor::{Codec, Gpu, GpuError, Plan, PlannedSession, Policy};
 use std::rc::Rc;
 
 const BATCH: usize = 6;
@@ -67,7 +67,7 @@ fn batch(step: u32) -> Batch {
     }
 }
 
-fn step(session: &mut Session, count: u32, rate: f32, batch: &Batch) -> Vec<f32> {
+fn step(session: &mut PlannedSession, count: u32, rate: f32, batch: &Batch) -> Vec<f32> {
     let mask = [1.0f32; BATCH];
     let control = [count, 1, rate.to_bits(), 0];
     let uploads: [&[u8]; 4] = [
@@ -82,7 +82,7 @@ fn step(session: &mut Session, count: u32, rate: f32, batch: &Batch) -> Vec<f32>
 
 fn trained(gpu: &Rc<Gpu>, policy: &Policy) -> (Vec<Vec<f32>>, Vec<f32>) {
     let plan = Plan::new(training_step(), policy, gpu.plan_options()).unwrap();
-    let mut session = Session::new(gpu.clone(), vec![plan], 5).unwrap();
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 5).unwrap();
     let mut losses: Vec<f32> = (0..6).flat_map(|s| step(&mut session, s, 0.05, &batch(s))).collect();
     losses.extend(session.finished().unwrap().iter().map(|m| m.f32(0)));
     (["a.weight", "b.weight", "head"].map(|name| session.read(name).unwrap()).to_vec(), losses)
@@ -130,7 +130,7 @@ fn memory_is_as_planned_and_flat() {
     for (gpu, policy) in gpus.flat_map(|gpu| policies().into_iter().map(move |policy| (gpu.clone(), policy))) {
         let before = gpu.buffer_bytes();
         let training = Plan::new(training_step(), &policy, gpu.plan_options()).unwrap();
-        let evaluation = training.sharing_store(small_net().0).unwrap();
+        let evaluation = training.evaluation(small_net().0).unwrap();
         let raw = Plan::new(training_step(), &Policy::raw(), gpu.plan_options()).unwrap();
         let planned = training.bytes(&[&evaluation], &raw);
         let parts = planned.parameters
@@ -140,7 +140,7 @@ fn memory_is_as_planned_and_flat() {
             + planned.inputs
             + planned.scratch;
         assert_eq!(parts, planned.peak);
-        let mut session = Session::new(gpu.clone(), vec![training, evaluation], 0).unwrap();
+        let mut session = PlannedSession::new(gpu.clone(), vec![training, evaluation], 0).unwrap();
         assert_eq!(session.bytes(), planned.peak);
         let mut counted = Vec::new();
         for epoch in 0..3 {
@@ -163,7 +163,7 @@ fn memory_is_as_planned_and_flat() {
 fn a_loss_that_is_not_finite_leaves_the_parameters_alone() {
     let gpu = gpu();
     let plan = Plan::new(training_step(), &Policy::raw(), gpu.plan_options()).unwrap();
-    let mut session = Session::new(gpu, vec![plan], 5).unwrap();
+    let mut session = PlannedSession::new(gpu, vec![plan], 5).unwrap();
     step(&mut session, 0, 0.05, &batch(0));
     session.finished().unwrap();
     let before = session.read("a.weight").unwrap();
@@ -200,7 +200,7 @@ fn samples_under_a_zero_mask_do_not_count() {
     let gpu = gpu();
     let run = |fill: f32| {
         let plan = Plan::new(training_step(), &Policy::raw(), gpu.plan_options()).unwrap();
-        let mut session = Session::new(gpu.clone(), vec![plan], 5).unwrap();
+        let mut session = PlannedSession::new(gpu.clone(), vec![plan], 5).unwrap();
         let mut b = batch(0);
         b.images[512 * 4..].fill(fill);
         let mask = [1.0f32, 1.0, 1.0, 1.0, 0.0, 0.0];
@@ -224,7 +224,7 @@ fn samples_under_a_zero_mask_do_not_count() {
 fn wrong_uploads_and_names_are_errors() {
     let gpu = gpu();
     let plan = Plan::new(training_step(), &Policy::raw(), gpu.plan_options()).unwrap();
-    let mut session = Session::new(gpu, vec![plan], 0).unwrap();
+    let mut session = PlannedSession::new(gpu, vec![plan], 0).unwrap();
     assert!(matches!(session.step(0, &[&[0; 12]]), Err(GpuError::WrongSize { name, .. }) if name == "images"));
     assert!(matches!(session.step(0, &[]), Err(GpuError::WrongSize { .. })));
     assert!(matches!(session.write("a.weight", &[1.0]), Err(GpuError::WrongSize { .. })));

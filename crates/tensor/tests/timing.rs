@@ -9,7 +9,7 @@ use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::ops::roofline::{Copy, MultiplyAdds};
 use frugal_tensor::plan::StepRole;
 use frugal_tensor::runtime::Clock;
-use frugal_tensor::{Plan, PlanOptions, Policy, Session};
+use frugal_tensor::{Plan, PlanOptions, PlannedSession, Policy};
 use std::time::Instant;
 
 fn step() -> Graph {
@@ -38,7 +38,7 @@ fn step() -> Graph {
 fn node_times_add_up_to_no_more_than_the_step_took() {
     let gpu = gpu();
     let plan = Plan::new(step(), &Policy::raw(), gpu.plan_options()).unwrap();
-    let mut session = Session::new(gpu, vec![plan], 0).unwrap();
+    let mut session = PlannedSession::new(gpu, vec![plan], 0).unwrap();
     let words: Vec<Vec<u8>> = session.plans()[0]
         .uploads()
         .iter()
@@ -79,7 +79,7 @@ fn copies_and_multiply_adds_compute_what_they_say() {
             g.mark_metric(y);
             g.mark_metric(sums);
             let plan = Plan::new(g, &Policy::raw(), options(&gpu, set)).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 3).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 3).unwrap();
             session.step(0, &[]).unwrap();
             session.finished().unwrap();
             let read =

@@ -6,7 +6,7 @@ use frugal_model::{IMAGES, LABELS, MASK, Net};
 use frugal_tensor::ir::{Element, Graph, KernelSet, ValueId};
 use frugal_tensor::ops::optimizer::Optimizer;
 use frugal_tensor::random::{hash, unit};
-use frugal_tensor::{Gpu, Plan, PlanOptions, Policy, Session};
+use frugal_tensor::{Gpu, Plan, PlanOptions, PlannedSession, Policy};
 use std::collections::HashMap;
 
 const CLASSES: usize = 10;
@@ -55,7 +55,7 @@ fn weights(t: u32, name: &str, shape: &[usize]) -> Vec<f32> {
 
 /// A net in training, filled by the recipe.
 pub struct Run {
-    pub session: Session,
+    pub session: PlannedSession,
     pub parameters: Vec<String>,
     pub gradients: HashMap<String, ValueId>,
 }
@@ -86,7 +86,7 @@ pub fn start_with(net: Net, image: [usize; 3], samples: usize, optimizer: Optimi
     }
     let options = PlanOptions { set: set.unwrap_or(gpu.adapter().kernel_set()), ..gpu.plan_options() };
     let plan = Plan::new(graph, &Policy::raw(), options).unwrap();
-    let session = Session::new(gpu, vec![plan], 0).unwrap();
+    let session = PlannedSession::new(gpu, vec![plan], 0).unwrap();
     for (t, (_, name, shape)) in parameters.iter().enumerate() {
         session.write(name, &weights(t as u32, name, shape)).unwrap();
     }

@@ -4,6 +4,7 @@ use super::Value;
 use super::step::Scalar;
 use super::tiles::{Choice, TileTable, Work};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Which family of kernels an adapter gets.
 ///
@@ -98,7 +99,7 @@ impl KernelContext<'_> {
 }
 
 /// A template variable: structure that the shader's text depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Variable {
     /// A count.
@@ -106,7 +107,7 @@ pub enum Variable {
     /// A switch.
     Flag(bool),
     /// The name of a part to include or of a choice to make.
-    Word(&'static str),
+    Word(Cow<'static, str>),
 }
 
 impl From<u32> for Variable {
@@ -129,7 +130,7 @@ impl From<bool> for Variable {
 
 impl From<&'static str> for Variable {
     fn from(word: &'static str) -> Self {
-        Variable::Word(word)
+        Variable::Word(word.into())
     }
 }
 
@@ -156,7 +157,7 @@ impl From<f32> for Parameter {
 }
 
 /// A value that a kernel binds, by its place in the node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Binding {
     /// The node's input.

@@ -19,6 +19,7 @@ mod shape;
 pub mod step;
 pub mod tiles;
 mod value;
+mod variant;
 
 pub use activation::{Activation, RELU6};
 pub use backward::Backward;
@@ -35,3 +36,4 @@ pub use saved::{Interval, Need, SavedTensor};
 pub use shape::{MOST_ELEMENTS, Shape};
 pub use tiles::{Tile, TileTable};
 pub use value::{Element, Init, Kind, Value, ValueId};
+pub use variant::Variant;

@@ -1,10 +1,11 @@
 //! Nodes: applications of operators.
 
 use super::{Operator, ValueId};
+use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
 /// Which part of a step a node belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Phase {
     /// From the inputs to the loss, encoding included.

@@ -1,5 +1,6 @@
 //! Shapes: the extents of a value, outermost first.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Most elements of a value. Kernels count them in words of 32 bits, and past the end: folding a grid adds up to a 65,535th
@@ -7,7 +8,7 @@ use std::fmt;
 pub const MOST_ELEMENTS: usize = u32::MAX as usize - (1 << 17);
 
 /// The extents of a value, outermost (the batch) first; elements lie in row-major order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Shape(Vec<usize>);
 
 impl Shape {

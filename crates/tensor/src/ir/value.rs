@@ -1,9 +1,10 @@
 //! Values: what flows along the graph.
 
 use super::{Precision, Shape};
+use serde::{Deserialize, Serialize};
 
 /// Names a value of one graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ValueId(pub(crate) usize);
 
 impl ValueId {
@@ -14,7 +15,7 @@ impl ValueId {
 }
 
 /// What one element is to those that read and write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Element {
     /// An IEEE single.
@@ -57,7 +58,7 @@ impl Kind {
 }
 
 /// How a persistent value starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Init {
     /// Every element the same.

@@ -64,6 +64,16 @@ pub enum PlanError {
     /// A plan that shares memory with another has a persistent value that the other lacks.
     #[error("`{0}` is not among the persistent values of the plan to share memory with, or has another shape there")]
     NotShared(String),
+    /// Executables over one store have a value of one name in two shapes.
+    #[error("executables cannot share `{name}`: it is {one} in one of them and {other} in another")]
+    ShapesDiffer {
+        /// The value.
+        name: String,
+        /// Its extents in one.
+        one: Shape,
+        /// Its extents in the other.
+        other: Shape,
+    },
     /// The graph itself is wrong.
     #[error(transparent)]
     Graph(#[from] GraphError),

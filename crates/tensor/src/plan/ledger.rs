@@ -1,6 +1,6 @@
 //! The byte ledger: what a step holds, by what it is for and by layer.
 
-use super::{Plan, READBACKS_IN_FLIGHT, UPLOADS_IN_FLIGHT};
+use super::{Executable, Plan, StoreLayout, UPLOADS_IN_FLIGHT};
 use crate::codec::Stored;
 use crate::ir::{Kind, Phase, ValueId};
 use serde::{Deserialize, Serialize};
@@ -112,7 +112,7 @@ impl Plan {
             values.map(|v| v.bytes()).sum::<u64>()
         };
         let kept_values = self.kept_values();
-        let uploads = UPLOADS_IN_FLIGHT as u64 * most(&|p| p.upload_bytes());
+        let uploads = UPLOADS_IN_FLIGHT as u64 * most(&|p| p.executable.upload_bytes());
         let inputs_not_kept: u64 =
             self.uploads().iter().filter(|v| !kept_values.contains(v)).map(|&v| self.graph.value(v).bytes()).sum();
         let parameters = of(&[Kind::Parameter, Kind::Statistic, Kind::Record]);
@@ -135,22 +135,9 @@ impl Plan {
 
     /// What a session over these plans allocates, to the byte.
     pub fn allocated(plans: &[&Plan]) -> u64 {
-        let most = |f: &dyn Fn(&Plan) -> u64| plans.iter().map(|p| f(p)).max().unwrap_or(0);
-        let persistent: u64 = plans.first().map_or(0, |p| p.persistent_pages.iter().sum());
-        let transient: u64 = Self::transient_pages_of(plans).iter().sum();
-        let uniforms: u64 = plans.iter().map(|p| 4 * p.uniforms.len() as u64).sum();
-        persistent
-            + transient
-            + uniforms
-            + UPLOADS_IN_FLIGHT as u64 * most(&|p| p.upload_bytes())
-            + READBACKS_IN_FLIGHT as u64 * most(&|p| p.readback_bytes())
-    }
-
-    /// The transient pages that serve all these plans in turn.
-    pub fn transient_pages_of(plans: &[&Plan]) -> Vec<u64> {
-        let count = plans.iter().map(|p| p.transient_pages.len()).max().unwrap_or(0);
-        let largest = |page| plans.iter().filter_map(|p| p.transient_pages.get(page)).max().copied();
-        (0..count).map(|page| largest(page).unwrap_or(0)).collect()
+        let executables: Vec<&Executable> = plans.iter().map(|plan| plan.executable.as_ref()).collect();
+        let max_buffer = plans.first().map_or(u64::MAX, |plan| plan.options.max_buffer);
+        StoreLayout::union(&executables, max_buffer).bytes() + Executable::bytes_beside_store(&executables)
     }
 
     fn most_gradient_bytes(&self) -> u64 {

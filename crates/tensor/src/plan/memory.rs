@@ -6,13 +6,14 @@
 
 use super::PlanOptions;
 use crate::ir::{Graph, KernelContext, Kind, ValueId};
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
 /// Offsets are multiples of this many bytes: the largest binding alignment that WebGPU allows.
 pub const ALIGNMENT: u64 = 256;
 
 /// A piece of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// Which page.
     pub page: usize,
@@ -48,7 +49,7 @@ pub struct Lifetimes {
     pub in_place: Vec<bool>,
 }
 
-fn padded(bytes: u64) -> u64 {
+pub(super) fn padded(bytes: u64) -> u64 {
     bytes.max(4).next_multiple_of(ALIGNMENT)
 }
 

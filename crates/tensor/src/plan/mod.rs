@@ -3,24 +3,28 @@
 //! A plan needs no adapter. It is made from a graph and the few facts about an adapter that matter: which kernels suit
 //! it and how much one binding and one buffer may hold.
 
+mod assemble;
 mod capacity;
 mod error;
+mod executable;
 mod ledger;
 mod memory;
 mod peak_snapshots;
 mod step_role;
+mod store_layout;
 
 pub use capacity::CapacityStatus;
 pub use error::PlanError;
+pub use executable::{BoundBytes, Bucket, Dispatch, Executable, ExecutableNode, ExecutableValue, Location, Segment};
 pub use ledger::{Bytes, KeptValue, LayerBytes};
 pub use memory::{ALIGNMENT, Block, Lifetimes, Place, ROUNDS, place};
 pub use peak_snapshots::{Alive, PeakSnapshot};
 pub use step_role::StepRole;
+pub use store_layout::{StoreLayout, StoredValue};
 
 use crate::codec::{Policy, Stored};
 use crate::ir::{
-    Binding, Graph, Kernel, KernelContext, KernelSet, Kind, MOST_ELEMENTS, Node, Operands, Precision, TileTable, Value,
-    ValueId, tiles::Tunable,
+    Graph, KernelSet, Kind, MOST_ELEMENTS, Node, Operands, Precision, TileTable, Value, ValueId, tiles::Tunable,
 };
 use crate::passes::store_within;
 use std::collections::HashMap;
@@ -47,9 +51,6 @@ fn finish(graph: &mut Graph, set: KernelSet) -> Vec<Node> {
     }
     nodes
 }
-
-/// Rounds of all loops of an invocation together after which llvmpipe (Mesa 22.3) leaves them.
-const MOST_ROUNDS: usize = 65_535;
 
 /// What a plan has to know of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,32 +116,7 @@ impl PlanOptions {
     }
 }
 
-/// Which buffer of a session holds something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Region {
-    /// Keeps its content from step to step; shared by all plans of a session.
-    Persistent,
-    /// Used anew by each step; shared by all plans of a session.
-    Transient,
-}
-
-/// A kernel with places for what it binds.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Dispatch {
-    /// What to run.
-    pub kernel: Kernel,
-    /// The node it belongs to.
-    pub node: usize,
-    /// Places of its values.
-    pub places: Vec<(Region, Place)>,
-    /// Where its parameters lie among the plan's uniforms.
-    pub uniform_offset: u64,
-    /// The grid, folded into two dimensions.
-    pub grid: [u32; 2],
-}
-
-/// A step as data.
+/// A step as it is planned, and what runs it.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What is computed.
@@ -151,19 +127,10 @@ pub struct Plan {
     pub options: PlanOptions,
     /// Blocks with their lifetimes.
     pub lifetimes: Lifetimes,
-    /// Bytes of each persistent page.
-    pub persistent_pages: Vec<u64>,
-    /// Bytes of each transient page.
-    pub transient_pages: Vec<u64>,
-    /// Dispatches, in order.
-    pub dispatches: Vec<Dispatch>,
-    /// The kernels' parameters, [`ALIGNMENT`] bytes each.
-    pub uniforms: Vec<u32>,
+    /// What runs.
+    pub executable: Rc<Executable>,
     /// The nodes before some of them were joined: what each layer does by itself.
     unfused_nodes: Vec<Node>,
-    places: Vec<Option<(Region, Place)>>,
-    uploads: Vec<ValueId>,
-    metrics: Vec<ValueId>,
 }
 
 impl Plan {
@@ -171,25 +138,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`PlanError::TooLarge`] if a value cannot be bound on the adapter.
-    pub fn new(graph: Graph, policy: &Policy, options: PlanOptions) -> Result<Self, PlanError> {
-        Self::build(graph, policy, options, None)
-    }
-
-    /// Plans a graph over the persistent values of another plan (an evaluation beside a training step), in f32.
-    ///
-    /// # Errors
-    /// [`PlanError::NotShared`] if the other plan lacks one.
-    pub fn sharing_store(&self, graph: Graph) -> Result<Self, PlanError> {
-        let options = self.options.clone().in_precision(Precision::F32);
-        Self::build(graph, &Policy::raw(), options, Some(self))
-    }
-
-    fn build(
-        mut graph: Graph,
-        policy: &Policy,
-        options: PlanOptions,
-        shared: Option<&Plan>,
-    ) -> Result<Self, PlanError> {
+    pub fn new(mut graph: Graph, policy: &Policy, options: PlanOptions) -> Result<Self, PlanError> {
         graph.defer_branches();
         if options.operands.precision() == Precision::F16 {
             graph.hold_in_f16();
@@ -201,11 +150,36 @@ impl Plan {
         };
         let (mut graph, stored) = store_within(graph, policy, &peak)?;
         let unfused_nodes = finish(&mut graph, options.set);
-        Self::lay_out(graph, unfused_nodes, stored, options, shared)
+        Self::lay_out(graph, unfused_nodes, stored, options)
+    }
+
+    /// Plans a graph over the parameters and statistics of this plan, in whichever form and precision. What else lives across its
+    /// steps, such as states of its own, joins the [store](StoreLayout) that both have.
+    ///
+    /// # Errors
+    /// [`PlanError::NotShared`] if this plan lacks one of them or has it in another shape, and those of [`Plan::new`].
+    pub fn sharing_store(&self, graph: Graph, policy: &Policy, options: PlanOptions) -> Result<Self, PlanError> {
+        let here: HashMap<&str, &Value> =
+            self.graph.values().iter().filter(|v| v.kind.is_persistent()).map(|v| (v.name.as_str(), v)).collect();
+        for value in graph.values().iter().filter(|value| value.kind.is_persistent()) {
+            match here.get(value.name.as_str()) {
+                Some(known) if known.shape == value.shape && known.element == value.element => {}
+                None if !matches!(value.kind, Kind::Parameter | Kind::Statistic) => {}
+                _ => return Err(PlanError::NotShared(value.name.clone())),
+            }
+        }
+        Self::new(graph, policy, options)
+    }
+
+    /// [`Plan::sharing_store`] for an evaluation: with everything kept raw, in f32.
+    ///
+    /// # Errors
+    /// As [`Plan::sharing_store`].
+    pub fn evaluation(&self, graph: Graph) -> Result<Self, PlanError> {
+        self.sharing_store(graph, &Policy::raw(), self.options.clone().in_precision(Precision::F32))
     }
 
     /// The same plan with other sizes, in words, for data-sized values ([`crate::codec::DataSized`]).
-    /// Persistent values stay where they are.
     ///
     /// # Errors
     /// [`PlanError::TooLarge`] if a value cannot be bound on the adapter.
@@ -214,7 +188,7 @@ impl Plan {
         for &(value, words) in sizes {
             graph.value_mut(value).shape = [words].into();
         }
-        Self::lay_out(graph, self.unfused_nodes.clone(), self.stored.clone(), self.options.clone(), None)
+        Self::lay_out(graph, self.unfused_nodes.clone(), self.stored.clone(), self.options.clone())
     }
 
     /// Places for values, dispatches for nodes.
@@ -223,111 +197,12 @@ impl Plan {
         unfused_nodes: Vec<Node>,
         stored: Vec<Stored>,
         options: PlanOptions,
-        shared: Option<&Plan>,
     ) -> Result<Self, PlanError> {
         check_sizes(&graph, options.max_binding)?;
         let lifetimes = Lifetimes::new(&graph, &options);
         check_scratch(&graph, &lifetimes, options.max_binding)?;
-        let mut block_places: Vec<(Region, usize, u64)> = vec![(Region::Transient, 0, 0); lifetimes.blocks.len()];
-        let mut pages_of = |persistent: bool, region: Region| {
-            let indices: Vec<usize> =
-                (0..lifetimes.blocks.len()).filter(|&i| lifetimes.blocks[i].persistent == persistent).collect();
-            let blocks: Vec<&Block> = indices.iter().map(|&i| &lifetimes.blocks[i]).collect();
-            let (places, pages) = place(&blocks, options.max_buffer, options.rounds);
-            for (index, (page, offset)) in indices.into_iter().zip(places) {
-                block_places[index] = (region, page, offset);
-            }
-            pages
-        };
-        let mut persistent_pages = pages_of(true, Region::Persistent);
-        let transient_pages = pages_of(false, Region::Transient);
-        if let Some(shared) = shared {
-            persistent_pages = shared.persistent_pages.clone();
-            for (id, value) in graph.ids().filter(|(_, v)| v.kind.is_persistent()) {
-                let place = shared
-                    .graph
-                    .find(&value.name)
-                    .filter(|&other| shared.graph.shape(other) == &value.shape)
-                    .and_then(|other| shared.place(other))
-                    .ok_or_else(|| PlanError::NotShared(value.name.clone()))?;
-                let block = lifetimes.of_value[id.index()].expect("persistent values have blocks");
-                block_places[block] = (place.0, place.1.page, place.1.offset);
-            }
-        }
-        let at = |block: usize, size: u64| {
-            let (region, page, offset) = block_places[block];
-            (region, Place { page, offset, size })
-        };
-        let places = graph
-            .ids()
-            .map(|(id, value)| lifetimes.of_value[id.index()].map(|block| at(block, value.bytes())))
-            .collect();
-        let of_kind = |kind: Kind| {
-            let used = graph.ids().filter(move |(_, v)| v.kind == kind);
-            used.map(|(id, _)| id).filter(|id| lifetimes.of_value[id.index()].is_some())
-        };
-        let mut plan = Self {
-            uploads: of_kind(Kind::Input).collect(),
-            metrics: of_kind(Kind::Metric).chain(of_kind(Kind::Record)).collect(),
-            stored,
-            options,
-            persistent_pages,
-            transient_pages,
-            dispatches: Vec::new(),
-            uniforms: Vec::new(),
-            unfused_nodes,
-            places,
-            graph,
-            lifetimes: lifetimes.clone(),
-        };
-        plan.record(&|node, scratch| {
-            let (block, bytes) = lifetimes.of_scratch[node][scratch];
-            at(block, bytes)
-        })?;
-        Ok(plan)
-    }
-
-    /// Nodes become dispatches.
-    fn record(&mut self, scratch: &dyn Fn(usize, usize) -> (Region, Place)) -> Result<(), PlanError> {
-        let mut uniform_slots: HashMap<Vec<u32>, u64> = HashMap::new();
-        for (index, node) in self.graph.nodes().iter().enumerate() {
-            let context = memory::context(&self.graph, index, &self.options, self.lifetimes.in_place[index]);
-            for mut kernel in node.operator.kernels(&context) {
-                kernel.f16_bindings = f16_bindings(&kernel, &context);
-                let places = kernel
-                    .bindings
-                    .iter()
-                    .map(|binding| match *binding {
-                        Binding::Input(i) => self.place(node.inputs[i]).expect("read values have places"),
-                        Binding::Output(i) => self.place(node.outputs[i]).expect("made values have places"),
-                        Binding::Scratch(i) => scratch(index, i),
-                    })
-                    .collect();
-                let uniforms = &mut self.uniforms;
-                let uniform_offset = *uniform_slots.entry(kernel.parameters.clone()).or_insert_with(|| {
-                    let offset = 4 * uniforms.len() as u64;
-                    uniforms.extend(&kernel.parameters);
-                    uniforms.resize(uniforms.len().next_multiple_of(ALIGNMENT as usize / 4), 0);
-                    offset
-                });
-                let rows = kernel.workgroups.div_ceil(WORKGROUPS_PER_DIMENSION).max(1);
-                if rows > WORKGROUPS_PER_DIMENSION {
-                    return Err(PlanError::TooManyWorkgroups {
-                        layer: node.layer.clone(),
-                        shader: kernel.shader,
-                        workgroups: kernel.workgroups,
-                    });
-                }
-                let limit = if self.options.set == KernelSet::Registers { MOST_ROUNDS } else { usize::MAX };
-                if kernel.rounds > limit {
-                    let (layer, shader, rounds) = (node.layer.clone(), kernel.shader, kernel.rounds);
-                    return Err(PlanError::TooManyRounds { layer, shader, rounds, limit });
-                }
-                let grid = [kernel.workgroups.div_ceil(rows) as u32, rows as u32];
-                self.dispatches.push(Dispatch { kernel, node: index, places, uniform_offset, grid });
-            }
-        }
-        Ok(())
+        let executable = Rc::new(assemble::executable(&graph, &stored, &lifetimes, &options)?);
+        Ok(Self { graph, stored, options, lifetimes, executable, unfused_nodes })
     }
 
     /// What a table of tiles may choose for each node, by the node's number; tables are for products in f32.
@@ -340,58 +215,34 @@ impl Plan {
     }
 
     /// Where a value lies.
-    pub fn place(&self, value: ValueId) -> Option<(Region, Place)> {
-        self.places[value.index()]
+    pub fn location(&self, value: ValueId) -> Option<Location> {
+        self.executable.value(value).location
     }
 
     /// The inputs that the host uploads before each step, in the order of their addition to the graph.
     pub fn uploads(&self) -> &[ValueId] {
-        &self.uploads
+        &self.executable.uploads
     }
 
-    /// The values that are read back after each step: metrics, then what codecs learned.
+    /// The values that are read back after each step: metrics, then reports of data-sized values.
     pub fn metrics(&self) -> &[ValueId] {
-        &self.metrics
+        &self.executable.read_backs
     }
 
     /// At which word of [`crate::runtime::StepMetrics::words`] a metric of this name begins, if there is one.
     pub fn metric(&self, name: &str) -> Option<usize> {
-        let id = self.metrics.iter().find(|&&id| self.graph.value(id).name == name)?;
+        let id = self.metrics().iter().find(|&&id| self.graph.value(id).name == name)?;
         Some(self.metric_range(*id)?.start)
     }
 
     /// Which words of [`crate::runtime::StepMetrics::words`] a value has that is read back.
     pub fn metric_range(&self, value: ValueId) -> Option<Range<usize>> {
-        let at = self.metrics.iter().position(|&id| id == value)?;
-        let words = |id: &ValueId| self.graph.shape(*id).elements();
-        let start = self.metrics[..at].iter().map(words).sum();
-        Some(start..start + words(&value))
+        self.executable.read_back(value)
     }
 
     fn bytes_of(&self, values: &[ValueId]) -> u64 {
         values.iter().map(|&v| self.graph.value(v).bytes()).sum()
     }
-
-    /// Bytes of one upload buffer.
-    pub fn upload_bytes(&self) -> u64 {
-        self.bytes_of(&self.uploads)
-    }
-
-    /// Bytes of one read-back buffer.
-    pub fn readback_bytes(&self) -> u64 {
-        self.bytes_of(&self.metrics)
-    }
-}
-
-/// The bindings of a kernel whose values memory holds in f16. Scratch is never one.
-fn f16_bindings(kernel: &Kernel, context: &KernelContext) -> Vec<usize> {
-    let precision = |binding: &Binding| match *binding {
-        Binding::Input(index) => context.inputs[index].precision,
-        Binding::Output(index) => context.outputs[index].precision,
-        Binding::Scratch(_) => Precision::F32,
-    };
-    let bindings = kernel.bindings.iter().zip(1..);
-    bindings.filter(|(binding, _)| precision(binding) == Precision::F16).map(|(_, number)| number).collect()
 }
 
 /// Refuses values that no kernel can bind.

@@ -1,10 +1,12 @@
 //! What each node of a step is there for.
 
 use super::Plan;
-use crate::ir::{Kind, Phase};
+use crate::codec::Stored;
+use crate::ir::{Graph, Kind, Node, Phase};
+use serde::{Deserialize, Serialize};
 
 /// What a node is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum StepRole {
     /// From the inputs to the loss.
     Forward,
@@ -47,19 +49,22 @@ impl StepRole {
 impl Plan {
     /// What each node is there for, in the order of the nodes.
     pub fn step_roles(&self) -> Vec<StepRole> {
-        let coded = self.stored.iter().filter(|stored| stored.waiting != stored.source);
-        let encoded: Vec<_> = coded.map(|stored| stored.waiting).collect();
-        let decoded: Vec<_> = self.stored.iter().flat_map(|stored| stored.decoded.iter().copied()).collect();
-        let part = |node: &crate::ir::Node| match node.phase {
-            _ if node.outputs.iter().any(|output| encoded.contains(output)) => StepRole::Encode,
-            _ if node.outputs.iter().any(|output| decoded.contains(output)) => StepRole::Decode,
-            Phase::Backward if node.outputs.iter().any(|&v| self.graph.value(v).kind == Kind::Stored) => {
-                StepRole::Recompute
-            }
-            Phase::Forward => StepRole::Forward,
-            Phase::Backward => StepRole::Backward,
-            Phase::Update => StepRole::Update,
-        };
-        self.graph.nodes().iter().map(part).collect()
+        self.executable.nodes.iter().map(|node| node.role).collect()
     }
+}
+
+/// What each node of a graph is there for.
+pub(super) fn step_roles(graph: &Graph, stored: &[Stored]) -> Vec<StepRole> {
+    let coded = stored.iter().filter(|stored| stored.waiting != stored.source);
+    let encoded: Vec<_> = coded.map(|stored| stored.waiting).collect();
+    let decoded: Vec<_> = stored.iter().flat_map(|stored| stored.decoded.iter().copied()).collect();
+    let role = |node: &Node| match node.phase {
+        _ if node.outputs.iter().any(|output| encoded.contains(output)) => StepRole::Encode,
+        _ if node.outputs.iter().any(|output| decoded.contains(output)) => StepRole::Decode,
+        Phase::Backward if node.outputs.iter().any(|&v| graph.value(v).kind == Kind::Stored) => StepRole::Recompute,
+        Phase::Forward => StepRole::Forward,
+        Phase::Backward => StepRole::Backward,
+        Phase::Update => StepRole::Update,
+    };
+    graph.nodes().iter().map(role).collect()
 }

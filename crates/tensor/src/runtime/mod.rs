@@ -5,12 +5,14 @@
 mod adapter;
 mod error;
 mod pipelines;
+mod planned;
 mod self_test;
 mod session;
 pub mod shader;
 
 pub use adapter::Adapter;
 pub use error::GpuError;
+pub use planned::PlannedSession;
 pub use session::{Clock, Data, NodeTimes, Session, StepMetrics};
 
 use crate::ir::{Operands, Precision, TileTable};

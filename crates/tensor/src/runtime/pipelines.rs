@@ -50,10 +50,10 @@ impl Pipelines {
     ///
     /// # Errors
     /// [`GpuError::Shader`].
-    pub(super) fn compile(&self, wanted: impl Iterator<Item = (Variant, usize)>) -> Result<(), GpuError> {
-        let missing = wanted.filter(|(variant, _)| !self.ready.borrow().contains_key(variant));
+    pub(super) fn compile<'v>(&self, wanted: impl Iterator<Item = (&'v Variant, usize)>) -> Result<(), GpuError> {
+        let missing = wanted.filter(|(variant, _)| !self.ready.borrow().contains_key(*variant));
         let missing: BTreeMap<Variant, Layout> =
-            missing.map(|(variant, values)| (variant, self.layout(values))).collect();
+            missing.map(|(variant, values)| (variant.clone(), self.layout(values))).collect();
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(missing.len());
         let (compiler, queue) = (&self.compiler, Mutex::new(missing.into_iter()));
         let next = || queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
@@ -112,7 +112,7 @@ impl Compiler {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let module = self.module(variant, &source).map_err(refused)?;
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(variant.shader),
+            label: Some(&variant.shader),
             layout: Some(layout),
             module: &module,
             entry_point: Some("main"),
@@ -133,7 +133,7 @@ impl Compiler {
     #[allow(unsafe_code)]
     fn module(&self, variant: &Variant, source: &str) -> Result<wgpu::ShaderModule, String> {
         let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(variant.shader),
+            label: Some(&variant.shader),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
         if self.checked || variant.source.is_some() {
@@ -144,7 +144,7 @@ impl Compiler {
             let spirv = Some(spirv(source, variant.uses_subgroups())?.into());
             let entry_points = [wgpu::PassthroughShaderEntryPoint { name: "main".into(), workgroup_size: (0, 0, 0) }];
             let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
-                label: Some(variant.shader),
+                label: Some(&variant.shader),
                 entry_points: entry_points.as_slice().into(),
                 spirv,
                 ..Default::default()

@@ -1,7 +1,7 @@
 //! Products with f16 operands and memory that holds values in f16, tried before a run relies on them: drivers are young here, and
 //! a wrong product would look like a net that does not learn.
 
-use super::{Gpu, GpuError, Session, StepMetrics};
+use super::{Gpu, GpuError, PlannedSession, StepMetrics};
 use crate::codec::Policy;
 use crate::ir::{Element, Graph, GraphError, Init};
 use crate::plan::Plan;
@@ -88,7 +88,7 @@ fn error_bound(size: f64, depth: usize) -> f64 {
 }
 
 /// C = A·B.
-fn product(gpu: &Rc<Gpu>, [rows, columns, depth]: [usize; 3]) -> Result<Session, GpuError> {
+fn product(gpu: &Rc<Gpu>, [rows, columns, depth]: [usize; 3]) -> Result<PlannedSession, GpuError> {
     let graph = || -> Result<Graph, GraphError> {
         let mut graph = Graph::new();
         let a = graph.parameter("a", [rows, depth], Init::Constant(0.0))?;
@@ -98,10 +98,10 @@ fn product(gpu: &Rc<Gpu>, [rows, columns, depth]: [usize; 3]) -> Result<Session,
         Ok(graph)
     };
     let graph = graph().expect("the shapes fit");
-    Session::new(gpu.clone(), vec![Plan::new(graph, &Policy::raw(), gpu.plan_options())?], 0)
+    PlannedSession::new(gpu.clone(), vec![Plan::new(graph, &Policy::raw(), gpu.plan_options())?], 0)
 }
 
-fn multiply(session: &mut Session, a: &[f32], b: &[f32]) -> Result<Vec<f32>, GpuError> {
+fn multiply(session: &mut PlannedSession, a: &[f32], b: &[f32]) -> Result<Vec<f32>, GpuError> {
     session.write("a", a)?;
     session.write("b", b)?;
     let finished = session.step(0, &[])?;
@@ -119,13 +119,13 @@ fn hold(gpu: &Rc<Gpu>, numbers: &[f32]) -> Result<Vec<f32>, GpuError> {
         Ok(graph)
     };
     let plan = Plan::new(graph().expect("the shapes fit"), &Policy::raw(), gpu.plan_options())?;
-    let mut session = Session::new(gpu.clone(), vec![plan], 0)?;
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0)?;
     let finished = session.step(0, &[bytemuck::cast_slice(numbers)])?;
     last(&mut session, finished)
 }
 
 /// The metrics of the last step.
-fn last(session: &mut Session, mut finished: Vec<StepMetrics>) -> Result<Vec<f32>, GpuError> {
+fn last(session: &mut PlannedSession, mut finished: Vec<StepMetrics>) -> Result<Vec<f32>, GpuError> {
     finished.extend(session.finished()?);
     let words = finished.pop().map(|metrics| metrics.words).unwrap_or_default();
     Ok(words.into_iter().map(f32::from_bits).collect())

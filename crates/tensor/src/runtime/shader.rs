@@ -8,7 +8,8 @@ mod f16_bindings;
 
 use super::GpuError;
 use crate::codec::error_bounded;
-use crate::ir::{Kernel, Variable};
+use crate::ir::Variable;
+pub use crate::ir::Variant;
 use crate::step;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Object;
@@ -73,51 +74,7 @@ impl Object for Steps {
     }
 }
 
-/// The extension of WGSL for cooperative matrices, as naga names it.
-const MATRICES: &str = "wgpu_cooperative_matrix";
-
-/// What distinguishes one compiled shader from another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Variant {
-    /// Path under `shaders/`, without `.wgsl`, or the name of a shader from elsewhere.
-    pub shader: &'static str,
-    /// The template, if it comes from elsewhere ([`Kernel::wgsl`]).
-    pub source: Option<&'static str>,
-    /// Template variables, sorted by name.
-    pub variables: Vec<(&'static str, Variable)>,
-    /// The bindings that are f16 in memory.
-    pub f16_bindings: Vec<usize>,
-}
-
 impl Variant {
-    /// The variant that a kernel uses.
-    pub fn of(kernel: &Kernel) -> Self {
-        let (variables, f16_bindings) = (kernel.variables.clone(), kernel.f16_bindings.clone());
-        Self { shader: kernel.shader, source: kernel.source, variables, f16_bindings }
-    }
-
-    /// Whether it needs subgroup operations.
-    pub fn uses_subgroups(&self) -> bool {
-        self.variables.contains(&("subgroups", Variable::Flag(true)))
-    }
-
-    /// The extensions of WGSL that it needs: those of values in f16, and of products with f16 operands, which their cores' names
-    /// tell.
-    pub fn extensions(&self) -> &'static [&'static str] {
-        let core = self.variables.iter().find(|(name, _)| *name == "core");
-        match core {
-            Some((_, Variable::Word("f16_tiles"))) => &["f16"],
-            Some((_, Variable::Word("f16_matrices"))) => &["f16", MATRICES],
-            _ if !self.f16_bindings.is_empty() => &["f16"],
-            _ => &[],
-        }
-    }
-
-    /// Whether it works with cooperative matrices.
-    pub fn uses_matrices(&self) -> bool {
-        self.extensions().contains(&MATRICES)
-    }
-
     /// Expands the template to plain WGSL.
     ///
     /// # Errors
@@ -127,41 +84,27 @@ impl Variant {
             .variables
             .iter()
             .map(|(name, variable)| {
-                let value = match *variable {
-                    Variable::Number(number) => number.into(),
-                    Variable::Flag(flag) => flag.into(),
-                    Variable::Word(word) => word.into(),
+                let value = match variable {
+                    Variable::Number(number) => (*number).into(),
+                    Variable::Flag(flag) => (*flag).into(),
+                    Variable::Word(word) => word.as_ref().into(),
                 };
-                (*name, value)
+                (name.as_ref(), value)
             })
             .collect();
-        let template = match self.source {
-            Some(source) => TEMPLATES.template_from_named_str(self.shader, source),
-            None => TEMPLATES.get_template(&format!("{}.wgsl", self.shader)),
+        let text = match &self.source {
+            Some(source) => TEMPLATES.render_named_str(&self.shader, source, variables),
+            None => {
+                let template = TEMPLATES.get_template(&format!("{}.wgsl", self.shader));
+                template.and_then(|template| template.render(variables))
+            }
         };
         // WGSL wants them before everything else.
         let enabled: String = self.extensions().iter().map(|extension| format!("enable {extension};\n")).collect();
         let refused = |reason: String| GpuError::Shader { shader: self.shader.to_string(), reason };
-        let text = template.and_then(|template| template.render(variables)).map_err(|e| refused(format!("{e:#}")))?;
+        let text = text.map_err(|e| refused(format!("{e:#}")))?;
         let text = f16_bindings::hold(text, &self.f16_bindings).map_err(refused)?;
         Ok(enabled + &text)
-    }
-}
-
-impl std::fmt::Display for Variant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.shader)?;
-        for (name, variable) in &self.variables {
-            match variable {
-                Variable::Number(number) => write!(f, " {name}={number}")?,
-                Variable::Flag(flag) => write!(f, " {name}={flag}")?,
-                Variable::Word(word) => write!(f, " {name}={word}")?,
-            }
-        }
-        if !self.f16_bindings.is_empty() {
-            write!(f, " f16_bindings={:?}", self.f16_bindings)?;
-        }
-        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::common::{SETS, compare, gpu, options};
 use frugal_tensor::codec::FrequencySplit;
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::random::Stream;
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 /// Two convolutions read concatenations of the same parts: each part is coded once, and what is put together again from
 /// decoded parts gives the gradient that the parts themselves give.
@@ -37,7 +37,7 @@ fn parts_of_concatenations_are_coded_once() {
             let values = forms.iter().filter(|form| **form != "mask").count();
             assert_eq!(values, 2, "{forms:?}");
             assert!(forms.contains(&"frequency-split") == coded, "{forms:?}");
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             let mut numbers = Stream::new(3, 0).uniform().map(|u| 2.0 * u - 1.0);
             let images: Vec<f32> = numbers.by_ref().take(shape.iter().product()).collect();
             let arriving: Vec<f32> = numbers.take(3 * 2 * 144).collect();

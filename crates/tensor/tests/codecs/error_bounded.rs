@@ -8,12 +8,12 @@ use frugal_tensor::codec::{Codec, ErrorBounded, Site};
 use frugal_tensor::ir::{Element, Graph, Interval, KernelSet, Shape, ValueId};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::STOP_OVERFLOW;
-use frugal_tensor::{Gpu, Plan, Policy, Session};
+use frugal_tensor::{Gpu, Plan, PlannedSession, Policy};
 use std::rc::Rc;
 
 /// Encodes and decodes values of one shape, with room for `payload` words.
 struct Trip {
-    session: Session,
+    session: PlannedSession,
     record: String,
     words: ValueId,
     decoded: ValueId,
@@ -38,7 +38,7 @@ impl Trip {
         let record = graph.value(data_sized.unwrap().report()).name.clone();
         let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
         let plan = plan.resized(&[(words, ErrorBounded::head_words(shape) + payload)]).unwrap();
-        Self { session: Session::new(gpu.clone(), vec![plan], 0).unwrap(), record, words, decoded, masks }
+        Self { session: PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap(), record, words, decoded, masks }
     }
 
     /// The words, the elements that come of them, and what the record says.

@@ -23,12 +23,12 @@ use frugal_tensor::ir::{Element, Graph, KernelSet, Shape, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::CONTROL;
-use frugal_tensor::{Gpu, Plan, Policy, Session};
+use frugal_tensor::{Gpu, Plan, PlannedSession, Policy};
 use std::rc::Rc;
 
 /// Encodes and decodes values of one shape.
 struct Trip {
-    session: Session,
+    session: PlannedSession,
     words: ValueId,
     decoded: ValueId,
 }
@@ -44,7 +44,7 @@ impl Trip {
         graph.mark_metric(words);
         graph.mark_metric(decoded);
         let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
-        Self { session: Session::new(gpu.clone(), vec![plan], 0).unwrap(), words, decoded }
+        Self { session: PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap(), words, decoded }
     }
 
     /// The words and the elements that come of them.
@@ -196,7 +196,7 @@ fn codes_are_those_of_the_numbers_however_memory_holds_them() {
                     graph.mark_metric(words);
                     let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
                     assert_eq!(plan.graph.value(source).precision, plan.options.operands.precision());
-                    let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+                    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
                     session.step_with(0, &[("x", (&x).into()), (CONTROL, (&STEP).into())]).unwrap();
                     Some(session.finished().unwrap().pop().unwrap().words)
                 };

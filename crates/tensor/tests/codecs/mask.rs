@@ -4,7 +4,7 @@ use super::common::{SETS, gpu, options};
 use frugal_tensor::codec::mask::EncodeMask;
 use frugal_tensor::ir::{Element, Graph, Interval};
 use frugal_tensor::random::Stream;
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 #[test]
 fn mask_is_exact() {
@@ -24,7 +24,7 @@ fn mask_is_exact() {
             let words = graph.apply_one(EncodeMask(interval), &[input]).unwrap();
             graph.mark_metric(words);
             let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             session.step(0, &[bytemuck::cast_slice(&x)]).unwrap();
             let words = session.finished().unwrap().pop().unwrap().words;
             for (i, x) in x.iter().enumerate() {

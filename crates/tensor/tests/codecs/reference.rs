@@ -11,7 +11,7 @@ use frugal_tensor::ir::{Element, Graph, Interval, Shape};
 use frugal_tensor::ops::pool::MaxPool;
 use frugal_tensor::ops::pool::window_index;
 use frugal_tensor::random::{Stream, hash, unit};
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 /// What a kernel must give. Words that no decoding reads (codes of what is not finite) are `None`.
 struct Expected {
@@ -257,7 +257,7 @@ fn masks_and_window_indices_are_as_documented_to_the_bit() {
             [mask, pooled, index].iter().for_each(|&id| graph.mark_metric(id));
             let [_, _, out_h, out_w] = graph.shape(pooled).nchw().unwrap();
             let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             for (name, x) in hostile(&Shape::from(shape)) {
                 session.step(0, &[bytemuck::cast_slice(&x)]).unwrap();
                 session.finished().unwrap();

@@ -6,7 +6,7 @@ use super::common::{SETS, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init, Need, Phase};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::random::Stream;
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 // Planes so small that much of what the taps meet is padding.
 const INPUT: [usize; 4] = [30, 12, 9, 9];
@@ -61,7 +61,7 @@ fn errors_of_a_convolutions_input_reach_its_weights_as_predicted() {
             let predicted = bound * (coverage / 3.0).sqrt() * (square / channels as f64).sqrt();
 
             let plan = Plan::new(g, &Policy::raw(), options(&gpu, set)).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             let elements = INPUT.iter().product();
             let clean = noise(0, elements);
             let mut of = |x: &[f32]| -> Vec<f32> {

@@ -13,7 +13,7 @@ use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, FLAG_CALIBRATES, STOP_OVERFLOW};
-use frugal_tensor::{Gpu, Plan, PlanOptions, Policy, Session};
+use frugal_tensor::{Gpu, Plan, PlanOptions, PlannedSession, Policy};
 use std::rc::Rc;
 
 const BATCH: usize = 16;
@@ -123,7 +123,7 @@ fn train(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy) -> Trained {
 /// were done again for want of room.
 fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Option<u32>) -> (Trained, usize) {
     let plan = Plan::new(net(middle), policy, options(gpu, gpu.adapter().kernel_set())).unwrap();
-    let mut session = Session::new(gpu.clone(), vec![plan], 4).unwrap();
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 4).unwrap();
     let labels: Vec<u32> = (0..BATCH).map(|n| (n % CLASSES) as u32).collect();
     let noise = Stream::new(6, 0).uniform();
     let stripe = |i: usize| (i % 8 / (1 << (labels[i / 128] / 2)) + (labels[i / 128] % 2) as usize * (i / 8 % 8)) % 2;

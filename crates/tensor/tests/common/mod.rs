@@ -8,7 +8,7 @@ use frugal_tensor::ir::{
 use frugal_tensor::random::Stream;
 use frugal_tensor::runtime::{Data, GpuOptions};
 use frugal_tensor::step::CONTROL;
-use frugal_tensor::{Gpu, GpuError, Graph, GraphError, Plan, PlanOptions, Policy, Session};
+use frugal_tensor::{Gpu, GpuError, Graph, GraphError, Plan, PlanOptions, PlannedSession, Policy};
 use std::rc::Rc;
 
 /// A tensor of the reference.
@@ -179,7 +179,7 @@ impl<'a> Case<'a> {
             graph.mark_metric(gradients[leaf]);
         }
         let plan = Plan::new(graph, &Policy::raw(), options).unwrap();
-        let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+        let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
         for (name, data) in &written {
             session.write(name, data).unwrap();
         }

@@ -4,7 +4,7 @@ use super::common::{Case, STEP, Tensor, compare, gpu};
 use frugal_tensor::codec::{F16, Recompute};
 use frugal_tensor::ir::{Element, Graph, Init, Operator};
 use frugal_tensor::ops::activation::{Activation, RELU6};
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 pub(super) const ALL: [Activation; 9] = [
     Activation::Relu,
@@ -80,7 +80,7 @@ fn what_is_not_finite_stays_so() {
         let y = graph.activate(input, activation).unwrap();
         graph.mark_metric(y);
         let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
-        let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+        let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
         session.step(0, &[bytemuck::cast_slice(&x)]).unwrap();
         let y = session.finished().unwrap().pop().unwrap();
         assert!(y.f32(0).is_nan(), "{activation:?} of NaN");
@@ -133,7 +133,7 @@ fn made_again_instead_of_kept() {
             w.iter().for_each(|w| graph.mark_metric(gradients[w]));
             let plan = Plan::new(graph, policy, gpu.plan_options()).unwrap();
             let (kept, control) = (plan.kept_bytes(), plan.uploads().len() > 2);
-            let mut session = Session::new(gpu.clone(), vec![plan], 7).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 7).unwrap();
             let bytes: &[u8] = bytemuck::cast_slice(&data);
             let mut uploads: Vec<&[u8]> = vec![bytes, bytes];
             uploads.extend(control.then_some(bytemuck::cast_slice(&STEP) as &[u8]));

@@ -4,7 +4,7 @@ use super::common::{Case, SETS, Tensor, check, check_product, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 #[test]
 fn matrix_product() {
@@ -140,7 +140,7 @@ fn planes_too_large_for_one_invocation() {
         let mean = graph.global_average_pool(input).unwrap();
         graph.mark_metric(mean);
         let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();
-        let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+        let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
         session.step(0, &[bytemuck::cast_slice(&x)]).unwrap();
         let means = session.finished().unwrap().pop().unwrap();
         for (channel, wanted) in [(0, 3.0), (1, 13.0)] {

@@ -4,7 +4,7 @@ use super::activations::{ALL, reference};
 use super::common::{Case, Tensor, check, compare, gpu};
 use frugal_tensor::ir::{Element, Graph, GraphError, Init, KernelSet, Kind, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
-use frugal_tensor::{Plan, PlanOptions, Policy, Session};
+use frugal_tensor::{Plan, PlanOptions, PlannedSession, Policy};
 
 /// γ·(x − mean)/√(variance + 1e-5) + β of x, γ, β.
 fn normalized(t: &[Tensor]) -> Tensor {
@@ -115,8 +115,8 @@ fn batch_norm_keeps_running_statistics_for_inference() {
     let y = inference.apply_one(BatchNormInference { epsilon: 1e-5 }, &state.inputs(input)).unwrap();
     inference.mark_metric(y);
     let plan = Plan::new(training, &Policy::raw(), gpu.plan_options()).unwrap();
-    let beside = plan.sharing_store(inference).unwrap();
-    let mut session = Session::new(gpu, vec![plan, beside], 0).unwrap();
+    let beside = plan.evaluation(inference).unwrap();
+    let mut session = PlannedSession::new(gpu, vec![plan, beside], 0).unwrap();
     session.write("running_mean", &[0.5, -0.25]).unwrap();
     let data = x.f32();
     session.step(0, &[bytemuck::cast_slice(&data)]).unwrap();

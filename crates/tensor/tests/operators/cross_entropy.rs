@@ -2,7 +2,7 @@
 
 use super::common::{SETS, Tensor, compare, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 /// The loss, on its own because it starts a backward pass: hard labels, masked samples, logits far apart.
 #[test]
@@ -39,7 +39,7 @@ fn cross_entropy() {
             let gradient = g.differentiate(&[(y, None)]).unwrap()[&x];
             g.mark_metric(gradient);
             let plan = Plan::new(g, &Policy::raw(), options(&gpu, set)).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             session.write("logits", &logits.f32()).unwrap();
             session.step(0, &[bytemuck::cast_slice(&labels), bytemuck::cast_slice(&mask)]).unwrap();
             let done = session.finished().unwrap().pop().unwrap();

@@ -4,7 +4,7 @@ use super::common::{STEP, Tensor, check, gpu};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::dropout::Dropout;
 use frugal_tensor::random::{Stream, unit};
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 #[test]
 fn dropout() {
@@ -42,7 +42,7 @@ fn dropout_draws_anew_and_keeps_nothing() {
     graph.differentiate(&[(both[0], Some(arriving)), (both[1], Some(arriving))]).unwrap();
     assert!(graph.saved_tensors().is_empty(), "{:?}", graph.saved_tensors());
     let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
-    let mut session = Session::new(gpu, vec![plan], 0).unwrap();
+    let mut session = PlannedSession::new(gpu, vec![plan], 0).unwrap();
     let ones = vec![1.0f32; elements];
     let mut masks: Vec<Vec<bool>> = Vec::new();
     for control in [[0u32, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]] {

@@ -7,7 +7,7 @@ use frugal_tensor::ir::{Graph, Init, KernelSet, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::conv2d::{Conv2d, ConvTranspose2d};
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::{Plan, PlanOptions, Policy, Session};
+use frugal_tensor::{Plan, PlanOptions, PlannedSession, Policy};
 
 /// y + b, with an element of b for each channel.
 fn biased(y: &Tensor, b: &Tensor) -> Tensor {
@@ -178,7 +178,7 @@ fn run(set: KernelSet, built: Built, apart: bool) -> (Vec<u32>, Vec<&'static str
     let gpu = gpu();
     let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();
     let names = plan.graph.nodes().iter().map(|node| node.operator.name()).collect();
-    let mut session = Session::new(gpu, vec![plan], 7).unwrap();
+    let mut session = PlannedSession::new(gpu, vec![plan], 7).unwrap();
     session.step(0, &[]).unwrap();
     session.finished().unwrap();
     (session.read_value(0, made).unwrap(), names)

@@ -4,7 +4,7 @@
 use super::common::{SETS, Tensor, compare, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 /// What a sample's prediction is compared with.
 enum Target {
@@ -99,7 +99,7 @@ fn check(loss: Loss, x: &Tensor, target: &Target) {
         let d = g.differentiate(&[(y, None)]).unwrap()[&prediction];
         g.mark_metric(d);
         let plan = Plan::new(g, &Policy::raw(), options(&gpu, set)).unwrap();
-        let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+        let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
         session.write("x", &x.f32()).unwrap();
         session.step(0, &[&bytes, bytemuck::cast_slice(&mask)]).unwrap();
         let done = session.finished().unwrap().pop().unwrap();
@@ -169,7 +169,7 @@ fn a_label_outside_the_classes_cannot_go_unnoticed() {
         let mask = g.input("mask", [2], Element::F32);
         g.loss(loss, x, labels, mask).unwrap();
         let plan = Plan::new(g, &Policy::raw(), gpu.plan_options()).unwrap();
-        let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+        let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
         session.step(0, &[bytemuck::cast_slice(&[1u32, 3]), bytemuck::cast_slice(&[1.0f32; 2])]).unwrap();
         assert!(session.finished().unwrap().pop().unwrap().f32(0).is_nan(), "{loss:?}");
     }

@@ -4,7 +4,7 @@ use super::common::{SETS, Tensor, check, compare, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::random::hash;
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 
 const SHAPES: [&[usize]; 6] = [&[1, 1], &[3, 5], &[2, 8, 4, 4], &[2, 5, 3, 7], &[1, 1, 1, 257], &[3, 2, 4]];
 
@@ -251,7 +251,7 @@ fn embedding() {
             let d = g.differentiate(&[(y, Some(arriving))]).unwrap()[&weight];
             g.mark_metric(d);
             let plan = Plan::new(g, &Policy::raw(), options(&gpu, set)).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             session.write("table", &table.f32()).unwrap();
             let mut run = |indices: &[u32]| -> Vec<f64> {
                 let uploads = upstream.f32();

@@ -6,7 +6,7 @@ use frugal_tensor::ir::{Element, Graph, Init, Kind};
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, UpdateConfig};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, FLAG_FIRST, FLAG_HOLD, STATUS, updates_before};
-use frugal_tensor::{Plan, Policy, Session};
+use frugal_tensor::{Plan, PlannedSession, Policy};
 use std::collections::HashMap;
 
 const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled: false };
@@ -74,7 +74,7 @@ const SIZES: [usize; 3] = [3, 130, 1000];
 const START: [f32; 3] = [0.5, -0.25, 1.0];
 
 /// A session over parameters whose gradients are uploaded.
-fn session(recipe: UpdateConfig) -> Session {
+fn session(recipe: UpdateConfig) -> PlannedSession {
     let gpu = gpu();
     let mut g = Graph::new();
     let mut gradients = HashMap::new();
@@ -86,10 +86,10 @@ fn session(recipe: UpdateConfig) -> Session {
     let loss = g.input("loss", [4], Element::F32);
     g.train(recipe, loss, &gradients).unwrap();
     let plan = Plan::new(g, &Policy::raw(), gpu.plan_options()).unwrap();
-    Session::new(gpu, vec![plan], 0).unwrap()
+    PlannedSession::new(gpu, vec![plan], 0).unwrap()
 }
 
-fn step(session: &mut Session, gradients: &[Vec<f32>], control: [u32; 4], samples: f32) {
+fn step(session: &mut PlannedSession, gradients: &[Vec<f32>], control: [u32; 4], samples: f32) {
     let plan = &session.plans()[0];
     let loss = [0.0, 0.0, samples, 0.0];
     let bytes = |name: &str| -> Vec<u8> {
@@ -117,7 +117,7 @@ fn references() -> Vec<Vec<Reference>> {
     SIZES.iter().zip(START).map(|(&size, start)| vec![Reference::new(start.into()); size]).collect()
 }
 
-fn assert_near(what: &str, session: &Session, references: &[Vec<Reference>], averages: bool) {
+fn assert_near(what: &str, session: &PlannedSession, references: &[Vec<Reference>], averages: bool) {
     for (index, wanted) in references.iter().enumerate() {
         let read = |name: &str| session.read(name).unwrap().into_iter().map(f64::from).collect::<Vec<_>>();
         let p: Vec<f64> = wanted.iter().map(|r| r.p).collect();
@@ -224,7 +224,7 @@ fn a_step_that_does_not_count_changes_nothing() {
         let control = |done: u32, flags: u32| [done, 1, 0.1f32.to_bits(), flags];
         step(&mut session, &gradients(1, 1.0), control(0, FLAG_FIRST), 4.0);
         step(&mut session, &gradients(2, 1.0), control(1, FLAG_FIRST | FLAG_HOLD | updates_before(1)), 4.0);
-        let state = |session: &Session| -> Vec<Vec<u32>> {
+        let state = |session: &PlannedSession| -> Vec<Vec<u32>> {
             let graph = &session.plans()[0].graph;
             let lasting = graph.values().iter().filter(|v| matches!(v.kind, Kind::Parameter | Kind::OptimizerState));
             lasting.map(|v| session.read(&v.name).unwrap().iter().map(|x| x.to_bits()).collect()).collect()
@@ -242,7 +242,7 @@ fn a_step_that_does_not_count_changes_nothing() {
 }
 
 /// The bits of parameters, averages and what optimisers keep, but for the loss scale and sums over batches.
-fn moved(session: &Session) -> Vec<Vec<u32>> {
+fn moved(session: &PlannedSession) -> Vec<Vec<u32>> {
     let graph = &session.plans()[0].graph;
     let lasting = graph.values().iter().filter(|v| matches!(v.kind, Kind::Parameter | Kind::OptimizerState));
     let lasting = lasting.filter(|v| !v.name.starts_with(LossScale::NAME) && !v.name.ends_with(".sum"));

@@ -8,7 +8,7 @@ use frugal_tensor::ir::{
 };
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, Policy, Session};
+use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, PlannedSession, Policy};
 use std::rc::Rc;
 
 /// An operator with two inputs, and what f64 makes of it: the output and both gradients.
@@ -48,7 +48,7 @@ impl Operation {
             let table = Some(Rc::new(TileTable::new(set, choices.clone()).unwrap()));
             let plan =
                 Plan::new(graph.clone(), &Policy::raw(), PlanOptions { tiles: table, ..options(gpu, set) }).unwrap();
-            let mut session = Session::new(gpu.clone(), vec![plan], 0).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             for (i, input) in self.inputs.iter().enumerate() {
                 session.write(&format!("x{i}"), &input.f32()).unwrap();
             }

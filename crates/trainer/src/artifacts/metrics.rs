@@ -9,7 +9,7 @@ use frugal_data::Batch;
 use frugal_report::records::Record;
 use frugal_report::trace::Trace;
 use frugal_report::units::count;
-use frugal_tensor::Session;
+use frugal_tensor::PlannedSession;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -104,7 +104,7 @@ impl Metrics {
     ///
     /// # Errors
     /// [`Error::Io`], or what befell the device.
-    pub fn parameters(&mut self, step: u64, session: &Session) -> Result<(), Error> {
+    pub fn parameters(&mut self, step: u64, session: &PlannedSession) -> Result<(), Error> {
         let Some(board) = &mut self.board else { return Ok(()) };
         for (_, value) in session.plans()[0].graph.parameters() {
             board.parameter(step, &value.name, &session.read(&value.name)?)?;

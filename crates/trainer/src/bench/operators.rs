@@ -11,7 +11,7 @@ use frugal_report::records::{Roofline, Spread};
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::Policy;
 use frugal_tensor::ir::{Graph, GraphError, Kind, Node, ValueId};
-use frugal_tensor::{Gpu, GpuError, Plan, Session};
+use frugal_tensor::{Gpu, GpuError, Plan, PlannedSession, Session};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -66,7 +66,7 @@ pub(super) fn time(
     let mut graph = Graph::new();
     build(&mut graph).map_err(|error| Error::Model(error.into()))?;
     let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options())?;
-    let session = Session::new(gpu.clone(), vec![plan], 0)?;
+    let session = PlannedSession::new(gpu.clone(), vec![plan], 0)?;
     Ok(sampling.node(&session, 0)?)
 }
 
@@ -128,7 +128,7 @@ fn rows_of(
 ) -> Result<Vec<Row>, Error> {
     let plan = Plan::new(case.graph.clone(), &case.policy, gpu.plan_options())?;
     let mut dispatches = vec![0; plan.graph.nodes().len()];
-    plan.dispatches.iter().for_each(|dispatch| dispatches[dispatch.node] += 1);
+    plan.executable.dispatches.iter().for_each(|dispatch| dispatches[dispatch.node] += 1);
     let mut measured: Vec<bool> = Vec::new();
     for (index, (node, part)) in plan.graph.nodes().iter().zip(plan.step_roles()).enumerate() {
         let wanted = dispatches[index] > 0
@@ -139,16 +139,17 @@ fn rows_of(
     }
     let Some(last) = measured.iter().rposition(|&measured| measured) else { return Ok(Vec::new()) };
 
-    let mut session = Session::new(gpu.clone(), vec![plan], 0)?;
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0)?;
     let uploads = Uploads::of(&session.plans()[0], case.classes);
     if session.plans()[0].has_data_sized() {
         session.calibrate(0, &uploads.clone().looking().bytes(), MARGIN)?;
     }
     let mut rows = Vec::new();
-    session.step_by_node(0, &uploads.bytes(), |session, index| {
+    let (plans, running) = session.split();
+    running.step_by_node(0, &uploads.bytes(), |session, index| {
         if measured[index] {
             let milliseconds = sampling.node(session, index)?.times(1e3);
-            let plan = &session.plans()[0];
+            let plan = &plans[0];
             let product = plan.graph.node_as_product(&plan.graph.nodes()[index]);
             rows.push((row(plan, index, dispatches[index], &case.layer, milliseconds, roofline), product));
         }

@@ -3,7 +3,7 @@
 use super::uploads::Uploads;
 use crate::Error;
 use frugal_tensor::ir::{Element, Kind};
-use frugal_tensor::{GpuError, Session};
+use frugal_tensor::{GpuError, PlannedSession};
 use safetensors::{Dtype, tensor::TensorView};
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Gpu`].
-pub fn write(session: &Session, uploads: &Uploads, path: &Path) -> Result<(), Error> {
+pub fn write(session: &PlannedSession, uploads: &Uploads, path: &Path) -> Result<(), Error> {
     let plan = &session.plans()[0];
     let mut tensors: Vec<(&str, &[usize], Dtype, Vec<u8>)> = Vec::new();
     for (_, value) in plan.graph.parameters() {

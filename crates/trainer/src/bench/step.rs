@@ -13,7 +13,7 @@ use frugal_report::step_times::{OperatorTime, Seconds, StepBytes, StepReport};
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::plan::{CapacityStatus, StepRole};
 use frugal_tensor::runtime::Clock;
-use frugal_tensor::{Gpu, Plan, Session};
+use frugal_tensor::{Gpu, Plan, PlannedSession};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -51,7 +51,7 @@ pub fn measure(
     let planned = clock.elapsed().as_secs_f64();
 
     let clock = Instant::now();
-    let mut session = Session::new(gpu.clone(), vec![plan], 0)?;
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0)?;
     let built = clock.elapsed().as_secs_f64();
     let uploads = Uploads::of(&session.plans()[0], shape.classes);
     if let Some(path) = settings.start {
@@ -97,7 +97,7 @@ pub fn measure(
         milliseconds: nodes.parts(plan),
         operators: nodes.operators(plan),
         nodes: plan.graph.nodes().len(),
-        dispatches: plan.dispatches.len(),
+        dispatches: plan.executable.dispatches.len(),
         bytes: StepBytes { allocated: session.most_bytes(), kept: plan.kept_bytes(), peak_resident },
         seconds: Seconds {
             device: opened,
@@ -121,7 +121,7 @@ struct Run {
 
 impl Run {
     /// A step from the upload to its loss; returns its seconds.
-    fn step(&mut self, session: &mut Session, uploads: &[&[u8]]) -> Result<f64, Error> {
+    fn step(&mut self, session: &mut PlannedSession, uploads: &[&[u8]]) -> Result<f64, Error> {
         let start = Instant::now();
         session.step(0, uploads)?;
         let metrics = session.finished()?;
@@ -144,10 +144,10 @@ struct Nodes {
 }
 
 impl Nodes {
-    fn measure(session: &mut Session, uploads: &[&[u8]]) -> Result<Self, Error> {
+    fn measure(session: &mut PlannedSession, uploads: &[&[u8]]) -> Result<Self, Error> {
         let rounds = (0..ROUNDS).map(|_| session.time_nodes(0, uploads)).collect::<Result<Vec<_>, _>>()?;
         let mut dispatches = vec![0; rounds[0].seconds.len()];
-        session.plans()[0].dispatches.iter().for_each(|dispatch| dispatches[dispatch.node] += 1);
+        session.plans()[0].executable.dispatches.iter().for_each(|dispatch| dispatches[dispatch.node] += 1);
         let median = |node: usize| Spread::of(rounds.iter().map(|round| round.seconds[node]).collect()).median;
         // Between two time stamps something passes even where nothing is done.
         let seconds = (0..dispatches.len()).map(|node| if dispatches[node] > 0 { median(node) } else { 0.0 }).collect();

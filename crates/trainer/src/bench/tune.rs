@@ -11,7 +11,7 @@ use frugal_report::tuning::{Row, Tuning};
 use frugal_tensor::codec::Policy;
 use frugal_tensor::ir::{Graph, Init, TileTable, ValueId, tiles::Choice, tiles::Tunable, tiles::Work};
 use frugal_tensor::runtime::shader::Variant;
-use frugal_tensor::{Gpu, Plan, PlanOptions, Session};
+use frugal_tensor::{Gpu, Plan, PlanOptions, PlannedSession};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ pub fn tune(request: &Request, gpu: &Rc<Gpu>, most: Duration, mut say: impl FnMu
 fn race(plan: &Plan, node: usize, tunable: Tunable, nodes: usize, gpu: &Rc<Gpu>) -> Result<Row, Error> {
     let Tunable { work, candidates } = tunable;
     let (choices, plans) = ways(plan, node, &work, &candidates)?;
-    let session = Session::new(gpu.clone(), plans, 0)?;
+    let session = PlannedSession::new(gpu.clone(), plans, 0)?;
     // The first time compiles, on some drivers.
     for way in 0..choices.len() {
         session.time_node(way, 0, 1)?;
@@ -127,7 +127,7 @@ fn ways(
         let table = TileTable::new(plan.options.set, [(work.clone(), candidate)]).expect("candidates are possible");
         let mut other = plans[0].clone();
         other.options.tiles = Some(Rc::new(table));
-        let other = other.sharing_store(graph.clone())?;
+        let other = other.evaluation(graph.clone())?;
         if plans.iter().all(|plan| launched(plan) != launched(&other)) {
             choices.push(Some(candidate));
             plans.push(other);
@@ -138,6 +138,7 @@ fn ways(
 
 /// All that a device sees of a plan's kernels.
 fn launched(plan: &Plan) -> (Vec<(Variant, [u32; 2])>, &[u32]) {
-    let dispatches = plan.dispatches.iter().map(|dispatch| (Variant::of(&dispatch.kernel), dispatch.grid));
-    (dispatches.collect(), &plan.uniforms)
+    let dispatches = plan.executable.dispatches.iter();
+    let dispatches = dispatches.map(|dispatch| (plan.executable.shaders[dispatch.shader].clone(), dispatch.grid));
+    (dispatches.collect(), &plan.executable.uniforms)
 }

@@ -38,7 +38,7 @@ impl Uploads {
         Self { words: uploads.map(words).collect(), control }
     }
 
-    /// The same for a step that only looks ([`frugal_tensor::Session::calibrate`]).
+    /// The same for a step that only looks ([`frugal_tensor::PlannedSession::calibrate`]).
     pub fn looking(mut self) -> Self {
         if let Some(control) = self.control {
             self.words[control][CONTROL_FLAGS as usize] |= FLAG_CALIBRATES;

@@ -14,7 +14,7 @@ use frugal_data::{Augment, Dataset, Epoch, Goal, Loader, LoaderOptions, Split};
 use frugal_model::{Task, inference_step};
 use frugal_report::records::Evaluation;
 use frugal_tensor::codec::Policy;
-use frugal_tensor::{Gpu, Plan, Session};
+use frugal_tensor::{Gpu, Plan, PlannedSession};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl Trained {
         let fit = self.weights.fit(self.config.model.name(), &graph, &[])?;
         // In f32, as evaluations are, whatever the run was trained in.
         let plan = Plan::new(graph, &Policy::raw(), gpu.adapter().plan_options())?;
-        let session = Session::new(gpu.clone(), vec![plan], 0)?;
+        let session = PlannedSession::new(gpu.clone(), vec![plan], 0)?;
         fit.restore(&session)?;
         let outputs = if self.config.task() == Task::Classes { classes } else { image.iter().product() };
         Ok(Inference { session, outputs, binary: self.config.loss == Loss::Bce })
@@ -220,7 +220,7 @@ fn facts(settings: &Data, origin: Option<&Origin>) -> Result<(DataFacts, Option<
 
 /// A net on a device.
 pub struct Inference {
-    session: Session,
+    session: PlannedSession,
     /// Values that the net makes of one image.
     outputs: usize,
     /// Whether outputs are logits of values by themselves.

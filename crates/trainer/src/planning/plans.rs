@@ -82,7 +82,7 @@ impl Plans {
     pub fn without_raw(request: &Request, options: PlanOptions) -> Result<(Plan, Plan), Error> {
         let Request { shape, training, .. } = *request;
         let train = Plan::new(training_step(&request.net, shape, training)?, &request.store.policy(), options)?;
-        let evaluation = train.sharing_store(evaluation_step(&request.net, shape, training)?)?;
+        let evaluation = train.evaluation(evaluation_step(&request.net, shape, training)?)?;
         Ok((train, evaluation))
     }
 

@@ -3,13 +3,13 @@
 use crate::Error;
 use crate::planning::EVALUATE;
 use frugal_model::{IMAGES, MASK};
-use frugal_tensor::Session;
+use frugal_tensor::PlannedSession;
 use frugal_tensor::ir::{Element, Kind};
 
 /// Names the first value that is not finite: among the inputs, then the parameters, then what the step makes, in order.
 ///
 /// The device has left the parameters as they were since the loss went wrong, so the step can be gone through again.
-pub(super) fn find(session: &mut Session, plan: usize, uploads: &[&[u8]]) -> Result<String, Error> {
+pub(super) fn find(session: &mut PlannedSession, plan: usize, uploads: &[&[u8]]) -> Result<String, Error> {
     let graph = &session.plans()[plan].graph;
     let inputs = session.plans()[plan].uploads().iter().map(|&id| graph.value(id).name.clone());
     for (name, bytes) in inputs.zip(uploads).filter(|(name, _)| name == IMAGES || name == MASK) {

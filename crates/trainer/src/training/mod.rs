@@ -1,7 +1,7 @@
 //! One training run: its plans, its loop, its folder.
 //!
 //! ```text
-//! Config, Dataset ─▶ Plans ─▶ Session ─▶ epochs: batches ─▶ stepper ─▶ metrics.jsonl
+//! Config, Dataset ─▶ Plans ─▶ PlannedSession ─▶ epochs: batches ─▶ stepper ─▶ metrics.jsonl
 //!                                                     │              └▶ summary.json, weights.safetensors
 //!                                                     └▶ checkpoints ─▶ resume
 //! ```
@@ -32,7 +32,7 @@ use frugal_data::{Dataset, Fingerprint};
 use frugal_model::Task;
 use frugal_report::records::{Record, RunBytes, Summary};
 use frugal_tensor::ir::{Graph, Kind};
-use frugal_tensor::{Gpu, Plan, Session};
+use frugal_tensor::{Gpu, Plan, PlannedSession};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -274,13 +274,13 @@ fn session(
     from: Option<Checkpoint>,
     gpu: &Rc<Gpu>,
     seed: u32,
-) -> Result<Session, Error> {
+) -> Result<PlannedSession, Error> {
     let train = match &from {
         Some(checkpoint) => checkpoint.sized(&train)?,
         None => train,
     };
     let planned = Plan::allocated(&[&train, &evaluation]);
-    let session = Session::new(gpu.clone(), vec![train, evaluation], seed.into())?;
+    let session = PlannedSession::new(gpu.clone(), vec![train, evaluation], seed.into())?;
     if session.bytes() != planned {
         return Err(Error::BytesDiffer { planned, allocated: session.bytes() });
     }

@@ -18,7 +18,7 @@ use frugal_tensor::ops::optimizer::LossScale;
 use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::step::{CONTROL, CONTROL_FLAGS, Control, FLAG_CALIBRATES};
-use frugal_tensor::{GpuError, Plan, Session};
+use frugal_tensor::{GpuError, Plan, PlannedSession};
 use std::collections::VecDeque;
 
 /// When a step happens.
@@ -77,7 +77,7 @@ pub(crate) enum Slot {
 }
 
 pub(super) struct Stepper {
-    pub session: Session,
+    pub session: PlannedSession,
     /// For each plan, in the order of its uploads.
     slots: Vec<Vec<Slot>>,
     seed: u32,
@@ -100,7 +100,7 @@ enum Learning {
 
 impl Stepper {
     /// For a session in which so many steps have been done.
-    pub fn new(session: Session, seed: u32, steps: u64) -> Self {
+    pub fn new(session: PlannedSession, seed: u32, steps: u64) -> Self {
         let slots = session.plans().iter().map(slots).collect();
         let learns = session.plans()[TRAIN].has_data_sized();
         let learning = if learns && steps == 0 { Learning::Begin } else { Learning::Settled };
@@ -189,7 +189,7 @@ impl Stepper {
         let mut finished = Vec::new();
         for metrics in metrics {
             let flight = self.in_flight.pop_front().expect("each step reports once, in order");
-            debug_assert_eq!(flight.plan, metrics.plan);
+            debug_assert_eq!(flight.plan, metrics.executable);
             let plan = &self.session.plans()[flight.plan];
             let records = plan.size_reports(&metrics.words);
             let room = plan.capacity_status(&records);
@@ -214,7 +214,7 @@ impl Stepper {
         self.discarded.overflows += 1;
         self.discarded.steps += flights.len() as u64;
         self.replan(flights[0].moment.step)?;
-        self.session.let_updates_happen()?;
+        self.session.resume_updates()?;
         let mut finished = Vec::new();
         for flight in flights {
             finished.extend(self.submit(flight)?);

@@ -33,7 +33,7 @@ fn set() -> Dataset {
 
 fn seeds() -> Vec<Vec<u8>> {
     let (plan, config) = (plan(), super::small());
-    let kept = plan.graph.ids().filter(|(id, value)| value.kind.is_persistent() && plan.place(*id).is_some());
+    let kept = plan.graph.ids().filter(|(id, value)| value.kind.is_persistent() && plan.location(*id).is_some());
     let (mut tensors, mut kinds) = (BTreeMap::new(), BTreeMap::new());
     for (_, value) in kept {
         let (shape, words) = (value.shape.extents().to_vec(), vec![0x3f80_0000; value.shape.elements()]);

@@ -1,7 +1,7 @@
 //! Steps whose inputs are given by name.
 
 use super::{Session, StepMetrics};
-use crate::ir::{Element, Kind};
+use crate::ir::Element;
 use crate::runtime::GpuError;
 use crate::step::Control;
 
@@ -63,24 +63,24 @@ impl<'a> From<&'a Control> for Data<'a> {
 }
 
 impl Session {
-    /// As [`Session::step`], with each input under its name, in any order. What the graph has and the plan does not use (the
+    /// As [`Session::step`], with each input under its name, in any order. What the graph has and the step does not use (the
     /// control words, where nothing draws random numbers or trains) may be given or left out.
     ///
     /// # Errors
     /// [`GpuError::NoSuchInput`], [`GpuError::NotGiven`], [`GpuError::WrongElement`], [`GpuError::MissingScalar`], and those of [`Session::step`].
-    pub fn step_with(&mut self, plan: usize, inputs: &[(&str, Data<'_>)]) -> Result<Vec<StepMetrics>, GpuError> {
-        let graph = &self.plans[plan].graph;
-        let known = || graph.values().iter().filter(|value| value.kind == Kind::Input).map(|value| value.name.as_str());
+    pub fn step_with(&mut self, executable: usize, inputs: &[(&str, Data<'_>)]) -> Result<Vec<StepMetrics>, GpuError> {
+        let table = self.executables[executable].clone();
+        let known = || table.values.iter().filter(|value| value.is_input).map(|value| value.name.as_str());
         if let Some((name, _)) = inputs.iter().find(|(name, _)| known().all(|known| known != *name)) {
             let known = known().collect::<Vec<_>>().join(", ");
             return Err(GpuError::NoSuchInput { name: name.to_string(), known });
         }
         let told =
             inputs.iter().find_map(|(_, data)| if let Data::Control(control) = data { Some(*control) } else { None });
-        let control = told.map(|control| graph.control_layout().encode(control)).transpose()?.unwrap_or_default();
+        let control = told.map(|control| table.control.encode(control)).transpose()?.unwrap_or_default();
         let mut uploads: Vec<&[u8]> = Vec::new();
-        for &id in self.plans[plan].uploads() {
-            let value = graph.value(id);
+        for &id in &table.uploads {
+            let value = table.value(id);
             let given = inputs.iter().find(|(name, _)| *name == value.name);
             let (_, data) = given.ok_or_else(|| GpuError::NotGiven(value.name.clone()))?;
             if data.element() != value.element {
@@ -92,6 +92,6 @@ impl Session {
                 Data::Control(_) => bytemuck::cast_slice(&control),
             });
         }
-        self.step(plan, &uploads)
+        self.step(executable, &uploads)
     }
 }

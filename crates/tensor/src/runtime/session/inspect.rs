@@ -3,18 +3,23 @@
 use super::Session;
 use super::staging::Staging;
 use crate::ir::{Element, Precision, ValueId};
+use crate::plan::Place;
 use crate::runtime::GpuError;
 
 impl Session {
-    /// Reads any value of a plan as words, as memory holds it. A transient value holds what its step left there only until its memory is
+    /// Reads any value of an executable as words, as memory holds it. A transient value holds what its step left there only until its memory is
     /// used again.
     ///
     /// # Errors
     /// What befell the device.
-    pub fn read_value(&self, plan: usize, id: ValueId) -> Result<Vec<u32>, GpuError> {
-        let name = &self.plans[plan].graph.value(id).name;
-        let (region, place) = self.plans[plan].place(id).ok_or_else(|| GpuError::NoSuchValue(name.clone()))?;
-        let source = self.buffer(region, place.page);
+    pub fn read_value(&self, executable: usize, id: ValueId) -> Result<Vec<u32>, GpuError> {
+        let nowhere = || GpuError::NoSuchValue(self.executables[executable].value(id).name.clone());
+        let (source, place) = self.place(executable, id).ok_or_else(nowhere)?;
+        self.read_place(source, place)
+    }
+
+    /// Reads bytes of a buffer, after everything submitted.
+    pub(super) fn read_place(&self, source: &wgpu::Buffer, place: Place) -> Result<Vec<u32>, GpuError> {
         let staging = Staging::new(
             &self.gpu,
             "read",
@@ -34,9 +39,9 @@ impl Session {
     ///
     /// # Errors
     /// What befell the device.
-    pub fn read_elements(&self, plan: usize, id: ValueId) -> Result<Vec<f32>, GpuError> {
-        let words = self.read_value(plan, id)?;
-        let value = self.plans[plan].graph.value(id);
+    pub fn read_elements(&self, executable: usize, id: ValueId) -> Result<Vec<f32>, GpuError> {
+        let words = self.read_value(executable, id)?;
+        let value = self.executables[executable].value(id);
         Ok(match value.precision {
             Precision::F32 => words.into_iter().map(f32::from_bits).collect(),
             Precision::F16 => {
@@ -46,19 +51,19 @@ impl Session {
         })
     }
 
-    pub(super) fn begin_slow_step(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
+    pub(super) fn begin_slow_step(&mut self, executable: usize, uploads: &[&[u8]]) -> Result<(), GpuError> {
         self.finished()?;
-        let encoder = self.upload(plan, uploads)?;
+        let encoder = self.upload(executable, uploads)?;
         let submission = self.gpu.queue.submit([encoder.finish()]);
-        self.after_upload(plan, submission);
+        self.after_upload(executable, submission);
         self.gpu.wait()
     }
 
-    pub(super) fn run_node(&self, plan: usize, node: usize) {
+    pub(super) fn run_node(&self, executable: usize, node: usize) {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for recorded in self.recorded[plan].iter().filter(|r| r.node == node) {
+            for recorded in self.recorded[executable].iter().filter(|r| r.node == node) {
                 recorded.dispatch(&mut pass);
             }
         }
@@ -72,13 +77,13 @@ impl Session {
     /// As [`Session::step`], or what `look` brings.
     pub fn step_by_node(
         &mut self,
-        plan: usize,
+        executable: usize,
         uploads: &[&[u8]],
         mut look: impl FnMut(&Session, usize) -> Result<bool, GpuError>,
     ) -> Result<(), GpuError> {
-        self.begin_slow_step(plan, uploads)?;
-        for node in 0..self.plans[plan].graph.nodes().len() {
-            self.run_node(plan, node);
+        self.begin_slow_step(executable, uploads)?;
+        for node in 0..self.executables[executable].nodes.len() {
+            self.run_node(executable, node);
             if !look(self, node)? {
                 break;
             }
@@ -93,15 +98,15 @@ impl Session {
     /// As [`Session::step`].
     pub fn step_through(
         &mut self,
-        plan: usize,
+        executable: usize,
         uploads: &[&[u8]],
         mut look: impl FnMut(&str, &[f32]) -> bool,
     ) -> Result<(), GpuError> {
-        self.step_by_node(plan, uploads, |session, node| {
-            let graph = &session.plans[plan].graph;
-            for &output in &graph.nodes()[node].outputs {
-                let value = graph.value(output);
-                if value.element == Element::F32 && !look(&value.name, &session.read_elements(plan, output)?) {
+        self.step_by_node(executable, uploads, |session, node| {
+            let table = &session.executables[executable];
+            for &output in &table.nodes[node].outputs {
+                let value = table.value(output);
+                if value.element == Element::F32 && !look(&value.name, &session.read_elements(executable, output)?) {
                     return Ok(false);
                 }
             }

@@ -1,9 +1,9 @@
-//! The memory, pipelines and bind groups of a session: made at once, and again when a plan changes its sizes.
+//! The memory, pipelines and bind groups of a session: made at once, and again when an executable changes its sizes.
 
 use super::Session;
-use super::recorded::record;
+use super::recorded::{Buffers, record};
 use super::staging::Staging;
-use crate::plan::{Plan, READBACKS_IN_FLIGHT, UPLOADS_IN_FLIGHT};
+use crate::plan::{Executable, READBACKS_IN_FLIGHT, StoreLayout, UPLOADS_IN_FLIGHT};
 use crate::runtime::{Gpu, GpuError};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -16,20 +16,25 @@ fn buffer(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu:
 }
 
 impl Session {
-    /// Allocates everything and compiles all shaders. The first plan owns the persistent values, the others
-    /// [share](Plan::sharing_store) them. Persistent values start as their [`crate::ir::Init`] says, from `seed`.
+    /// Allocates everything and compiles all shaders. What lives across steps starts as its [`crate::ir::Init`] says, from `seed`.
     ///
     /// # Errors
-    /// [`GpuError::OutOfMemory`], [`GpuError::Shader`].
-    pub fn new(gpu: Rc<Gpu>, plans: Vec<Plan>, seed: u64) -> Result<Self, GpuError> {
+    /// [`GpuError::Plan`] if the store lacks what an executable needs, [`GpuError::OutOfMemory`], [`GpuError::Shader`].
+    pub fn new(
+        gpu: Rc<Gpu>,
+        store: StoreLayout,
+        executables: Vec<Rc<Executable>>,
+        seed: u64,
+    ) -> Result<Self, GpuError> {
         use wgpu::BufferUsages as Usage;
-        let bytes = Plan::allocated(&plans.iter().collect::<Vec<_>>());
-        let most = |f: &dyn Fn(&Plan) -> u64| plans.iter().map(f).max().unwrap_or(0);
-        let upload_bytes = most(&|p| p.upload_bytes());
-        let readback_bytes = most(&|p| p.readback_bytes());
+        executables.iter().try_for_each(|executable| store.check(executable))?;
+        let all: Vec<&Executable> = executables.iter().map(Rc::as_ref).collect();
+        let bytes = store.bytes() + Executable::bytes_beside_store(&all);
+        let most = |f: &dyn Fn(&Executable) -> u64| all.iter().map(|e| f(e)).max().unwrap_or(0);
+        let upload_bytes = most(&Executable::upload_bytes);
+        let readback_bytes = most(&Executable::readback_bytes);
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let persistent =
-            plans[0].persistent_pages.iter().map(|&size| buffer(&gpu, "persistent", size, STORAGE)).collect();
+        let persistent = store.pages.iter().map(|&size| buffer(&gpu, "store", size, STORAGE)).collect();
         let uploads = (0..UPLOADS_IN_FLIGHT)
             .filter(|_| upload_bytes > 0)
             .map(|_| Staging::new(&gpu, "upload", upload_bytes, Usage::MAP_WRITE | Usage::COPY_SRC, true))
@@ -42,8 +47,10 @@ impl Session {
             return Err(GpuError::OutOfMemory { adapter: gpu.adapter.info.name.clone(), bytes });
         }
         let mut session = Self {
+            stored: executables.iter().map(|executable| store.places(executable)).collect(),
             gpu,
-            plans,
+            store,
+            executables,
             recorded: Vec::new(),
             persistent,
             transient: Vec::new(),
@@ -60,7 +67,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Memory, pipelines and bind groups of the plans as they are now.
+    /// Memory, pipelines and bind groups of the executables as they are now.
     fn set_up(&mut self) -> Result<(), GpuError> {
         use wgpu::BufferUsages as Usage;
         self.recorded.clear();
@@ -68,35 +75,39 @@ impl Session {
         self.transient.clear();
         self.gpu.wait()?;
         let bytes = self.bytes();
-        let all: Vec<&Plan> = self.plans.iter().collect();
+        let all: Vec<&Executable> = self.executables.iter().map(Rc::as_ref).collect();
         let scope = self.gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let pages = Plan::transient_pages_of(&all);
+        let pages = Executable::transient_pages_of(&all);
         self.transient = pages.into_iter().map(|size| buffer(&self.gpu, "transient", size, STORAGE)).collect();
         let uniforms: Vec<wgpu::Buffer> = self
-            .plans
+            .executables
             .iter()
-            .map(|plan| buffer(&self.gpu, "uniforms", 4 * plan.uniforms.len() as u64, Usage::UNIFORM | Usage::COPY_DST))
+            .map(|e| buffer(&self.gpu, "uniforms", 4 * e.uniforms.len() as u64, Usage::UNIFORM | Usage::COPY_DST))
             .collect();
         if pollster::block_on(scope.pop()).is_some() {
             return Err(GpuError::OutOfMemory { adapter: self.gpu.adapter.info.name.clone(), bytes });
         }
         self.gpu.check(bytes)?;
-        for (plan, uniforms) in self.plans.iter().zip(&uniforms) {
-            self.gpu.queue.write_buffer(uniforms, 0, bytemuck::cast_slice(&plan.uniforms));
-            self.recorded.push(record(&self.gpu, plan, uniforms, &self.persistent, &self.transient)?);
+        for ((executable, stored), uniforms) in self.executables.iter().zip(&self.stored).zip(&uniforms) {
+            self.gpu.queue.write_buffer(uniforms, 0, bytemuck::cast_slice(&executable.uniforms));
+            let buffers = Buffers { uniforms, store: &self.persistent, stored, transient: &self.transient };
+            self.recorded.push(record(&self.gpu, executable, &buffers)?);
         }
         self.gpu.check(bytes)?;
         self.most_bytes = self.most_bytes.max(bytes);
         Ok(())
     }
 
-    /// Puts a plan with other sizes ([`Plan::resized`]) in the place of one. Persistent values stay as they are.
+    /// Puts an executable in the place of one. What lives across steps stays as it is.
     ///
     /// # Errors
-    /// [`GpuError::OutOfMemory`], or what befell the device. Metrics of steps in flight are lost: collect them first.
-    pub fn replace(&mut self, plan: usize, with: Plan) -> Result<(), GpuError> {
+    /// [`GpuError::Plan`] if the store lacks what it needs, [`GpuError::OutOfMemory`], or what befell the device. Metrics of steps in
+    /// flight are lost: collect them first.
+    pub fn replace(&mut self, executable: usize, with: Rc<Executable>) -> Result<(), GpuError> {
+        self.store.check(&with)?;
         self.finished()?;
-        self.plans[plan] = with;
+        self.stored[executable] = self.store.places(&with);
+        self.executables[executable] = with;
         self.set_up()
     }
 }

@@ -1,9 +1,8 @@
-//! A session: the buffers, pipelines and bind groups of one or more plans over one set of parameters.
+//! A session: the buffers, pipelines and bind groups of executables over one store.
 //!
-//! Everything is made once. A step fills an upload buffer, records the same dispatches again, and submits once; its
+//! It knows tables of plain data ([`Executable`]) and nothing of graphs, codecs, losses or optimisers. Everything is made once. A step fills an upload buffer, records the same dispatches again, and submits once; its
 //! metrics come back some steps later, so nothing on the way waits for the host.
 
-mod calibrate;
 mod inputs;
 mod inspect;
 mod memory;
@@ -12,12 +11,13 @@ mod staging;
 mod timing;
 
 use super::{Gpu, GpuError};
+use crate::ir::step::{STATUS, STATUS_STOP};
 use crate::ir::{Init, ValueId};
-use crate::plan::{Plan, Region};
+use crate::plan::{Executable, Location, Place, StoreLayout, StoredValue};
 pub use inputs::Data;
 use recorded::Recorded;
 use staging::Staging;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 pub use timing::{Clock, NodeTimes};
 
@@ -25,11 +25,11 @@ pub use timing::{Clock, NodeTimes};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StepMetrics {
-    /// Which of the session's plans ran.
-    pub plan: usize,
+    /// Which of the session's executables ran.
+    pub executable: usize,
     /// Counts the steps of the session from 0.
     pub step: u64,
-    /// The plan's metric values, one after the other, as bits.
+    /// The values that are read back, one after the other, as bits.
     pub words: Vec<u32>,
 }
 
@@ -42,15 +42,18 @@ impl StepMetrics {
 
 /// A step whose metrics have not been collected yet.
 struct InFlight {
-    plan: usize,
+    executable: usize,
     step: u64,
     readback: usize,
 }
 
-/// Plans over one set of buffers.
+/// Executables over one store.
 pub struct Session {
     gpu: Rc<Gpu>,
-    plans: Vec<Plan>,
+    store: StoreLayout,
+    executables: Vec<Rc<Executable>>,
+    /// Where each value of each executable lies that lives across steps.
+    stored: Vec<HashMap<ValueId, Place>>,
     recorded: Vec<Vec<Recorded>>,
     persistent: Vec<wgpu::Buffer>,
     transient: Vec<wgpu::Buffer>,
@@ -66,7 +69,8 @@ pub struct Session {
 impl Session {
     /// Bytes that the session has allocated.
     pub fn bytes(&self) -> u64 {
-        Plan::allocated(&self.plans.iter().collect::<Vec<_>>())
+        self.store.bytes()
+            + Executable::bytes_beside_store(&self.executables.iter().map(Rc::as_ref).collect::<Vec<_>>())
     }
 
     /// The most that it ever had.
@@ -74,9 +78,14 @@ impl Session {
         self.most_bytes
     }
 
-    /// The plans.
-    pub fn plans(&self) -> &[Plan] {
-        &self.plans
+    /// What runs.
+    pub fn executables(&self) -> &[Rc<Executable>] {
+        &self.executables
+    }
+
+    /// What lives across steps.
+    pub fn store(&self) -> &StoreLayout {
+        &self.store
     }
 
     /// The device.
@@ -85,41 +94,32 @@ impl Session {
     }
 
     fn initialise(&self, seed: u64) -> Result<(), GpuError> {
-        let graph = &self.plans[0].graph;
-        for (stream, (id, value)) in graph.ids().filter(|(_, v)| v.kind.is_persistent()).enumerate() {
+        for (stream, value) in self.store.values.iter().enumerate() {
             let words: Vec<f32> = match value.init {
-                Some(Init::Uniform { bound }) => crate::random::Stream::new(seed, stream as u64)
+                Init::Uniform { bound } => crate::random::Stream::new(seed, stream as u64)
                     .uniform()
                     .map(|u| (2.0 * u - 1.0) * bound)
                     .take(value.shape.elements())
                     .collect(),
-                Some(Init::Constant(constant)) => vec![constant; value.shape.elements()],
-                None => continue,
+                Init::Constant(constant) => vec![constant; value.shape.elements()],
             };
-            self.write_at(id, bytemuck::cast_slice(&words))?;
+            self.write_at(value, bytemuck::cast_slice(&words))?;
         }
         self.gpu.queue.submit([]);
         self.gpu.wait()
     }
 
-    fn write_at(&self, id: ValueId, bytes: &[u8]) -> Result<(), GpuError> {
-        let value = self.plans[0].graph.value(id);
-        if bytes.len() as u64 != value.bytes() {
-            return Err(GpuError::WrongSize {
-                name: value.name.clone(),
-                expected: value.bytes(),
-                given: bytes.len() as u64,
-            });
+    fn write_at(&self, value: &StoredValue, bytes: &[u8]) -> Result<(), GpuError> {
+        let (expected, given) = (value.place.size, bytes.len() as u64);
+        if given != expected {
+            return Err(GpuError::WrongSize { name: value.name.clone(), expected, given });
         }
-        if let Some((_, place)) = self.plans[0].place(id) {
-            self.gpu.queue.write_buffer(&self.persistent[place.page], place.offset, bytes);
-        }
+        self.gpu.queue.write_buffer(&self.persistent[value.place.page], value.place.offset, bytes);
         Ok(())
     }
 
-    fn named(&self, name: &str) -> Result<ValueId, GpuError> {
-        let found = self.plans[0].graph.find(name);
-        found.ok_or_else(|| GpuError::NoSuchValue(name.to_string()))
+    fn named(&self, name: &str) -> Result<&StoredValue, GpuError> {
+        self.store.find(name).ok_or_else(|| GpuError::NoSuchValue(name.to_string()))
     }
 
     /// Overwrites a persistent value.
@@ -147,68 +147,96 @@ impl Session {
     /// # Errors
     /// [`GpuError::NoSuchValue`], or what befell the device.
     pub fn read(&self, name: &str) -> Result<Vec<f32>, GpuError> {
-        let words = self.read_value(0, self.named(name)?)?;
-        Ok(words.into_iter().map(f32::from_bits).collect())
+        Ok(self.read_words(name)?.into_iter().map(f32::from_bits).collect())
     }
 
-    fn buffer(&self, region: Region, page: usize) -> &wgpu::Buffer {
-        match region {
-            Region::Persistent => &self.persistent[page],
-            Region::Transient => &self.transient[page],
+    /// As [`Session::read`], as words.
+    ///
+    /// # Errors
+    /// As [`Session::read`].
+    pub fn read_words(&self, name: &str) -> Result<Vec<u32>, GpuError> {
+        let place = self.named(name)?.place;
+        self.read_place(&self.persistent[place.page], place)
+    }
+
+    /// Lets steps move what lives across steps again, after one that stopped all updates ([`crate::Graph::status`]).
+    ///
+    /// # Errors
+    /// [`GpuError::NoSuchValue`] if nothing could stop them, or what befell the device.
+    pub fn resume_updates(&self) -> Result<(), GpuError> {
+        let mut words = self.read_words(STATUS)?;
+        words[STATUS_STOP as usize] = 0;
+        self.write_words(STATUS, &words)
+    }
+
+    /// The buffer in which a value of an executable lies, and where.
+    fn place(&self, executable: usize, id: ValueId) -> Option<(&wgpu::Buffer, Place)> {
+        let value = self.executables[executable].value(id);
+        match value.location? {
+            Location::Stored(owner) => {
+                let place = self.stored[executable][&owner];
+                Some((&self.persistent[place.page], Place { size: value.bytes, ..place }))
+            }
+            Location::Transient(place) => Some((&self.transient[place.page], place)),
         }
     }
 
-    /// Runs one step: uploads (in the order of [`Plan::uploads`]; [`Session::step_with`] takes them by name), all dispatches,
+    /// Runs one step: uploads (in the order of [`Executable::uploads`]; [`Session::step_with`] takes them by name), all dispatches,
     /// metrics; one submit. Returns before the device is done, with the metrics of steps that were done meanwhile; collect the
     /// others with [`Session::finished`].
     ///
     /// # Errors
     /// [`GpuError::WrongSize`] for an upload, or what befell the device.
-    pub fn step(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<Vec<StepMetrics>, GpuError> {
-        let with_metrics = self.plans[plan].readback_bytes() > 0;
+    pub fn step(&mut self, executable: usize, uploads: &[&[u8]]) -> Result<Vec<StepMetrics>, GpuError> {
+        let with_metrics = self.executables[executable].readback_bytes() > 0;
         let mut finished = Vec::new();
         if with_metrics && self.in_flight.len() == self.readbacks.len() {
             finished.extend(self.collect_one()?);
         }
-        let mut encoder = self.upload(plan, uploads)?;
+        let mut encoder = self.upload(executable, uploads)?;
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for recorded in &self.recorded[plan] {
+            for recorded in &self.recorded[executable] {
                 recorded.dispatch(&mut pass);
             }
         }
+        self.submit_last(executable, encoder)?;
+        Ok(finished)
+    }
+
+    /// Submits the end of a step: its metrics are read back, its upload buffer comes back.
+    fn submit_last(&mut self, executable: usize, mut encoder: wgpu::CommandEncoder) -> Result<(), GpuError> {
+        let with_metrics = self.executables[executable].readback_bytes() > 0;
         if with_metrics {
-            self.copy_metrics(plan, &mut encoder);
+            self.copy_metrics(executable, &mut encoder);
         }
         let submission = self.gpu.queue.submit([encoder.finish()]);
         if with_metrics {
             self.readbacks[self.readback_turn].map(wgpu::MapMode::Read, submission.clone());
-            self.in_flight.push_back(InFlight { plan, step: self.steps, readback: self.readback_turn });
+            self.in_flight.push_back(InFlight { executable, step: self.steps, readback: self.readback_turn });
             self.readback_turn = (self.readback_turn + 1) % self.readbacks.len();
         }
-        self.after_upload(plan, submission);
-        self.gpu.poll()?;
-        Ok(finished)
+        self.after_upload(executable, submission);
+        self.gpu.poll()
     }
 
-    fn copy_metrics(&self, plan: usize, encoder: &mut wgpu::CommandEncoder) {
+    fn copy_metrics(&self, executable: usize, encoder: &mut wgpu::CommandEncoder) {
         let readback = &self.readbacks[self.readback_turn].buffer;
         let mut offset = 0;
-        for (region, place) in self.plans[plan].metrics().iter().filter_map(|&id| self.plans[plan].place(id)) {
-            let source = self.buffer(region, place.page);
+        for &id in &self.executables[executable].read_backs {
+            let Some((source, place)) = self.place(executable, id) else { continue };
             encoder.copy_buffer_to_buffer(source, place.offset, readback, offset, place.size);
             offset += place.size;
         }
     }
 
-    fn upload(&self, plan: usize, uploads: &[&[u8]]) -> Result<wgpu::CommandEncoder, GpuError> {
-        let plan = &self.plans[plan];
-        let ids = plan.uploads();
+    fn upload(&self, executable: usize, uploads: &[&[u8]]) -> Result<wgpu::CommandEncoder, GpuError> {
+        let ids = &self.executables[executable].uploads;
         for (id, bytes) in ids.iter().zip(uploads.iter().map(Some).chain(std::iter::repeat(None))) {
-            let value = plan.graph.value(*id);
+            let value = self.executables[executable].value(*id);
             let given = bytes.map_or(0, |b| b.len() as u64);
-            if given != value.bytes() {
-                return Err(GpuError::WrongSize { name: value.name.clone(), expected: value.bytes(), given });
+            if given != value.bytes {
+                return Err(GpuError::WrongSize { name: value.name.clone(), expected: value.bytes, given });
             }
         }
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
@@ -217,20 +245,10 @@ impl Session {
         }
         let staging = &self.uploads[self.upload_turn];
         staging.wait(&self.gpu)?;
+        staging.fill(uploads.iter().take(ids.len()).copied())?;
         let mut offset = 0;
-        {
-            let mut view =
-                staging.buffer.get_mapped_range_mut(..).map_err(|error| GpuError::Refused(error.to_string()))?;
-            for bytes in uploads.iter().take(ids.len()) {
-                view.slice(offset..offset + bytes.len()).copy_from_slice(bytes);
-                offset += bytes.len();
-            }
-        }
-        staging.buffer.unmap();
-        let mut offset = 0;
-        for id in ids {
-            if let Some((region, place)) = plan.place(*id) {
-                let target = self.buffer(region, place.page);
+        for &id in ids {
+            if let Some((target, place)) = self.place(executable, id) {
                 encoder.copy_buffer_to_buffer(&staging.buffer, offset, target, place.offset, place.size);
                 offset += place.size;
             }
@@ -239,8 +257,8 @@ impl Session {
     }
 
     /// The step is on its way: its upload buffer comes back when it is done, and the next step takes another.
-    fn after_upload(&mut self, plan: usize, submission: wgpu::SubmissionIndex) {
-        if self.plans[plan].upload_bytes() > 0 {
+    fn after_upload(&mut self, executable: usize, submission: wgpu::SubmissionIndex) {
+        if self.executables[executable].upload_bytes() > 0 {
             self.uploads[self.upload_turn].map(wgpu::MapMode::Write, submission);
             self.upload_turn = (self.upload_turn + 1) % self.uploads.len();
         }
@@ -248,13 +266,13 @@ impl Session {
     }
 
     fn collect_one(&mut self) -> Result<Option<StepMetrics>, GpuError> {
-        let Some(InFlight { plan, step, readback }) = self.in_flight.pop_front() else {
+        let Some(InFlight { executable, step, readback }) = self.in_flight.pop_front() else {
             return Ok(None);
         };
         let readback = &self.readbacks[readback];
         readback.wait(&self.gpu)?;
-        let words = readback.take_words(self.plans[plan].readback_bytes())?;
-        Ok(Some(StepMetrics { plan, step, words }))
+        let words = readback.take_words(self.executables[executable].readback_bytes())?;
+        Ok(Some(StepMetrics { executable, step, words }))
     }
 
     /// Waits for all steps in flight and returns their metrics.

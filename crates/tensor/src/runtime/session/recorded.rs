@@ -1,8 +1,9 @@
 //! Dispatches with everything that replaying them takes.
 
-use crate::plan::{ALIGNMENT, Plan, Region};
-use crate::runtime::shader::Variant;
+use crate::ir::ValueId;
+use crate::plan::{ALIGNMENT, Executable, Location, Place};
 use crate::runtime::{Gpu, GpuError};
+use std::collections::{BTreeMap, HashMap};
 
 /// A dispatch, ready to be encoded.
 pub(super) struct Recorded {
@@ -20,46 +21,58 @@ impl Recorded {
     }
 }
 
-/// Compiles the shaders of a plan and binds its values.
-pub(super) fn record(
-    gpu: &Gpu,
-    plan: &Plan,
-    uniforms: &wgpu::Buffer,
-    persistent: &[wgpu::Buffer],
-    transient: &[wgpu::Buffer],
-) -> Result<Vec<Recorded>, GpuError> {
+/// What dispatches bind.
+pub(super) struct Buffers<'b> {
+    pub uniforms: &'b wgpu::Buffer,
+    /// The pages of the store.
+    pub store: &'b [wgpu::Buffer],
+    /// Where values lie in them.
+    pub stored: &'b HashMap<ValueId, Place>,
+    pub transient: &'b [wgpu::Buffer],
+}
+
+/// Compiles the shaders of an executable and binds its values.
+pub(super) fn record(gpu: &Gpu, executable: &Executable, buffers: &Buffers<'_>) -> Result<Vec<Recorded>, GpuError> {
     let binding = |buffer, offset, size: u64| {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(size) })
     };
-    let variants = plan.dispatches.iter().map(|dispatch| (Variant::of(&dispatch.kernel), dispatch.places.len()));
-    gpu.pipelines.compile(variants)?;
-    let recorded = plan
-        .dispatches
+    let Executable { shaders, dispatches, .. } = executable;
+    // Dispatches of one shader bind equally many values.
+    let bound = dispatches.iter().map(|dispatch| (dispatch.shader, dispatch.bindings.len()));
+    let bound: BTreeMap<usize, usize> = bound.collect();
+    gpu.pipelines.compile(bound.into_iter().map(|(shader, values)| (&shaders[shader], values)))?;
+    let pipelines: Vec<_> = shaders.iter().map(|shader| gpu.pipelines.get(shader)).collect();
+    let recorded = dispatches
         .iter()
         .map(|dispatch| {
             let mut entries = vec![wgpu::BindGroupEntry {
                 binding: 0,
-                resource: binding(uniforms, dispatch.uniform_offset, ALIGNMENT),
+                resource: binding(buffers.uniforms, dispatch.uniform_offset, ALIGNMENT),
             }];
-            for (index, (region, place)) in dispatch.places.iter().enumerate() {
-                let buffer = match region {
-                    Region::Persistent => &persistent[place.page],
-                    Region::Transient => &transient[place.page],
+            for (index, (_, bytes)) in dispatch.bindings.iter().enumerate() {
+                let (buffer, offset) = match bytes.location {
+                    Location::Stored(id) => {
+                        let place = buffers.stored[&id];
+                        (&buffers.store[place.page], place.offset)
+                    }
+                    Location::Transient(place) => (&buffers.transient[place.page], place.offset),
                 };
                 // Whole vec4s: blocks are padded to more than that.
-                let size = place.size.next_multiple_of(16);
-                entries.push(wgpu::BindGroupEntry {
-                    binding: index as u32 + 1,
-                    resource: binding(buffer, place.offset, size),
-                });
+                let size = bytes.size.next_multiple_of(16);
+                entries
+                    .push(wgpu::BindGroupEntry { binding: index as u32 + 1, resource: binding(buffer, offset, size) });
             }
             let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(dispatch.kernel.shader),
-                layout: &gpu.pipelines.group_layout(dispatch.places.len()),
+                label: Some(&shaders[dispatch.shader].shader),
+                layout: &gpu.pipelines.group_layout(dispatch.bindings.len()),
                 entries: &entries,
             });
-            let pipeline = gpu.pipelines.get(&Variant::of(&dispatch.kernel));
-            Recorded { pipeline, bind_group, grid: dispatch.grid, node: dispatch.node }
+            Recorded {
+                pipeline: pipelines[dispatch.shader].clone(),
+                bind_group,
+                grid: dispatch.grid,
+                node: dispatch.node,
+            }
         })
         .collect();
     Ok(recorded)

@@ -54,6 +54,21 @@ impl Staging {
         mapped.map_err(|error| GpuError::Lost(error.to_string()))
     }
 
+    /// Fills the buffer, which has to be mapped, one piece after the other, and gives it back to the device.
+    pub(super) fn fill<'b>(&self, pieces: impl Iterator<Item = &'b [u8]>) -> Result<(), GpuError> {
+        {
+            let mut view =
+                self.buffer.get_mapped_range_mut(..).map_err(|error| GpuError::Refused(error.to_string()))?;
+            let mut offset = 0;
+            for bytes in pieces {
+                view.slice(offset..offset + bytes.len()).copy_from_slice(bytes);
+                offset += bytes.len();
+            }
+        }
+        self.buffer.unmap();
+        Ok(())
+    }
+
     /// The first bytes as words; gives the buffer back to the device.
     pub(super) fn take_words(&self, bytes: u64) -> Result<Vec<u32>, GpuError> {
         let words = {

@@ -32,18 +32,18 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::step`].
-    pub fn time_nodes(&mut self, plan: usize, uploads: &[&[u8]]) -> Result<NodeTimes, GpuError> {
-        self.begin_slow_step(plan, uploads)?;
+    pub fn time_nodes(&mut self, executable: usize, uploads: &[&[u8]]) -> Result<NodeTimes, GpuError> {
+        self.begin_slow_step(executable, uploads)?;
         match self.gpu.device.features().contains(CLOCK) {
-            true => Ok(NodeTimes { seconds: self.time_by_stamps(plan)?, clock: Clock::Device }),
-            false => Ok(NodeTimes { seconds: self.time_by_waiting(plan)?, clock: Clock::Host }),
+            true => Ok(NodeTimes { seconds: self.time_by_stamps(executable)?, clock: Clock::Device }),
+            false => Ok(NodeTimes { seconds: self.time_by_waiting(executable)?, clock: Clock::Host }),
         }
     }
 
     /// One pass, with a time stamp before the first node and after each.
-    fn time_by_stamps(&self, plan: usize) -> Result<Vec<f64>, GpuError> {
+    fn time_by_stamps(&self, executable: usize) -> Result<Vec<f64>, GpuError> {
         let device = &self.gpu.device;
-        let nodes = self.plans[plan].graph.nodes().len();
+        let nodes = self.executables[executable].nodes.len();
         let sets: Vec<wgpu::QuerySet> = (0..(nodes + 1).div_ceil(wgpu::QUERY_SET_MAX_QUERIES as usize))
             .map(|_| {
                 device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -71,7 +71,7 @@ impl Session {
         let mut encoder = device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            let mut dispatches = self.recorded[plan].iter().peekable();
+            let mut dispatches = self.recorded[executable].iter().peekable();
             for stamp in 0..=nodes {
                 let (set, query) =
                     (stamp / wgpu::QUERY_SET_MAX_QUERIES as usize, stamp as u32 % wgpu::QUERY_SET_MAX_QUERIES);
@@ -97,12 +97,12 @@ impl Session {
         Ok(stamps.windows(2).take(nodes).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * period).collect())
     }
 
-    fn time_by_waiting(&self, plan: usize) -> Result<Vec<f64>, GpuError> {
-        let nodes = 0..self.plans[plan].graph.nodes().len();
+    fn time_by_waiting(&self, executable: usize) -> Result<Vec<f64>, GpuError> {
+        let nodes = 0..self.executables[executable].nodes.len();
         nodes
             .map(|node| {
                 let start = Instant::now();
-                self.run_node(plan, node);
+                self.run_node(executable, node);
                 self.gpu.wait()?;
                 Ok(start.elapsed().as_secs_f64())
             })
@@ -114,12 +114,12 @@ impl Session {
     ///
     /// # Errors
     /// What befell the device.
-    pub fn time_node(&self, plan: usize, node: usize, times: u32) -> Result<f64, GpuError> {
+    pub fn time_node(&self, executable: usize, node: usize, times: u32) -> Result<f64, GpuError> {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for _ in 0..times {
-                for recorded in self.recorded[plan].iter().filter(|recorded| recorded.node == node) {
+                for recorded in self.recorded[executable].iter().filter(|recorded| recorded.node == node) {
                     recorded.dispatch(&mut pass);
                 }
             }

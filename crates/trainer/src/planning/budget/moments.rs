@@ -33,7 +33,7 @@ impl Outline {
         Self {
             waiting: waiting.iter().map(block).collect(),
             rebuilt: rebuilt.iter().map(|stored| stored.source).collect(),
-            gaps: plan.transient_pages.iter().sum::<u64>().saturating_sub(most),
+            gaps: plan.executable.transient_pages.iter().sum::<u64>().saturating_sub(most),
             alive,
         }
     }

@@ -65,7 +65,7 @@ impl<'a> Search<'a> {
         };
         let mut points = points();
         let (store, raw) = plan(points[0].form)?;
-        let evaluation = raw.sharing_store(evaluation.clone())?;
+        let evaluation = raw.evaluation(evaluation.clone())?;
         let nothing_better = |plan: &Plan| !plan.stored.iter().any(Stored::is_recomputed);
         if nothing_better(&raw) && Plan::allocated(&[&raw, &evaluation]) <= budget {
             points.truncate(TAKES_ALL + 1);

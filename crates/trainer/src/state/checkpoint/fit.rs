@@ -5,7 +5,7 @@
 
 use super::{CheckpointError, Differences, Tensor, Weights};
 use crate::Error;
-use frugal_tensor::Session;
+use frugal_tensor::PlannedSession;
 use frugal_tensor::ir::{Element, Graph, Kind, Value};
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ impl Fit<'_> {
     ///
     /// # Errors
     /// What befell the device.
-    pub fn restore(&self, session: &Session) -> Result<(), Error> {
+    pub fn restore(&self, session: &PlannedSession) -> Result<(), Error> {
         self.0.iter().try_for_each(|(name, tensor)| Ok(session.write_words(name, &tensor.words)?))
     }
 }

@@ -30,7 +30,7 @@ use crate::state::Standing;
 use frugal_data::Fingerprint;
 use frugal_tensor::codec::{DataSized, Stored};
 use frugal_tensor::ir::{Element, Kind, Value};
-use frugal_tensor::{Plan, Session};
+use frugal_tensor::{Plan, PlannedSession};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -119,7 +119,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// What befell the device.
-    pub fn of(session: &Session, mut about: About) -> Result<Self, Error> {
+    pub fn of(session: &PlannedSession, mut about: About) -> Result<Self, Error> {
         let plan = &session.plans()[0];
         let mut tensors = BTreeMap::new();
         for (id, value) in plan.graph.ids().filter(|(id, value)| is_kept(plan, *id, value)) {
@@ -134,7 +134,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError::Misfit`] names the first value that differs, before anything is changed.
-    pub fn restore(&self, session: &Session) -> Result<(), Error> {
+    pub fn restore(&self, session: &PlannedSession) -> Result<(), Error> {
         let has = |name: &String| kept(session).any(|value| value.name == *name);
         if let Some((name, tensor)) = self.tensors.iter().find(|(name, _)| !has(name)) {
             // What the session has and the checkpoint lacks says more.
@@ -194,7 +194,7 @@ impl Checkpoint {
 }
 
 /// Whether the tensors have all values of a session, in their shapes.
-fn check(session: &Session, made_by: &str, tensors: &BTreeMap<String, Tensor>) -> Result<(), CheckpointError> {
+fn check(session: &PlannedSession, made_by: &str, tensors: &BTreeMap<String, Tensor>) -> Result<(), CheckpointError> {
     for value in kept(session) {
         let here = value.shape.extents();
         match tensors.get(&value.name) {
@@ -215,7 +215,7 @@ fn misfit(made_by: &str, name: &str, here: Option<&[usize]>, there: Option<&[usi
 }
 
 /// The values of a session that live across steps, in the order of its graph.
-fn kept(session: &Session) -> impl Iterator<Item = &Value> {
+fn kept(session: &PlannedSession) -> impl Iterator<Item = &Value> {
     let plan = &session.plans()[0];
     plan.graph.ids().filter(|(id, value)| is_kept(plan, *id, value)).map(|(_, value)| value)
 }
@@ -253,5 +253,5 @@ fn reports(plan: &Plan) -> impl Iterator<Item = (String, &Stored, &dyn DataSized
 
 /// Whether a value has to be kept: it lives across steps, and something uses it.
 fn is_kept(plan: &Plan, id: frugal_tensor::ValueId, value: &Value) -> bool {
-    value.kind.is_persistent() && plan.place(id).is_some()
+    value.kind.is_persistent() && plan.location(id).is_some()
 }

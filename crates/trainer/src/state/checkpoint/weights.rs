@@ -11,7 +11,7 @@ use crate::artifacts::DataFacts;
 use crate::error::check_format;
 use frugal_tensor::ir::Element;
 use frugal_tensor::ops::optimizer::UpdateConfig;
-use frugal_tensor::{GpuError, Session};
+use frugal_tensor::{GpuError, PlannedSession};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ impl Weights {
     ///
     /// # Errors
     /// What befell the device.
-    pub fn of_session(session: &Session, path: PathBuf, origin: Origin) -> Result<Self, Error> {
+    pub fn of_session(session: &PlannedSession, path: PathBuf, origin: Origin) -> Result<Self, Error> {
         let graph = &session.plans()[0].graph;
         let mut tensors = BTreeMap::new();
         for value in trained(graph) {

@@ -13,7 +13,7 @@ use frugal_report::records::{Examination, GradientError, Prediction, RatePoint};
 use frugal_tensor::codec::{Policy, Rule};
 use frugal_tensor::ir::{Element, Graph, Init, Kind, ParameterUpdate, ValueId};
 use frugal_tensor::runtime::StepMetrics;
-use frugal_tensor::{Gpu, Plan, Session};
+use frugal_tensor::{Gpu, Plan, PlannedSession};
 use std::rc::Rc;
 
 /// The name of a parameter's mean gradient, after the parameter's.
@@ -159,7 +159,7 @@ impl<'a> Bench<'a> {
         weights.iter().for_each(|(_, gradient)| graph.mark_metric(*gradient));
         // In f32, whatever the run computes in: what a store does to gradients is to be seen, and nothing else.
         let plan = Plan::new(graph, policy, self.gpu.adapter().plan_options())?;
-        let session = Session::new(self.gpu.clone(), vec![plan], self.seed.into())?;
+        let session = PlannedSession::new(self.gpu.clone(), vec![plan], self.seed.into())?;
         let graph = &session.plans()[0].graph;
         for (_, value) in graph.ids().filter(|(_, value)| value.kind.is_persistent()) {
             if let Some(elements) = self.weights.get(&value.name).or_else(|| state.get(&value.name)) {

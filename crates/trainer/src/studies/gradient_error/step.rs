@@ -14,7 +14,7 @@ use frugal_tensor::ir::{Element, Graph, Kind, Node, Phase, ValueId};
 use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::step::FLAG_CALIBRATES;
-use frugal_tensor::{GpuError, Plan, Session};
+use frugal_tensor::{GpuError, Plan, PlannedSession, Session};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -55,7 +55,7 @@ fn is_coded(stored: &&Stored) -> bool {
 
 /// A step without update, ready to run.
 pub(super) struct Step<'a> {
-    pub session: Session,
+    pub session: PlannedSession,
     slots: Vec<Slot>,
     /// The convolutions' weights with their gradients.
     pub weights: Vec<(String, ValueId)>,
@@ -64,7 +64,7 @@ pub(super) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    pub fn new(session: Session, weights: Vec<(String, ValueId)>, batches: &'a [Batch], seed: u32) -> Self {
+    pub fn new(session: PlannedSession, weights: Vec<(String, ValueId)>, batches: &'a [Batch], seed: u32) -> Self {
         let slots = slots(&session.plans()[0]);
         Self { session, slots, weights, batches, seed }
     }
@@ -90,7 +90,7 @@ impl<'a> Step<'a> {
             // What found no room came back as zeros. There is more now, so this ends.
             most = records.iter().fold(most, |most, records| larger(&most, records));
             self.session.replan(0, &most, MARGIN)?;
-            self.session.let_updates_happen()?;
+            self.session.resume_updates()?;
         }
     }
 
@@ -157,8 +157,9 @@ impl<'a> Step<'a> {
         let read = |session: &Session, id: ValueId| -> Result<Vec<f32>, GpuError> {
             Ok(session.read_elements(0, id)?.into_iter().take(MOST_ELEMENTS).collect())
         };
-        self.session.step_by_node(0, &uploads, |session, node| {
-            let Plan { graph, stored, .. } = &session.plans()[0];
+        let (plans, session) = self.session.split();
+        session.step_by_node(0, &uploads, |session, node| {
+            let Plan { graph, stored, .. } = &plans[0];
             let node = &graph.nodes()[node];
             for Stored { source, waiting: form, form: name, .. } in stored.iter().filter(is_coded) {
                 let value = graph.value(*source);
