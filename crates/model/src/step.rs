@@ -45,6 +45,7 @@ impl<R: Into<UpdateConfig>> From<R> for Training {
 
 fn forward(net: &Net, shape: StepShape, training: Training, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
     let mut graph = Graph::new();
+    graph.set_batch(shape.batch);
     let [channels, height, width] = shape.image;
     let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
     let target = match net.task {
@@ -108,6 +109,7 @@ pub fn gradient_step(
 /// [`ModelError::Graph`] if the net does not fit the images.
 pub fn inference_step(net: &Net, shape: StepShape) -> Result<Graph, ModelError> {
     let mut graph = Graph::new();
+    graph.set_batch(shape.batch);
     let [channels, height, width] = shape.image;
     let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
     let logits = net.forward(&mut graph, images, shape.classes, Mode::Evaluation)?;

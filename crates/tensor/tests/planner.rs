@@ -200,6 +200,34 @@ fn values_too_large_to_bind_are_refused_with_the_batch_that_fits() {
     assert!(Plan::new(random_graph(6, &[(8, 4)]), &Policy::raw(), options).is_ok());
 }
 
+/// A product of rows, of which a sample has several, or which is no larger than its parameter: what is said of one sample and of
+/// the largest batch goes by the batch and not by the first extent of what a node reads.
+#[test]
+fn samples_are_counted_by_the_batch_of_the_step() {
+    let plan = |samples: usize, inner: usize, outer: usize, max_binding: u64| {
+        let mut graph = Graph::new();
+        graph.set_batch(samples);
+        let rows = graph.input("rows", [samples, 16, inner], Element::F32);
+        let rows = graph.reshape(rows, [16 * samples, inner]).unwrap();
+        graph.within("product", |graph| {
+            let weight = graph.parameter("weight", [inner, outer], Init::Constant(0.0)).unwrap();
+            let product = graph.matmul(rows, weight).unwrap();
+            graph.mark_metric(product);
+        });
+        Plan::new(graph, &Policy::raw(), PlanOptions { max_binding, ..PlanOptions::all_kernels().swap_remove(2) })
+    };
+    let layers = plan(8, 4, 32, 1 << 20).unwrap().layers();
+    let product = layers.iter().find(|layer| layer.name == "product").unwrap();
+    assert_eq!(product.macs_per_sample, 16 * 4 * 32);
+    // 2,048 bytes a sample; a parameter of 16,384 bytes beside 4,096 of a sample.
+    let largest_batch = |refused: Result<Plan, PlanError>| match refused.unwrap_err() {
+        PlanError::TooLarge { largest_batch, .. } => largest_batch,
+        other => panic!("{other}"),
+    };
+    assert_eq!(largest_batch(plan(8, 4, 32, 10_000)), Some(4));
+    assert_eq!(largest_batch(plan(1, 64, 64, 10_000)), None);
+}
+
 /// What the rules make of a net with two convolutions: the form and the rule of each value that waits, by the layer and
 /// the operator that made it.
 #[test]

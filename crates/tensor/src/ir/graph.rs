@@ -32,6 +32,7 @@ pub struct Graph {
     parameter_updates: Vec<ParameterUpdate>,
     pub(crate) control_layout: ControlLayout,
     persistent_names: HashSet<String>,
+    batch: Option<usize>,
     /// Those of inputs and of what the forward pass makes.
     forward_names: HashSet<String>,
 }
@@ -60,6 +61,26 @@ impl Graph {
     /// The shape of a value.
     pub fn shape(&self, id: ValueId) -> &Shape {
         &self.values[id.0].shape
+    }
+
+    /// Says how many samples a step has. What is said of one sample divides by it, and so does the largest batch in errors.
+    pub fn set_batch(&mut self, samples: usize) {
+        self.batch = Some(samples);
+    }
+
+    /// Samples of a step: what was said ([`Graph::set_batch`]), or else the first extent of the first input.
+    pub fn batch(&self) -> usize {
+        let first_input = || self.values.iter().find(|value| value.kind == Kind::Input);
+        let extent = || first_input()?.shape.extents().first().copied();
+        self.batch.or_else(extent).unwrap_or(1).max(1)
+    }
+
+    /// The largest batch with which a value of this shape has at most so many elements, if its outermost axis has samples.
+    pub(crate) fn largest_batch(&self, shape: &Shape, most_elements: usize) -> Option<usize> {
+        let (&outermost, rest) = shape.extents().split_first().filter(|(_, rest)| !rest.is_empty())?;
+        let rows = (outermost % self.batch() == 0).then(|| outermost / self.batch())?;
+        let sample = rest.iter().fold(rows.max(1), |product, &extent| product.saturating_mul(extent.max(1)));
+        Some(most_elements / sample)
     }
 
     /// Every value with its name.
@@ -259,7 +280,7 @@ impl Graph {
         let phase = self.phase.unwrap_or(Phase::Forward);
         let values: Vec<&Value> = inputs.iter().map(|&v| self.value(v)).collect();
         for value in &values {
-            check_size(&value.name, &value.shape)?;
+            self.check_size(&value.name, &value.shape)?;
         }
         let needs_gradient = phase == Phase::Forward && values.iter().any(|v| v.needs_gradient);
         let outputs = operator.outputs(&values).map_err(|reason| GraphError::Shape {
@@ -269,7 +290,7 @@ impl Graph {
             reason,
         })?;
         for output in &outputs {
-            check_size(&layer, &output.shape)?;
+            self.check_size(&layer, &output.shape)?;
         }
         let kind = match phase {
             Phase::Forward => Kind::Activation,
@@ -313,20 +334,16 @@ impl Graph {
         std::mem::take(&mut self.saved_tensors)
     }
 
+    /// Refuses a value that kernels cannot count.
+    fn check_size(&self, layer: &str, shape: &Shape) -> Result<(), GraphError> {
+        if shape.is_countable() {
+            return Ok(());
+        }
+        let largest_batch = self.largest_batch(shape, MOST_ELEMENTS);
+        Err(GraphError::TooLarge { layer: layer.to_owned(), shape: shape.clone(), largest_batch })
+    }
+
     pub(crate) fn value_mut(&mut self, id: ValueId) -> &mut Value {
         &mut self.values[id.0]
     }
-}
-
-/// Refuses a value that kernels cannot count.
-fn check_size(layer: &str, shape: &Shape) -> Result<(), GraphError> {
-    if shape.is_countable() {
-        return Ok(());
-    }
-    // Of values that steps make, samples are the outermost axis.
-    let largest_batch = shape.extents().split_first().filter(|(_, rest)| !rest.is_empty()).map(|(_, rest)| {
-        let sample = rest.iter().fold(1, |product: usize, &extent| product.saturating_mul(extent.max(1)));
-        MOST_ELEMENTS / sample
-    });
-    Err(GraphError::TooLarge { layer: layer.to_owned(), shape: shape.clone(), largest_batch })
 }

@@ -171,12 +171,11 @@ impl Plan {
             });
             let layer = &mut layers[position];
             let first_output = self.graph.value(node.outputs[0]);
-            let batch = self.graph.value(node.inputs[0]).shape.extents().first().copied().unwrap_or(1).max(1);
             if first_output.kind != Kind::Stored {
                 layer.output = first_output.shape.extents().to_vec();
                 layer.operators.push(node.operator.name());
             }
-            layer.macs_per_sample += self.graph.node_multiply_adds(node) / batch as u64;
+            layer.macs_per_sample += self.graph.node_multiply_adds(node) / self.graph.batch() as u64;
             for &input in &node.inputs {
                 let value = self.graph.value(input);
                 if value.kind == Kind::Parameter {

@@ -257,20 +257,18 @@ fn check_sizes(graph: &Graph, limit: u64) -> Result<(), PlanError> {
         return Ok(());
     };
     let limit = most(largest);
-    let batch = largest.shape.extents().first().copied().unwrap_or(1).max(1);
     let layer = graph
         .nodes()
         .iter()
         .find(|n| n.outputs.iter().any(|&o| graph.value(o).name == largest.name))
         .map_or(largest.name.clone(), |n| n.layer.clone());
-    Err(PlanError::TooLarge {
-        layer,
-        shape: largest.shape.clone(),
-        bytes: largest.bytes(),
-        limit,
-        largest_batch: (!largest.kind.is_persistent())
-            .then(|| (limit / (largest.bytes() / batch as u64).max(1)) as usize),
-    })
+    let most_elements = limit * largest.shape.elements() as u64 / largest.bytes().max(1);
+    let largest_batch = match largest.kind {
+        // What lives across steps, and the gradient of such a value, has the same bytes whatever the batch.
+        kind if kind.is_persistent() || kind == Kind::ParameterGradient => None,
+        _ => graph.largest_batch(&largest.shape, most_elements as usize),
+    };
+    Err(PlanError::TooLarge { layer, shape: largest.shape.clone(), bytes: largest.bytes(), limit, largest_batch })
 }
 
 /// Refuses scratch that no kernel can bind.
