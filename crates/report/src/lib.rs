@@ -13,7 +13,7 @@ pub mod composition;
 pub mod convolutions;
 pub mod devices;
 pub mod evaluation;
-pub mod fit;
+pub mod largest_batch;
 mod measured;
 pub mod operator_times;
 pub mod page;

@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use crate::fit::MOST_SAMPLES;
+use crate::largest_batch::MOST_SAMPLES;
 
 /// Bytes with a unit: `4.24 MiB`.
 pub fn bytes(bytes: u64) -> String {

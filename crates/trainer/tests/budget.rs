@@ -4,12 +4,12 @@ use frugal_model::{Net, StepShape};
 use frugal_tensor::PlanOptions;
 use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_trainer::Error;
-use frugal_trainer::config::{Choice, Optimizer};
+use frugal_trainer::config::{Optimizer, PolicySpec};
 use frugal_trainer::planning::Plans;
 use frugal_trainer::planning::Request;
 
 fn request(net: &str, shape: StepShape, store: &str) -> Request {
-    let store = Choice::parse(store).unwrap().into();
+    let store = PolicySpec::parse(store).unwrap().into();
     let (net, training) = (Net::find(net).unwrap(), Optimizer::default().operator().into());
     Request { net, shape, training, precision: Precision::F32, store }
 }
@@ -66,8 +66,8 @@ fn budgets_of_vgg16() {
 fn rules_hold_beside_a_budget() {
     let shape = StepShape { batch: 128, image: [3, 32, 32], classes: 10 };
     let mut request = request("resnet20", shape, "auto:64MiB");
-    let rule = Request { store: Choice::parse("f16").unwrap().into(), ..request.clone() };
-    request.store.rules.push(frugal_trainer::config::StoreRule {
+    let rule = Request { store: PolicySpec::parse("f16").unwrap().into(), ..request.clone() };
+    request.store.rules.push(frugal_trainer::config::SaveRule {
         layer: Some("images".into()),
         value: None,
         made_by: None,

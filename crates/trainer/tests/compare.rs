@@ -183,8 +183,8 @@ fn assert_same_comparison(one: &Path, other: &Path) {
         table
     };
     assert_eq!(table(one), table(other));
-    let examined = |folder: &Path| fs::read(folder.join("examination.json")).unwrap();
-    assert!(examined(one) == examined(other), "the examinations differ");
+    let examined = |folder: &Path| fs::read(folder.join("gradient_error.json")).unwrap();
+    assert!(examined(one) == examined(other), "the study differ");
     let files = |folder: &Path| -> Vec<String> {
         let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<String> = names.filter(|name| name != ".lock").collect();

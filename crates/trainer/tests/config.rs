@@ -5,7 +5,8 @@ use frugal_tensor::codec::Recompute;
 use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
 use frugal_trainer::config::{
-    Checkpoint, Choice, Choices, Config, ConfigError, Course, Form, Loss, Optimizer, Override, StoreRule, Warmup,
+    Checkpoint, CodecSpec, Config, ConfigError, Course, Loss, Optimizer, Override, PolicySpec, PolicySpecs, SaveRule,
+    Warmup,
 };
 use miette::Diagnostic;
 use std::path::Path;
@@ -50,8 +51,8 @@ fn what_is_not_said_has_a_sensible_value() {
     assert_eq!((config.seed, config.data.batch), (1, 64));
     assert_eq!(config.optimizer, Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     assert_eq!((config.schedule.course, config.schedule.warmup), (Course::Constant, Warmup::Steps(0)));
-    assert_eq!(config.store.default, Form::Raw);
-    assert_eq!(config.compare.stores, Form::all().map(Choice::from).collect::<Vec<_>>());
+    assert_eq!(config.store.default, CodecSpec::Raw);
+    assert_eq!(config.compare.stores, CodecSpec::all().map(PolicySpec::from).collect::<Vec<_>>());
     assert_eq!(config.compare.budget, 8 << 30);
     assert!(config.compare.examine && !parse(GOOD, &["compare.examine=false"]).unwrap().compare.examine);
 }
@@ -194,7 +195,7 @@ fn overrides_win_and_need_no_quotes() {
     assert_eq!((config.model.name(), config.data.batch), ("resnet8", 32));
     assert_eq!(config.schedule.course, Course::Cosine);
     let config = parse(GOOD, &["store.default={ kind = 'frequency-split', bits = 4 }"]).unwrap();
-    assert_eq!(config.store.default, Form::FrequencySplit { block: 8, bits: 4, parity: false });
+    assert_eq!(config.store.default, CodecSpec::FrequencySplit { block: 8, bits: 4, parity: false });
     // The last one wins.
     assert_eq!(parse(GOOD, &["seed=3", "seed=4"]).unwrap().seed, 4);
 }
@@ -279,13 +280,13 @@ fn a_resolved_config_gives_itself_again() {
 
 #[test]
 fn what_is_made_again_is_a_suffix_or_a_setting() {
-    let split = Form::FrequencySplit { block: 8, bits: 4, parity: false };
-    let cheap = Choice { form: split, recompute: Recompute::Cheap };
-    assert_eq!(Choice::parse("frequency-split:8,4+cheap"), Ok(cheap));
+    let split = CodecSpec::FrequencySplit { block: 8, bits: 4, parity: false };
+    let cheap = PolicySpec { form: split, recompute: Recompute::Cheap };
+    assert_eq!(PolicySpec::parse("frequency-split:8,4+cheap"), Ok(cheap));
     assert_eq!(cheap.to_string(), "frequency-split:8,4+cheap");
-    assert_eq!(Choice::parse("raw + none"), Ok(Form::Raw.into()));
-    let Choices(list) = Choices::parse("raw,raw+segments,frequency-split:8,4+cheap,uniform:4,128").unwrap();
-    let labels: Vec<String> = list.iter().map(Choice::to_string).collect();
+    assert_eq!(PolicySpec::parse("raw + none"), Ok(CodecSpec::Raw.into()));
+    let PolicySpecs(list) = PolicySpecs::parse("raw,raw+segments,frequency-split:8,4+cheap,uniform:4,128").unwrap();
+    let labels: Vec<String> = list.iter().map(PolicySpec::to_string).collect();
     assert_eq!(labels, ["raw", "raw+segments", "frequency-split:8,4+cheap", "uniform:4,128"]);
 
     // In a config as a setting of the section, or as the suffix of the default.
@@ -296,7 +297,7 @@ fn what_is_made_again_is_a_suffix_or_a_setting() {
         assert_eq!((config.store.default, config.store.recompute), (split, Recompute::Cheap));
         assert_eq!(config.store.to_string(), "frequency-split:8,4+cheap");
         assert_eq!(config.store.policy().recompute, Recompute::Cheap);
-        assert_eq!(config.store.with_default(Form::F16).to_string(), "f16", "a name says all");
+        assert_eq!(config.store.with_default(CodecSpec::F16).to_string(), "f16", "a name says all");
     }
     let stores = "compare.stores=['raw+segments', {kind='uniform', bits=4, recompute='cheap'}]";
     let config = parse(GOOD, &[stores, "store.recompute=segments"]).unwrap();
@@ -304,10 +305,10 @@ fn what_is_made_again_is_a_suffix_or_a_setting() {
     assert_eq!(config.store.to_string(), "raw+segments");
     assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config, "{}", config.to_toml());
 
-    assert!(Choice::parse("raw+cheep").unwrap_err().contains("did you mean `cheap`?"));
-    assert!(Choice::parse("raw+").unwrap_err().contains("there are: none, cheap, segments"));
-    assert!(Choice::parse("rwa+cheap").unwrap_err().contains("raw"));
-    assert!(Choices::parse("raw,raw+none").unwrap_err().contains("raw is there twice"));
+    assert!(PolicySpec::parse("raw+cheep").unwrap_err().contains("did you mean `cheap`?"));
+    assert!(PolicySpec::parse("raw+").unwrap_err().contains("there are: none, cheap, segments"));
+    assert!(PolicySpec::parse("rwa+cheap").unwrap_err().contains("raw"));
+    assert!(PolicySpecs::parse("raw,raw+none").unwrap_err().contains("raw is there twice"));
     let with = |store: &str| format!("{GOOD}\n[store]\n{store}");
     check(&with("default = \"f16+chap\""), &[], "`store.default` cannot be \"f16+chap\"", "`cheap`", "\"f16+chap\"");
     check(&with("recompute = \"all\""), &[], "`store.recompute` cannot be \"all\"", "none, cheap, segments", "\"all\"");
@@ -319,7 +320,7 @@ fn what_is_made_again_is_a_suffix_or_a_setting() {
 
 #[test]
 fn a_budget_takes_the_place_of_a_form() {
-    let auto = Form::Auto { budget: 2 << 30 };
+    let auto = CodecSpec::Auto { budget: 2 << 30 };
     for store in ["budget = \"2GiB\"", "default = \"auto:2GiB\"", "default = { budget = 2147483648 }"] {
         let config = parse(&format!("{GOOD}\n[store]\n{store}"), &[]).unwrap();
         assert_eq!((config.store.default, config.store.budget()), (auto, Some(2 << 30)));
@@ -329,10 +330,10 @@ fn a_budget_takes_the_place_of_a_form() {
     let config = parse(GOOD, &["compare.stores=['raw', {budget='1.5MiB', recompute='cheap'}]"]).unwrap();
     assert_eq!(config.compare.stores[1].to_string(), "auto:1536KiB+cheap");
     assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config, "{}", config.to_toml());
-    assert_eq!(Form::parse("auto:1000").unwrap().to_string(), "auto:1000");
-    assert!(Form::parse("auto").unwrap_err().contains("auto:2GiB"));
-    assert!(Form::parse("auto:much").unwrap_err().contains("8GiB"));
-    assert!(Form::parse("atuo:2GiB").unwrap_err().contains("`auto`"));
+    assert_eq!(CodecSpec::parse("auto:1000").unwrap().to_string(), "auto:1000");
+    assert!(CodecSpec::parse("auto").unwrap_err().contains("auto:2GiB"));
+    assert!(CodecSpec::parse("auto:much").unwrap_err().contains("8GiB"));
+    assert!(CodecSpec::parse("atuo:2GiB").unwrap_err().contains("`auto`"));
 
     let with = |store: &str| format!("{GOOD}\n[store]\n{store}");
     let twice = with("default = \"f16\"\nbudget = \"2GiB\"");
@@ -358,34 +359,34 @@ fn the_shipped_configs_are_valid() {
 
 #[test]
 fn stores_are_named_with_or_without_settings() {
-    let usual = Form::Uniform { bits: 2, group: 256 };
+    let usual = CodecSpec::Uniform { bits: 2, group: 256 };
     let named = [
-        ("raw", Form::Raw),
-        ("f16", Form::F16),
+        ("raw", CodecSpec::Raw),
+        ("f16", CodecSpec::F16),
         ("uniform", usual),
-        ("uniform:4", Form::Uniform { bits: 4, group: 256 }),
-        ("uniform:1,64", Form::Uniform { bits: 1, group: 64 }),
-        ("frequency-split", Form::FrequencySplit { block: 8, bits: 2, parity: false }),
-        ("frequency-split:4,8", Form::FrequencySplit { block: 4, bits: 8, parity: false }),
-        ("frequency-split:8,2,parity", Form::FrequencySplit { block: 8, bits: 2, parity: true }),
+        ("uniform:4", CodecSpec::Uniform { bits: 4, group: 256 }),
+        ("uniform:1,64", CodecSpec::Uniform { bits: 1, group: 64 }),
+        ("frequency-split", CodecSpec::FrequencySplit { block: 8, bits: 2, parity: false }),
+        ("frequency-split:4,8", CodecSpec::FrequencySplit { block: 4, bits: 8, parity: false }),
+        ("frequency-split:8,2,parity", CodecSpec::FrequencySplit { block: 8, bits: 2, parity: true }),
     ];
     for (name, form) in named {
-        assert_eq!(Form::parse(name), Ok(form));
+        assert_eq!(CodecSpec::parse(name), Ok(form));
         assert_eq!(form.to_string(), name, "a label is a name");
         let text = format!("{GOOD}\n[store]\ndefault = \"{name}\"");
         assert_eq!(parse(&text, &[]).unwrap().store.default, form);
         assert_eq!(parse(GOOD, &[&format!("store.default={name}")]).unwrap().store.default, form);
     }
-    assert_eq!(Form::parse("uniform:2,256").unwrap().to_string(), "uniform");
-    let Choices(list) =
-        Choices::parse("raw,frequency-split:8,4, uniform:4,frequency-split:8,4,parity,uniform:4,128").unwrap();
+    assert_eq!(CodecSpec::parse("uniform:2,256").unwrap().to_string(), "uniform");
+    let PolicySpecs(list) =
+        PolicySpecs::parse("raw,frequency-split:8,4, uniform:4,frequency-split:8,4,parity,uniform:4,128").unwrap();
     assert_eq!(
-        list.iter().map(Choice::to_string).collect::<Vec<_>>(),
+        list.iter().map(PolicySpec::to_string).collect::<Vec<_>>(),
         ["raw", "frequency-split:8,4", "uniform:4", "frequency-split:8,4,parity", "uniform:4,128"]
     );
-    assert!(Form::parse("uniform:2,parity").is_err() && Form::parse("frequency-split:parity").is_err());
+    assert!(CodecSpec::parse("uniform:2,parity").is_err() && CodecSpec::parse("frequency-split:parity").is_err());
     let table = "store.default={ kind = \"frequency-split\", bits = 1, parity = true }";
-    let form = Form::FrequencySplit { block: 8, bits: 1, parity: true };
+    let form = CodecSpec::FrequencySplit { block: 8, bits: 1, parity: true };
     assert_eq!(parse(GOOD, &[table]).unwrap().store.default, form);
     let wrong = [
         ("unifrom", "did you mean `uniform`?"),
@@ -407,13 +408,13 @@ fn stores_are_named_with_or_without_settings() {
         ("error-bounded:comet,0.5", "fraction must lie between 0.000001 and 0.25: "),
     ];
     for (name, help) in wrong {
-        assert!(Form::parse(name).unwrap_err().contains(help), "{name}");
+        assert!(CodecSpec::parse(name).unwrap_err().contains(help), "{name}");
         let text = format!("{GOOD}\n[store]\ndefault = \"{name}\"");
         check(&text, &[], &format!("`store.default` cannot be \"{name}\""), help, &format!("\"{name}\""));
-        assert!(Choices::parse(&format!("raw,{name}")).is_err());
+        assert!(PolicySpecs::parse(&format!("raw,{name}")).is_err());
     }
-    assert!(Choices::parse("f16,raw,f16").unwrap_err().contains("f16 is there twice"));
-    assert!(Choices::parse("4,raw").is_err());
+    assert!(PolicySpecs::parse("f16,raw,f16").unwrap_err().contains("f16 is there twice"));
+    assert!(PolicySpecs::parse("4,raw").is_err());
 }
 
 #[test]
@@ -432,20 +433,20 @@ store = "frequency-split:8,4"
 "#;
     let config = parse(&format!("{GOOD}{rules}"), &[]).unwrap();
     let none =
-        StoreRule { layer: None, value: None, made_by: None, read_by: None, min_elements: None, store: Form::Raw };
-    let second = StoreRule {
+        SaveRule { layer: None, value: None, made_by: None, read_by: None, min_elements: None, store: CodecSpec::Raw };
+    let second = SaveRule {
         made_by: Some("max pooling".into()),
         read_by: Some("*convolution*".into()),
         min_elements: Some(4096),
-        store: Form::FrequencySplit { block: 8, bits: 4, parity: false },
+        store: CodecSpec::FrequencySplit { block: 8, bits: 4, parity: false },
         ..none.clone()
     };
-    assert_eq!(config.store.rules, [StoreRule { layer: Some("conv1".into()), ..none }, second]);
+    assert_eq!(config.store.rules, [SaveRule { layer: Some("conv1".into()), ..none }, second]);
     assert_eq!(config.store.to_string(), "uniform:4 + 2 rules");
     assert_eq!(config.store.policy().rules.len(), 2);
     // Raw is what the others are measured against: raw throughout.
-    assert_eq!(config.store.with_default(Form::Raw), Choice::from(Form::Raw).into());
-    assert_eq!(config.store.with_default(Form::F16).rules.len(), 2);
+    assert_eq!(config.store.with_default(CodecSpec::Raw), PolicySpec::from(CodecSpec::Raw).into());
+    assert_eq!(config.store.with_default(CodecSpec::F16).rules.len(), 2);
 }
 
 #[test]

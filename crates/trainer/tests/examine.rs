@@ -6,11 +6,11 @@ mod lossless;
 use frugal_data::{Dataset, Split};
 use frugal_tensor::{Gpu, Policy};
 use frugal_trainer::artifacts::folder::Folder;
-use frugal_trainer::config::{Config, Form};
+use frugal_trainer::config::{CodecSpec, Config};
 use frugal_trainer::planning;
 use frugal_trainer::state::Lock;
 use frugal_trainer::state::weights::{self, Named};
-use frugal_trainer::studies::gradient_error::{Bench, Examinee, examine_runs};
+use frugal_trainer::studies::gradient_error::{StudiedRun, Study, study_runs};
 use frugal_trainer::training;
 use frugal_trainer::training::Job;
 use frugal_trainer::training::Start;
@@ -32,8 +32,8 @@ momentum = 0.9
 epochs = 1
 "#;
 
-fn form(text: &str) -> Form {
-    Form::parse(text).unwrap()
+fn form(text: &str) -> CodecSpec {
+    CodecSpec::parse(text).unwrap()
 }
 
 #[test]
@@ -51,15 +51,15 @@ fn stores_cost_what_they_should() {
     training::train(job).unwrap();
     let weights = weights::read(folder.path()).unwrap();
     let state = Named::new();
-    let bench = Bench::new(config, data, gpu, &weights).unwrap();
+    let bench = Study::new(config, data, gpu, &weights).unwrap();
     let examine = |store: &str| bench.examine(store, &config.store.with_default(form(store)).policy(), &state).unwrap();
 
     // What changes nothing costs nothing, to the bit.
     let raw = examine("raw");
     let lossless = bench.examine("lossless", &Policy::with(lossless::Lossless), &state).unwrap();
-    for examination in [&raw, &lossless] {
-        assert_eq!(examination.gradient.len(), 9, "all convolutions of a ResNet-8");
-        assert!(examination.gradient.iter().all(|g| g.error == 0.0 && g.noise > 0.0), "{examination:?}");
+    for studied in [&raw, &lossless] {
+        assert_eq!(studied.gradient.len(), 9, "all convolutions of a ResNet-8");
+        assert!(studied.gradient.iter().all(|g| g.error == 0.0 && g.noise > 0.0), "{studied:?}");
     }
     assert!(raw.values.is_empty());
     assert!(lossless.values.len() > 15);
@@ -77,7 +77,7 @@ fn stores_cost_what_they_should() {
             assert!(fine.rms_error > 0.0 && fine.rms_error < fine.max_error, "{fine:?}");
         }
     }
-    let ratio = |examination: &frugal_report::records::Examination| examination.error_over_noise().unwrap();
+    let ratio = |studied: &frugal_report::records::StudiedStore| studied.error_over_noise().unwrap();
     assert!((0.1..0.6).contains(&ratio(&bits[2])), "uniform 2 bit: {}", ratio(&bits[2]));
     assert!((0.1..0.8).contains(&ratio(&examine("frequency-split"))));
 
@@ -85,7 +85,7 @@ fn stores_cost_what_they_should() {
     let point = bench.rate(form("uniform"), &state).unwrap();
     assert_eq!((point.codec.as_str(), point.bits_per_value), ("uniform", 2.125));
     assert!(point.error_over_noise <= point.worst && (0.1..0.6).contains(&point.error_over_noise), "{point:?}");
-    let exact = bench.rate(Form::Raw, &state).unwrap();
+    let exact = bench.rate(CodecSpec::Raw, &state).unwrap();
     assert_eq!((exact.bits_per_value, exact.error_over_noise), (32.0, 0.0));
 
     // Where the theory knows what a bound does to gradients, that is what it does.
@@ -132,8 +132,8 @@ fn stores_cost_what_they_should() {
 
     // A run that left no weights is said, not panicked about.
     let store = config.store.clone();
-    let run = Examinee { label: store.to_string(), store, folder: root.path().to_path_buf() };
-    let nothing = examine_runs(config, data, gpu, &[run]);
+    let run = StudiedRun { label: store.to_string(), store, folder: root.path().to_path_buf() };
+    let nothing = study_runs(config, data, gpu, &[run]);
     assert!(nothing.stores.is_empty());
     assert!(nothing.skipped.unwrap().contains(weights::FILE));
 }
@@ -143,7 +143,7 @@ fn one_batch_shows_no_noise() {
     let text = CONFIG.replace("batch = 64", "batch = 2000");
     let config = Config::parse("test.toml", &text, Path::new(""), &[]).unwrap();
     let data = config.data.open().unwrap();
-    let refused = Bench::new(&config, &data, &Gpu::open(None).unwrap(), &Named::new()).err().unwrap();
+    let refused = Study::new(&config, &data, &Gpu::open(None).unwrap(), &Named::new()).err().unwrap();
     assert!(refused.to_string().contains("fewer than two batches"), "{refused}");
 }
 
@@ -188,7 +188,7 @@ epochs = 1
         for seed in 40..48 {
             let config = Config::parse("test.toml", &format!("seed = {seed}\n{text}"), Path::new(""), &[]).unwrap();
             let weights = Named::new();
-            let bench = Bench::new(&config, &faint_and_white(), &gpu, &weights).unwrap();
+            let bench = Study::new(&config, &faint_and_white(), &gpu, &weights).unwrap();
             let policy = config.store.with_default(form("error-bounded:0.001")).policy();
             let bounded = bench.examine("bounded", &policy, &weights).unwrap();
             done.send((seed, bounded.gradient.len())).unwrap();

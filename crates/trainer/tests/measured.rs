@@ -5,12 +5,12 @@
 mod made_up;
 
 use frugal_report::comparison::{Memory, Row};
-use frugal_report::fit::Fit;
+use frugal_report::largest_batch::LargestBatch;
 use frugal_report::plan::PlanReport;
 use frugal_report::records::Summary;
 use frugal_report::records::{Coded, CodedValue, Discarded, RunBytes};
 use frugal_tensor::plan::Bytes;
-use frugal_trainer::config::Form;
+use frugal_trainer::config::CodecSpec;
 use made_up::{fixture, plan, summary};
 
 /// The summary of a run whose coded values took a tenth of their raw bytes, while `planned` of it was planned in the end.
@@ -31,14 +31,14 @@ fn run(plan: &PlanReport, seed: u32, planned: u64, overflows: u64) -> Summary {
 }
 
 fn row(store: &str, plan: &PlanReport, runs: &[Summary]) -> Row {
-    let fit = Fit { store: store.into(), batch: Some(100), peak: 0, kept_per_sample: 0 };
+    let fit = LargestBatch { store: store.into(), batch: Some(100), peak: 0, kept_per_sample: 0 };
     let runs: Vec<_> = runs.iter().cloned().map(Ok).collect();
     Row::new(store.into(), Memory::new(plan, 8_000_048, &fit), &runs)
 }
 
 #[test]
 fn sizes_that_follow_the_data_count_as_they_were_measured() {
-    let first = plan(Form::usual("error-bounded").unwrap());
+    let first = plan(CodecSpec::usual("error-bounded").unwrap());
     assert!(first.to_string().ends_with("estimates, which a run replaces before its first step"), "{first}");
     let runs = [run(&first, 1, 12, 1), run(&first, 2, 14, 2)];
     let measured = first.clone().measured(&[&runs[0], &runs[1]]);
@@ -84,7 +84,7 @@ fn sizes_that_follow_the_data_count_as_they_were_measured() {
 
 #[test]
 fn what_is_planned_exactly_stays_as_it_was_planned() {
-    let first = plan(Form::usual("uniform").unwrap());
+    let first = plan(CodecSpec::usual("uniform").unwrap());
     let runs = [summary("uniform", 1, 0.8)];
     let measured = first.clone().measured(&[&runs[0]]);
     assert_eq!((measured.bytes, measured.convolutions), (first.bytes, first.convolutions));

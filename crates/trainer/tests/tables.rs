@@ -5,7 +5,7 @@ use frugal_report::convolutions::Convolutions;
 use frugal_report::records::Divergence;
 use frugal_report::records::RunBytes;
 use frugal_report::records::{AdapterFacts, Measure, Summary};
-use frugal_report::records::{Examination, Examinations, GradientError};
+use frugal_report::records::{GradientError, GradientStudy, StudiedStore};
 use frugal_tensor::plan::{Bytes, KeptValue};
 
 fn summary(store: &str, seed: u32, test_accuracy: f64, seconds_per_step: f64) -> Summary {
@@ -93,7 +93,7 @@ fn of(stores: Vec<Row>) -> Comparison {
         budget: 8 << 30,
         stores,
     }
-    .related(&Examinations::default())
+    .related(&GradientStudy::default())
 }
 
 fn comparison() -> Comparison {
@@ -104,8 +104,8 @@ fn comparison() -> Comparison {
 fn examined() -> Comparison {
     let weight = |parameter: &str, error, noise| GradientError { parameter: parameter.into(), error, noise };
     let gradient = vec![weight("conv1.weight", 0.1, 0.4), weight("fc.weight", 0.3, 0.4), weight("dead", 0.0, 0.0)];
-    let stores = vec![Examination { store: "frequency-split:8,4".into(), gradient, values: Vec::new() }];
-    comparison().related(&Examinations { stores, ..Examinations::default() })
+    let stores = vec![StudiedStore { store: "frequency-split:8,4".into(), gradient, values: Vec::new() }];
+    comparison().related(&GradientStudy { stores, ..GradientStudy::default() })
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn cut(desk: &Desk, from: &str, to: &str) {
     fs::remove_file(to.join("summary.json")).unwrap();
     for entry in fs::read_dir(to.join("checkpoints")).unwrap() {
         let path = entry.unwrap().path();
-        if checkpoint::read(&path).map_or(true, |checkpoint| checkpoint.about.standing.step > 10) {
+        if checkpoint::read(&path).map_or(true, |checkpoint| checkpoint.about.state.step > 10) {
             fs::remove_file(path).unwrap();
         }
     }

@@ -6,10 +6,10 @@ mod words;
 pub use tables::{Cells, budget};
 
 use crate::convolutions::Convolutions;
-use crate::fit::Fit;
+use crate::largest_batch::LargestBatch;
 use crate::plan::PlanReport;
 use crate::records::{Discarded, Divergence, median};
-use crate::records::{Examination, Examinations};
+use crate::records::{GradientStudy, StudiedStore};
 use crate::records::{Measure, Summary};
 use serde::Serialize;
 
@@ -101,7 +101,7 @@ pub struct GradientError {
 impl Memory {
     /// From the plan of a run, with what was [measured](PlanReport::measured), the peak of the same run kept raw, and the
     /// largest batch.
-    pub fn new(plan: &PlanReport, raw_peak: u64, fit: &Fit) -> Self {
+    pub fn new(plan: &PlanReport, raw_peak: u64, fit: &LargestBatch) -> Self {
         let peak = plan.bytes.peak;
         Self {
             kept_bytes: plan.bytes.kept,
@@ -158,8 +158,8 @@ fn discarded(runs: &[&Summary]) -> Option<Discarded> {
 
 impl GradientError {
     /// Over all weights of an examination whose gradients differ between minibatches at all.
-    pub fn new(examination: &Examination) -> Option<Self> {
-        let weights = examination.gradient.iter().filter(|weight| weight.noise > 0.0);
+    pub fn new(studied: &StudiedStore) -> Option<Self> {
+        let weights = studied.gradient.iter().filter(|weight| weight.noise > 0.0);
         let ratios: Vec<(f64, &str)> = weights.map(|w| (w.error / w.noise, w.parameter.as_str())).collect();
         let (worst, name) = ratios.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
         let mean = ratios.iter().map(|(ratio, _)| ratio).sum::<f64>() / ratios.len() as f64;
@@ -169,14 +169,14 @@ impl GradientError {
 
 impl Comparison {
     /// With what only shows beside each other: time against raw's, and what examinations say of each store.
-    pub fn related(mut self, examinations: &Examinations) -> Self {
+    pub fn related(mut self, study: &GradientStudy) -> Self {
         let raw = self.raw().and_then(|raw| raw.milliseconds_per_step);
         // A row's label may say how many rules there are besides.
         let form = |label: &str| label.split(" + ").next().map(str::to_owned);
         for row in &mut self.stores {
             row.overhead = row.milliseconds_per_step.zip(raw).map(|(time, raw)| time / raw - 1.0);
-            let examination = examinations.stores.iter().find(|e| form(&e.store) == form(&row.store));
-            row.gradient_error = examination.and_then(GradientError::new);
+            let studied = study.stores.iter().find(|e| form(&e.store) == form(&row.store));
+            row.gradient_error = studied.and_then(GradientError::new);
         }
         self
     }

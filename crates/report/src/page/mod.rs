@@ -7,7 +7,7 @@ use super::comparison::{Cells, Comparison, budget};
 use super::pictures::Picture;
 use super::plan::PlanReport;
 use crate::records::Environment;
-use crate::records::{Examination, Examinations};
+use crate::records::{GradientStudy, StudiedStore};
 use crate::text::shown;
 use minijinja::value::Serde;
 use minijinja::{Environment as Templates, UndefinedBehavior};
@@ -24,7 +24,7 @@ pub struct Page<'a> {
     /// The plan of each store, in the order of the comparison.
     pub plans: &'a [PlanReport],
     /// What stores do to gradients, as far as that was looked at.
-    pub examinations: &'a Examinations,
+    pub study: &'a GradientStudy,
     /// What it was made with.
     pub environment: &'a Environment,
     /// The resolved config.
@@ -64,7 +64,7 @@ impl Page<'_> {
         templates.add_template("report.html", include_str!("report.html")).expect("tests render the template");
         let Self { comparison, pictures, environment, config, .. } = *self;
         let cells: Vec<Cells> = comparison.stores.iter().map(|row| row.cells(comparison.measure)).collect();
-        let examined: Vec<&str> = self.examinations.stores.iter().map(|e| e.store.as_str()).collect();
+        let examined: Vec<&str> = self.study.stores.iter().map(|e| e.store.as_str()).collect();
         let (diverged, runs) = comparison.diverged();
         let pictures: Vec<_> = pictures.iter().map(|p| json!({ "svg": p.svg, "caption": p.caption })).collect();
         let page = json!({
@@ -84,11 +84,11 @@ impl Page<'_> {
             "has_raw": comparison.raw().is_some(),
             "layers": self.layers(),
             "examined": examined,
-            "batches": self.examinations.batches,
-            "examined_at": self.examinations.weights,
-            "not_examined": self.examinations.skipped,
+            "batches": self.study.batches,
+            "examined_at": self.study.weights,
+            "not_examined": self.study.skipped,
             "weights": self.weights(),
-            "values": self.examinations.stores.iter().filter_map(Values::of).collect::<Vec<_>>(),
+            "values": self.study.stores.iter().filter_map(Values::of).collect::<Vec<_>>(),
             "adaptive": comparison.adaptive(),
             "environment": environment,
             "command": self.command(),
@@ -132,13 +132,13 @@ impl Page<'_> {
     }
 
     fn weights(&self) -> Vec<Weight> {
-        let Some(first) = self.examinations.stores.first() else { return Vec::new() };
+        let Some(first) = self.study.stores.first() else { return Vec::new() };
         let weight = |name: &str, noise: f64| {
-            let error = |examination: &Examination| {
-                let weight = examination.gradient.iter().find(|weight| weight.parameter == name && weight.noise > 0.0);
+            let error = |studied: &StudiedStore| {
+                let weight = studied.gradient.iter().find(|weight| weight.parameter == name && weight.noise > 0.0);
                 weight.map_or("–".to_owned(), |weight| format!("{:.3}", weight.error / weight.noise))
             };
-            let errors = self.examinations.stores.iter().map(error).collect();
+            let errors = self.study.stores.iter().map(error).collect();
             Weight { name: name.to_owned(), noise: format!("{noise:.2e}"), errors }
         };
         first.gradient.iter().map(|w| weight(&w.parameter, w.noise)).collect()

@@ -1,7 +1,7 @@
 //! The tables of values: what each store does to what waits.
 
 use super::bytes;
-use crate::records::{Examination, GradientError, ValueError};
+use crate::records::{GradientError, StudiedStore, ValueError};
 use serde::Serialize;
 
 /// What a store does to the values that wait in a codec's form.
@@ -31,18 +31,18 @@ struct Value {
 
 impl Values {
     /// None if no value waits in a codec's form.
-    pub fn of(examination: &Examination) -> Option<Self> {
-        let rows: Vec<Value> = examination.values.iter().map(|value| Value::of(value, examination)).collect();
-        let has_bounds = examination.values.iter().any(|value| value.bound.is_some());
-        (!rows.is_empty()).then(|| Self { store: examination.store.clone(), has_bounds, rows })
+    pub fn of(studied: &StudiedStore) -> Option<Self> {
+        let rows: Vec<Value> = studied.values.iter().map(|value| Value::of(value, studied)).collect();
+        let has_bounds = studied.values.iter().any(|value| value.bound.is_some());
+        (!rows.is_empty()).then(|| Self { store: studied.store.clone(), has_bounds, rows })
     }
 }
 
 impl Value {
-    fn of(value: &ValueError, examination: &Examination) -> Self {
+    fn of(value: &ValueError, studied: &StudiedStore) -> Self {
         let nothing = || "–".to_owned();
         let served = |weight: &&GradientError| weight.noise > 0.0 && value.weights.contains(&weight.parameter);
-        let errors = examination.gradient.iter().filter(served).map(GradientError::over_noise);
+        let errors = studied.gradient.iter().filter(served).map(GradientError::over_noise);
         Self {
             name: value.name.clone(),
             form: value.form.clone(),

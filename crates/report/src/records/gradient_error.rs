@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-/// Stores side by side: `examination.json`.
+/// Stores side by side: `gradient_error.json`.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Examinations {
+pub struct GradientStudy {
     /// Batches over which gradients were compared.
     pub batches: usize,
     /// The store whose run gave the weights; none if each store's own run did.
     pub weights: Option<String>,
     /// The stores of the comparison.
-    pub stores: Vec<Examination>,
+    pub stores: Vec<StudiedStore>,
     /// What codecs cost at several settings, at those weights.
     pub points: Vec<RatePoint>,
     /// Why something is missing, if it is.
@@ -19,7 +19,7 @@ pub struct Examinations {
 
 /// What a store costs at given weights.
 #[derive(Clone, Debug, Serialize)]
-pub struct Examination {
+pub struct StudiedStore {
     /// Its label.
     pub store: String,
     /// For the weights of each convolution, in the order of the net.
@@ -110,7 +110,7 @@ impl GradientError {
     }
 }
 
-impl Examination {
+impl StudiedStore {
     /// Mean of error over noise; none for a net without convolutions.
     pub fn error_over_noise(&self) -> Option<f64> {
         GradientError::mean(&self.gradient)

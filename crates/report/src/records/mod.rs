@@ -15,7 +15,7 @@ pub use environment::{AdapterFacts, Environment, Git};
 pub use evaluation::{
     ClassEvaluation, Classification, Confused, Evaluation, MOST_CONFUSED, MOST_DENSE, Reconstruction, confused,
 };
-pub use gradient_error::{Examination, Examinations, GradientError, Prediction, RatePoint, ValueError};
+pub use gradient_error::{GradientError, GradientStudy, Prediction, RatePoint, StudiedStore, ValueError};
 pub use measure::{Measure, psnr};
 pub use roofline::{Bound, Copied, Rate, Roofline};
 pub use run::{

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::artifacts::DataFacts;
 use crate::artifacts::folder::{Folder, Log, whole_lines};
-use crate::artifacts::tensorboard::{Board, EVENTS};
+use crate::artifacts::tensorboard::{EVENTS, Tensorboard};
 use crate::terminal;
 use frugal_data::Batch;
 use frugal_report::records::Record;
@@ -26,7 +26,7 @@ const COLUMNS: &str = "kind,step,epoch,loss,accuracy,validation_loss,validation_
 pub(crate) struct Metrics {
     lines: Log,
     table: Log,
-    board: Option<Board>,
+    tensorboard: Option<Tensorboard>,
 }
 
 impl Metrics {
@@ -44,8 +44,9 @@ impl Metrics {
         let length = |name: &str| lengths.get(name).copied().unwrap_or(0);
         let log = |name: &str| folder.log(name, length(name), whole_lines);
         let ((lines, lines_missing), (mut table, table_missing)) = (log(LINES)?, log(TABLE)?);
-        let (board, board_missing) = tensorboard.then(|| Board::open(folder, length(EVENTS))).transpose()?.unzip();
-        let missing = [(LINES, lines_missing), (TABLE, table_missing), (EVENTS, board_missing.unwrap_or(0))];
+        let (tensorboard, events_missing) =
+            tensorboard.then(|| Tensorboard::open(folder, length(EVENTS))).transpose()?.unzip();
+        let missing = [(LINES, lines_missing), (TABLE, table_missing), (EVENTS, events_missing.unwrap_or(0))];
         for (name, missing) in missing.into_iter().filter(|(_, missing)| *missing > 0) {
             warn(&format!(
                 "{name} lacks {} of the {} bytes that it had at the checkpoint: records of steps before it are lost; it \
@@ -57,7 +58,7 @@ impl Metrics {
         if table.is_empty() {
             table.add(COLUMNS.as_bytes())?;
         }
-        Ok(Self { lines, table, board })
+        Ok(Self { lines, table, tensorboard })
     }
 
     /// Bytes of the records so far.
@@ -76,7 +77,7 @@ impl Metrics {
         if let Some(row) = row(record) {
             self.table.add(row.as_bytes())?;
         }
-        self.board.as_mut().map_or(Ok(()), |board| board.add(record))
+        self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.add(record))
     }
 
     /// Shows some images of a batch, where TensorBoard is wanted.
@@ -84,20 +85,20 @@ impl Metrics {
     /// # Errors
     /// [`Error::Io`].
     pub fn images(&mut self, step: u64, images: &[f32], facts: &DataFacts) -> Result<(), Error> {
-        self.board.as_mut().map_or(Ok(()), |board| board.images(step, images, facts))
+        self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.images(step, images, facts))
     }
 
     /// Whether TensorBoard is wanted.
-    pub fn has_board(&self) -> bool {
-        self.board.is_some()
+    pub fn has_tensorboard(&self) -> bool {
+        self.tensorboard.is_some()
     }
 
     /// Shows what the net makes of some images of a batch, where TensorBoard is wanted.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn answers(&mut self, step: u64, batch: &Batch, outputs: &[f32], facts: &DataFacts) -> Result<(), Error> {
-        self.board.as_mut().map_or(Ok(()), |board| board.answers(step, batch, outputs, facts))
+    pub fn predictions(&mut self, step: u64, batch: &Batch, outputs: &[f32], facts: &DataFacts) -> Result<(), Error> {
+        self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.predictions(step, batch, outputs, facts))
     }
 
     /// Shows how the parameters are distributed, where TensorBoard is wanted.
@@ -105,9 +106,9 @@ impl Metrics {
     /// # Errors
     /// [`Error::Io`], or what befell the device.
     pub fn parameters(&mut self, step: u64, session: &PlannedSession) -> Result<(), Error> {
-        let Some(board) = &mut self.board else { return Ok(()) };
+        let Some(tensorboard) = &mut self.tensorboard else { return Ok(()) };
         for (_, value) in session.plans()[0].graph.parameters() {
-            board.parameter(step, &value.name, &session.read(&value.name)?)?;
+            tensorboard.parameter(step, &value.name, &session.read(&value.name)?)?;
         }
         Ok(())
     }
@@ -119,7 +120,7 @@ impl Metrics {
     pub fn flush(&mut self) -> Result<(), Error> {
         self.lines.flush()?;
         self.table.flush()?;
-        self.board.as_mut().map_or(Ok(()), Board::flush)
+        self.tensorboard.as_mut().map_or(Ok(()), Tensorboard::flush)
     }
 
     /// Brings everything to the disk and returns the length of each file.
@@ -129,8 +130,8 @@ impl Metrics {
     pub fn sync(&mut self) -> Result<BTreeMap<String, u64>, Error> {
         let mut lengths =
             BTreeMap::from([(LINES.to_owned(), self.lines.sync()?), (TABLE.to_owned(), self.table.sync()?)]);
-        if let Some(board) = &mut self.board {
-            lengths.insert(EVENTS.to_owned(), board.sync()?);
+        if let Some(tensorboard) = &mut self.tensorboard {
+            lengths.insert(EVENTS.to_owned(), tensorboard.sync()?);
         }
         Ok(lengths)
     }

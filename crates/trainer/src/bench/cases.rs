@@ -1,7 +1,7 @@
 //! What is measured of operators: layers of real nets, and what of a step no single layer shows.
 
 use crate::Error;
-use crate::config::{Choice, Form, Store};
+use crate::config::{CodecSpec, PolicySpec, SavePolicy};
 use frugal_model::layers::{Conv, Mode, batch_norm, group_norm, layer_norm, relu6};
 use frugal_model::{Net, StepShape, Training, training_step};
 use frugal_tensor::Plan;
@@ -199,11 +199,11 @@ fn step(
     net: &str,
     shape: StepShape,
     training: Training,
-    store: Form,
+    store: CodecSpec,
     measures: fn(&Plan, usize, StepRole) -> bool,
 ) -> Result<Case, Error> {
     let graph = training_step(&Net::find(net)?, shape, training)?;
-    let policy = Store::from(Choice::from(store)).policy();
+    let policy = SavePolicy::from(PolicySpec::from(store)).policy();
     Ok(Case { layer: name.to_owned(), graph, policy, classes: shape.classes, measures })
 }
 
@@ -212,7 +212,7 @@ fn losses() -> Result<Vec<Case>, Error> {
     let case = |loss: Loss| {
         let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 1000 };
         let training = Training { loss, ..SGD.into() };
-        step("loss", "lenet", shape, training, Form::Raw, |plan, node, part| {
+        step("loss", "lenet", shape, training, CodecSpec::Raw, |plan, node, part| {
             plan.graph.nodes()[node].layer == "loss" && part != StepRole::Update
         })
     };
@@ -227,7 +227,7 @@ fn updates() -> Result<Vec<Case>, Error> {
         UpdateConfig { optimizer: SGD, clip_norm: Some(1.0), accumulate: true, average: Some(0.99), loss_scale: None };
     let case = |recipe: UpdateConfig| {
         let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
-        step("lenet fc1 weight", "lenet", shape, recipe.into(), Form::Raw, |plan, node, part| {
+        step("lenet fc1 weight", "lenet", shape, recipe.into(), CodecSpec::Raw, |plan, node, part| {
             let inputs = plan.graph.nodes()[node].inputs.iter();
             part == StepRole::Update && inputs.map(|&input| plan.graph.shape(input).elements()).max() == Some(100_352)
         })
@@ -238,11 +238,11 @@ fn updates() -> Result<Vec<Case>, Error> {
 
 /// Encoding and decoding, on what ResNet-20 keeps.
 fn codecs() -> Result<Vec<Case>, Error> {
-    let case = |form: Form| {
+    let case = |form: CodecSpec| {
         let shape = StepShape { batch: 32, image: [3, 32, 32], classes: 10 };
         step("resnet20, batch 32", "resnet20", shape, Training::from(SGD), form, |_, _, part| {
             matches!(part, StepRole::Encode | StepRole::Decode)
         })
     };
-    Form::all().filter(|form| *form != Form::Raw).map(case).collect()
+    CodecSpec::all().filter(|form| *form != CodecSpec::Raw).map(case).collect()
 }

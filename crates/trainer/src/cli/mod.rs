@@ -1,6 +1,5 @@
 //! The command line: verbs and options.
 
-mod answer;
 mod bench;
 mod compare;
 mod data;
@@ -11,6 +10,7 @@ mod messages;
 mod parts;
 mod plan;
 mod predict;
+mod prediction;
 mod resume;
 mod subject;
 mod train;
@@ -50,7 +50,7 @@ struct Cli {
 enum Verb {
     Train(train::Options),
     Resume(resume::Options),
-    Eval(answer::Evaluate),
+    Eval(prediction::Evaluate),
     Predict(predict::Options),
     Inspect(inspect::Options),
     Plan(plan::Options),
@@ -206,7 +206,7 @@ fn run(verb: Verb) -> Result<(), Error> {
     match verb {
         Verb::Train(options) => train::run(&options),
         Verb::Resume(options) => resume::run(&options),
-        Verb::Eval(options) => answer::evaluate(&options),
+        Verb::Eval(options) => prediction::evaluate(&options),
         Verb::Predict(options) => predict::run(&options),
         Verb::Inspect(options) => inspect::run(&options),
         Verb::Plan(options) => plan::run(&options),

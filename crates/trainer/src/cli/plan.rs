@@ -3,12 +3,12 @@
 use super::subject::Subject;
 use super::{Kernels, STORES};
 use crate::artifacts::tiles::TilesFile;
-use crate::config::{Choice, Choices, Form};
+use crate::config::{CodecSpec, PolicySpec, PolicySpecs};
 use crate::planning;
 use crate::planning::Plans;
 use crate::{Error, terminal};
 use clap::Args;
-use frugal_report::fit::{Fit, FitReport};
+use frugal_report::largest_batch::{LargestBatch, LargestBatchReport};
 use frugal_report::units;
 use frugal_tensor::PlanOptions;
 use std::path::PathBuf;
@@ -26,8 +26,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "SIZE", value_parser = units::size, conflicts_with_all = ["batch", "store"])]
     max_batch: Option<u64>,
     /// Stores for --max-batch [default: raw,f16,uniform,frequency-split]
-    #[arg(long, value_name = "NAMES", value_parser = Choices::parse, requires = "max_batch")]
-    stores: Option<Choices>,
+    #[arg(long, value_name = "NAMES", value_parser = PolicySpecs::parse, requires = "max_batch")]
+    stores: Option<PolicySpecs>,
     /// Family of kernels to assume: it decides what scratch they need
     #[arg(long, value_enum, default_value_t = Kernels::Gpu)]
     kernels: Kernels,
@@ -51,19 +51,19 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let kernels = kernels.in_precision(request.precision);
     match options.max_batch {
         Some(limit) => {
-            let usual = || Form::all().map(Choice::from).collect();
-            let stores = options.stores.clone().map_or_else(usual, |Choices(stores)| stores);
-            if let Some(store) = stores.iter().find(|store| matches!(store.form, Form::Auto { .. })) {
+            let usual = || CodecSpec::all().map(PolicySpec::from).collect();
+            let stores = options.stores.clone().map_or_else(usual, |PolicySpecs(stores)| stores);
+            if let Some(store) = stores.iter().find(|store| matches!(store.form, CodecSpec::Auto { .. })) {
                 let message = format!("{store} chooses forms for a given batch, so it has no largest one");
                 return Err(Error::Usage(message));
             }
-            let fit = |store: Choice| {
+            let fit = |store: PolicySpec| {
                 let store = request.store.with_default(store);
                 planning::largest_batch(&request, &store, kernels.clone(), limit)
             };
-            let fits: Result<Vec<Fit>, Error> = stores.into_iter().map(fit).collect();
+            let fits: Result<Vec<LargestBatch>, Error> = stores.into_iter().map(fit).collect();
             let (net, shape, classes) = (request.net.name, request.shape.image, request.shape.classes);
-            terminal::report(&FitReport { net, shape, classes, limit, stores: fits? }, options.json)
+            terminal::report(&LargestBatchReport { net, shape, classes, limit, stores: fits? }, options.json)
         }
         None => terminal::report(&Plans::new(&request, kernels)?.report(&request), options.json),
     }

@@ -1,6 +1,6 @@
 //! `frugal predict`: what a trained net answers to pictures.
 
-use super::answer::Source;
+use super::prediction::Source;
 use crate::artifacts::picture::png;
 use crate::evaluation::Inference;
 use crate::evaluation::Trained;

@@ -2,12 +2,12 @@
 
 use super::{Changes, Multiplies};
 use crate::Error;
-use crate::config::{Choice, Config, Form, Loss, Optimizer};
+use crate::config::{CodecSpec, Config, Loss, Optimizer, PolicySpec};
 use crate::planning;
 use crate::planning::Request;
 use clap::Args;
 use frugal_model::{Net, StepShape, Training};
-use frugal_report::fit::MOST_SAMPLES;
+use frugal_report::largest_batch::MOST_SAMPLES;
 use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
 use std::path::PathBuf;
@@ -32,8 +32,8 @@ pub(super) struct Subject {
     batch: Option<u64>,
     /// Form in which values wait for the backward pass, for example uniform:4 or raw+cheap [default: the config's,
     /// or raw]
-    #[arg(long, value_name = "NAME", value_parser = Choice::parse)]
-    store: Option<Choice>,
+    #[arg(long, value_name = "NAME", value_parser = PolicySpec::parse)]
+    store: Option<PolicySpec>,
     /// Precision in which the step holds activations and multiplies: f32 or f16 [default: the config's, or f32]
     #[arg(long, value_name = "P", value_enum)]
     precision: Option<Multiplies>,
@@ -62,7 +62,7 @@ impl Subject {
                     shape: StepShape { batch: 64, image, classes: classes as usize },
                     training,
                     precision: Precision::F32,
-                    store: Choice::from(Form::Raw).into(),
+                    store: PolicySpec::from(CodecSpec::Raw).into(),
                 }
             }
             _ => return Err(Error::Usage("give a config, or --net with --shape and --classes".to_owned())),

@@ -7,26 +7,26 @@
 //! --set ─┘
 //! ```
 //!
-//! To add a setting: a field below, a line in `sections.rs` (or `data.rs`, `store.rs`), a line in a config that uses it.
+//! To add a setting: a field below, a line in `sections.rs` (or `data.rs`, `save_policy.rs`), a line in a config that uses it.
 
-mod choice;
+mod codec_spec;
 mod data;
-mod form;
 mod layers;
 mod name;
+mod policy_spec;
 mod reader;
+mod save_policy;
 mod sections;
 mod setup;
 mod source;
-mod store;
 
 pub use crate::error::ConfigError;
-pub use choice::{Choice, Choices};
-pub use form::{BoundTarget, Form};
+pub use codec_spec::{BoundTarget, CodecSpec};
 pub use layers::Layers;
+pub use policy_spec::{PolicySpec, PolicySpecs};
+pub use save_policy::{SavePolicy, SaveRule};
 pub use setup::Setup;
 pub use source::Override;
-pub use store::{Store, StoreRule};
 
 use crate::terminal;
 use frugal_data::{Augment, DataError, Dataset, Frame, Goal, Purpose, Share};
@@ -64,7 +64,7 @@ pub struct Config {
     /// What is kept to go on from.
     pub checkpoint: Checkpoint,
     /// In which form values wait for the backward pass.
-    pub store: Store,
+    pub store: SavePolicy,
     /// What `frugal compare` compares.
     pub compare: Compare,
 }
@@ -518,7 +518,7 @@ impl Default for Checkpoint {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compare {
     /// The stores, in the order of the table.
-    pub stores: Vec<Choice>,
+    pub stores: Vec<PolicySpec>,
     /// How many runs of each, from `seed` upwards.
     pub seeds: u32,
     /// Bytes for which the largest batch of each store is sought.

@@ -3,11 +3,11 @@
 use super::data::{absolute, data};
 use super::name::{check, of_file};
 use super::reader::{Reader, size, wrong};
+use super::save_policy::{choice, store};
 use super::source::{Node, Value};
-use super::store::{choice, store};
 use super::{
-    Checkpoint, Choice, Compare, Config, ConfigError, Course, Design, Form, Layers, Loss, Model, Optimizer, Schedule,
-    Setup, Train, Warmup,
+    Checkpoint, CodecSpec, Compare, Config, ConfigError, Course, Design, Layers, Loss, Model, Optimizer, PolicySpec,
+    Schedule, Setup, Train, Warmup,
 };
 use frugal_model::{Net, Task};
 use frugal_tensor::ir::Precision;
@@ -307,9 +307,9 @@ fn checkpoint(root: &Reader<'_>) -> Result<Checkpoint> {
 fn compare(root: &Reader<'_>) -> Result<Compare> {
     let section = root.section("compare", &["stores", "seeds", "budget", "examine"])?;
     let stores = match section.list("stores")? {
-        None => Form::all().map(Choice::from).collect(),
+        None => CodecSpec::all().map(PolicySpec::from).collect(),
         Some(items) => {
-            let mut stores: Vec<Choice> = Vec::new();
+            let mut stores: Vec<PolicySpec> = Vec::new();
             for (path, node) in items {
                 let store = choice(&path, node)?;
                 if stores.contains(&store) {

@@ -1,10 +1,10 @@
 //! The largest batch that fits into some memory, by plans alone.
 
 use crate::Error;
-use crate::config::Store;
+use crate::config::SavePolicy;
 use crate::planning::{Plans, Request};
 use frugal_model::ModelError;
-use frugal_report::fit::{Fit, MOST_SAMPLES};
+use frugal_report::largest_batch::{LargestBatch, MOST_SAMPLES};
 use frugal_tensor::{GraphError, PlanError, PlanOptions};
 
 /// Looks for the largest batch whose run allocates at most `limit` bytes, with few plans: the peak is taken to grow with the
@@ -13,14 +13,19 @@ use frugal_tensor::{GraphError, PlanError, PlanOptions};
 ///
 /// # Errors
 /// [`Error::Model`] if the net does not fit the images; [`Error::Plan`] if not even one sample can be planned.
-pub fn largest_batch(request: &Request, store: &Store, options: PlanOptions, limit: u64) -> Result<Fit, Error> {
+pub fn largest_batch(
+    request: &Request,
+    store: &SavePolicy,
+    options: PlanOptions,
+    limit: u64,
+) -> Result<LargestBatch, Error> {
     let plan = |batch: usize| {
         let mut request = Request { store: store.clone(), ..request.clone() };
         request.shape.batch = batch;
         let (train, evaluation) = Plans::without_raw(&request, options.clone())?;
         let peak = frugal_tensor::Plan::allocated(&[&train, &evaluation]);
         let kept_per_sample = train.kept_bytes().div_ceil(batch as u64);
-        Ok(Fit { store: store.to_string(), batch: Some(batch), peak, kept_per_sample })
+        Ok(LargestBatch { store: store.to_string(), batch: Some(batch), peak, kept_per_sample })
     };
     let look = |batch: usize| match plan(batch) {
         Ok(fit) => Ok(Some(fit)),
@@ -39,7 +44,7 @@ pub fn largest_batch(request: &Request, store: &Store, options: PlanOptions, lim
     };
     let one = plan(1)?;
     if one.peak > limit {
-        return Ok(Fit { batch: None, ..one });
+        return Ok(LargestBatch { batch: None, ..one });
     }
     let mut search = Bracket::new(one.peak, limit);
     let mut best = one;

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::artifacts::environment::kernel_set_name;
-use crate::config::{Store, StoreRule};
+use crate::config::{SavePolicy, SaveRule};
 use crate::planning::budget;
 use frugal_model::{Net, StepShape, Training, evaluation_step, training_step};
 use frugal_report::convolutions::Convolutions;
@@ -30,7 +30,7 @@ pub struct Request {
     /// In which precision the step holds activations and multiplies.
     pub precision: Precision,
     /// In which form values wait.
-    pub store: Store,
+    pub store: SavePolicy,
 }
 
 /// The plans of a run.
@@ -45,7 +45,7 @@ pub struct Plans {
     /// Where the bytes go.
     pub bytes: Bytes,
     /// The store that was planned: the request's, or what was made of its budget.
-    pub store: Store,
+    pub store: SavePolicy,
     /// What was chosen for a budget, if there is one.
     pub chosen: Option<Chosen>,
 }
@@ -135,7 +135,7 @@ impl Plans {
     pub fn warnings(&self) -> Vec<String> {
         let used = |index: usize| self.train.stored.iter().any(|stored| stored.rule == Some(index));
         let unused = self.store.rules.iter().enumerate().filter(|(index, _)| !used(*index));
-        let sentence = |(index, rule): (usize, &StoreRule)| format!("store.rule[{index}] decides on no value: {rule}");
+        let sentence = |(index, rule): (usize, &SaveRule)| format!("store.rule[{index}] decides on no value: {rule}");
         unused.map(sentence).collect()
     }
 }

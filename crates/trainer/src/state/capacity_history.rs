@@ -23,7 +23,7 @@ pub(crate) fn margin(step: u64) -> f64 {
 
 /// The most that each value took of late.
 #[derive(Debug)]
-pub(crate) struct Demand {
+pub(crate) struct CapacityHistory {
     /// Between the last two marks.
     before: Vec<SizeReport>,
     /// Since the last mark.
@@ -31,7 +31,7 @@ pub(crate) struct Demand {
     next_mark: u64,
 }
 
-impl Demand {
+impl CapacityHistory {
     /// For a run of which so many steps have been done; what values took in them is not known.
     pub fn after(steps: u64) -> Self {
         let mut next_mark = EARLY / 2;
@@ -74,8 +74,8 @@ mod tests {
         used.map(|used| SizeReport { used, ..SizeReport::default() }).to_vec()
     }
 
-    fn used(demand: &Demand) -> Vec<u32> {
-        demand.most().iter().map(|record| record.used).collect()
+    fn used(capacity_history: &CapacityHistory) -> Vec<u32> {
+        capacity_history.most().iter().map(|record| record.used).collect()
     }
 
     #[test]
@@ -85,23 +85,23 @@ mod tests {
 
     #[test]
     fn each_value_is_planned_for_the_most_that_it_took() {
-        let mut demand = Demand::after(0);
-        assert!(demand.most().is_empty());
-        assert!(!demand.add(1, &records([100, 900])) && !demand.add(2, &records([300, 200])));
-        assert_eq!(used(&demand), [300, 900]);
+        let mut capacity_history = CapacityHistory::after(0);
+        assert!(capacity_history.most().is_empty());
+        assert!(!capacity_history.add(1, &records([100, 900])) && !capacity_history.add(2, &records([300, 200])));
+        assert_eq!(used(&capacity_history), [300, 900]);
     }
 
     #[test]
     fn what_was_long_ago_is_forgotten_at_marks() {
-        let mut demand = Demand::after(0);
+        let mut capacity_history = CapacityHistory::after(0);
         let mut marks = Vec::new();
         for step in 1..=200 {
-            if demand.add(step, &records([1000 / step as u32, step as u32])) {
+            if capacity_history.add(step, &records([1000 / step as u32, step as u32])) {
                 marks.push(step);
             }
             // One value shrinks, so the oldest step that counts says what it took; the other grows.
             let oldest = if step < 20 { 1 } else { marks.iter().rev().nth(1).map_or(1, |mark| mark + 1) };
-            assert_eq!(used(&demand), [1000 / oldest as u32, step as u32], "step {step}");
+            assert_eq!(used(&capacity_history), [1000 / oldest as u32, step as u32], "step {step}");
         }
         assert_eq!(marks, [20, 40, 80, 160]);
     }
@@ -109,9 +109,9 @@ mod tests {
     #[test]
     fn a_run_that_goes_on_keeps_to_its_marks() {
         for steps in [0, 19, 20, 39, 40, 100] {
-            let mut demand = Demand::after(steps);
+            let mut capacity_history = CapacityHistory::after(steps);
             let marks: Vec<u32> =
-                (steps as u32 + 1..=200).filter(|&step| demand.add(step.into(), &records([1, 1]))).collect();
+                (steps as u32 + 1..=200).filter(|&step| capacity_history.add(step.into(), &records([1, 1]))).collect();
             let later: Vec<u32> = [20, 40, 80, 160].into_iter().filter(|&mark| u64::from(mark) > steps).collect();
             assert_eq!(marks, later, "from step {steps}");
         }

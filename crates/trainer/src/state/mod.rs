@@ -11,4 +11,4 @@ pub mod weights;
 
 pub use lock::Lock;
 pub use resume::{Left, check_settings, resolved, settings};
-pub use train_state::Standing;
+pub use train_state::TrainState;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Standing {
+pub struct TrainState {
     /// Training steps done.
     pub step: u64,
     /// Whether the evaluation that is due after that step, if one is, has still to be done.
@@ -34,7 +34,7 @@ pub struct Standing {
     pub epoch_seconds: f64,
 }
 
-impl Standing {
+impl TrainState {
     /// Books an evaluation, and says whether it is the best so far.
     pub fn judge(&mut self, record: EpochRecord) -> bool {
         self.stale = self.stale_after(&record);
@@ -78,10 +78,10 @@ mod tests {
             test_psnr: None,
             seconds: 0.0,
         };
-        let mut standing = Standing::default();
-        let better = [0.5, 0.5, 0.4, 0.6, 0.6].map(|accuracy| standing.judge(record(9 - standing.stale, accuracy)));
+        let mut state = TrainState::default();
+        let better = [0.5, 0.5, 0.4, 0.6, 0.6].map(|accuracy| state.judge(record(9 - state.stale, accuracy)));
         assert_eq!(better, [true, false, false, true, false]);
-        assert_eq!((standing.stale, standing.best.unwrap().watched_accuracy()), (1, Some(0.6)));
+        assert_eq!((state.stale, state.best.unwrap().watched_accuracy()), (1, Some(0.6)));
 
         // Where there is none, a lower loss is.
         let record = |loss: f64| EpochRecord {
@@ -90,9 +90,9 @@ mod tests {
             test_accuracy: None,
             ..record(1, 0.0)
         };
-        let mut standing = Standing::default();
-        let better = [0.5, 0.5, 0.6, 0.4, f64::NAN].map(|loss| standing.judge(record(loss)));
+        let mut state = TrainState::default();
+        let better = [0.5, 0.5, 0.6, 0.4, f64::NAN].map(|loss| state.judge(record(loss)));
         assert_eq!(better, [true, false, false, true, false]);
-        assert_eq!(standing.best.unwrap().watched(), Some(0.4));
+        assert_eq!(state.best.unwrap().watched(), Some(0.4));
     }
 }

@@ -11,8 +11,8 @@ use crate::artifacts::metrics::Metrics;
 use crate::config;
 use crate::planning::Loaders;
 use crate::planning::{EVALUATE, TRAIN};
-use crate::state::Standing;
-use crate::state::checkpoint::{self, About, Checkpoint, Position, Shelf};
+use crate::state::TrainState;
+use crate::state::checkpoint::{self, About, Checkpoint, CheckpointStore, Position};
 use crate::state::means::Sums;
 use crate::state::stored_sizes::StoreLog;
 use crate::terminal::interrupt;
@@ -33,8 +33,8 @@ const FILLING: u64 = READBACKS_IN_FLIGHT as u64 + 1;
 pub(super) struct Epochs<'a> {
     pub stepper: Stepper,
     pub metrics: Metrics,
-    pub standing: Standing,
-    pub shelf: Shelf,
+    pub state: TrainState,
+    pub checkpoints: CheckpointStore,
     /// What every checkpoint of the run says of it; the rest is filled in for each.
     pub about: About,
     /// How images were normalised.
@@ -102,25 +102,25 @@ struct Due {
 impl Epochs<'_> {
     /// Runs to the end, or until evaluations have not become better for too long.
     pub fn run(&mut self) -> Result<(), Error> {
-        if self.is_over() && !self.standing.is_tested() {
+        if self.is_over() && !self.state.is_tested() {
             // Resumed with fewer epochs or less patience than it had: it ends where no end was in sight.
-            self.standing.pending = true;
+            self.state.pending = true;
         }
         self.settle()?;
         self.paces.restart();
         let mut since = Instant::now();
         while !self.is_over() {
-            if self.standing.step.is_multiple_of(self.batches()) {
-                (self.standing.training, self.standing.epoch_seconds) = Default::default();
+            if self.state.step.is_multiple_of(self.batches()) {
+                (self.state.training, self.state.epoch_seconds) = Default::default();
             }
             self.train_on_next()?;
             let due = self.due();
             if due.epoch && !self.is_over() {
-                self.upcoming = self.loaders.train.epoch(self.standing.step / self.batches());
+                self.upcoming = self.loaders.train.epoch(self.state.step / self.batches());
             }
             if due.evaluation || due.checkpoint || interrupt::is_asked() {
                 self.land()?;
-                self.standing.epoch_seconds += since.elapsed().as_secs_f64();
+                self.state.epoch_seconds += since.elapsed().as_secs_f64();
                 self.settle()?;
                 self.paces.restart();
                 since = Instant::now();
@@ -131,11 +131,11 @@ impl Epochs<'_> {
 
     /// Whether the run ended because evaluations had not become better for too long.
     pub fn stopped_early(&self) -> bool {
-        self.settings.patience > 0 && self.standing.stale >= self.settings.patience
+        self.settings.patience > 0 && self.state.stale >= self.settings.patience
     }
 
     fn is_over(&self) -> bool {
-        self.standing.step >= self.steps() || self.stopped_early()
+        self.state.step >= self.steps() || self.stopped_early()
     }
 
     fn batches(&self) -> u64 {
@@ -148,11 +148,11 @@ impl Epochs<'_> {
 
     /// What is due after the last step.
     fn due(&self) -> Due {
-        let step = self.standing.step;
+        let step = self.state.step;
         let every = |interval: u64| interval > 0 && step.is_multiple_of(interval);
         let epoch = every(self.batches());
         let evaluation = epoch || every(self.settings.eval_every_steps) || self.is_over();
-        Due { epoch, evaluation, checkpoint: self.shelf.is_due(step) }
+        Due { epoch, evaluation, checkpoint: self.checkpoints.is_due(step) }
     }
 
     /// Updates of the parameters before a batch, which counts from 0 through all epochs.
@@ -163,7 +163,7 @@ impl Epochs<'_> {
 
     /// The last step that was submitted.
     fn moment(&self) -> StepContext {
-        let (step, batches) = (self.standing.step, self.batches());
+        let (step, batches) = (self.state.step, self.batches());
         let batch = step.saturating_sub(1);
         let updates = self.updates(batch);
         StepContext {
@@ -180,10 +180,10 @@ impl Epochs<'_> {
         let asked = Instant::now();
         let batch = self.upcoming.next().expect("an epoch has as many batches as its loader says")?;
         let data_wait_ms = 1e3 * asked.elapsed().as_secs_f64();
-        self.standing.waiting.add(data_wait_ms);
-        self.standing.step += 1;
-        self.standing.pending = true;
-        if self.standing.step == 1 {
+        self.state.waiting.add(data_wait_ms);
+        self.state.step += 1;
+        self.state.pending = true;
+        if self.state.step == 1 {
             self.metrics.images(1, &batch.images, &self.facts)?;
         }
         let finished = self.stepper.step(TRAIN, StepContext { data_wait_ms, ..self.moment() }, batch)?;
@@ -202,12 +202,12 @@ impl Epochs<'_> {
     /// Does what is due after the last step, with nothing on its way.
     fn settle(&mut self) -> Result<(), Error> {
         let due = self.due();
-        let mut checkpoint = self.standing.pending && due.checkpoint;
+        let mut checkpoint = self.state.pending && due.checkpoint;
         let mut best = false;
-        if self.standing.pending {
+        if self.state.pending {
             let evaluation = if due.evaluation { self.evaluate()? } else { None };
             if let Some(record) = evaluation {
-                best = self.standing.judge(record);
+                best = self.state.judge(record);
                 if due.epoch {
                     self.record(Record::Epoch(record))?;
                     self.metrics.parameters(record.step, &self.stepper.session)?;
@@ -217,36 +217,36 @@ impl Epochs<'_> {
                 }
                 self.metrics.flush()?;
             }
-            self.standing.pending = due.evaluation && evaluation.is_none();
+            self.state.pending = due.evaluation && evaluation.is_none();
         }
-        let interrupted = interrupt::is_asked() && (self.standing.pending || !self.is_over());
+        let interrupted = interrupt::is_asked() && (self.state.pending || !self.is_over());
         checkpoint |= interrupted;
-        if checkpoint || best && self.shelf.wants_best() {
+        if checkpoint || best && self.checkpoints.wants_best() {
             let bytes = checkpoint::encode(&self.checkpoint()?)?;
             if best {
-                self.shelf.put_best(&bytes)?;
+                self.checkpoints.put_best(&bytes)?;
             }
             if checkpoint {
-                self.shelf.put(self.standing.step, &bytes)?;
+                self.checkpoints.put(self.state.step, &bytes)?;
             }
         }
         if interrupted {
-            let folder = self.shelf.run().to_path_buf();
-            return Err(Error::Interrupted { folder, step: self.standing.step });
+            let folder = self.checkpoints.run().to_path_buf();
+            return Err(Error::Interrupted { folder, step: self.state.step });
         }
         Ok(())
     }
 
     /// Shows TensorBoard what the net makes of a few images, if that is images.
     fn show_answers(&mut self) -> Result<(), Error> {
-        if self.measure.is_accuracy() || !self.metrics.has_board() {
+        if self.measure.is_accuracy() || !self.metrics.has_tensorboard() {
             return Ok(());
         }
         let Loaders { validation, test, .. } = self.loaders;
         let Some(batch) = validation.as_ref().unwrap_or(test).epoch(0).next() else { return Ok(()) };
         let batch = batch?;
         let outputs = self.stepper.outputs(&batch)?;
-        self.metrics.answers(self.standing.step, &batch, &outputs, &self.facts)
+        self.metrics.predictions(self.state.step, &batch, &outputs, &self.facts)
     }
 
     /// The share of right answers, if answers are classes.
@@ -258,8 +258,8 @@ impl Epochs<'_> {
     fn evaluate(&mut self) -> Result<Option<EpochRecord>, Error> {
         let begin = Instant::now();
         let record = self.evaluations()?;
-        self.standing.epoch_seconds += begin.elapsed().as_secs_f64();
-        Ok(record.map(|record| EpochRecord { seconds: self.standing.epoch_seconds, ..record }))
+        self.state.epoch_seconds += begin.elapsed().as_secs_f64();
+        Ok(record.map(|record| EpochRecord { seconds: self.state.epoch_seconds, ..record }))
     }
 
     fn evaluations(&mut self) -> Result<Option<EpochRecord>, Error> {
@@ -268,8 +268,8 @@ impl Epochs<'_> {
         let mut record = EpochRecord {
             epoch,
             step,
-            train_loss: self.standing.training.loss(),
-            train_accuracy: self.accuracy(&self.standing.training),
+            train_loss: self.state.training.loss(),
+            train_accuracy: self.accuracy(&self.state.training),
             validation_loss: None,
             validation_accuracy: None,
             validation_psnr: None,
@@ -295,7 +295,7 @@ impl Epochs<'_> {
     /// Whether the run ends with this evaluation.
     fn is_last(&self, record: &EpochRecord) -> bool {
         let patience = self.settings.patience;
-        self.standing.step >= self.steps() || patience > 0 && self.standing.stale_after(record) >= patience
+        self.state.step >= self.steps() || patience > 0 && self.state.stale_after(record) >= patience
     }
 
     /// Goes through samples without learning from them; none if the user interrupts it.
@@ -321,7 +321,7 @@ impl Epochs<'_> {
 
     /// The state of the run, with nothing on its way.
     fn checkpoint(&mut self) -> Result<Checkpoint, Error> {
-        let step = self.standing.step;
+        let step = self.state.step;
         let batches = self.batches();
         let about = About {
             position: Position {
@@ -331,7 +331,7 @@ impl Epochs<'_> {
                 steps: self.steps().max(step),
                 learning_rate: self.schedule.at(self.updates(step)),
             },
-            standing: self.standing(),
+            state: self.state(),
             capacities: checkpoint::capacities(&self.stepper.session.plans()[TRAIN]),
             logs: self.metrics.sync()?,
             ..self.about.clone()
@@ -340,13 +340,13 @@ impl Epochs<'_> {
     }
 
     /// What the host knows, up to this moment.
-    pub fn standing(&self) -> Standing {
-        let mut standing = self.standing.clone();
-        standing.seconds += self.begin.elapsed().as_secs_f64();
-        standing.most_bytes = standing.most_bytes.max(self.stepper.session.most_bytes());
-        standing.discarded.overflows += self.stepper.discarded.overflows;
-        standing.discarded.steps += self.stepper.discarded.steps;
-        standing
+    pub fn state(&self) -> TrainState {
+        let mut state = self.state.clone();
+        state.seconds += self.begin.elapsed().as_secs_f64();
+        state.most_bytes = state.most_bytes.max(self.stepper.session.most_bytes());
+        state.discarded.overflows += self.stepper.discarded.overflows;
+        state.discarded.steps += self.stepper.discarded.steps;
+        state
     }
 
     /// Where sizes follow the data, a run may come to need more than was planned.
@@ -370,7 +370,7 @@ impl Epochs<'_> {
         for Finished { plan, moment, loss, correct, counted, scale, records } in finished {
             debug_assert_eq!(*plan, TRAIN, "evaluations wait for themselves");
             let (moment, loss, correct, counted) = (*moment, *loss, *correct, *counted);
-            self.standing.training.add(loss, correct, counted);
+            self.state.training.add(loss, correct, counted);
             let samples_per_second = f64::from(counted) / self.paces.last.max(1e-9);
             self.record(Record::Step(StepRecord {
                 step: moment.step,
@@ -385,7 +385,7 @@ impl Epochs<'_> {
             }))?;
             if !records.is_empty() {
                 let plan = &self.stepper.session.plans()[TRAIN];
-                self.standing.stores.add(plan, records);
+                self.state.stores.add(plan, records);
                 if StoreLog::is_logged(moment.step) {
                     let values = StoreLog::now(plan, records);
                     self.record(Record::Stores { step: moment.step, values })?;

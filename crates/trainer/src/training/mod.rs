@@ -25,8 +25,8 @@ use crate::config::Config;
 use crate::dashboard::Heading;
 use crate::evaluation::{ClassMap, Classes, Trained, changed, same_order};
 use crate::planning::{Loaders, Plans};
-use crate::state::checkpoint::{About, Checkpoint, Origin, Position, Shelf, Weights};
-use crate::state::{Lock, Standing, resume, weights};
+use crate::state::checkpoint::{About, Checkpoint, CheckpointStore, Origin, Position, Weights};
+use crate::state::{Lock, TrainState, resume, weights};
 use epochs::{Epochs, Paces};
 use frugal_data::{Dataset, Fingerprint};
 use frugal_model::Task;
@@ -154,8 +154,8 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     }
     let steps_per_epoch = loaders.train.batches() as u64;
     let steps = steps_per_epoch * config.train.epochs;
-    let (standing, logs) = from.as_ref().map(|from| (from.about.standing.clone(), from.about.logs.clone())).unzip();
-    let (standing, logs): (Standing, BTreeMap<String, u64>) = (standing.unwrap_or_default(), logs.unwrap_or_default());
+    let (state, logs) = from.as_ref().map(|from| (from.about.state.clone(), from.about.logs.clone())).unzip();
+    let (state, logs): (TrainState, BTreeMap<String, u64>) = (state.unwrap_or_default(), logs.unwrap_or_default());
     let Plans { train, evaluation, raw, bytes, chosen, .. } = plans;
     let progress = Progress::new(
         view,
@@ -168,7 +168,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
             batch: config.data.batch,
             epochs: config.train.epochs,
             steps,
-            before: Duration::try_from_secs_f64(standing.seconds).unwrap_or_default(),
+            before: Duration::try_from_secs_f64(state.seconds).unwrap_or_default(),
         },
     );
     let going_on = from.is_some();
@@ -190,15 +190,15 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         progress.recall(&folder.path().join(metrics::LINES), metrics.lines());
     }
     let mut epochs = Epochs {
-        stepper: Stepper::new(session, config.seed, standing.step),
+        stepper: Stepper::new(session, config.seed, state.step),
         metrics,
-        shelf: Shelf::open(folder.path(), &config.checkpoint, steps_per_epoch)?,
-        about: about(&as_long_as(config, standing.step.div_ceil(steps_per_epoch)), data, content, gpu),
+        checkpoints: CheckpointStore::open(folder.path(), &config.checkpoint, steps_per_epoch)?,
+        about: about(&as_long_as(config, state.step.div_ceil(steps_per_epoch)), data, content, gpu),
         facts: DataFacts::of(data),
         settings: config.train.clone(),
         measure: config.measure(),
-        upcoming: loaders.train.epoch_from(standing.step / steps_per_epoch, (standing.step % steps_per_epoch) as usize),
-        standing,
+        upcoming: loaders.train.epoch_from(state.step / steps_per_epoch, (state.step % steps_per_epoch) as usize),
+        state,
         loaders: &loaders,
         schedule: Schedule::new(&config.schedule, config.optimizer.learning_rate(), updates, config.train.epochs),
         progress,
@@ -216,17 +216,15 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     outcome?;
     epochs.metrics.flush()?;
 
-    let standing = epochs.standing();
-    let (Some(last), Some(best)) = (standing.last, standing.best) else {
-        unreachable!("a run ends with an evaluation")
-    };
+    let state = epochs.state();
+    let (Some(last), Some(best)) = (state.last, state.best) else { unreachable!("a run ends with an evaluation") };
     let Some(test_loss) = last.test_loss else { unreachable!("the last evaluation is on the test set, too") };
     let Some(best_score) = best.watched() else { unreachable!("an evaluation gives a loss") };
     let stopped_early = epochs.stopped_early();
-    let seconds_per_step = epochs.paces.seconds_per_step() * standing.discarded.steps_done_per_step(standing.step);
+    let seconds_per_step = epochs.paces.seconds_per_step() * state.discarded.steps_done_per_step(state.step);
     let session = epochs.stepper.session;
     let [train_plan, evaluation] = session.plans() else { unreachable!("a run has two plans") };
-    let coded = standing.stores.summary(train_plan, standing.discarded);
+    let coded = state.stores.summary(train_plan, state.discarded);
     // Where sizes follow the data, the plan is no longer that of the beginning.
     let planned = train_plan.bytes(&[evaluation], &epochs.raw);
     let facts = DataFacts { content: Some(content.clone()), ..DataFacts::of(data) };
@@ -251,14 +249,14 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         validation_accuracy: last.validation_accuracy,
         validation_loss: last.validation_loss,
         train_loss: last.train_loss,
-        steps: standing.step,
+        steps: state.step,
         stopped_early,
         best: (best.step, best_score),
-        since_best: Some(standing.stale),
+        since_best: Some(state.stale),
         seconds_per_step,
-        data_wait_ms: standing.waiting.mean(),
-        seconds: standing.seconds,
-        bytes: RunBytes { planned, allocated, most_allocated: standing.most_bytes, counted_by_wgpu },
+        data_wait_ms: state.waiting.mean(),
+        seconds: state.seconds,
+        bytes: RunBytes { planned, allocated, most_allocated: state.most_bytes, counted_by_wgpu },
         coded,
         adapter: adapter_facts(gpu.adapter()),
         evaluation: Some(evaluation),
@@ -315,7 +313,7 @@ fn about(config: &Config, data: &Dataset, content: &Fingerprint, gpu: &Gpu) -> A
         seed: config.seed,
         config: config.to_toml(),
         position: Position { epoch: 1, batch: 0, steps: 0, learning_rate: 0.0 },
-        standing: Standing::default(),
+        state: TrainState::default(),
         kinds: BTreeMap::new(),
         capacities: BTreeMap::new(),
         logs: BTreeMap::new(),

@@ -7,7 +7,7 @@
 
 use crate::Error;
 use crate::planning::{EVALUATE, TRAIN};
-use crate::state::capacity_history::{Demand, margin};
+use crate::state::capacity_history::{CapacityHistory, margin};
 use crate::training::divergence;
 use frugal_data::Batch;
 use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
@@ -83,7 +83,7 @@ pub(super) struct Stepper {
     seed: u32,
     in_flight: VecDeque<Flight>,
     learning: Learning,
-    demand: Demand,
+    capacity_history: CapacityHistory,
     /// What came of steps that did not count.
     pub discarded: Discarded,
 }
@@ -104,8 +104,8 @@ impl Stepper {
         let slots = session.plans().iter().map(slots).collect();
         let learns = session.plans()[TRAIN].has_data_sized();
         let learning = if learns && steps == 0 { Learning::Begin } else { Learning::Settled };
-        let (demand, discarded) = (Demand::after(steps), Discarded::default());
-        Self { session, slots, seed, in_flight: VecDeque::new(), learning, demand, discarded }
+        let (capacity_history, discarded) = (CapacityHistory::after(steps), Discarded::default());
+        Self { session, slots, seed, in_flight: VecDeque::new(), learning, capacity_history, discarded }
     }
 
     /// Submits a step; returns those that have finished meanwhile.
@@ -165,7 +165,7 @@ impl Stepper {
     /// Plans room by all that is known. No step may be in flight.
     fn replan(&mut self, step: u64) -> Result<(), Error> {
         self.learning = Learning::Settled;
-        Ok(self.session.replan(TRAIN, &self.demand.most(), margin(step))?)
+        Ok(self.session.replan(TRAIN, &self.capacity_history.most(), margin(step))?)
     }
 
     fn submit(&mut self, flight: Flight) -> Result<Vec<Finished>, Error> {
@@ -193,7 +193,7 @@ impl Stepper {
             let plan = &self.session.plans()[flight.plan];
             let records = plan.size_reports(&metrics.words);
             let room = plan.capacity_status(&records);
-            let marked = !records.is_empty() && self.demand.add(flight.moment.step, &records);
+            let marked = !records.is_empty() && self.capacity_history.add(flight.moment.step, &records);
             if room == CapacityStatus::Exceeded && metrics.f32(0).is_finite() {
                 finished.extend(self.again(flight)?);
                 // The others are among those that are done again.

@@ -10,11 +10,11 @@ use frugal_report::records::Divergence;
 use frugal_report::records::Summary;
 use frugal_report::records::{AdapterFacts, Environment};
 use frugal_report::records::{EpochRecord, Record, RunBytes, StepRecord, StoreRecord};
-use frugal_report::records::{Examination, Examinations, GradientError, Prediction, RatePoint, ValueError};
+use frugal_report::records::{GradientError, GradientStudy, Prediction, RatePoint, StudiedStore, ValueError};
 use frugal_report::trace::Trace;
 use frugal_tensor::PlanOptions;
 use frugal_tensor::ir::{KernelSet, Precision};
-use frugal_trainer::config::{Choice, Form, Optimizer};
+use frugal_trainer::config::{CodecSpec, Optimizer, PolicySpec};
 use frugal_trainer::planning::Plans;
 use frugal_trainer::planning::Request;
 
@@ -25,7 +25,7 @@ pub const HOSTILE: &str = "</td><script>alert(\"1\")</script> & 'more'\u{0}\u{1b
 pub struct Fixture {
     pub comparison: Comparison,
     pub traces: Vec<Trace>,
-    pub examinations: Examinations,
+    pub study: GradientStudy,
 }
 
 fn adapter(name: &str) -> AdapterFacts {
@@ -186,7 +186,7 @@ pub fn fixture(stores: &[&str], seeds: &[u32]) -> Fixture {
         budget: 8 << 30,
         stores: rows,
     };
-    Fixture { comparison: comparison.related(&Examinations::default()), traces, examinations: Examinations::default() }
+    Fixture { comparison: comparison.related(&GradientStudy::default()), traces, study: GradientStudy::default() }
 }
 
 impl Fixture {
@@ -201,19 +201,19 @@ impl Fixture {
             weights.iter().enumerate().map(weight).collect()
         };
         let stores = self.comparison.stores.iter().enumerate();
-        let examination = |(index, row): (usize, &Row)| Examination {
+        let studied = |(index, row): (usize, &Row)| StudiedStore {
             store: row.store.clone(),
             gradient: gradient(index),
             values: values(&row.store),
         };
-        self.examinations.stores = stores.map(examination).collect();
-        (self.examinations.batches, self.examinations.weights) = (8, Some("raw".into()));
+        self.study.stores = stores.map(studied).collect();
+        (self.study.batches, self.study.weights) = (8, Some("raw".into()));
         for (codec, quality) in [("uniform", 1.0), ("frequency-split", 0.7), ("error-bounded", 0.4)] {
             for bits in [1.0f64, 2.0, 4.0, 8.0] {
                 let error = quality * 2.0 / (2f64.powf(bits) - 1.0);
                 let store = format!("{codec}:{bits}");
                 let bits_per_value = bits + quality * 0.3;
-                self.examinations.points.push(RatePoint {
+                self.study.points.push(RatePoint {
                     codec: codec.into(),
                     store,
                     bits_per_value,
@@ -223,12 +223,12 @@ impl Fixture {
                 });
             }
         }
-        self.comparison = self.comparison.related(&self.examinations);
+        self.comparison = self.comparison.related(&self.study);
         self
     }
 
     pub fn pictures(&self) -> Vec<Picture> {
-        pictures(&self.comparison, &self.traces, &self.examinations.points)
+        pictures(&self.comparison, &self.traces, &self.study.points)
     }
 
     pub fn html(&self) -> String {
@@ -245,14 +245,14 @@ impl Fixture {
             cores: 2,
             git: None,
         };
-        let forms = [Form::Raw, Form::F16].into_iter().cycle().take(self.comparison.stores.len());
+        let forms = [CodecSpec::Raw, CodecSpec::F16].into_iter().cycle().take(self.comparison.stores.len());
         let mut plans: Vec<PlanReport> = forms.map(plan).collect();
         plans.iter_mut().for_each(|plan| plan.layers[0].name = HOSTILE.to_owned());
         let page = Page {
             comparison: &self.comparison,
             pictures: &self.pictures(),
             plans: &plans,
-            examinations: &self.examinations,
+            study: &self.study,
             environment: &environment,
             config: HOSTILE,
         };
@@ -260,7 +260,7 @@ impl Fixture {
     }
 }
 
-pub fn plan(store: Form) -> PlanReport {
+pub fn plan(store: CodecSpec) -> PlanReport {
     plan_of(&store.to_string())
 }
 
@@ -268,6 +268,6 @@ pub fn plan_of(store: &str) -> PlanReport {
     let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
     let (net, training) = (Net::find("resnet8").unwrap(), Optimizer::default().operator().into());
     let request =
-        Request { net, shape, training, precision: Precision::F32, store: Choice::parse(store).unwrap().into() };
+        Request { net, shape, training, precision: Precision::F32, store: PolicySpec::parse(store).unwrap().into() };
     Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).unwrap().report(&request)
 }

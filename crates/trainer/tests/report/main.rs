@@ -7,7 +7,7 @@ use frugal_report::records::Divergence;
 use frugal_report::records::StoreRecord;
 use frugal_report::trace::Trace;
 use frugal_tensor::plan::KeptValue;
-use frugal_trainer::config::Form;
+use frugal_trainer::config::CodecSpec;
 use made_up::{Fixture, HOSTILE, fixture, plan};
 
 /// Whether tags are closed in the order in which they were opened, and all else is text.
@@ -107,8 +107,8 @@ fn what_is_not_there_is_not_shown() {
 fn names_of_others_are_text_and_nothing_else() {
     let mut fixture = fixture(&[HOSTILE, "f16"], &[1, 2]).examined();
     fixture.comparison.name = HOSTILE.to_owned();
-    fixture.examinations.skipped = Some(HOSTILE.to_owned());
-    fixture.examinations.points.iter_mut().for_each(|point| point.codec = HOSTILE.to_owned());
+    fixture.study.skipped = Some(HOSTILE.to_owned());
+    fixture.study.points.iter_mut().for_each(|point| point.codec = HOSTILE.to_owned());
     let last = fixture.traces.last_mut().unwrap();
     last.stores = vec![(
         1,
@@ -155,9 +155,9 @@ fn one_store_has_one_colour_in_every_picture() {
 
 #[test]
 fn papers_count_what_convolutions_read_and_we_count_everything() {
-    let raw = plan(Form::Raw);
+    let raw = plan(CodecSpec::Raw);
     assert_eq!(raw.convolutions.ratio(), Some(1.0));
-    let stored = plan(Form::usual("uniform").unwrap());
+    let stored = plan(CodecSpec::usual("uniform").unwrap());
     let kept: Vec<&KeptValue> = stored.layers.iter().flat_map(|layer| &layer.kept).collect();
     let (read, others): (Vec<&KeptValue>, Vec<&KeptValue>) = kept.into_iter().partition(|kept| kept.convolution_input);
     // Nine convolutions; a block that halves the image and its shortcut read the same values.

@@ -64,7 +64,7 @@ fn where_no_checkpoint_of_a_step_is_whole_the_best_one_serves() {
     let desk = Desk::new();
     let whole = whole(&desk, &[]);
     let best = checkpoint::best(&whole);
-    let step = checkpoint::read(&best).unwrap().about.standing.step;
+    let step = checkpoint::read(&best).unwrap().about.state.step;
     let run = cut(&desk, "whole", "run", 100);
     fs::copy(&best, checkpoint::best(&run)).unwrap();
     checkpoints(&run).iter().for_each(|path| fs::write(path, "nothing").unwrap());

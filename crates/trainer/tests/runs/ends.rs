@@ -20,7 +20,7 @@ fn a_run_ends_when_accuracy_no_longer_rises() {
     let kinds = |kind: &str| records(&run).iter().filter(|record| record["kind"] == kind).count();
     assert_eq!((kinds("step"), kinds("evaluation"), kinds("epoch")), (33, 3, 1));
     let best = checkpoint::read(&checkpoint::best(&run)).unwrap();
-    assert_eq!(best.about.standing.step, 11);
+    assert_eq!(best.about.state.step, 11);
     // From before the last evaluation, and from a checkpoint after which nothing is left to do.
     for (name, step) in [("before", 28), ("after", 29)] {
         let run = cut(&desk, "whole", name, step);
@@ -68,7 +68,7 @@ fn ctrl_c_finishes_the_step_and_says_how_to_go_on() {
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(text.contains("go on with `frugal resume stopped`"), "{text}");
     let run = desk.path("stopped");
-    let step = newest(&run).about.standing.step;
+    let step = newest(&run).about.state.step;
     assert!(text.contains(&format!("stopped after step {step}")), "{text}");
     let last = records(&run).pop().unwrap();
     assert_eq!(last["kind"], "stopped");

@@ -261,8 +261,8 @@ fn whatever_call_of_a_run_that_is_made_longer_fails_its_first_results_are_kept()
 /// What a comparison came to, its table and what it found in gradients: without what depends on the clock, and without the room that was
 /// planned for sizes that follow the data, in which what came before a stop has no part. None where one of the two is not there.
 fn compared(folder: &Path) -> Option<(Value, Value)> {
-    let (table, examination) = (folder.join("table.json"), folder.join("examination.json"));
-    if !table.exists() || !examination.exists() {
+    let (table, studied) = (folder.join("table.json"), folder.join("gradient_error.json"));
+    if !table.exists() || !studied.exists() {
         return None;
     }
     let mut table = json(&table);
@@ -271,7 +271,7 @@ fn compared(folder: &Path) -> Option<(Value, Value)> {
             row.as_object_mut().unwrap().remove(key).unwrap();
         }
     }
-    Some((table, json(&examination)))
+    Some((table, json(&studied)))
 }
 
 /// Folders beside the work for results that their folder does not take.

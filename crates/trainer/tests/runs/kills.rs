@@ -35,7 +35,7 @@ fn killed(desk: &Desk, name: &str, train: &[&str], whole: Duration, chance: &mut
             continue;
         }
         kills += 1;
-        if status.code() == Some(130) && newest(&run).about.standing.pending {
+        if status.code() == Some(130) && newest(&run).about.state.pending {
             within_evaluation += 1;
         }
         if !run.join("config.resolved.toml").exists() && run.exists() {

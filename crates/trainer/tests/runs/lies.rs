@@ -172,12 +172,12 @@ fn no_field_of_a_checkpoint_can_lie_to_any_harm() {
     }
     println!("{} refused, {} harmless: {harmless:#?}", refused.len(), harmless.len());
     let must = [
-        "/standing/step = 18446744073709551615",
-        "/standing/step = 30",
+        "/state/step = 18446744073709551615",
+        "/state/step = 30",
         "/position/batch = 1",
         "/position/steps = 1",
-        "/standing/best = null",
-        "/standing/stale = 18446744073709551615",
+        "/state/best = null",
+        "/state/stale = 18446744073709551615",
     ];
     for lie in
         must.iter().filter(|lie| about.pointer(lie.split(' ').next().unwrap()).is_some_and(|value| !value.is_object()))
@@ -190,7 +190,7 @@ fn no_field_of_a_checkpoint_can_lie_to_any_harm() {
 
     // What is missing as a whole.
     let mut lying = stopped.checkpoint.clone();
-    lying.about.standing.best = None;
+    lying.about.state.best = None;
     assert!(stopped.refuses("no best", &lying, "best"));
     let mut lying = stopped.checkpoint.clone();
     lying.about.logs.clear();

@@ -21,7 +21,7 @@ fn assert_same_state(one: &Path, other: &Path) {
     let weights = |run: &Path| fs::read(run.join("weights.safetensors")).unwrap();
     assert!(weights(one) == weights(other), "the weights differ");
     assert!(newest(one).tensors == newest(other).tensors, "optimiser state or records differ");
-    assert_eq!(newest(one).about.standing.step, newest(other).about.standing.step);
+    assert_eq!(newest(one).about.state.step, newest(other).about.state.step);
     let outcome = |run: &Path| {
         let summary = json(&run.join("summary.json"));
         ["test_accuracy", "test_loss", "validation_accuracy", "train_loss", "steps", "best", "stopped_early"]

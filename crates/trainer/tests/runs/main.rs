@@ -133,7 +133,7 @@ fn cut(desk: &Desk, from: &str, to: &str, step: u64) -> PathBuf {
         fs::copy(from.join(file), to.join(file)).unwrap();
     }
     for path in checkpoints(&from) {
-        if checkpoint::read(&path).unwrap().about.standing.step <= step {
+        if checkpoint::read(&path).unwrap().about.state.step <= step {
             fs::copy(&path, to.join("checkpoints").join(path.file_name().unwrap())).unwrap();
         }
     }

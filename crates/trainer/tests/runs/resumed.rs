@@ -15,7 +15,7 @@ fn a_run_goes_on_in_the_middle_of_an_update() {
         let name = format!("after-{step}");
         let run = cut(&desk, "whole", &name, step);
         let checkpoint = newest(&run);
-        assert_eq!(checkpoint.about.standing.step, step);
+        assert_eq!(checkpoint.about.state.step, step);
         assert!(checkpoint.tensors.contains_key("conv1.weight.average"));
         desk.ok(&["resume", &name]);
         assert_same(&whole, &run);
@@ -29,7 +29,7 @@ fn a_run_goes_on_in_the_middle_of_an_update() {
 
     // Made shorter, it ends where it had only validated.
     let run = cut(&desk, "whole", "shorter", 23);
-    assert!(newest(&run).about.standing.last.unwrap().test_accuracy.is_none());
+    assert!(newest(&run).about.state.last.unwrap().test_accuracy.is_none());
     let config = run.join("config.resolved.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("epochs = 2", "epochs = 1")).unwrap();
@@ -82,7 +82,7 @@ fn a_run_that_finds_less_room_than_before_does_steps_again_and_ends_with_the_sam
     let run = cut(&desk, "whole", "tight", 14);
     let path = checkpoints(&run).pop().unwrap();
     let mut checkpoint = checkpoint::read(&path).unwrap();
-    let overflows = checkpoint.about.standing.discarded.overflows;
+    let overflows = checkpoint.about.state.discarded.overflows;
     for words in checkpoint.about.capacities.values_mut() {
         *words = *words * 6 / 10;
     }

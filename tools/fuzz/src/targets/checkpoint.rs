@@ -11,7 +11,7 @@ use frugal_trainer::Error;
 use frugal_trainer::planning;
 use frugal_trainer::planning::Plans;
 use frugal_trainer::state::Left;
-use frugal_trainer::state::Standing;
+use frugal_trainer::state::TrainState;
 use frugal_trainer::state::checkpoint::CheckpointReport;
 use frugal_trainer::state::checkpoint::{self, About, Checkpoint, Tensor, Weights};
 use serde_json::{Value, json};
@@ -48,23 +48,23 @@ fn seeds() -> Vec<Vec<u8>> {
     }
     let epoch = json!({ "epoch": 1, "step": 7, "train_loss": 1.5, "train_accuracy": 0.5, "test_loss": 1.25,
         "test_accuracy": 0.625, "seconds": 2.5 });
-    let about = |step: u64, standing: Value| {
+    let about = |step: u64, state: Value| {
         let about = json!({
             "frugal": "0.1.0", "adapter": "none", "name": config.name, "net": config.model.name(), "set": "digits",
             "image": SMALL_SHAPE.0, "classes": SMALL_SHAPE.1, "store": config.store.to_string(), "seed": config.seed,
             "config": config.to_toml(),
             "position": { "epoch": 1, "batch": step, "steps": 29, "learning_rate": 0.1 },
-            "standing": standing, "kinds": kinds, "capacities": checkpoint::capacities(&plan),
+            "standing": state, "kinds": kinds, "capacities": checkpoint::capacities(&plan),
             "logs": { "metrics.jsonl": 1000, "metrics.csv": 500 }, "data": set().fingerprint(),
         });
         serde_json::from_value::<About>(about).expect("the description of a checkpoint")
     };
-    let mut standing = serde_json::to_value(Standing::default()).expect("plain fields");
-    let early = about(0, standing.clone());
-    standing["step"] = json!(7);
-    standing["last"] = epoch.clone();
-    standing["best"] = epoch;
-    [early, about(7, standing)]
+    let mut state = serde_json::to_value(TrainState::default()).expect("plain fields");
+    let early = about(0, state.clone());
+    state["step"] = json!(7);
+    state["last"] = epoch.clone();
+    state["best"] = epoch;
+    [early, about(7, state)]
         .map(|about| checkpoint::encode(&Checkpoint { about, tensors: tensors.clone() }).expect("a whole checkpoint"))
         .to_vec()
 }

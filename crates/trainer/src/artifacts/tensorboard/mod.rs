@@ -20,23 +20,23 @@ const IMAGES: usize = 8;
 
 /// The event file of a run.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct Tensorboard {
     log: Log,
 }
 
-impl Board {
+impl Tensorboard {
     /// Goes on after the first `length` bytes of the file, and says how many of them are missing: see [`Folder::log`].
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn open(folder: &Folder, length: u64) -> Result<(Self, u64), Error> {
         let (log, missing) = folder.log(EVENTS, length, event::whole_records)?;
-        let mut board = Self { log };
-        if board.log.is_empty() {
+        let mut tensorboard = Self { log };
+        if tensorboard.log.is_empty() {
             let version = Some("brain.Event:2".to_owned());
-            board.log.add(&Event { wall_time: now(), file_version: version, ..Event::default() }.record())?;
+            tensorboard.log.add(&Event { wall_time: now(), file_version: version, ..Event::default() }.record())?;
         }
-        Ok((board, missing))
+        Ok((tensorboard, missing))
     }
 
     /// Adds what a record says.
@@ -101,7 +101,7 @@ impl Board {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn answers(&mut self, step: u64, batch: &Batch, outputs: &[f32], facts: &DataFacts) -> Result<(), Error> {
+    pub fn predictions(&mut self, step: u64, batch: &Batch, outputs: &[f32], facts: &DataFacts) -> Result<(), Error> {
         let [channels, height, width] = facts.shape;
         let len = channels * height * width;
         let images = facts.restored(&batch.images);

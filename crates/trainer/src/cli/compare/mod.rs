@@ -10,7 +10,7 @@ use crate::artifacts::comparison::Mark;
 use crate::artifacts::environment::environment;
 use crate::artifacts::folder::Folder;
 use crate::artifacts::tiles::{self, TilesFile};
-use crate::config::{Choice, Choices, Config, Form, Override};
+use crate::config::{CodecSpec, Config, Override, PolicySpec, PolicySpecs};
 use crate::planning;
 use crate::planning::Plans;
 use crate::state;
@@ -20,12 +20,12 @@ use crate::{Error, terminal};
 use clap::Args;
 use frugal_data::{Dataset, Fingerprint};
 use frugal_report::comparison::{Comparison, Memory, Row};
-use frugal_report::fit::Fit;
+use frugal_report::largest_batch::LargestBatch;
 use frugal_report::page::Page;
 use frugal_report::pictures::pictures;
 use frugal_report::plan::PlanReport;
 use frugal_report::records::Divergence;
-use frugal_report::records::Examinations;
+use frugal_report::records::GradientStudy;
 use frugal_report::records::Summary;
 use frugal_report::trace::Trace;
 use frugal_report::units;
@@ -40,7 +40,7 @@ use std::rc::Rc;
 ///
 /// All stores start from the same weights and see the same batches. The folder gets report.html, a page that needs
 /// nothing but itself, its pictures as SVG and PNG, table.md, table.csv and table.json,
-/// examination.json with the error that each store brings into gradients, and a run folder for each run.
+/// gradient_error.json with the error that each store brings into gradients, and a run folder for each run.
 /// The rules of the config's `store` hold for every store but raw. A run that diverges does not stop the others.
 /// Ctrl-C writes a checkpoint and stops; `frugal resume` goes on with what is not finished.
 #[derive(Debug, Args)]
@@ -49,8 +49,8 @@ pub(super) struct Options {
     /// The config, a TOML file
     config: PathBuf,
     /// Stores to compare, for example raw,uniform:4+cheap [default: `compare.stores` of the config]
-    #[arg(long, value_name = "NAMES", value_parser = Choices::parse)]
-    stores: Option<Choices>,
+    #[arg(long, value_name = "NAMES", value_parser = PolicySpecs::parse)]
+    stores: Option<PolicySpecs>,
     /// How many seeds for each store [default: `compare.seeds` of the config]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: Option<u32>,
@@ -71,11 +71,11 @@ type Outcome = Result<Summary, Divergence>;
 
 /// A store, what plans say of it, and its runs.
 struct Entry {
-    store: Choice,
+    store: PolicySpec,
     /// Those of every seed.
     plans: Plans,
     plan: PlanReport,
-    fit: Fit,
+    fit: LargestBatch,
     runs: Vec<Outcome>,
 }
 
@@ -98,7 +98,7 @@ struct Plan {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let (mut config, text) = Config::load(&options.config, &options.changes.overrides())?;
-    if let Some(Choices(stores)) = &options.stores {
+    if let Some(PolicySpecs(stores)) = &options.stores {
         config.compare.stores = stores.clone();
     }
     config.compare.examine &= !options.no_examine;
@@ -191,21 +191,21 @@ impl Desk<'_> {
             stores: entries.iter().map(row).collect(),
         };
         let plans: Vec<PlanReport> = entries.iter().map(|entry| entry.plan.clone()).collect();
-        let results = |comparison: &Comparison, examinations: &Examinations| {
+        let results = |comparison: &Comparison, study: &GradientStudy| {
             Results::new(&Page {
                 comparison,
-                pictures: &pictures(comparison, &traces, &examinations.points),
+                pictures: &pictures(comparison, &traces, &study.points),
                 plans: &plans,
-                examinations,
+                study,
                 environment: &mark.environment,
                 config: &config.to_toml(),
             })
         };
 
         // What took hours is shown and on a disk before anything else is tried.
-        let examinations = Examinations::default();
-        let table = comparison.clone().related(&examinations);
-        let files = results(&table, &examinations);
+        let study = GradientStudy::default();
+        let table = comparison.clone().related(&study);
+        let files = results(&table, &study);
         let written = files.write(folder);
         let printed = terminal::print(table.to_text());
         let place = match written {
@@ -217,9 +217,9 @@ impl Desk<'_> {
         terminal::print(format_args!("\nReport, tables, pictures and runs: {}", report.display()))?;
 
         if config.compare.examine {
-            let examinations = self.examine(&entries)?;
-            let table = comparison.related(&examinations);
-            let files = results(&table, &examinations);
+            let study = self.examine(&entries)?;
+            let table = comparison.related(&study);
+            let files = results(&table, &study);
             let written = files.write(folder);
             let printed = table.examined_text().map_or(Ok(()), |text| terminal::print(format_args!("\n{text}")));
             if let Err(error) = written {
@@ -243,12 +243,12 @@ fn seeds(config: &Config) -> Vec<u32> {
     (0..config.compare.seeds).map(|offset| config.seed.wrapping_add(offset)).collect()
 }
 
-fn with(config: &Config, store: Choice, seed: u32) -> Config {
+fn with(config: &Config, store: PolicySpec, seed: u32) -> Config {
     Config { seed, store: config.store.with_default(store), ..config.clone() }
 }
 
 /// Store, seed and name of the folder of each run, in their order.
-fn runs_of(config: &Config) -> impl Iterator<Item = (Choice, u32, String)> {
+fn runs_of(config: &Config) -> impl Iterator<Item = (PolicySpec, u32, String)> {
     let stores = &config.compare.stores;
     seeds(config)
         .into_iter()
@@ -256,7 +256,7 @@ fn runs_of(config: &Config) -> impl Iterator<Item = (Choice, u32, String)> {
 }
 
 /// The name of a run's folder.
-fn run_folder(store: Choice, seed: u32) -> String {
+fn run_folder(store: PolicySpec, seed: u32) -> String {
     format!("{}-{seed}", store.to_string().replace([':', ',', '+'], "-"))
 }
 
@@ -270,10 +270,10 @@ impl Plan {
                 "two runs would have the folder {name}, one of them {store} with seed {seed}"
             )));
         }
-        let raw = planning::plans(&with(config, Form::Raw.into(), config.seed), data, gpu)?;
+        let raw = planning::plans(&with(config, CodecSpec::Raw.into(), config.seed), data, gpu)?;
         let start = training::anew(config, data, &raw)?;
         training::remarks(config, data, &raw, &start).iter().for_each(terminal::warn);
-        let entry = |&store: &Choice| {
+        let entry = |&store: &PolicySpec| {
             let config = with(config, store, config.seed);
             let request = planning::request(&config, data.shape, data.classes)?;
             let plans = Plans::against(&raw.raw, &request)?;

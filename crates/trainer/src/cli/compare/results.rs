@@ -27,11 +27,10 @@ impl Results {
             ("table.json".to_owned(), table.into_bytes()),
             ("report.html".to_owned(), page.to_html().into_bytes()),
         ];
-        if page.examinations.batches > 0 || page.examinations.skipped.is_some() {
-            let mut examinations =
-                serde_json::to_string_pretty(page.examinations).expect("reports have text keys only");
-            examinations.push('\n');
-            files.push(("examination.json".to_owned(), examinations.into_bytes()));
+        if page.study.batches > 0 || page.study.skipped.is_some() {
+            let mut study = serde_json::to_string_pretty(page.study).expect("reports have text keys only");
+            study.push('\n');
+            files.push(("gradient_error.json".to_owned(), study.into_bytes()));
         }
         for picture in page.pictures {
             files.push((format!("{}.svg", picture.name), picture.svg.clone().into_bytes()));

@@ -10,14 +10,14 @@ use crate::config::Config;
 use crate::planning::Plans;
 use crate::state::Left;
 use crate::state::Lock;
-use crate::studies::gradient_error::{Examinee, examine_runs};
+use crate::studies::gradient_error::{StudiedRun, study_runs};
 use crate::terminal::interrupt;
 use crate::training;
 use crate::training::Job;
 use crate::training::View;
 use crate::{Error, terminal};
 use frugal_report::records::Divergence;
-use frugal_report::records::Examinations;
+use frugal_report::records::GradientStudy;
 
 impl Desk<'_> {
     /// Runs every seed of every store, and returns their courses. Runs that diverge do not stop the others.
@@ -53,23 +53,23 @@ impl Desk<'_> {
     }
 
     /// What each store that finished its first seed does to gradients.
-    pub(super) fn examine(&self, entries: &[Entry]) -> Result<Examinations, Error> {
-        let place = "the examination of gradients";
+    pub(super) fn examine(&self, entries: &[Entry]) -> Result<GradientStudy, Error> {
+        let place = "the study of gradients";
         self.unless_interrupted(place)?;
         terminal::say("examining what each store does to gradients");
         let finished = entries.iter().filter(|entry| matches!(entry.runs.first(), Some(Ok(_))));
-        let examinee = |entry: &Entry| Examinee {
+        let examinee = |entry: &Entry| StudiedRun {
             label: entry.store.to_string(),
             store: entry.plans.store.clone(),
             folder: self.folder.path().join(run_folder(entry.store, self.config.seed)),
         };
-        let runs: Vec<Examinee> = finished.map(examinee).collect();
-        let examinations = examine_runs(self.config, self.data, self.gpu, &runs);
+        let runs: Vec<StudiedRun> = finished.map(examinee).collect();
+        let study = study_runs(self.config, self.data, self.gpu, &runs);
         self.unless_interrupted(place)?;
-        if let Some(reason) = &examinations.skipped {
+        if let Some(reason) = &study.skipped {
             terminal::say(format_args!("not examined: {reason}"));
         }
-        Ok(examinations)
+        Ok(study)
     }
 
     fn unless_interrupted(&self, place: &str) -> Result<(), Error> {

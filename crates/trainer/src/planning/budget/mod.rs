@@ -16,7 +16,7 @@ mod search;
 mod sites;
 
 use crate::Error;
-use crate::config::{Form, Store};
+use crate::config::{CodecSpec, SavePolicy};
 use crate::planning::Request;
 use frugal_model::{evaluation_step, training_step};
 use frugal_report::records::{Chosen, Single};
@@ -28,7 +28,7 @@ use search::{Search, best};
 ///
 /// # Errors
 /// As [`choose`].
-pub fn settle(request: &Request, options: PlanOptions) -> Result<(Store, Option<Chosen>), Error> {
+pub fn settle(request: &Request, options: PlanOptions) -> Result<(SavePolicy, Option<Chosen>), Error> {
     match request.store.budget() {
         Some(budget) => choose(request, budget, options).map(|(store, chosen)| (store, Some(chosen))),
         None => Ok((request.store.clone(), None)),
@@ -39,7 +39,7 @@ pub fn settle(request: &Request, options: PlanOptions) -> Result<(Store, Option<
 ///
 /// # Errors
 /// [`Error::OverBudget`] if no choice does; as [`super::Plans::new`].
-pub fn choose(request: &Request, budget: u64, options: PlanOptions) -> Result<(Store, Chosen), Error> {
+pub fn choose(request: &Request, budget: u64, options: PlanOptions) -> Result<(SavePolicy, Chosen), Error> {
     let Request { ref net, shape, training, ref store, .. } = *request;
     let step = training_step(net, shape, training)?;
     let evaluation = evaluation_step(net, shape, training)?;
@@ -51,7 +51,7 @@ pub fn choose(request: &Request, budget: u64, options: PlanOptions) -> Result<(S
     let mut singles = Vec::new();
     let mut least = u64::MAX;
     for &recompute in settings {
-        let bare = Store { default: Form::Raw, recompute, rules: store.rules.clone() };
+        let bare = SavePolicy { default: CodecSpec::Raw, recompute, rules: store.rules.clone() };
         let (search, mut trials) = Search::new(&step, &evaluation, options.clone(), bare, budget)?;
         singles.extend(trials.iter().filter_map(|trial| {
             let (store, error_over_noise) = (trial.single.clone()?, trial.variance.sqrt());

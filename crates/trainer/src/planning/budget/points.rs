@@ -1,12 +1,12 @@
 //! What forms cost: points of the rate-distortion curves that `frugal compare configs/quickstart.toml` measures
 //! (`docs/stores.md`). Their bits are not in here, since plans know the exact bytes.
 
-use crate::config::Form;
+use crate::config::CodecSpec;
 
 /// A form, and what it does to the gradient of a weight that reads values in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
-    pub form: Form,
+    pub form: CodecSpec,
     /// Error over noise.
     pub error: f64,
     /// Passes over the elements that coding and decoding take, about.
@@ -42,7 +42,7 @@ pub(super) fn points() -> Vec<Point> {
         ("uniform:1", 0.75, 2.0),
     ];
     let point = |&(name, error, passes): &(&str, f64, f64)| Point {
-        form: Form::parse(name).expect("the names of forms"),
+        form: CodecSpec::parse(name).expect("the names of forms"),
         error,
         passes,
     };

@@ -4,7 +4,7 @@ use super::moments::{Moments, Outline};
 use super::points::{PASS, Point, REBUILD, TAKES_ALL, points};
 use super::sites::{Site, Sites};
 use crate::Error;
-use crate::config::{Form, Store, StoreRule};
+use crate::config::{CodecSpec, SavePolicy, SaveRule};
 use frugal_report::records::Share;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::ir::{Graph, ValueId};
@@ -21,7 +21,7 @@ pub(super) struct Trial {
     pub chosen: Vec<usize>,
     /// The name of the one form that all values have.
     pub single: Option<String>,
-    pub store: Store,
+    pub store: SavePolicy,
     pub outline: Outline,
     /// What a run allocates, or while values change one by one, at most allocates.
     pub peak: u64,
@@ -42,7 +42,7 @@ pub(super) struct Search<'a> {
     evaluation: Plan,
     options: PlanOptions,
     /// The rules that hold anyway, and raw for the rest.
-    bare: Store,
+    bare: SavePolicy,
     sites: Vec<Site>,
     points: Vec<Point>,
 }
@@ -55,11 +55,11 @@ impl<'a> Search<'a> {
         step: &'a Graph,
         evaluation: &Graph,
         options: PlanOptions,
-        bare: Store,
+        bare: SavePolicy,
         budget: u64,
     ) -> Result<(Self, Vec<Trial>), Error> {
-        let plan = |form: Form| {
-            let store = Store { default: form, ..bare.clone() };
+        let plan = |form: CodecSpec| {
+            let store = SavePolicy { default: form, ..bare.clone() };
             let plan = Plan::new(step.clone(), &store.policy(), options.clone())?;
             Ok::<_, Error>((store, plan))
         };
@@ -72,7 +72,7 @@ impl<'a> Search<'a> {
         }
         let mut collected = Sites::default();
         let mut plans = Vec::with_capacity(points.len());
-        let mut look_at = |point: usize, store: Store, plan: &Plan| {
+        let mut look_at = |point: usize, store: SavePolicy, plan: &Plan| {
             collected.add(bare.rules.len(), point, plan);
             plans.push((store, Outline::of(plan), Plan::allocated(&[plan, &evaluation])));
         };
@@ -83,7 +83,7 @@ impl<'a> Search<'a> {
         }
         let sites = collected.finish(&points, &raw);
         let search = Self { step, evaluation, options, bare, sites, points };
-        let trial = |(point, (store, outline, peak)): (usize, (Store, Outline, u64))| {
+        let trial = |(point, (store, outline, peak)): (usize, (SavePolicy, Outline, u64))| {
             let takes = |site: &Site| if site.options.iter().any(|option| option.point == point) { point } else { 0 };
             let chosen = search.sites.iter().map(takes).collect();
             let single = Some(store.to_string());
@@ -93,7 +93,14 @@ impl<'a> Search<'a> {
         Ok((search, trials))
     }
 
-    fn trial(&self, chosen: Vec<usize>, single: Option<String>, store: Store, outline: Outline, peak: u64) -> Trial {
+    fn trial(
+        &self,
+        chosen: Vec<usize>,
+        single: Option<String>,
+        store: SavePolicy,
+        outline: Outline,
+        peak: u64,
+    ) -> Trial {
         let waits = outline.sources();
         let options = self.sites.iter().zip(&chosen).filter(|(site, _)| waits.contains(&site.source));
         let (variance, cost) = options.fold((0.0, 0.0), |(variance, cost), (site, &point)| {
@@ -108,10 +115,10 @@ impl<'a> Search<'a> {
     }
 
     /// The store that says a choice of forms.
-    fn store(&self, chosen: &[usize]) -> Store {
+    fn store(&self, chosen: &[usize]) -> SavePolicy {
         let mut store = self.bare.clone();
         let coded = self.sites.iter().zip(chosen).filter(|(_, point)| **point != 0);
-        store.rules.extend(coded.map(|(site, &point)| StoreRule {
+        store.rules.extend(coded.map(|(site, &point)| SaveRule {
             layer: Some(site.layer.clone()),
             value: Some(site.name.clone()),
             made_by: None,

@@ -77,7 +77,7 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> 
         return Err(damaged(format!("its checksum is {found}, not {wanted}")));
     }
     let about: About = serde_json::from_str(envelope.about.get()).map_err(unreadable)?;
-    super::possible::check(&about, &tensors).map_err(damaged)?;
+    super::validate::check(&about, &tensors).map_err(damaged)?;
     Ok(Checkpoint { about, tensors })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! session: parameters, optimiser state,   ─┐
-//!          running statistics, records     ├─▶ Checkpoint ─▶ file: safetensors, ─▶ Shelf: the newest,
+//!          running statistics, records     ├─▶ Checkpoint ─▶ file: safetensors, ─▶ CheckpointStore: the newest,
 //! run:     position, sums, best, capacities ┘                one JSON inside        the best, every N
 //! ```
 //!
@@ -11,22 +11,22 @@
 //! `docs/runs.md` describes the file.
 
 mod file;
-mod fit;
-mod possible;
+mod matching;
 mod report;
-mod shelf;
+mod store;
+mod validate;
 mod weights;
 
 pub use crate::error::{CheckpointError, Differences, FileFormat};
 pub use file::{FORMAT, checksum, decode, encode, tensors};
-pub use fit::Fit;
+pub use matching::Matched;
 pub use report::CheckpointReport;
-pub use shelf::{Shelf, Step, best, newest, read};
+pub use store::{CheckpointStore, Step, best, newest, read};
 pub use weights::{Origin, Weights};
 
 use crate::Error;
 use crate::artifacts::metrics::{LINES, TABLE};
-use crate::state::Standing;
+use crate::state::TrainState;
 use frugal_data::Fingerprint;
 use frugal_tensor::codec::{DataSized, Stored};
 use frugal_tensor::ir::{Element, Kind, Value};
@@ -92,7 +92,8 @@ pub struct About {
     /// Where it stood among batches and in the schedule.
     pub position: Position,
     /// What the host knows of the run so far.
-    pub standing: Standing,
+    #[serde(rename = "standing")]
+    pub state: TrainState,
     /// What each tensor is for.
     pub kinds: BTreeMap<String, String>,
     /// For each data-sized value, by the name of its report, the words that were planned.
@@ -175,15 +176,15 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError::Impossible`].
     pub fn check_position(&self, steps_per_epoch: u64, steps: u64) -> Result<(), CheckpointError> {
-        let About { position, standing, logs, .. } = &self.about;
+        let About { position, state, logs, .. } = &self.about;
         let impossible = |field, what| Err(CheckpointError::Impossible { field, what });
-        if standing.step > steps {
-            return impossible("standing.step", format!("is {}, beyond the {steps} steps of its run", standing.step));
+        if state.step > steps {
+            return impossible("standing.step", format!("is {}, beyond the {steps} steps of its run", state.step));
         }
-        let here = (standing.step / steps_per_epoch + 1, standing.step % steps_per_epoch);
+        let here = (state.step / steps_per_epoch + 1, state.step % steps_per_epoch);
         if here != (position.epoch, position.batch) {
             let Position { epoch, batch, .. } = position;
-            let what = format!("is batch {batch} of epoch {epoch}, but step {} is in epoch {}", standing.step, here.0);
+            let what = format!("is batch {batch} of epoch {epoch}, but step {} is in epoch {}", state.step, here.0);
             return impossible("position", what);
         }
         match [LINES, TABLE].iter().find(|name| !logs.contains_key(**name)) {

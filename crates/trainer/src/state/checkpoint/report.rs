@@ -72,7 +72,7 @@ impl fmt::Display for CheckpointReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.file.display())?;
         if let Some(about) = &self.about {
-            let (position, standing) = (&about.position, &about.standing);
+            let (position, state) = (&about.position, &about.state);
             let [channels, height, width] = about.image;
             let (net, set, store) = (&about.net, &about.set, &about.store);
             writeln!(
@@ -85,16 +85,16 @@ impl fmt::Display for CheckpointReport {
                 "  net         {net} on {set}: {channels}×{height}×{width}, {} classes; store {store}",
                 about.classes
             )?;
-            let (step, steps) = (count(standing.step), count(position.steps));
+            let (step, steps) = (count(state.step), count(position.steps));
             writeln!(
                 f,
                 "  position    step {step} of {steps}; next is batch {} of epoch {}",
                 position.batch, position.epoch
             )?;
             writeln!(f, "  rate        {:.3e} for the next step", position.learning_rate)?;
-            if let Some((best, accuracy)) = standing.best.and_then(|best| Some((best, best.watched_accuracy()?))) {
+            if let Some((best, accuracy)) = state.best.and_then(|best| Some((best, best.watched_accuracy()?))) {
                 writeln!(f, "  best        {:.2} % after step {}", 100.0 * accuracy, count(best.step))?;
-            } else if let Some((best, loss)) = standing.best.and_then(|best| Some((best, best.watched()?))) {
+            } else if let Some((best, loss)) = state.best.and_then(|best| Some((best, best.watched()?))) {
                 writeln!(f, "  best        loss {loss:.5} after step {}", count(best.step))?;
             }
         }

@@ -4,7 +4,7 @@
 //! those of `nn.Sequential`, so a `state_dict` that was saved as safetensors fits as it is. Those that a run leaves say in
 //! their metadata what they learned from, so that they can be used without the run.
 
-use super::fit::trained;
+use super::matching::trained;
 use super::{About, Checkpoint, CheckpointError, PARAMETER, STATISTIC, Tensor, decode};
 use crate::Error;
 use crate::artifacts::DataFacts;

@@ -3,13 +3,13 @@
 use super::BATCHES;
 use super::step::{CONVOLUTION, Step, is_convolved, rms};
 use crate::Error;
-use crate::config::{Config, Form};
+use crate::config::{CodecSpec, Config};
 use crate::planning::Loaders;
 use crate::planning::step_shape;
 use crate::state::weights::Named;
 use frugal_data::{Batch, Dataset};
 use frugal_model::{Net, StepShape, Training, gradient_step};
-use frugal_report::records::{Examination, GradientError, Prediction, RatePoint};
+use frugal_report::records::{GradientError, Prediction, RatePoint, StudiedStore};
 use frugal_tensor::codec::{Policy, Rule};
 use frugal_tensor::ir::{Element, Graph, Init, Kind, ParameterUpdate, ValueId};
 use frugal_tensor::runtime::StepMetrics;
@@ -25,7 +25,7 @@ const DECAY: f32 = 0.99;
 pub(super) type Gradients = Vec<Vec<f32>>;
 
 /// A net at fixed weights, the batches before which stores are examined, and what everything raw gives.
-pub struct Bench<'a> {
+pub struct Study<'a> {
     net: Net,
     shape: StepShape,
     training: Training,
@@ -39,7 +39,7 @@ pub struct Bench<'a> {
     means: Named,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> Study<'a> {
     /// Takes batches of the training set that this config would see next, and their raw gradients at these weights.
     /// Needs the memory of a raw step once; afterwards only what the examined stores need.
     ///
@@ -72,18 +72,18 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// As [`Bench::new`].
-    pub fn examine(&self, store: &str, policy: &Policy, state: &Named) -> Result<Examination, Error> {
+    pub fn examine(&self, store: &str, policy: &Policy, state: &Named) -> Result<StudiedStore, Error> {
         let mut step = self.open(policy, state)?;
         let metrics = step.run()?;
         let gradient = self.errors(&step, &metrics);
-        Ok(Examination { store: store.to_owned(), gradient, values: step.value_errors(&metrics)? })
+        Ok(StudiedStore { store: store.to_owned(), gradient, values: step.value_errors(&metrics)? })
     }
 
     /// Examines a form on the inputs of all convolutions but the first.
     ///
     /// # Errors
     /// As [`Bench::new`].
-    pub fn rate(&self, form: Form, state: &Named) -> Result<RatePoint, Error> {
+    pub fn rate(&self, form: CodecSpec, state: &Named) -> Result<RatePoint, Error> {
         let images = Rule { made_by: Some("input".into()), ..Rule::default() };
         let inputs = Rule { read_by: Some(CONVOLUTION.into()), codec: form.codec(), ..Rule::default() };
         let mut step = self.open(&Policy::raw().rule(images).rule(inputs), state)?;

@@ -15,8 +15,8 @@ mod bench;
 mod runs;
 mod step;
 
-pub use bench::Bench;
-pub use runs::{Examinee, examine_runs};
+pub use bench::Study;
+pub use runs::{StudiedRun, study_runs};
 
 /// K: batches over which gradients are compared.
 pub const BATCHES: usize = 8;

@@ -1,23 +1,23 @@
 //! The stores of a comparison, examined where their runs ended.
 
-use super::{Bench, POINTS};
+use super::{POINTS, Study};
 use crate::Error;
-use crate::config::{Config, Form, Store};
+use crate::config::{CodecSpec, Config, SavePolicy};
 use crate::state::weights::{self, Named};
 use crate::terminal::interrupt;
 use frugal_data::Dataset;
-use frugal_report::records::Examinations;
+use frugal_report::records::GradientStudy;
 use frugal_tensor::Gpu;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 /// A store of a comparison, and where its run was.
 #[derive(Clone, Debug)]
-pub struct Examinee {
+pub struct StudiedRun {
     /// Its label.
     pub label: String,
     /// With all forms said, where it was chosen for a budget.
-    pub store: Store,
+    pub store: SavePolicy,
     /// The folder of the run.
     pub folder: PathBuf,
 }
@@ -27,8 +27,8 @@ pub struct Examinee {
 ///
 /// Results so far are worth more than an examination: whatever keeps it from going on is said in the result. Ctrl-C ends it
 /// before the next store.
-pub fn examine_runs(config: &Config, data: &Dataset, gpu: &Rc<Gpu>, runs: &[Examinee]) -> Examinations {
-    let mut result = Examinations::default();
+pub fn study_runs(config: &Config, data: &Dataset, gpu: &Rc<Gpu>, runs: &[StudiedRun]) -> GradientStudy {
+    let mut result = GradientStudy::default();
     let outcome = examine(config, data, gpu, runs, &mut result);
     result.skipped = outcome.err().map(|error| error.to_string());
     result
@@ -38,23 +38,23 @@ fn examine(
     config: &Config,
     data: &Dataset,
     gpu: &Rc<Gpu>,
-    runs: &[Examinee],
-    result: &mut Examinations,
+    runs: &[StudiedRun],
+    result: &mut GradientStudy,
 ) -> Result<(), Error> {
-    let raw_label = Form::Raw.to_string();
+    let raw_label = CodecSpec::Raw.to_string();
     let Some(raw) = runs.iter().find(|run| run.label == raw_label) else {
-        for Examinee { label, store, folder } in runs {
+        for StudiedRun { label, store, folder } in runs {
             let own = weights::read(folder)?;
-            let bench = Bench::new(config, data, gpu, &own)?;
+            let bench = Study::new(config, data, gpu, &own)?;
             result.batches = bench.batches();
             result.stores.push(bench.examine(label, &store.policy(), &own)?);
         }
         return Ok(());
     };
     let weights = weights::read(&raw.folder)?;
-    let bench = Bench::new(config, data, gpu, &weights)?;
+    let bench = Study::new(config, data, gpu, &weights)?;
     (result.batches, result.weights) = (bench.batches(), Some(raw_label));
-    for Examinee { label, store, folder } in runs {
+    for StudiedRun { label, store, folder } in runs {
         if interrupt::is_asked() {
             return Ok(());
         }
@@ -62,7 +62,7 @@ fn examine(
         let own = weights::read(folder).unwrap_or_default();
         result.stores.push(bench.examine(label, &store.policy(), &own)?);
     }
-    for form in POINTS.iter().filter_map(|point| Form::parse(point).ok()) {
+    for form in POINTS.iter().filter_map(|point| CodecSpec::parse(point).ok()) {
         if interrupt::is_asked() {
             return Ok(());
         }

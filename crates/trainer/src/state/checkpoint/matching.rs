@@ -14,9 +14,9 @@ const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
 
 /// Tensors, each for a value of a net, in the order of its graph.
 #[derive(Debug)]
-pub struct Fit<'a>(Vec<(String, &'a Tensor)>);
+pub struct Matched<'a>(Vec<(String, &'a Tensor)>);
 
-impl Fit<'_> {
+impl Matched<'_> {
     /// Writes the values into a session of that net.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Weights {
     /// # Errors
     /// [`CheckpointError::Weights`] says what differs, [`CheckpointError::NoSuchLayer`] which layer is nowhere,
     /// [`CheckpointError::TwoTensors`] which two have one name, [`CheckpointError::NotFinite`] what is no number.
-    pub fn fit(&self, net: &str, graph: &Graph, except: &[String]) -> Result<Fit<'_>, CheckpointError> {
+    pub fn fit(&self, net: &str, graph: &Graph, except: &[String]) -> Result<Matched<'_>, CheckpointError> {
         let values: HashMap<&str, &Value> = trained(graph).map(|value| (value.name.as_str(), value)).collect();
         let in_file = || self.tensors.keys().chain(self.unread.keys());
         let somewhere = |layer: &String| {
@@ -81,7 +81,7 @@ impl Weights {
                 return Err(CheckpointError::NotFinite { path: self.path.clone(), name: name.clone(), value });
             }
         }
-        Ok(Fit(fit))
+        Ok(Matched(fit))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A store by one name: a form, and with a suffix what is made again: `frequency-split:8,4+cheap`.
 
-use super::Form;
+use super::CodecSpec;
 use crate::error::suggest;
 use frugal_tensor::codec::Recompute;
 use serde::Serialize;
@@ -8,10 +8,10 @@ use std::fmt;
 
 /// The form in which values wait, and which values are made again instead.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Choice {
+pub struct PolicySpec {
     /// For values that wait.
     #[serde(flatten)]
-    pub form: Form,
+    pub form: CodecSpec,
     /// Which do not wait.
     #[serde(serialize_with = "by_name", skip_serializing_if = "is_none")]
     pub recompute: Recompute,
@@ -35,31 +35,31 @@ pub(super) fn is_none(recompute: &Recompute) -> bool {
     *recompute == Recompute::None
 }
 
-impl From<Form> for Choice {
-    fn from(form: Form) -> Self {
+impl From<CodecSpec> for PolicySpec {
+    fn from(form: CodecSpec) -> Self {
         Self { form, recompute: Recompute::None }
     }
 }
 
-impl Choice {
-    /// From a form as [`Form::parse`] reads it, with or without `+cheap` or `+segments`.
+impl PolicySpec {
+    /// From a form as [`CodecSpec::parse`] reads it, with or without `+cheap` or `+segments`.
     ///
     /// # Errors
     /// Says what to write instead.
-    pub fn parse(text: &str) -> Result<Choice, String> {
+    pub fn parse(text: &str) -> Result<PolicySpec, String> {
         let Some((form, suffix)) = text.split_once('+') else {
-            return Form::parse(text).map(Choice::from);
+            return CodecSpec::parse(text).map(PolicySpec::from);
         };
-        let form = Form::parse(form.trim())?;
+        let form = CodecSpec::parse(form.trim())?;
         let recompute = recompute(suffix.trim()).ok_or_else(|| {
             format!("after `+` comes what is made again in the backward pass: {}", suggest(suffix.trim(), RECOMPUTE))
         })?;
-        Ok(Choice { form, recompute })
+        Ok(PolicySpec { form, recompute })
     }
 }
 
-/// What [`Choice::parse`] reads.
-impl fmt::Display for Choice {
+/// What [`PolicySpec::parse`] reads.
+impl fmt::Display for PolicySpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.form.fmt(f)?;
         if is_none(&self.recompute) { Ok(()) } else { write!(f, "+{}", self.recompute.name()) }
@@ -68,13 +68,13 @@ impl fmt::Display for Choice {
 
 /// A list of stores on the command line: `raw,uniform:4,frequency-split:8,2+cheap`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Choices(pub Vec<Choice>);
+pub struct PolicySpecs(pub Vec<PolicySpec>);
 
-impl Choices {
+impl PolicySpecs {
     /// From names between commas. A number belongs to the name before it, and so does `parity`.
     ///
     /// # Errors
-    /// As [`Choice::parse`], or if a store is there twice.
+    /// As [`PolicySpec::parse`], or if a store is there twice.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut names: Vec<String> = Vec::new();
         for part in text.split(',').map(str::trim) {
@@ -87,7 +87,7 @@ impl Choices {
         }
         let mut choices = Vec::new();
         for name in names {
-            let choice = Choice::parse(&name).map_err(|reason| format!("\"{name}\": {reason}"))?;
+            let choice = PolicySpec::parse(&name).map_err(|reason| format!("\"{name}\": {reason}"))?;
             if choices.contains(&choice) {
                 return Err(format!("{choice} is there twice"));
             }

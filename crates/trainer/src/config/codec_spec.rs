@@ -11,7 +11,7 @@ use std::rc::Rc;
 /// A form in which values can wait.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Form {
+pub enum CodecSpec {
     /// As they are.
     Raw,
     /// In half precision.
@@ -72,31 +72,31 @@ impl BoundTarget {
     }
 }
 
-impl Form {
+impl CodecSpec {
     /// The names of all forms that a value can have.
     pub const NAMES: &'static [&'static str] = &["raw", "f16", "uniform", "frequency-split", "error-bounded"];
 
     /// All forms with their usual settings.
-    pub fn all() -> impl Iterator<Item = Form> {
+    pub fn all() -> impl Iterator<Item = CodecSpec> {
         Self::NAMES.iter().filter_map(|name| Self::usual(name))
     }
 
     /// The form of this name with its usual settings.
-    pub fn usual(name: &str) -> Option<Form> {
+    pub fn usual(name: &str) -> Option<CodecSpec> {
         Some(match name {
-            "raw" => Form::Raw,
-            "f16" => Form::F16,
+            "raw" => CodecSpec::Raw,
+            "f16" => CodecSpec::F16,
             "uniform" => {
                 let Uniform { bits, group } = Uniform::default();
-                Form::Uniform { bits, group }
+                CodecSpec::Uniform { bits, group }
             }
             "error-bounded" => {
                 let interval = ErrorBounded::default().interval;
-                Form::ErrorBounded { target: BoundTarget::Noise, fraction: 0.1, interval }
+                CodecSpec::ErrorBounded { target: BoundTarget::Noise, fraction: 0.1, interval }
             }
             "frequency-split" => {
                 let FrequencySplit { block, bits, parity } = FrequencySplit::default();
-                Form::FrequencySplit { block, bits, parity }
+                CodecSpec::FrequencySplit { block, bits, parity }
             }
             _ => return None,
         })
@@ -108,15 +108,15 @@ impl Form {
     ///
     /// # Errors
     /// Says what to write instead.
-    pub fn parse(text: &str) -> Result<Form, String> {
+    pub fn parse(text: &str) -> Result<CodecSpec, String> {
         let (name, settings) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
         if name == "auto" {
             let budget = settings.ok_or("write auto:BUDGET, for example auto:2GiB")?;
-            return units::size(budget).map(|budget| Form::Auto { budget });
+            return units::size(budget).map(|budget| CodecSpec::Auto { budget });
         }
         let usual = Self::usual(name).ok_or_else(|| suggest(name, &[Self::NAMES, &["auto"]].concat()))?;
         let Some(settings) = settings else { return Ok(usual) };
-        if let Form::ErrorBounded { interval, .. } = usual {
+        if let CodecSpec::ErrorBounded { interval, .. } = usual {
             return Self::parse_bound(settings, interval);
         }
         let (settings, parity) = match settings.strip_suffix(",parity") {
@@ -125,14 +125,14 @@ impl Form {
         };
         let numbers: Result<Vec<usize>, _> = settings.split(',').map(|number| number.trim().parse()).collect();
         let form = match (usual, numbers.as_deref()) {
-            (Form::Uniform { group, .. }, Ok(&[bits])) => Form::Uniform { bits, group },
-            (Form::Uniform { .. }, Ok(&[bits, group])) => Form::Uniform { bits, group },
-            (Form::FrequencySplit { .. }, Ok(&[block, bits])) => Form::FrequencySplit { block, bits, parity },
-            (Form::Uniform { .. }, _) => return Err("write uniform:BITS or uniform:BITS,GROUP".to_owned()),
-            (Form::FrequencySplit { .. }, _) => {
+            (CodecSpec::Uniform { group, .. }, Ok(&[bits])) => CodecSpec::Uniform { bits, group },
+            (CodecSpec::Uniform { .. }, Ok(&[bits, group])) => CodecSpec::Uniform { bits, group },
+            (CodecSpec::FrequencySplit { .. }, Ok(&[block, bits])) => CodecSpec::FrequencySplit { block, bits, parity },
+            (CodecSpec::Uniform { .. }, _) => return Err("write uniform:BITS or uniform:BITS,GROUP".to_owned()),
+            (CodecSpec::FrequencySplit { .. }, _) => {
                 return Err("write frequency-split:BLOCK,BITS, or frequency-split:BLOCK,BITS,parity".to_owned());
             }
-            (Form::Raw | Form::F16 | Form::ErrorBounded { .. } | Form::Auto { .. }, _) => {
+            (CodecSpec::Raw | CodecSpec::F16 | CodecSpec::ErrorBounded { .. } | CodecSpec::Auto { .. }, _) => {
                 return Err(format!("`{name}` has no settings"));
             }
         };
@@ -140,7 +140,7 @@ impl Form {
     }
 
     /// `0.2`, `noise,0.2`, `comet`, `comet,0.02`.
-    fn parse_bound(settings: &str, interval: u32) -> Result<Form, String> {
+    fn parse_bound(settings: &str, interval: u32) -> Result<CodecSpec, String> {
         let (name, fraction) = match settings.split_once(',') {
             Some((name, fraction)) => (name.trim(), Some(fraction)),
             None if BoundTarget::usual(settings).is_some() => (settings, None),
@@ -149,7 +149,7 @@ impl Form {
         let help = "write error-bounded:FRACTION (of the gradient's noise) or error-bounded:comet";
         let (target, usual) = BoundTarget::usual(name).ok_or(help)?;
         let fraction = fraction.map_or(Ok(usual), |text| text.trim().parse()).map_err(|_| help)?;
-        let form = Form::ErrorBounded { target, fraction, interval };
+        let form = CodecSpec::ErrorBounded { target, fraction, interval };
         form.check().map(|()| form)
     }
 
@@ -159,21 +159,21 @@ impl Form {
     /// Names the setting and its range.
     pub fn check(&self) -> Result<(), String> {
         match *self {
-            Form::Raw | Form::F16 | Form::Auto { .. } => Ok(()),
-            Form::Uniform { bits, group } => Uniform { bits, group }.check(),
-            Form::FrequencySplit { block, bits, parity } => FrequencySplit { block, bits, parity }.check(),
-            Form::ErrorBounded { target, fraction, interval } => error_bounded(target, fraction, interval).check(),
+            CodecSpec::Raw | CodecSpec::F16 | CodecSpec::Auto { .. } => Ok(()),
+            CodecSpec::Uniform { bits, group } => Uniform { bits, group }.check(),
+            CodecSpec::FrequencySplit { block, bits, parity } => FrequencySplit { block, bits, parity }.check(),
+            CodecSpec::ErrorBounded { target, fraction, interval } => error_bounded(target, fraction, interval).check(),
         }
     }
 
     /// The codec; none for raw, nor where each value has another.
     pub fn codec(&self) -> Option<Rc<dyn Codec>> {
         match *self {
-            Form::Raw | Form::Auto { .. } => None,
-            Form::F16 => Some(Rc::new(F16)),
-            Form::Uniform { bits, group } => Some(Rc::new(Uniform { bits, group })),
-            Form::FrequencySplit { block, bits, parity } => Some(Rc::new(FrequencySplit { block, bits, parity })),
-            Form::ErrorBounded { target, fraction, interval } => {
+            CodecSpec::Raw | CodecSpec::Auto { .. } => None,
+            CodecSpec::F16 => Some(Rc::new(F16)),
+            CodecSpec::Uniform { bits, group } => Some(Rc::new(Uniform { bits, group })),
+            CodecSpec::FrequencySplit { block, bits, parity } => Some(Rc::new(FrequencySplit { block, bits, parity })),
+            CodecSpec::ErrorBounded { target, fraction, interval } => {
                 Some(Rc::new(error_bounded(target, fraction, interval)))
             }
         }
@@ -188,25 +188,25 @@ fn error_bounded(target: BoundTarget, fraction: f32, interval: u32) -> ErrorBoun
     ErrorBounded { target, interval }
 }
 
-/// The name, with the settings where they are not the usual ones: what [`Form::parse`] reads.
-impl fmt::Display for Form {
+/// The name, with the settings where they are not the usual ones: what [`CodecSpec::parse`] reads.
+impl fmt::Display for CodecSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, settings) = match *self {
-            Form::Raw => ("raw", String::new()),
-            Form::F16 => ("f16", String::new()),
-            Form::Uniform { bits, group } if group == Uniform::default().group => ("uniform", format!(":{bits}")),
-            Form::Uniform { bits, group } => ("uniform", format!(":{bits},{group}")),
-            Form::FrequencySplit { block, bits, parity } => {
+            CodecSpec::Raw => ("raw", String::new()),
+            CodecSpec::F16 => ("f16", String::new()),
+            CodecSpec::Uniform { bits, group } if group == Uniform::default().group => ("uniform", format!(":{bits}")),
+            CodecSpec::Uniform { bits, group } => ("uniform", format!(":{bits},{group}")),
+            CodecSpec::FrequencySplit { block, bits, parity } => {
                 ("frequency-split", format!(":{block},{bits}{}", if parity { ",parity" } else { "" }))
             }
-            Form::ErrorBounded { target: BoundTarget::Noise, fraction, .. } => {
+            CodecSpec::ErrorBounded { target: BoundTarget::Noise, fraction, .. } => {
                 ("error-bounded", format!(":{fraction}"))
             }
-            Form::Auto { budget } => ("auto", format!(":{}", units::exact(budget))),
-            Form::ErrorBounded { fraction: 0.01, .. } => ("error-bounded", ":comet".to_owned()),
-            Form::ErrorBounded { fraction, .. } => ("error-bounded", format!(":comet,{fraction}")),
+            CodecSpec::Auto { budget } => ("auto", format!(":{}", units::exact(budget))),
+            CodecSpec::ErrorBounded { fraction: 0.01, .. } => ("error-bounded", ":comet".to_owned()),
+            CodecSpec::ErrorBounded { fraction, .. } => ("error-bounded", format!(":comet,{fraction}")),
         };
-        let usual = Form::usual(name) == Some(*self);
+        let usual = CodecSpec::usual(name) == Some(*self);
         write!(f, "{name}{}", if usual { "" } else { &settings })
     }
 }

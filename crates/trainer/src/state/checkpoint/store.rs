@@ -14,7 +14,7 @@ const BEST: &str = "best.safetensors";
 
 /// The folder of a run's checkpoints, and which of them stay.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct CheckpointStore {
     run: PathBuf,
     folder: Folder,
     settings: config::Checkpoint,
@@ -30,7 +30,7 @@ pub struct Step {
     pub path: PathBuf,
 }
 
-impl Shelf {
+impl CheckpointStore {
     /// The shelf of a run, which may have checkpoints already.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ pub fn newest(run: &Path, mut unusable: impl FnMut(&Path, &str)) -> Result<Optio
     let mut reasons = Vec::new();
     for path in steps.chain(best) {
         match read(&path) {
-            Ok(checkpoint) => return Ok(Some((Step { step: checkpoint.about.standing.step, path }, checkpoint))),
+            Ok(checkpoint) => return Ok(Some((Step { step: checkpoint.about.state.step, path }, checkpoint))),
             Err(error @ Error::Checkpoint(CheckpointError::Newer { .. })) => return Err(error),
             Err(error) => {
                 reasons.push(error.to_string());
@@ -149,40 +149,40 @@ fn steps(folder: &Path) -> Result<Vec<Step>, Error> {
 mod tests {
     use super::*;
 
-    fn shelf(root: &Path, settings: config::Checkpoint) -> Shelf {
-        Shelf::open(root, &settings, 10).unwrap()
+    fn checkpoints(root: &Path, settings: config::Checkpoint) -> CheckpointStore {
+        CheckpointStore::open(root, &settings, 10).unwrap()
     }
 
-    fn on(shelf: &Shelf) -> Vec<u64> {
-        steps(shelf.folder.path()).unwrap().into_iter().map(|step| step.step).collect()
+    fn on(checkpoints: &CheckpointStore) -> Vec<u64> {
+        steps(checkpoints.folder.path()).unwrap().into_iter().map(|step| step.step).collect()
     }
 
     #[test]
     fn the_newest_stay_and_every_nth() {
         let root = tempfile::tempdir().unwrap();
         let settings = config::Checkpoint { every_steps: 4, keep_every_epochs: 2, ..Default::default() };
-        let shelf = shelf(root.path(), settings);
-        for step in (1..=50).filter(|&step| shelf.is_due(step)) {
-            shelf.put(step, b"x").unwrap();
+        let checkpoints = checkpoints(root.path(), settings);
+        for step in (1..=50).filter(|&step| checkpoints.is_due(step)) {
+            checkpoints.put(step, b"x").unwrap();
         }
         // Epochs have ten steps: 20 and 40 stay for good, 48 and 50 are the newest.
-        assert_eq!(on(&shelf), [20, 40, 48, 50]);
+        assert_eq!(on(&checkpoints), [20, 40, 48, 50]);
     }
 
     #[test]
     fn a_step_of_more_than_eight_digits_is_the_newest() {
         let root = tempfile::tempdir().unwrap();
-        let shelf = shelf(root.path(), config::Checkpoint { keep_last: 5, ..Default::default() });
+        let checkpoints = checkpoints(root.path(), config::Checkpoint { keep_last: 5, ..Default::default() });
         for step in [99_999_999, 100_000_000, 7] {
-            shelf.put(step, b"x").unwrap();
+            checkpoints.put(step, b"x").unwrap();
         }
-        assert_eq!(on(&shelf), [7, 99_999_999, 100_000_000]);
+        assert_eq!(on(&checkpoints), [7, 99_999_999, 100_000_000]);
     }
 
     #[test]
     fn nothing_is_due_where_nothing_is_asked_for() {
         let root = tempfile::tempdir().unwrap();
-        let shelf = shelf(root.path(), config::Checkpoint { every_epochs: 0, ..Default::default() });
-        assert!((1..100).all(|step| !shelf.is_due(step)));
+        let checkpoints = checkpoints(root.path(), config::Checkpoint { every_epochs: 0, ..Default::default() });
+        assert!((1..100).all(|step| !checkpoints.is_due(step)));
     }
 }

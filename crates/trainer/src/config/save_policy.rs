@@ -1,9 +1,9 @@
 //! The section `store`: a default, rules for some of the values, and what is made again instead of waiting.
 
-use super::choice::{RECOMPUTE, by_name, is_none, recompute};
+use super::policy_spec::{RECOMPUTE, by_name, is_none, recompute};
 use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
-use super::{BoundTarget, Choice, ConfigError, Form};
+use super::{BoundTarget, CodecSpec, ConfigError, PolicySpec};
 use frugal_tensor::codec::{Policy, Recompute, Rule};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -13,20 +13,20 @@ type Result<T> = std::result::Result<T, ConfigError>;
 
 /// In which form values wait for the backward pass.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Store {
+pub struct SavePolicy {
     /// For every value that no rule fits and the form takes; others stay raw.
-    pub default: Form,
+    pub default: CodecSpec,
     /// What is made again in the backward pass.
     #[serde(serialize_with = "by_name", skip_serializing_if = "is_none")]
     pub recompute: Recompute,
     /// Tried in order; the first that fits decides.
     #[serde(rename = "rule", skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<StoreRule>,
+    pub rules: Vec<SaveRule>,
 }
 
 /// A form for the values that meet all conditions and that the form takes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StoreRule {
+pub struct SaveRule {
     /// A pattern for the layer that makes the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
@@ -43,21 +43,21 @@ pub struct StoreRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_elements: Option<usize>,
     /// The form.
-    pub store: Form,
+    pub store: CodecSpec,
 }
 
-impl From<Choice> for Store {
-    fn from(choice: Choice) -> Self {
+impl From<PolicySpec> for SavePolicy {
+    fn from(choice: PolicySpec) -> Self {
         Self { default: choice.form, recompute: choice.recompute, rules: Vec::new() }
     }
 }
 
-impl Store {
+impl SavePolicy {
     /// With another default, and with what it makes again. The rules stay, but raw means raw throughout: it is what the
     /// others are measured against.
-    pub fn with_default(&self, choice: impl Into<Choice>) -> Self {
+    pub fn with_default(&self, choice: impl Into<PolicySpec>) -> Self {
         let choice = choice.into();
-        let rules = if choice.form == Form::Raw { Vec::new() } else { self.rules.clone() };
+        let rules = if choice.form == CodecSpec::Raw { Vec::new() } else { self.rules.clone() };
         Self { rules, ..choice.into() }
     }
 
@@ -70,7 +70,7 @@ impl Store {
     /// The memory that the forms are to be chosen for, in bytes; none if they are given.
     pub fn budget(&self) -> Option<u64> {
         match self.default {
-            Form::Auto { budget } => Some(budget),
+            CodecSpec::Auto { budget } => Some(budget),
             _ => None,
         }
     }
@@ -78,7 +78,7 @@ impl Store {
     /// What the planner needs. Of a store with a [budget](Store::budget) that is only what its rules say:
     /// [`crate::planning::budget::choose`] makes a store of it that says all.
     pub fn policy(&self) -> Policy {
-        let rule = |rule: &StoreRule| Rule {
+        let rule = |rule: &SaveRule| Rule {
             layer: rule.layer.clone(),
             value: rule.value.clone(),
             made_by: rule.made_by.clone(),
@@ -95,9 +95,9 @@ impl Store {
 }
 
 /// `frequency-split+cheap`, `f16 + 2 rules`.
-impl fmt::Display for Store {
+impl fmt::Display for SavePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Choice { form: self.default, recompute: self.recompute }.fmt(f)?;
+        PolicySpec { form: self.default, recompute: self.recompute }.fmt(f)?;
         match self.rules.len() {
             0 => Ok(()),
             1 => f.write_str(" + 1 rule"),
@@ -107,7 +107,7 @@ impl fmt::Display for Store {
 }
 
 /// `layer = "layer1.*", min_elements = 4096, store = "raw"`.
-impl fmt::Display for StoreRule {
+impl fmt::Display for SaveRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let patterns =
             [("layer", &self.layer), ("value", &self.value), ("made_by", &self.made_by), ("read_by", &self.read_by)];
@@ -122,15 +122,15 @@ impl fmt::Display for StoreRule {
 }
 
 /// Reads the section.
-pub(super) fn store(root: &Reader<'_>) -> Result<Store> {
+pub(super) fn store(root: &Reader<'_>) -> Result<SavePolicy> {
     let section = root.section("store", &["default", "budget", "recompute", "rule"])?;
     let default = section.get("default").map(|node| choice(&section.path_of("default"), node)).transpose()?;
-    let budget = size(&section, "budget")?.map(|budget| Form::Auto { budget }.into());
+    let budget = size(&section, "budget")?.map(|budget| CodecSpec::Auto { budget }.into());
     if let (Some(default), Some(_), Some(node)) = (default, budget, section.get("budget")) {
         let message = format!("with `store.budget` Frugal chooses the forms, but `store.default` says {default}");
         return Err(ConfigError::at(&node.place, message, "the other one").help("remove one of them"));
     }
-    let default = default.or(budget).unwrap_or(Form::Raw.into());
+    let default = default.or(budget).unwrap_or(CodecSpec::Raw.into());
     let asked = section.choice("recompute", RECOMPUTE)?.and_then(recompute);
     if let (Some(asked), Some(node)) = (asked, section.get("recompute"))
         && !is_none(&default.recompute)
@@ -144,19 +144,19 @@ pub(super) fn store(root: &Reader<'_>) -> Result<Store> {
         return Err(section.wrong("rule", node, wanted).help("each rule begins with `[[store.rule]]`"));
     }
     let rules = section.list("rule")?.unwrap_or_default();
-    let rules: Result<Vec<StoreRule>> = rules.iter().map(|(path, node)| rule(path, node)).collect();
-    Ok(Store { default: default.form, recompute: asked.unwrap_or(default.recompute), rules: rules? })
+    let rules: Result<Vec<SaveRule>> = rules.iter().map(|(path, node)| rule(path, node)).collect();
+    Ok(SavePolicy { default: default.form, recompute: asked.unwrap_or(default.recompute), rules: rules? })
 }
 
-fn rule(path: &str, node: &Node) -> Result<StoreRule> {
+fn rule(path: &str, node: &Node) -> Result<SaveRule> {
     let rule = Reader::open(node, path, &["layer", "value", "made_by", "read_by", "min_elements", "store"])?;
     let pattern = |key| Ok(rule.text(key)?.map(str::to_owned));
     let store = rule.get("store").map(|node| form(&rule.path_of("store"), node)).transpose()?;
-    if let (Some(Form::Auto { .. }), Some(node)) = (store, rule.get("store")) {
+    if let (Some(CodecSpec::Auto { .. }), Some(node)) = (store, rule.get("store")) {
         let message = format!("`{path}.store`: a budget is one for all values");
         return Err(ConfigError::at(&node.place, message, "not possible").help("write it as `store.budget`"));
     }
-    Ok(StoreRule {
+    Ok(SaveRule {
         layer: pattern("layer")?,
         value: pattern("value")?,
         made_by: pattern("made_by")?,
@@ -167,17 +167,17 @@ fn rule(path: &str, node: &Node) -> Result<StoreRule> {
 }
 
 /// A form, as text with or without the suffix that says what is made again, or as a table with or without `recompute`.
-pub(super) fn choice(path: &str, node: &Node) -> Result<Choice> {
+pub(super) fn choice(path: &str, node: &Node) -> Result<PolicySpec> {
     match &node.value {
-        Value::Text(name) => Choice::parse(name).map_err(|reason| not_a_store(path, node, name, reason)),
+        Value::Text(name) => PolicySpec::parse(name).map_err(|reason| not_a_store(path, node, name, reason)),
         Value::Table(entries) if entries.contains_key("recompute") => {
             let mut entries = entries.clone();
             entries.remove("recompute");
             let asked = Reader::any(node, path).choice("recompute", RECOMPUTE)?.and_then(recompute);
             let form = form(path, &Node { value: Value::Table(entries), place: node.place.clone() })?;
-            Ok(Choice { form, recompute: asked.unwrap_or_default() })
+            Ok(PolicySpec { form, recompute: asked.unwrap_or_default() })
         }
-        _ => form(path, node).map(Choice::from),
+        _ => form(path, node).map(PolicySpec::from),
     }
 }
 
@@ -187,48 +187,48 @@ fn not_a_store(path: &str, node: &Node, name: &str, reason: String) -> ConfigErr
 }
 
 /// A name with or without settings, or a table with `kind` and settings.
-fn form(path: &str, node: &Node) -> Result<Form> {
+fn form(path: &str, node: &Node) -> Result<CodecSpec> {
     if let Value::Text(name) = &node.value {
-        if name.contains('+') && Choice::parse(name).is_ok() {
+        if name.contains('+') && PolicySpec::parse(name).is_ok() {
             let reason = "what is made again holds for all values: write it as `store.recompute`".to_owned();
             return Err(not_a_store(path, node, name, reason));
         }
-        return Form::parse(name).map_err(|reason| not_a_store(path, node, name, reason));
+        return CodecSpec::parse(name).map_err(|reason| not_a_store(path, node, name, reason));
     }
     if let Value::Table(entries) = &node.value
         && entries.contains_key("budget")
     {
         let auto = Reader::open(node, path, &["kind", "budget"])?;
         auto.choice("kind", &["auto"])?;
-        return auto.required("budget", "\"2GiB\"", size(&auto, "budget")?).map(|budget| Form::Auto { budget });
+        return auto.required("budget", "\"2GiB\"", size(&auto, "budget")?).map(|budget| CodecSpec::Auto { budget });
     }
     if !matches!(node.value, Value::Table(_)) {
         return Err(wrong(path, node, "the name of a store, or a table with its settings"));
     }
     let settings = ["kind", "block", "bits", "group", "parity", "target", "fraction", "interval"];
     let any = Reader::open(node, path, &settings)?;
-    let kind = any.choice("kind", Form::NAMES)?;
-    let mut form = Form::usual(any.required("kind", "\"uniform\"", kind)?).expect("one of the names");
+    let kind = any.choice("kind", CodecSpec::NAMES)?;
+    let mut form = CodecSpec::usual(any.required("kind", "\"uniform\"", kind)?).expect("one of the names");
     let keys: &[&str] = match form {
-        Form::Raw | Form::F16 | Form::Auto { .. } => &["kind"],
-        Form::Uniform { .. } => &["kind", "bits", "group"],
-        Form::FrequencySplit { .. } => &["kind", "block", "bits", "parity"],
-        Form::ErrorBounded { .. } => &["kind", "target", "fraction", "interval"],
+        CodecSpec::Raw | CodecSpec::F16 | CodecSpec::Auto { .. } => &["kind"],
+        CodecSpec::Uniform { .. } => &["kind", "bits", "group"],
+        CodecSpec::FrequencySplit { .. } => &["kind", "block", "bits", "parity"],
+        CodecSpec::ErrorBounded { .. } => &["kind", "target", "fraction", "interval"],
     };
     let section = Reader::open(node, path, keys)?;
     let number = |key| Ok(section.integer(key, 1, 1 << 20)?.map(|number| number as usize));
     match &mut form {
-        Form::Raw | Form::F16 | Form::Auto { .. } => {}
-        Form::Uniform { bits, group } => {
+        CodecSpec::Raw | CodecSpec::F16 | CodecSpec::Auto { .. } => {}
+        CodecSpec::Uniform { bits, group } => {
             *bits = number("bits")?.unwrap_or(*bits);
             *group = number("group")?.unwrap_or(*group);
         }
-        Form::FrequencySplit { block, bits, parity } => {
+        CodecSpec::FrequencySplit { block, bits, parity } => {
             *parity = section.flag("parity")?.unwrap_or(*parity);
             *block = number("block")?.unwrap_or(*block);
             *bits = number("bits")?.unwrap_or(*bits);
         }
-        Form::ErrorBounded { target, fraction, interval } => {
+        CodecSpec::ErrorBounded { target, fraction, interval } => {
             let named = section.choice("target", BoundTarget::NAMES)?.and_then(BoundTarget::usual);
             (*target, *fraction) = named.unwrap_or((*target, *fraction));
             let given = section.float("fraction", "above 0", |fraction| fraction > 0.0)?;

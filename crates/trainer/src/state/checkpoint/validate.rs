@@ -5,7 +5,7 @@
 //! file alone is told here, by the name of the field; what it says of its net and its data is held against those when a run goes on.
 
 use super::{About, PARAMETER, RECORD, STATISTIC, Tensor};
-use crate::state::Standing;
+use crate::state::TrainState;
 use frugal_report::records::EpochRecord;
 use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState};
 use frugal_tensor::ir::Element;
@@ -18,7 +18,7 @@ const MOST: u64 = 1 << 48;
 type Finding = Result<(), String>;
 
 pub(super) fn check(about: &About, tensors: &BTreeMap<String, Tensor>) -> Finding {
-    let About { position, standing, image, classes, kinds, .. } = about;
+    let About { position, state, image, classes, kinds, .. } = about;
     holds("image", image.iter().all(|extent| (1..=1 << 20).contains(extent)), || format!("is {image:?}"))?;
     holds("classes", *classes > 0, || "is 0".to_owned())?;
     holds("position.epoch", position.epoch > 0, || "is 0".to_owned())?;
@@ -27,10 +27,10 @@ pub(super) fn check(about: &About, tensors: &BTreeMap<String, Tensor>) -> Findin
     count("position.steps", position.steps, MOST)?;
     let rate = position.learning_rate;
     holds("position.learning_rate", rate.is_finite() && rate >= 0.0, || format!("is {rate}"))?;
-    holds("standing.step", standing.step <= position.steps, || {
-        format!("is {}, beyond the {} steps of the run", standing.step, position.steps)
+    holds("standing.step", state.step <= position.steps, || {
+        format!("is {}, beyond the {} steps of the run", state.step, position.steps)
     })?;
-    check_standing(standing)?;
+    check_state(state)?;
     for (name, tensor) in tensors {
         let kind = kinds.get(name).ok_or_else(|| format!("`kinds` says nothing of `{name}`"))?;
         check_tensor(name, kind, tensor)?;
@@ -53,13 +53,13 @@ fn amount(field: &str, amount: f64) -> Finding {
     holds(field, amount.is_finite() && amount >= 0.0, || format!("is {amount}"))
 }
 
-fn check_standing(standing: &Standing) -> Finding {
-    let Standing { step, last, best, discarded, .. } = standing;
-    let (loss, counted) = standing.training.parts();
+fn check_state(state: &TrainState) -> Finding {
+    let TrainState { step, last, best, discarded, .. } = state;
+    let (loss, counted) = state.training.parts();
     holds("standing.training", loss.is_finite() && (0.0..=MOST as f64).contains(&counted), || {
         format!("is a loss of {loss} over {counted} samples")
     })?;
-    let (waited, waits) = standing.waiting.parts();
+    let (waited, waits) = state.waiting.parts();
     amount("standing.waiting", waited)?;
     count("standing.waiting", waits, *step)?;
     match (last, best) {
@@ -75,16 +75,16 @@ fn check_standing(standing: &Standing) -> Finding {
             })?;
         }
     }
-    count("standing.stale", standing.stale, step.saturating_add(1))?;
-    let (steps, bytes, most) = standing.stores.parts();
+    count("standing.stale", state.stale, step.saturating_add(1))?;
+    let (steps, bytes, most) = state.stores.parts();
     count("standing.stores.steps", steps, *step)?;
     bytes.iter().try_for_each(|&sum| count("standing.stores.bytes", sum, MOST.saturating_mul(steps.min(1 << 14))))?;
     count("standing.stores.most", most, MOST)?;
     count("standing.discarded.steps", discarded.steps, MOST)?;
     count("standing.discarded.overflows", discarded.overflows, discarded.steps)?;
-    count("standing.most_bytes", standing.most_bytes, MOST)?;
-    amount("standing.seconds", standing.seconds)?;
-    amount("standing.epoch_seconds", standing.epoch_seconds)
+    count("standing.most_bytes", state.most_bytes, MOST)?;
+    amount("standing.seconds", state.seconds)?;
+    amount("standing.epoch_seconds", state.epoch_seconds)
 }
 
 /// Of an evaluation after at most so many steps.

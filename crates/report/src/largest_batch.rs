@@ -9,7 +9,7 @@ pub const MOST_SAMPLES: usize = 1 << 20;
 
 /// What fits of a store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fit {
+pub struct LargestBatch {
     /// The store, by its label.
     pub store: String,
     /// The largest batch; none if not even one sample fits.
@@ -22,7 +22,7 @@ pub struct Fit {
 
 /// The largest batch of each store.
 #[derive(Clone, Debug, Serialize)]
-pub struct FitReport {
+pub struct LargestBatchReport {
     /// The net.
     pub net: &'static str,
     /// Channels, height and width of an image.
@@ -32,10 +32,10 @@ pub struct FitReport {
     /// Bytes to fit into.
     pub limit: u64,
     /// A row for each store.
-    pub stores: Vec<Fit>,
+    pub stores: Vec<LargestBatch>,
 }
 
-impl fmt::Display for FitReport {
+impl fmt::Display for LargestBatchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { net, classes, shape: [channels, height, width], limit, stores } = self;
         let limit = bytes(*limit);
