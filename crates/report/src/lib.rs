@@ -17,6 +17,7 @@ pub mod largest_batch;
 mod measured;
 pub mod operator_times;
 pub mod page;
+pub mod passes;
 pub mod pictures;
 pub mod plan;
 pub mod records;

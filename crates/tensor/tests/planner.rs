@@ -1,11 +1,12 @@
 //! Properties of plans, on random graphs and without a device.
 
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Rule, Uniform};
-use frugal_tensor::ir::{Element, Graph, GraphError, Init, MOST_ELEMENTS, Phase, ValueId};
+use frugal_tensor::ir::{Element, Graph, GraphError, Init, KernelSet, MOST_ELEMENTS, Phase, Precision, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::ops::upsample::Upsampling;
+use frugal_tensor::passes::{PASSES, Pass};
 use frugal_tensor::plan::{ALIGNMENT, Location};
 use frugal_tensor::{Plan, PlanError, PlanOptions, Policy};
 use proptest::prelude::*;
@@ -377,4 +378,26 @@ fn a_value_beyond_what_kernels_count_names_the_largest_batch() {
     assert!(refused.ends_with(&format!("the largest batch that fits is {samples}")), "{refused}");
     let x = graph.input("y", [samples, 1, 1 << 10, 1 << 10], Element::F32);
     assert!(graph.within("layer0", |graph| graph.relu(x)).is_ok());
+}
+
+/// Max pooling behind a rectifier is swapped with it; a step in f16 with error bounds has every pass.
+#[test]
+fn passes_run_in_the_order_of_their_list_and_say_what_they_did() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [4, 3, 8, 8], Element::F32);
+    let w = graph.parameter("w", [8, 3, 3, 3], Init::Constant(0.1)).unwrap();
+    let y = graph.conv2d(x, w, [1, 1], [1, 1]).unwrap();
+    let y = graph.relu(y).unwrap();
+    let y = graph.max_pool(y, 2).unwrap();
+    let dy = graph.input("dy", graph.shape(y).clone(), Element::F32);
+    let gradients = graph.differentiate(&[(y, Some(dy))]).unwrap();
+    let sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+    graph.update(Optimizer::Sgd(sgd), &gradients).unwrap();
+    let options = PlanOptions::unlimited(KernelSet::Tiles).in_precision(Precision::F16);
+    let plan = Plan::new(graph, &Policy::with(ErrorBounded::default()), options).unwrap();
+    let ran: Vec<&str> = plan.graph.passes().iter().map(|record| record.pass).collect();
+    assert_eq!(ran, PASSES.map(Pass::name));
+    let did = |pass: Pass| plan.graph.passes().iter().find(|record| record.pass == pass.name()).unwrap().did.clone();
+    assert_eq!(did(Pass::SwapReluMaxpool), "moved 1 max pooling before their activations");
+    assert_eq!(did(Pass::ScheduleUpdates), "moved 0 of 2 updates before the end of the step");
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with a graph.
 
-use super::{MOST_ELEMENTS, Shape};
+use super::{Fault, MOST_ELEMENTS, Shape};
 
 /// Why a graph cannot be built.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -38,6 +38,14 @@ pub enum GraphError {
         layer: String,
         /// Which operator.
         operator: &'static str,
+    },
+    /// A pass left a graph behind that is not sound: a fault of the pass or of an operator's rules.
+    #[error("the pass `{pass}` left a graph that is not sound: {fault}")]
+    Unsound {
+        /// Name of the pass.
+        pass: &'static str,
+        /// What is wrong.
+        fault: Box<Fault>,
     },
     /// Two persistent values carry one name.
     #[error("the name `{0}` is taken: parameters and statistics need names of their own")]

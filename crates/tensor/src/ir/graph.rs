@@ -8,6 +8,17 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::step::ControlLayout;
+/// What a pass did to a graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassRecord {
+    /// Name of the pass.
+    pub pass: &'static str,
+    /// Nodes of the graph after it.
+    pub nodes: usize,
+    /// What it did, for people.
+    pub did: String,
+}
+
 /// How a parameter is updated: its gradient, and what the optimiser averages of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ParameterUpdate {
@@ -30,6 +41,7 @@ pub struct Graph {
     pub(crate) precision: Precision,
     pub(crate) saved_tensors: Vec<SavedTensor>,
     parameter_updates: Vec<ParameterUpdate>,
+    passes: Vec<PassRecord>,
     pub(crate) control_layout: ControlLayout,
     persistent_names: HashSet<String>,
     batch: Option<usize>,
@@ -101,6 +113,15 @@ impl Graph {
     /// The gradients that an optimiser uses, in the order of its updates.
     pub fn parameter_updates(&self) -> &[ParameterUpdate] {
         &self.parameter_updates
+    }
+
+    /// The passes that made the graph what it is, in their order.
+    pub fn passes(&self) -> &[PassRecord] {
+        &self.passes
+    }
+
+    pub(crate) fn note_pass(&mut self, pass: &'static str, did: String) {
+        self.passes.push(PassRecord { pass, nodes: self.nodes.len(), did });
     }
 
     /// Says what an optimiser uses, or would use: codecs aim their errors at it.

@@ -98,6 +98,11 @@ pub struct Value {
 }
 
 impl Value {
+    /// Whether no node makes it: the host uploads it, or it lives across steps.
+    pub fn is_given(&self) -> bool {
+        self.kind == Kind::Input || self.kind.is_persistent()
+    }
+
     /// Bytes of its elements, rounded up to whole words and without any other padding.
     pub fn bytes(&self) -> u64 {
         let elements = self.shape.elements() as u64;

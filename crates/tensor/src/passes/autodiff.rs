@@ -1,5 +1,6 @@
 //! The gradient graph: each operator's rule appends backward nodes and names what it keeps from the forward pass.
 
+use super::{Pass, counted};
 use crate::ir::{Backward, Graph, GraphError, Kind, Phase, ValueId};
 use crate::ops::add::Add;
 use std::collections::HashMap;
@@ -16,7 +17,25 @@ impl Graph {
         roots: &[(ValueId, Option<ValueId>)],
     ) -> Result<HashMap<ValueId, ValueId>, GraphError> {
         let known: Vec<ValueId> = roots.iter().map(|(value, _)| *value).collect();
-        self.swap_relu_maxpool(&known);
+        Pass::SwapReluMaxpool.run(self, |graph| Ok(((), graph.swap_relu_maxpool(&known))))?;
+        Pass::Autodiff.run(self, |graph| {
+            let (nodes, saved) = (graph.nodes.len(), graph.saved_tensors.len());
+            let gradients = graph.append_backward(roots)?;
+            let of_parameters = graph.parameters().filter(|(id, _)| gradients.contains_key(id)).count();
+            let did = format!(
+                "added {} of the backward pass, {}, gradients of {}",
+                counted(graph.nodes.len() - nodes, "node"),
+                counted(graph.saved_tensors.len() - saved, "saved tensor"),
+                counted(of_parameters, "parameter"),
+            );
+            Ok((gradients, did))
+        })
+    }
+
+    fn append_backward(
+        &mut self,
+        roots: &[(ValueId, Option<ValueId>)],
+    ) -> Result<HashMap<ValueId, ValueId>, GraphError> {
         self.set_phase(Phase::Backward);
         let mut gradients: HashMap<ValueId, ValueId> = HashMap::new();
         for (value, gradient) in roots {

@@ -1,5 +1,6 @@
 //! The order of backward nodes, where it is free.
 
+use super::counted;
 use crate::ir::{Graph, Kind, Node, Operator, Phase, Readers, ValueId};
 use crate::ops::add::Add;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -11,7 +12,8 @@ impl Graph {
     /// value are made and added. The one made first waits while the other branch is worked through. If the branch starts
     /// from a gradient of fewer bytes (its convolution has a stride), it is better that this one waits and the branch is
     /// worked through last, right before the addition. Then both also read the kept value one after the other.
-    pub(crate) fn defer_branches(&mut self) {
+    pub(crate) fn defer_branches(&mut self) -> String {
+        let (mut branches, mut deferred) = (0, 0);
         let mut nodes = self.take_nodes();
         let mut backward = BackwardNodes::of(&nodes);
         let mut position = nodes.len();
@@ -24,6 +26,7 @@ impl Graph {
             };
             if self.starts_smaller(&nodes, &branch, nodes[position].inputs[0]) {
                 // Those that stay move up; the sum itself stays where it is.
+                (branches, deferred) = (branches + 1, deferred + branch.len());
                 let start = branch.first().copied().unwrap_or(position);
                 let (moved, stay): (Vec<_>, Vec<_>) =
                     nodes.drain(start..position).zip(start..).partition(|(_, index)| branch.contains(index));
@@ -33,6 +36,7 @@ impl Graph {
             }
         }
         self.set_nodes(nodes);
+        format!("put off {} with {}", counted(branches, "path"), counted(deferred, "node"))
     }
 
     /// Whether the gradients that a branch starts from take fewer bytes than the one it ends in.

@@ -4,6 +4,7 @@
 //! inputs, which the host uploads; parameters, what is made of them alone, and their gradients; what operators
 //! [always](crate::ir::Output::always_f32) have in f32; metrics; and all that updates work with.
 
+use super::counted;
 use crate::ir::{Graph, Operator, Precision, Value, ValueId};
 use crate::ops::add::Add;
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 impl Graph {
     /// Lets memory hold in f16 what may be, of the nodes that are there and of those to come. For a graph whose gradients and
     /// metrics are known and whose stores are not.
-    pub(crate) fn hold_in_f16(&mut self) {
+    pub(crate) fn hold_in_f16(&mut self) -> String {
         self.precision = Precision::F16;
         let mut decoded: HashMap<ValueId, Vec<ValueId>> = HashMap::new();
         for saved in &self.saved_tensors {
@@ -32,6 +33,8 @@ impl Graph {
         }
         self.nodes = nodes;
         self.agree();
+        let halves = self.values().iter().filter(|value| value.precision == Precision::F16).count();
+        format!("{} of {} held in f16", counted(halves, "value"), self.values().len())
     }
 
     /// Views share their memory, and kept values are read as they are, so both ends have one precision: f32 where one of them

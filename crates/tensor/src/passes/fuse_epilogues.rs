@@ -1,5 +1,6 @@
 //! Nodes that are done in one pass over the elements.
 
+use super::counted;
 use crate::ir::{Element, Graph, Kind, Node, Operator, Value, ValueId};
 use crate::ops::add::Add;
 use std::collections::HashMap;
@@ -10,7 +11,8 @@ impl Graph {
     ///
     /// For a graph whose stores are settled. What was decoded for the first node alone would have to wait for the second
     /// one, so such nodes stay apart.
-    pub(crate) fn fuse_epilogues(&mut self) {
+    pub(crate) fn fuse_epilogues(&mut self) -> String {
+        let before = self.nodes.len();
         let mut nodes: Vec<Option<Node>> = self.take_nodes().into_iter().map(Some).collect();
         let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
         for (index, node) in nodes.iter().enumerate() {
@@ -58,5 +60,6 @@ impl Graph {
             nodes[first] = None;
         }
         self.set_nodes(nodes.into_iter().flatten().collect());
+        format!("joined {} with the one before", counted(before - self.nodes.len(), "node"))
     }
 }

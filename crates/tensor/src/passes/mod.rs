@@ -1,4 +1,7 @@
-//! Rewrites of the graph: one file for each.
+//! Passes: rewrites of the graph, each with a name, in one list, in the order in which they run.
+//!
+//! [`Graph::differentiate`] runs the first two, planning the others. Each says what it did ([`Graph::passes`]), and where debug
+//! assertions are on, the graph is [verified](crate::ir::verify) after each.
 
 mod autodiff;
 mod defer_branches;
@@ -10,4 +13,127 @@ mod schedule_updates;
 mod swap_relu_maxpool;
 
 pub use save_tensors::store;
-pub(crate) use save_tensors::store_within;
+
+use crate::codec::{Policy, Stored};
+use crate::ir::{Graph, GraphError, KernelSet, Node, Precision, verify};
+
+/// A pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pass {
+    /// Puts max pooling before the rectifier whose output it reads alone, so that the rectifier works on fewer elements.
+    SwapReluMaxpool,
+    /// Appends the backward pass and says which tensors it saves of the forward pass.
+    Autodiff,
+    /// Puts off branches of the backward pass that start from less than they end in.
+    DeferBranches,
+    /// Lets memory hold activations and their gradients in f16.
+    F16,
+    /// Recomputes saved tensors in the backward pass instead of keeping them.
+    Recompute,
+    /// Gives each saved tensor the form in which it is kept, with the nodes that encode and decode it.
+    SaveTensors,
+    /// Adds what controls data-sized values from step to step.
+    ControlSizes,
+    /// Moves each update right behind the last node that it must follow, so that gradients live briefly.
+    ScheduleUpdates,
+    /// Joins nodes with those that can be done in the same pass over the elements.
+    FuseEpilogues,
+}
+
+/// All passes, in the order in which they run.
+pub const PASSES: [Pass; 9] = [
+    Pass::SwapReluMaxpool,
+    Pass::Autodiff,
+    Pass::DeferBranches,
+    Pass::F16,
+    Pass::Recompute,
+    Pass::SaveTensors,
+    Pass::ControlSizes,
+    Pass::ScheduleUpdates,
+    Pass::FuseEpilogues,
+];
+
+impl Pass {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SwapReluMaxpool => "swap_relu_maxpool",
+            Self::Autodiff => "autodiff",
+            Self::DeferBranches => "defer_branches",
+            Self::F16 => "f16",
+            Self::Recompute => "recompute",
+            Self::SaveTensors => "save_tensors",
+            Self::ControlSizes => "control_sizes",
+            Self::ScheduleUpdates => "schedule_updates",
+            Self::FuseEpilogues => "fuse_epilogues",
+        }
+    }
+
+    /// Runs a rewrite as this pass. The rewrite returns its result and what it did.
+    fn run<T>(
+        self,
+        graph: &mut Graph,
+        rewrite: impl FnOnce(&mut Graph) -> Result<(T, String), GraphError>,
+    ) -> Result<T, GraphError> {
+        let (result, did) = rewrite(graph)?;
+        graph.note_pass(self.name(), did);
+        if cfg!(debug_assertions) {
+            verify(graph).map_err(|fault| GraphError::Unsound { pass: self.name(), fault: fault.into() })?;
+        }
+        Ok(result)
+    }
+}
+
+/// What the passes make of a graph.
+#[derive(Debug)]
+pub(crate) struct Lowered {
+    /// The graph of which a step is made.
+    pub graph: Graph,
+    /// Its nodes before some of them were fused: what each layer does by itself.
+    pub unfused_nodes: Vec<Node>,
+    /// The saved tensors, each in the form in which it is kept.
+    pub stored: Vec<Stored>,
+}
+
+/// Runs the passes that a plan needs on a graph whose gradients and updates are there. `peak` tells the bytes that are alive
+/// at once in a step of a graph.
+///
+/// # Errors
+/// [`GraphError::Shape`] if a codec takes a value that its operators refuse.
+pub(crate) fn lower(
+    mut graph: Graph,
+    policy: &Policy,
+    precision: Precision,
+    set: KernelSet,
+    peak: &dyn Fn(&Graph) -> u64,
+) -> Result<Lowered, GraphError> {
+    Pass::DeferBranches.run(&mut graph, |graph| Ok(((), graph.defer_branches())))?;
+    if precision == Precision::F16 {
+        Pass::F16.run(&mut graph, |graph| Ok(((), graph.hold_in_f16())))?;
+    }
+    let peak = |graph: &Graph| -> Result<u64, GraphError> {
+        let mut graph = graph.clone();
+        finish(&mut graph, set)?;
+        Ok(peak(&graph))
+    };
+    let (mut graph, stored) = save_tensors::store_within(graph, policy, &peak)?;
+    let unfused_nodes = finish(&mut graph, set)?;
+    Ok(Lowered { graph, unfused_nodes, stored })
+}
+
+/// The last passes, on a graph whose saved tensors have their forms. Returns its nodes before they are fused.
+fn finish(graph: &mut Graph, set: KernelSet) -> Result<Vec<Node>, GraphError> {
+    Pass::ScheduleUpdates.run(graph, |graph| Ok(((), graph.schedule_updates())))?;
+    let unfused = graph.nodes().to_vec();
+    // The oracle does one thing at a time.
+    if set != KernelSet::Naive {
+        Pass::FuseEpilogues.run(graph, |graph| Ok(((), graph.fuse_epilogues())))?;
+    }
+    Ok(unfused)
+}
+
+/// `1 node`, `2 nodes`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,11 +1,11 @@
 //! The form in which each kept value waits from the forward to the backward pass.
 
-use super::recompute;
+use super::{Pass, counted, recompute};
 use crate::codec::mask::EncodeMask;
 use crate::codec::{Choice, Codec, GradientReaders, Origin, Policy, Recompute, Site, Stored, data_sized};
 use crate::ir::{Element, Graph, GraphError, Interval, Kind, Need, Node, Operator, Phase, SavedTensor, ValueId};
 use std::cell::LazyCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 /// Puts a codec on each kept value: encodes right after it is made, so that its last forward reader may overwrite it,
@@ -22,7 +22,50 @@ pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphErr
 }
 
 fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Stored>, GraphError> {
-    let recomputed = recompute::rewrite(graph, policy, wide)?;
+    let recomputed = Pass::Recompute.run(graph, |graph| {
+        let nodes = graph.nodes().len();
+        let recomputed = recompute::rewrite(graph, policy, wide)?;
+        let added = counted(graph.nodes().len() - nodes, "node");
+        let did = format!(
+            "{} recomputed by {added}, {} left to save",
+            counted(recomputed.len(), "value"),
+            graph.saved_tensors().len()
+        );
+        Ok((recomputed, did))
+    })?;
+    let mut stored = Pass::SaveTensors.run(graph, |graph| {
+        let stored = choose_forms(graph, policy)?;
+        let did = forms(&stored);
+        Ok((stored, did))
+    })?;
+    Pass::ControlSizes.run(graph, |graph| {
+        let nodes = graph.nodes().len();
+        data_sized::add_controllers(graph, &stored)?;
+        let sized = stored.iter().filter(|stored| stored.data_sized.is_some()).count();
+        Ok((
+            (),
+            format!(
+                "{}, {} for them",
+                counted(sized, "data-sized value"),
+                counted(graph.nodes().len() - nodes, "node")
+            ),
+        ))
+    })?;
+    graph.set_phase(Phase::Update);
+    stored.extend(recomputed.into_iter().map(Stored::recomputed));
+    Ok(stored)
+}
+
+/// How many saved tensors are kept in each form.
+fn forms(stored: &[Stored]) -> String {
+    let mut forms: BTreeMap<&str, usize> = BTreeMap::new();
+    stored.iter().for_each(|stored| *forms.entry(stored.form).or_default() += 1);
+    let forms: Vec<String> = forms.into_iter().map(|(form, count)| format!("{count} {form}")).collect();
+    if forms.is_empty() { "nothing is kept".to_owned() } else { forms.join(", ") }
+}
+
+/// Gives each saved tensor its form.
+fn choose_forms(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphError> {
     let all = graph.take_saved_tensors();
     let mut after: HashMap<ValueId, Vec<Node>> = HashMap::new();
     let mut before: HashMap<ValueId, Node> = HashMap::new();
@@ -142,9 +185,6 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
         }
     }
     graph.set_nodes(nodes);
-    data_sized::add_controllers(graph, &stored)?;
-    graph.set_phase(Phase::Update);
-    stored.extend(recomputed.into_iter().map(Stored::recomputed));
     Ok(stored)
 }
 
@@ -153,10 +193,10 @@ fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Store
 ///
 /// # Errors
 /// As [`super::store`].
-pub(crate) fn store_within(
+pub(super) fn store_within(
     graph: Graph,
     policy: &Policy,
-    peak: &dyn Fn(&Graph) -> u64,
+    peak: &dyn Fn(&Graph) -> Result<u64, GraphError>,
 ) -> Result<(Graph, Vec<Stored>), GraphError> {
     let with = |policy: &Policy, wide: u64| {
         let mut graph = graph.clone();
@@ -168,9 +208,9 @@ pub(crate) fn store_within(
         return Ok(chosen);
     }
     let (nothing, _) = with(&policy.clone().recompute(Recompute::None), 0)?;
-    let limit = peak(&nothing);
+    let limit = peak(&nothing)?;
     let mut wide = graph.values().iter().map(|value| value.shape.elements() as u64).max().unwrap_or(0);
-    while peak(&chosen.0) > limit && wide > 0 {
+    while peak(&chosen.0)? > limit && wide > 0 {
         chosen = with(policy, wide)?;
         wide /= 2;
     }

@@ -1,11 +1,12 @@
 //! The place of each update in the order of a step.
 
+use super::counted;
 use crate::ir::{Graph, Node, Phase, ValueId};
 
 impl Graph {
     /// Moves each update to the place right after the last reader of what it changes and the makers of what it reads,
     /// so that gradients of parameters live as briefly as all others.
-    pub fn schedule_updates(&mut self) {
+    pub fn schedule_updates(&mut self) -> String {
         let (updates, nodes): (Vec<Node>, Vec<Node>) =
             self.take_nodes().into_iter().partition(|node| node.phase == Phase::Update);
         let mut last = LastUses::new(self.values().len());
@@ -19,6 +20,8 @@ impl Graph {
             last.note(&update, position);
             placed.push((position, update));
         }
+        let updates = placed.len();
+        let earlier = placed.iter().filter(|(position, _)| *position < nodes.len()).count();
         placed.sort_by_key(|(position, _)| *position);
         let mut placed = placed.into_iter().peekable();
         let mut ordered = Vec::with_capacity(nodes.len() + placed.len());
@@ -30,6 +33,7 @@ impl Graph {
         }
         ordered.extend(placed.map(|(_, update)| update));
         self.set_nodes(ordered);
+        format!("moved {earlier} of {} before the end of the step", counted(updates, "update"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The order of rectifiers and max pooling, which is free.
 
+use super::counted;
 use crate::ir::{Graph, Kind, Phase, ValueId};
 use std::collections::HashMap;
 
@@ -10,7 +11,8 @@ impl Graph {
     /// share it.
     ///
     /// Values of which somebody else knows (`known`: roots of the backward pass) stay what they are.
-    pub(super) fn swap_relu_maxpool(&mut self, known: &[ValueId]) {
+    pub(super) fn swap_relu_maxpool(&mut self, known: &[ValueId]) -> String {
+        let mut swapped = 0;
         let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
         for (index, node) in self.nodes.iter().enumerate() {
             for &input in &node.inputs {
@@ -43,6 +45,8 @@ impl Graph {
             // Nothing between them in the order reads either, so they may change places; who reads what by its place in
             // the order is then as before.
             self.nodes.swap(rectifier, pool);
+            swapped += 1;
         }
+        format!("moved {} before their activations", counted(swapped, "max pooling"))
     }
 }

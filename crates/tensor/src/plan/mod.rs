@@ -26,7 +26,7 @@ use crate::codec::{Policy, Stored};
 use crate::ir::{
     Graph, KernelSet, Kind, MOST_ELEMENTS, Node, Operands, Precision, TileTable, Value, ValueId, tiles::Tunable,
 };
-use crate::passes::store_within;
+use crate::passes::{self, Lowered};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -40,17 +40,6 @@ pub const WORKGROUPS_PER_DIMENSION: usize = 65_535;
 
 /// Most bytes of a value in f32.
 const LARGEST_VALUE: u64 = 4 * MOST_ELEMENTS as u64;
-
-/// The last rewrites of a graph whose stores are settled: its nodes before some of them are joined. The oracle does one thing
-/// at a time.
-fn finish(graph: &mut Graph, set: KernelSet) -> Vec<Node> {
-    graph.schedule_updates();
-    let nodes = graph.nodes().to_vec();
-    if set != KernelSet::Naive {
-        graph.fuse_epilogues();
-    }
-    nodes
-}
 
 /// What a plan has to know of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,18 +127,10 @@ impl Plan {
     ///
     /// # Errors
     /// [`PlanError::TooLarge`] if a value cannot be bound on the adapter.
-    pub fn new(mut graph: Graph, policy: &Policy, options: PlanOptions) -> Result<Self, PlanError> {
-        graph.defer_branches();
-        if options.operands.precision() == Precision::F16 {
-            graph.hold_in_f16();
-        }
-        let peak = |graph: &Graph| {
-            let mut graph = graph.clone();
-            finish(&mut graph, options.set);
-            Lifetimes::new(&graph, &options).alive().into_iter().max().unwrap_or(0)
-        };
-        let (mut graph, stored) = store_within(graph, policy, &peak)?;
-        let unfused_nodes = finish(&mut graph, options.set);
+    pub fn new(graph: Graph, policy: &Policy, options: PlanOptions) -> Result<Self, PlanError> {
+        let peak = |graph: &Graph| Lifetimes::new(graph, &options).alive().into_iter().max().unwrap_or(0);
+        let precision = options.operands.precision();
+        let Lowered { graph, unfused_nodes, stored } = passes::lower(graph, policy, precision, options.set, &peak)?;
         Self::lay_out(graph, unfused_nodes, stored, options)
     }
 

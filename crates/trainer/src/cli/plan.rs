@@ -34,6 +34,9 @@ pub(super) struct Options {
     /// Assume the tiles of this table of `frugal tune`, and its family of kernels
     #[arg(long, value_name = "FILE", conflicts_with = "kernels")]
     tiles: Option<PathBuf>,
+    /// Show what each pass did to the graph of the step
+    #[arg(long, conflicts_with = "max_batch")]
+    passes: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -65,6 +68,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
             let (net, shape, classes) = (request.net.name, request.shape.image, request.shape.classes);
             terminal::report(&LargestBatchReport { net, shape, classes, limit, stores: fits? }, options.json)
         }
+        None if options.passes => terminal::report(&Plans::new(&request, kernels)?.passes(&request), options.json),
         None => terminal::report(&Plans::new(&request, kernels)?.report(&request), options.json),
     }
 }

@@ -6,10 +6,11 @@ use crate::config::{SavePolicy, SaveRule};
 use crate::planning::budget;
 use frugal_model::{Net, StepShape, Training, evaluation_step, training_step};
 use frugal_report::convolutions::Convolutions;
+use frugal_report::passes::{PassRow, PassesReport};
 use frugal_report::plan::{LayerReport, PerSample, PlanReport};
 use frugal_report::records::Chosen;
 use frugal_tensor::codec::Policy;
-use frugal_tensor::ir::Precision;
+use frugal_tensor::ir::{PassRecord, Precision};
 use frugal_tensor::plan::{Bytes, KeptValue};
 use frugal_tensor::{Plan, PlanOptions};
 use std::collections::BTreeMap;
@@ -84,6 +85,17 @@ impl Plans {
         let train = Plan::new(training_step(&request.net, shape, training)?, &request.store.policy(), options)?;
         let evaluation = train.evaluation(evaluation_step(&request.net, shape, training)?)?;
         Ok((train, evaluation))
+    }
+
+    /// What each pass did to the training step; `request` is what the plans were made for.
+    pub fn passes(&self, request: &Request) -> PassesReport {
+        let row = |record: &PassRecord| PassRow { pass: record.pass, nodes: record.nodes, did: record.did.clone() };
+        PassesReport {
+            net: request.net.name,
+            batch: request.shape.batch,
+            store: request.store.to_string(),
+            passes: self.train.graph.passes().iter().map(row).collect(),
+        }
     }
 
     /// Every layer and every byte, for reading; `request` is what the plans were made for.

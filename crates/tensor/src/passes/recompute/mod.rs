@@ -1,7 +1,7 @@
 //! Values that do not wait but are recomputed: a rewrite of what the gradient rules keep, before codecs are chosen for
 //! what is left.
 //!
-//! - [`Recompute::None`]: only decoded and concatenations are recomputed, from what they were made of.
+//! - [`Recompute::None`]: only views and concatenations are recomputed, from what they were made of.
 //! - [`Recompute::Cheap`]: so is what follows from other kept values in a few passes over the elements ([`cheap`]).
 //! - [`Recompute::Segments`]: only values at the borders of segments of the net are kept, and the forward pass of a segment
 //!   runs again when the backward pass reaches it ([`segments`]).
