@@ -57,10 +57,60 @@ pub struct StepReport {
     pub bytes: StepBytes,
     /// From the start of the program to the end of the first step.
     pub seconds: Seconds,
+    /// What an exchange of gradients costs, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeReport>,
     /// Of all steps over the one batch, those of the warm-up included.
     pub losses: Vec<f32>,
     /// Steps in which a stored value found no room, so that nothing moved.
     pub without_room: usize,
+}
+
+/// What it costs that the host reads and writes gradients in the middle of a step, against the same step in one piece.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExchangeReport {
+    /// Buckets of gradients.
+    pub buckets: usize,
+    /// Segments into which the step is divided.
+    pub segments: usize,
+    /// Bytes of the gradients, which go to the host and back.
+    pub bytes: u64,
+    /// Bytes of the buffers that this takes.
+    pub staging_bytes: u64,
+    /// What the step allocates in one piece, and divided.
+    pub peak_bytes: [u64; 2],
+    /// Of the step in one piece, measured in turns with the other.
+    pub milliseconds_undivided: Spread,
+    /// Of the divided step.
+    pub milliseconds_divided: Spread,
+    /// The median of the ratios of two steps, one after the other.
+    pub ratio: f64,
+    /// The share of a step in which the device waits between segments, copies of buckets included, where its clock can be read.
+    pub device_idle: Option<f64>,
+}
+
+impl fmt::Display for ExchangeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { buckets, segments, bytes: gradients, staging_bytes, ratio, .. } = self;
+        let [undivided, divided] =
+            [&self.milliseconds_undivided, &self.milliseconds_divided].map(|spread| spread.median);
+        writeln!(
+            f,
+            "exchange    {divided:9.2} ms   loopback of {} in {buckets} buckets, {segments} segments: {ratio:.3} times the \
+             {undivided:.2} ms in one piece",
+            bytes(*gradients)
+        )?;
+        let [one_piece, with_exchange] = self.peak_bytes.map(bytes);
+        write!(
+            f,
+            "            {} of staging; {with_exchange} allocated, {one_piece} in one piece",
+            bytes(*staging_bytes)
+        )?;
+        match self.device_idle {
+            Some(idle) => writeln!(f, "; between segments {:.1} % of the device's time", 100.0 * idle),
+            None => writeln!(f),
+        }
+    }
 }
 
 /// The time of an operator's nodes.
@@ -125,6 +175,9 @@ impl fmt::Display for StepReport {
             step.median, self.steps, step.lower, step.upper, step.least, step.most
         )?;
         writeln!(f, "            {:9.0} images per second\n", self.images_per_second)?;
+        if let Some(exchange) = &self.exchange {
+            writeln!(f, "{exchange}")?;
+        }
 
         let all: f64 = self.milliseconds.values().sum();
         let of = |milliseconds: f64| format!("{:.1} %", 100.0 * milliseconds / all.max(f64::MIN_POSITIVE));

@@ -5,6 +5,7 @@
 
 mod autodiff;
 mod defer_branches;
+mod exchange_gradients;
 mod f16;
 mod fuse_epilogues;
 pub mod recompute;
@@ -15,7 +16,7 @@ mod swap_relu_maxpool;
 pub use save_tensors::store;
 
 use crate::codec::{Policy, Stored};
-use crate::ir::{Graph, GraphError, KernelSet, Node, Precision, verify};
+use crate::ir::{Graph, GraphError, KernelSet, Node, Precision, ValueId, verify};
 
 /// A pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,17 @@ impl Pass {
     }
 }
 
+/// What the passes are to make of a graph.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lowering {
+    /// In which memory holds activations and their gradients.
+    pub precision: Precision,
+    /// For which family of kernels.
+    pub set: KernelSet,
+    /// In how many buckets the host exchanges gradients in the middle of the step.
+    pub buckets: usize,
+}
+
 /// What the passes make of a graph.
 #[derive(Debug)]
 pub(crate) struct Lowered {
@@ -94,6 +106,8 @@ pub(crate) struct Lowered {
     pub unfused_nodes: Vec<Node>,
     /// The saved tensors, each in the form in which it is kept.
     pub stored: Vec<Stored>,
+    /// The gradients that the host exchanges.
+    pub buckets: Vec<Vec<ValueId>>,
 }
 
 /// Runs the passes that a plan needs on a graph whose gradients and updates are there. `peak` tells the bytes that are alive
@@ -104,33 +118,36 @@ pub(crate) struct Lowered {
 pub(crate) fn lower(
     mut graph: Graph,
     policy: &Policy,
-    precision: Precision,
-    set: KernelSet,
+    lowering: Lowering,
     peak: &dyn Fn(&Graph) -> u64,
 ) -> Result<Lowered, GraphError> {
     Pass::DeferBranches.run(&mut graph, |graph| Ok(((), graph.defer_branches())))?;
-    if precision == Precision::F16 {
+    if lowering.precision == Precision::F16 {
         Pass::F16.run(&mut graph, |graph| Ok(((), graph.hold_in_f16())))?;
     }
     let peak = |graph: &Graph| -> Result<u64, GraphError> {
         let mut graph = graph.clone();
-        finish(&mut graph, set)?;
+        finish(&mut graph, lowering)?;
         Ok(peak(&graph))
     };
     let (mut graph, stored) = save_tensors::store_within(graph, policy, &peak)?;
-    let unfused_nodes = finish(&mut graph, set)?;
-    Ok(Lowered { graph, unfused_nodes, stored })
+    let (unfused_nodes, buckets) = finish(&mut graph, lowering)?;
+    Ok(Lowered { graph, unfused_nodes, stored, buckets })
 }
 
-/// The last passes, on a graph whose saved tensors have their forms. Returns its nodes before they are fused.
-fn finish(graph: &mut Graph, set: KernelSet) -> Result<Vec<Node>, GraphError> {
-    Pass::ScheduleUpdates.run(graph, |graph| Ok(((), graph.schedule_updates())))?;
+/// Nodes before they are fused, and the gradients that the host exchanges.
+type Finished = (Vec<Node>, Vec<Vec<ValueId>>);
+
+/// The last passes, on a graph whose saved tensors have their forms.
+fn finish(graph: &mut Graph, Lowering { set, buckets, .. }: Lowering) -> Result<Finished, GraphError> {
+    let buckets = graph.gradient_buckets(buckets);
+    Pass::ScheduleUpdates.run(graph, |graph| Ok(((), graph.schedule_updates(&buckets))))?;
     let unfused = graph.nodes().to_vec();
     // The oracle does one thing at a time.
     if set != KernelSet::Naive {
         Pass::FuseEpilogues.run(graph, |graph| Ok(((), graph.fuse_epilogues())))?;
     }
-    Ok(unfused)
+    Ok((unfused, buckets))
 }
 
 /// `1 node`, `2 nodes`.

@@ -6,12 +6,22 @@ use crate::ir::{Graph, Node, Phase, ValueId};
 impl Graph {
     /// Moves each update to the place right after the last reader of what it changes and the makers of what it reads,
     /// so that gradients of parameters live as briefly as all others.
-    pub fn schedule_updates(&mut self) -> String {
+    ///
+    /// The host may exchange buckets of gradients, in the order in which they are made ([`Graph::gradient_buckets`]). What needs a
+    /// bucket then comes behind the nodes that make the next, so that the device has work while the host exchanges; what needs the
+    /// last comes behind all others. Says what it did.
+    pub fn schedule_updates(&mut self, buckets: &[Vec<ValueId>]) -> String {
         let (updates, nodes): (Vec<Node>, Vec<Node>) =
             self.take_nodes().into_iter().partition(|node| node.phase == Phase::Update);
         let mut last = LastUses::new(self.values().len());
         for (position, node) in nodes.iter().enumerate() {
             last.note(node, position + 1);
+        }
+        let made = |bucket: &Vec<ValueId>| bucket.iter().map(|id| last.written[id.index()]).max().unwrap_or(0);
+        let made: Vec<usize> = buckets.iter().map(made).collect();
+        for (bucket, number) in buckets.iter().zip(1..) {
+            let written = made.get(number).copied().unwrap_or(nodes.len() + 1);
+            bucket.iter().for_each(|id| last.written[id.index()] = written);
         }
         // The number of nodes before each update. An update follows earlier ones as it follows nodes.
         let mut placed: Vec<(usize, Node)> = Vec::with_capacity(updates.len());
@@ -33,7 +43,11 @@ impl Graph {
         }
         ordered.extend(placed.map(|(_, update)| update));
         self.set_nodes(ordered);
-        format!("moved {earlier} of {} before the end of the step", counted(updates, "update"))
+        let exchanged = match buckets.len() {
+            0 => String::new(),
+            count => format!("; the host exchanges {} of gradients", counted(count, "bucket")),
+        };
+        format!("moved {earlier} of {} before the end of the step{exchanged}", counted(updates, "update"))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Graph and lifetimes become an executable: places for values, dispatches for nodes.
 
 use super::memory::{self, Block, Lifetimes, place};
+use super::segments::segments;
 use super::step_role::step_roles;
 use super::{
     ALIGNMENT, BoundBytes, Dispatch, Executable, ExecutableNode, ExecutableValue, Location, Place, PlanError,
-    PlanOptions, Segment, WORKGROUPS_PER_DIMENSION,
+    PlanOptions, WORKGROUPS_PER_DIMENSION,
 };
 use crate::codec::Stored;
 use crate::ir::{Binding, Graph, Kernel, KernelContext, KernelSet, Kind, Precision, ValueId, Variant};
@@ -16,10 +17,11 @@ const MOST_ROUNDS: usize = 65_535;
 /// What runs a graph.
 ///
 /// # Errors
-/// [`PlanError::TooManyWorkgroups`], [`PlanError::TooManyRounds`].
+/// [`PlanError::TooManyWorkgroups`], [`PlanError::TooManyRounds`], [`PlanError::NoExchange`].
 pub(super) fn executable(
     graph: &Graph,
     stored: &[Stored],
+    buckets: &[Vec<ValueId>],
     lifetimes: &Lifetimes,
     options: &PlanOptions,
 ) -> Result<Executable, PlanError> {
@@ -56,8 +58,7 @@ pub(super) fn executable(
         ..Executable::default()
     };
     add_dispatches(&mut executable, graph, lifetimes, options, &locations)?;
-    executable.segments =
-        vec![Segment { writes: Vec::new(), dispatches: 0..executable.dispatches.len(), reads: Vec::new() }];
+    (executable.buckets, executable.segments) = segments(graph, &executable.dispatches, buckets)?;
     Ok(executable)
 }
 

@@ -74,6 +74,9 @@ pub enum PlanError {
         /// Its extents in the other.
         other: Shape,
     },
+    /// The host cannot exchange gradients in the middle of the step.
+    #[error("the bucket of gradients with `{0}` is read before all of it is made, so the host cannot exchange it")]
+    NoExchange(String),
     /// The graph itself is wrong.
     #[error(transparent)]
     Graph(#[from] GraphError),

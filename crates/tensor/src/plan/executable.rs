@@ -159,6 +159,16 @@ impl Executable {
         Some(start..start + words(&value))
     }
 
+    /// Whether the device has a segment to work on while the host exchanges each bucket.
+    pub fn exchanges_overlap(&self) -> bool {
+        let segment = |of: &dyn Fn(&Segment) -> bool| self.segments.iter().position(of);
+        (0..self.buckets.len()).all(|bucket| {
+            let read = segment(&|segment| segment.reads.contains(&bucket));
+            let written = segment(&|segment| segment.writes.contains(&bucket));
+            matches!((read, written), (Some(read), Some(written)) if written >= read + 2)
+        })
+    }
+
     /// What these executables allocate in turns over one store, to the byte, without the store itself.
     pub fn bytes_beside_store(executables: &[&Executable]) -> u64 {
         let most = |f: &dyn Fn(&Executable) -> u64| executables.iter().map(|e| f(e)).max().unwrap_or(0);

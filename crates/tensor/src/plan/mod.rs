@@ -10,6 +10,7 @@ mod executable;
 mod ledger;
 mod memory;
 mod peak_snapshots;
+mod segments;
 mod step_role;
 mod store_layout;
 
@@ -26,7 +27,7 @@ use crate::codec::{Policy, Stored};
 use crate::ir::{
     Graph, KernelSet, Kind, MOST_ELEMENTS, Node, Operands, Precision, TileTable, Value, ValueId, tiles::Tunable,
 };
-use crate::passes::{self, Lowered};
+use crate::passes::{self, Lowered, Lowering};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -59,6 +60,8 @@ pub struct PlanOptions {
     pub max_buffer: u64,
     /// How often at most blocks that stick out of the memory are placed anew ([`ROUNDS`]); fewer plan faster.
     pub rounds: usize,
+    /// In how many buckets the host exchanges the gradients of parameters in the middle of the step; 0 for a step in one piece.
+    pub buckets: usize,
 }
 
 impl PlanOptions {
@@ -72,6 +75,7 @@ impl PlanOptions {
             max_binding: LARGEST_VALUE,
             max_buffer: u64::MAX,
             rounds: ROUNDS,
+            buckets: 0,
         }
     }
 
@@ -120,6 +124,8 @@ pub struct Plan {
     pub executable: Rc<Executable>,
     /// The nodes before some of them were joined: what each layer does by itself.
     unfused_nodes: Vec<Node>,
+    /// The gradients that the host exchanges in the middle of the step.
+    buckets: Vec<Vec<ValueId>>,
 }
 
 impl Plan {
@@ -129,9 +135,9 @@ impl Plan {
     /// [`PlanError::TooLarge`] if a value cannot be bound on the adapter.
     pub fn new(graph: Graph, policy: &Policy, options: PlanOptions) -> Result<Self, PlanError> {
         let peak = |graph: &Graph| Lifetimes::new(graph, &options).alive().into_iter().max().unwrap_or(0);
-        let precision = options.operands.precision();
-        let Lowered { graph, unfused_nodes, stored } = passes::lower(graph, policy, precision, options.set, &peak)?;
-        Self::lay_out(graph, unfused_nodes, stored, options)
+        let lowering = Lowering { precision: options.operands.precision(), set: options.set, buckets: options.buckets };
+        let Lowered { graph, unfused_nodes, stored, buckets } = passes::lower(graph, policy, lowering, &peak)?;
+        Self::lay_out(graph, unfused_nodes, stored, buckets, options)
     }
 
     /// Plans a graph over the parameters and statistics of this plan, in whichever form and precision. What else lives across its
@@ -169,7 +175,13 @@ impl Plan {
         for &(value, words) in sizes {
             graph.value_mut(value).shape = [words].into();
         }
-        Self::lay_out(graph, self.unfused_nodes.clone(), self.stored.clone(), self.options.clone())
+        Self::lay_out(
+            graph,
+            self.unfused_nodes.clone(),
+            self.stored.clone(),
+            self.buckets.clone(),
+            self.options.clone(),
+        )
     }
 
     /// Places for values, dispatches for nodes.
@@ -177,13 +189,14 @@ impl Plan {
         graph: Graph,
         unfused_nodes: Vec<Node>,
         stored: Vec<Stored>,
+        buckets: Vec<Vec<ValueId>>,
         options: PlanOptions,
     ) -> Result<Self, PlanError> {
         check_sizes(&graph, options.max_binding)?;
         let lifetimes = Lifetimes::new(&graph, &options);
         check_scratch(&graph, &lifetimes, options.max_binding)?;
-        let executable = Rc::new(assemble::executable(&graph, &stored, &lifetimes, &options)?);
-        Ok(Self { graph, stored, options, lifetimes, executable, unfused_nodes })
+        let executable = Rc::new(assemble::executable(&graph, &stored, &buckets, &lifetimes, &options)?);
+        Ok(Self { graph, stored, options, lifetimes, executable, unfused_nodes, buckets })
     }
 
     /// What a table of tiles may choose for each node, by the node's number; tables are for products in f32.

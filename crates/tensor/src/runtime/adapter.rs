@@ -151,6 +151,7 @@ impl Adapter {
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
             rounds: ROUNDS,
+            buckets: 0,
         }
     }
 

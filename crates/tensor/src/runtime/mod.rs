@@ -13,7 +13,7 @@ pub mod shader;
 pub use adapter::Adapter;
 pub use error::GpuError;
 pub use planned::PlannedSession;
-pub use session::{Clock, Data, NodeTimes, Session, StepMetrics};
+pub use session::{Clock, Data, Exchange, Loopback, NodeTimes, Session, StepMetrics, StepTrace, TraceEvent};
 
 use crate::ir::{Operands, Precision, TileTable};
 use crate::plan::PlanOptions;

@@ -4,6 +4,7 @@
 //! Nothing here trains: inputs are random numbers, and nothing is left behind.
 
 mod cases;
+mod exchange;
 pub mod operators;
 pub mod page;
 mod products;

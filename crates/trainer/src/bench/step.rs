@@ -1,5 +1,6 @@
 //! How long a training step takes, and what of it.
 
+use super::exchange;
 use super::resident::peak_resident_bytes;
 use super::start;
 use super::uploads::Uploads;
@@ -31,6 +32,8 @@ pub struct Settings<'a> {
     pub steps: usize,
     /// Where to write what the steps start from.
     pub start: Option<&'a Path>,
+    /// In how many buckets to exchange gradients with the host, if what that costs is to be measured as well.
+    pub buckets: Option<usize>,
 }
 
 /// Measures a step. `began` is when the program did, `opened` how long opening the device took.
@@ -78,8 +81,17 @@ pub fn measure(
     let peak_resident = peak_resident_bytes();
     let nodes = Nodes::measure(&mut session, &uploads)?;
 
+    let exchange = match settings.buckets {
+        None => None,
+        Some(buckets) => {
+            let graph = training_step(net, shape, request.training)?;
+            let counts = [settings.warm_up, settings.steps];
+            Some(exchange::measure(gpu, graph, &store.policy(), shape.classes, buckets, counts)?)
+        }
+    };
     let plan = &session.plans()[0];
     Ok(StepReport {
+        exchange,
         net: net.name.to_owned(),
         shape: shape.image,
         classes: shape.classes,

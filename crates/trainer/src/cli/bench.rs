@@ -8,7 +8,7 @@ use crate::bench::page;
 use crate::bench::step::{self, Settings};
 use crate::{Error, terminal};
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use frugal_report::speed_page::SpeedPage;
 use frugal_report::speed_page::Workload;
 use std::io::IsTerminal;
@@ -20,7 +20,7 @@ use std::time::Instant;
 pub(super) enum Verb {
     /// A training step: milliseconds, and what they go to
     #[command(after_help = STORES)]
-    Step(Step),
+    Step(Box<Step>),
     /// Operators on layers of real nets, beside what the adapter can do at all
     Ops(Operators),
     /// A page in Markdown about this machine: steps of four nets in several forms, all operators
@@ -41,8 +41,22 @@ pub(super) struct Step {
     /// Write the weights and the batch that the steps start from, as safetensors
     #[arg(long, value_name = "FILE")]
     write_start: Option<PathBuf>,
+    /// Also measure the step with its gradients sent through the host in the middle of it
+    #[arg(long, value_name = "HOW", value_enum)]
+    exchange: Option<HowToExchange>,
+    /// Buckets in which gradients are exchanged
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "exchange")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    buckets: u64,
     #[command(flatten)]
     common: Common,
+}
+
+/// What the host does with gradients in the middle of a step.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum HowToExchange {
+    /// Writes them back as they are
+    Loopback,
 }
 
 /// Options of `frugal bench ops`.
@@ -107,6 +121,7 @@ fn step(options: &Step) -> Result<(), Error> {
         warm_up: options.warm_up as usize,
         steps: options.steps as usize,
         start: options.write_start.as_deref(),
+        buckets: options.exchange.map(|HowToExchange::Loopback| options.buckets as usize),
     };
     let report = step::measure(&request, &gpu, settings, began, opened)?;
     terminal::report(&report, options.common.json)

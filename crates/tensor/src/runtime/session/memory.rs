@@ -1,6 +1,7 @@
 //! The memory, pipelines and bind groups of a session: made at once, and again when an executable changes its sizes.
 
 use super::Session;
+use super::exchange::BucketBuffers;
 use super::recorded::{Buffers, record};
 use super::staging::Staging;
 use crate::plan::{Executable, READBACKS_IN_FLIGHT, StoreLayout, UPLOADS_IN_FLIGHT};
@@ -54,6 +55,7 @@ impl Session {
             recorded: Vec::new(),
             persistent,
             transient: Vec::new(),
+            buckets: Vec::new(),
             uploads,
             readbacks,
             upload_turn: 0,
@@ -73,12 +75,14 @@ impl Session {
         self.recorded.clear();
         // What was there goes first: both need not fit.
         self.transient.clear();
+        self.buckets.clear();
         self.gpu.wait()?;
         let bytes = self.bytes();
         let all: Vec<&Executable> = self.executables.iter().map(Rc::as_ref).collect();
         let scope = self.gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let pages = Executable::transient_pages_of(&all);
         self.transient = pages.into_iter().map(|size| buffer(&self.gpu, "transient", size, STORAGE)).collect();
+        self.buckets = self.executables.iter().map(|executable| BucketBuffers::of(&self.gpu, executable)).collect();
         let uniforms: Vec<wgpu::Buffer> = self
             .executables
             .iter()

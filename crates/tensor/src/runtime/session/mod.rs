@@ -3,6 +3,7 @@
 //! It knows tables of plain data ([`Executable`]) and nothing of graphs, codecs, losses or optimisers. Everything is made once. A step fills an upload buffer, records the same dispatches again, and submits once; its
 //! metrics come back some steps later, so nothing on the way waits for the host.
 
+mod exchange;
 mod inputs;
 mod inspect;
 mod memory;
@@ -14,6 +15,8 @@ use super::{Gpu, GpuError};
 use crate::ir::step::{STATUS, STATUS_STOP};
 use crate::ir::{Init, ValueId};
 use crate::plan::{Executable, Location, Place, StoreLayout, StoredValue};
+use exchange::BucketBuffers;
+pub use exchange::{Exchange, Loopback, StepTrace, TraceEvent};
 pub use inputs::Data;
 use recorded::Recorded;
 use staging::Staging;
@@ -57,6 +60,8 @@ pub struct Session {
     recorded: Vec<Vec<Recorded>>,
     persistent: Vec<wgpu::Buffer>,
     transient: Vec<wgpu::Buffer>,
+    /// For each executable, the buffers of its buckets.
+    buckets: Vec<Vec<BucketBuffers>>,
     uploads: Vec<Staging>,
     readbacks: Vec<Staging>,
     upload_turn: usize,
@@ -188,11 +193,7 @@ impl Session {
     /// # Errors
     /// [`GpuError::WrongSize`] for an upload, or what befell the device.
     pub fn step(&mut self, executable: usize, uploads: &[&[u8]]) -> Result<Vec<StepMetrics>, GpuError> {
-        let with_metrics = self.executables[executable].readback_bytes() > 0;
-        let mut finished = Vec::new();
-        if with_metrics && self.in_flight.len() == self.readbacks.len() {
-            finished.extend(self.collect_one()?);
-        }
+        let finished = self.make_way(executable)?;
         let mut encoder = self.upload(executable, uploads)?;
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -204,8 +205,19 @@ impl Session {
         Ok(finished)
     }
 
-    /// Submits the end of a step: its metrics are read back, its upload buffer comes back.
-    fn submit_last(&mut self, executable: usize, mut encoder: wgpu::CommandEncoder) -> Result<(), GpuError> {
+    /// Collects metrics until a step has a buffer for its own.
+    fn make_way(&mut self, executable: usize) -> Result<Vec<StepMetrics>, GpuError> {
+        let with_metrics = self.executables[executable].readback_bytes() > 0;
+        let full = with_metrics && self.in_flight.len() == self.readbacks.len();
+        Ok(if full { self.collect_one()? } else { None }.into_iter().collect())
+    }
+
+    /// Submits the end of a step, and says which submission that was: its metrics are read back, its upload buffer comes back.
+    fn submit_last(
+        &mut self,
+        executable: usize,
+        mut encoder: wgpu::CommandEncoder,
+    ) -> Result<wgpu::SubmissionIndex, GpuError> {
         let with_metrics = self.executables[executable].readback_bytes() > 0;
         if with_metrics {
             self.copy_metrics(executable, &mut encoder);
@@ -216,8 +228,9 @@ impl Session {
             self.in_flight.push_back(InFlight { executable, step: self.steps, readback: self.readback_turn });
             self.readback_turn = (self.readback_turn + 1) % self.readbacks.len();
         }
-        self.after_upload(executable, submission);
-        self.gpu.poll()
+        self.after_upload(executable, submission.clone());
+        self.gpu.poll()?;
+        Ok(submission)
     }
 
     fn copy_metrics(&self, executable: usize, encoder: &mut wgpu::CommandEncoder) {
