@@ -401,3 +401,51 @@ fn passes_run_in_the_order_of_their_list_and_say_what_they_did() {
     assert_eq!(did(Pass::SwapReluMaxpool), "moved 1 max pooling before their activations");
     assert_eq!(did(Pass::ScheduleUpdates), "moved 0 of 2 updates before the end of the step");
 }
+
+/// Drivers that run on CPU cores leave loops after 65,535 rounds without a word: what would take more is refused there, and only
+/// there.
+#[test]
+fn loops_longer_than_some_drivers_run_are_refused_for_them() {
+    type Build = fn(&mut Graph, usize);
+    let loss: Build = |g, samples| {
+        let logits = g.input("logits", [samples, 2], Element::F32);
+        let labels = g.input("labels", [samples], Element::U32);
+        let mask = g.input("mask", [samples], Element::F32);
+        g.cross_entropy(logits, labels, mask).unwrap();
+    };
+    let product: Build = |g, depth| {
+        let a = g.input("a", [2, depth], Element::F32);
+        let b = g.input("b", [depth, 2], Element::F32);
+        g.matmul(a, b).unwrap();
+    };
+    let mean_of_window: Build = |g, extent| {
+        let x = g.input("x", [1, 1, extent, extent], Element::F32);
+        g.adaptive_average_pool(x, [1, 1]).unwrap();
+    };
+    let channels: Build = |g, channels| {
+        let x = g.input("x", [1, channels, 1, 1], Element::F32);
+        let w = g.input("w", [1, channels, 1, 1], Element::F32);
+        g.conv2d(x, w, [1, 1], [0, 0]).unwrap();
+    };
+    let plane: Build = |g, size| {
+        let x = g.input("x", [1, 1, 1, size], Element::F32);
+        g.global_average_pool(x).unwrap();
+    };
+    for (build, fits, too_long) in [
+        (loss, 65_000, 66_000),
+        (product, 1 << 17, 1 << 19),
+        (mean_of_window, 250, 300),
+        (channels, 1 << 17, 1 << 19),
+        (plane, 1 << 23, 1 << 25),
+    ] {
+        let plan = |set: KernelSet, size: usize| {
+            let mut graph = Graph::new();
+            build(&mut graph, size);
+            Plan::new(graph, &Policy::raw(), PlanOptions::unlimited(set))
+        };
+        assert!(plan(KernelSet::Registers, fits).is_ok(), "{fits}");
+        let refused = plan(KernelSet::Registers, too_long).map(|_| ()).unwrap_err();
+        assert!(matches!(refused, PlanError::TooManyRounds { rounds, .. } if rounds > 65_535), "{too_long}: {refused}");
+        assert!(plan(KernelSet::Tiles, too_long).is_ok(), "{too_long}");
+    }
+}

@@ -2,8 +2,8 @@
 // t[k] = (1 − smoothing)·[k = label[n]] + smoothing / classes.
 // Against shares q of the classes: mask[n] / counted · (softmax(logits[n])[k] · Σ t − t[k]), with
 // t[k] = (1 − smoothing)·q[k] + smoothing / classes.
-// Each pass over the classes takes `step` of them at a time: some drivers end an invocation's loops after 65,535 rounds.
 // Variables: smoothed, shares, step, seeded (all of it times seed[0], the gradient that arrives). Dispatch: one invocation of 8 for each sample.
+{% from "parts/softmax.wgsl" import each_class, softmax %}
 struct Params {
     samples: u32,
     classes: u32,
@@ -33,44 +33,15 @@ fn main(
         return;
     }
     let row = n * p.classes;
-    var largest = logits[row];
-    for (var first = 0u; first < p.classes; first += {{ step }}u) {
-{% for j in range(step) %}
-        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
-            let k = first + {{ j }}u;
-            largest = max(largest, logits[row + k]);
-        }
-{% endfor %}
-    }
-    var sum = 0.0;
-    for (var first = 0u; first < p.classes; first += {{ step }}u) {
-        var part = 0.0;
-{% for j in range(step) %}
-        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
-            let k = first + {{ j }}u;
-            part += exp(logits[row + k] - largest);
-        }
-{% endfor %}
-        sum += part;
-    }
+{{ softmax(step) }}
     let weight = select(0.0, {{ "seed[0]" if seeded else "1.0" }}, mask[n] != 0.0) / max(loss[0].z, 1.0);
 {% if shares %}
     var goals = 0.0;
-    for (var first = 0u; first < p.classes; first += {{ step }}u) {
-        var part = 0.0;
-{% for j in range(step) %}
-        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
-            let k = first + {{ j }}u;
+{% call each_class(step, "goals") %}
             part += {{ "(1.0 - p.smoothing) * shares[row + k] + p.smoothing / f32(p.classes)" if smoothed else "shares[row + k]" }};
-        }
-{% endfor %}
-        goals += part;
-    }
+{% endcall %}
 {% endif %}
-    for (var first = 0u; first < p.classes; first += {{ step }}u) {
-{% for j in range(step) %}
-        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
-            let k = first + {{ j }}u;
+{% call each_class(step) %}
             let softmax = exp(logits[row + k] - largest) / sum;
 {% if shares %}
             let goal = {{ "(1.0 - p.smoothing) * shares[row + k] + p.smoothing / f32(p.classes)" if smoothed else "shares[row + k]" }};
@@ -81,7 +52,5 @@ fn main(
 {% else %}
             d[row + k] = weight * (softmax - select(0.0, 1.0, k == labels[n]));
 {% endif %}
-        }
-{% endfor %}
-    }
+{% endcall %}
 }

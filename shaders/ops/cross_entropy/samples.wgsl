@@ -3,8 +3,8 @@
 // Smoothed: log Σ exp(l − max) + max − (1 − smoothing)·l[label] − smoothing·mean l.
 // Against shares q of the classes: −Σ t·log softmax(logits) with t = (1 − smoothing)·q + smoothing / classes, and whether the
 // (first) largest logit is where the (first) largest share is.
-// Each pass over the classes takes `step` of them at a time: some drivers end an invocation's loops after 65,535 rounds.
 // Variables: smoothed, shares, step. Dispatch: one invocation of 8 for each sample.
+{% from "parts/softmax.wgsl" import each_class, softmax %}
 struct Params {
     samples: u32,
     classes: u32,
@@ -29,62 +29,23 @@ fn main(
         return;
     }
     let row = n * p.classes;
-    var largest = logits[row];
-    var best = 0u;
-    for (var first = 0u; first < p.classes; first += {{ step }}u) {
-{% for j in range(step) %}
-        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
-            let k = first + {{ j }}u;
-            if logits[row + k] > largest {
-                largest = logits[row + k];
-                best = k;
-            }
-        }
-{% endfor %}
-    }
-    var sum = 0.0;
-    for (var first = 0u; first < p.classes; first += {{ step }}u) {
-        var part = 0.0;
-{% for j in range(step) %}
-        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
-            let k = first + {{ j }}u;
-            part += exp(logits[row + k] - largest);
-        }
-{% endfor %}
-        sum += part;
-    }
+{{ softmax(step) }}
 {% if shares %}
     var loss = 0.0;
     var likeliest = 0u;
-    for (var first = 0u; first < p.classes; first += {{ step }}u) {
-        var part = 0.0;
-{% for j in range(step) %}
-        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
-            let k = first + {{ j }}u;
+{% call each_class(step, "loss") %}
             let share = shares[row + k];
             let goal = {{ "(1.0 - p.smoothing) * share + p.smoothing / f32(p.classes)" if smoothed else "share" }};
             part += goal * (log(sum) + largest - logits[row + k]);
             if share > shares[row + likeliest] {
                 likeliest = k;
             }
-        }
-{% endfor %}
-        loss += part;
-    }
+{% endcall %}
     each[n] = vec2(loss, select(0.0, 1.0, best == likeliest));
 {% else %}
 {% if smoothed %}
     var total = 0.0;
-    for (var first = 0u; first < p.classes; first += {{ step }}u) {
-        var part = 0.0;
-{% for j in range(step) %}
-        {% if step > 1 %}if first + {{ j }}u < p.classes {% endif %}{
-            let k = first + {{ j }}u;
-            part += logits[row + k] - largest;
-        }
-{% endfor %}
-        total += part;
-    }
+{% call each_class(step, "total") %}part += logits[row + k] - largest;{% endcall %}
 {% endif %}
     let label = labels[n];
     if label >= p.classes {

@@ -90,11 +90,25 @@ impl FrequencySplit {
 
     /// Whether kernels share a plane among invocations: on GPUs, and where the plane is too large for one.
     fn shares_planes(&self, h: usize, w: usize, set: KernelSet) -> bool {
+        set == KernelSet::Tiles || 3 * self.walk(h, w) > MOST_ITERATIONS
+    }
+
+    /// Rounds of a walk over all cells, row by row in each; the encoder makes three of them at most.
+    fn walk(&self, h: usize, w: usize) -> usize {
         let [down, across, _] = self.means(h, w);
         let vectors = h * w / if self.vector(h, w) { 4 } else { 1 };
-        // Of a walk over all cells, row by row in each; the encoder makes three of them at most.
-        let walk = vectors + 2 * h * across + 2 * down * across;
-        set == KernelSet::Tiles || 3 * walk > MOST_ITERATIONS
+        vectors + 2 * h * across + 2 * down * across
+    }
+
+    /// Rounds of all loops of an invocation, at most.
+    fn rounds(&self, h: usize, w: usize, shares_planes: bool) -> usize {
+        let [down, across, _] = self.means(h, w);
+        if !shares_planes {
+            return 3 * self.walk(h, w);
+        }
+        // One of 64: pairs of cells, each looked at row by row and with parity twice, then words of at most 32 codes.
+        let rows_of_pair = 2 * (h.div_ceil(down) + self.block + 3);
+        (down * across).div_ceil(128) * rows_of_pair + self.code_words(h, w).div_ceil(64) * 34 + 16
     }
 
     /// Whether rows and cells are whole vectors of four.
@@ -123,6 +137,7 @@ impl FrequencySplit {
         let [down, across, block] = self.means(h, w);
         let tiles = self.shares_planes(h, w, set);
         let kernel = Kernel::new(shader)
+            .rounds(self.rounds(h, w, tiles))
             .variable("bits", self.bits)
             .variable("vector", self.vector(h, w))
             .variable("parity", self.parity)

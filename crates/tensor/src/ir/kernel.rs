@@ -168,6 +168,10 @@ pub enum Binding {
     Scratch(usize),
 }
 
+/// The most rounds that all loops of an invocation may take together on drivers that run on CPU cores: Mesa's llvmpipe (22.3)
+/// counts them, an end of a loop as one, and then leaves every loop without a word.
+pub(crate) const MOST_ROUNDS: usize = 65_535;
+
 /// One dispatch.
 ///
 /// Its shader binds the uniform `Params` at 0 and the values at 1, 2, … in group 0, all of them `read_write`, because
@@ -304,7 +308,8 @@ impl Kernel {
         self
     }
 
-    /// How many rounds all loops of an invocation take together at most. A plan refuses more than the drivers of its adapters do.
+    /// How many rounds all loops of an invocation take together at most, the end of a loop being one. A plan refuses more than the
+    /// drivers of its adapters do ([`MOST_ROUNDS`]). Of a kernel without it the number does not grow with the values.
     pub(crate) fn rounds(mut self, rounds: usize) -> Self {
         self.rounds = rounds;
         self

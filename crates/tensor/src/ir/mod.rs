@@ -27,6 +27,7 @@ pub use backward::Backward;
 pub use error::GraphError;
 pub(crate) use error::batch_advice;
 pub use graph::{Graph, ParameterUpdate, PassRecord};
+pub(crate) use kernel::MOST_ROUNDS;
 pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Operands, Parameter, Precision, Variable};
 pub use node::{Node, Phase};
 pub(crate) use operator::want;

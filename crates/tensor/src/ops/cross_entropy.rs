@@ -94,7 +94,7 @@ impl Operator for CrossEntropy {
             .bind(Binding::Scratch(0))
             .inputs([2, 3])
             .outputs([0])
-            .rounds(samples)
+            .rounds(samples + 1)
             .workgroups(1);
         vec![each, total]
     }

@@ -79,6 +79,7 @@ impl Operator for EmbeddingGradient {
         let parts = (0..positions.max(1)).step_by(most).flat_map(|start| {
             let link = Kernel::new("ops/embedding/link")
                 .variable("width", width)
+                .rounds(owned + most.min(positions) + 2)
                 .parameters([rows, owned, start, (start + most).min(positions)])
                 .inputs([1])
                 .bind(Binding::Scratch(0))
@@ -88,6 +89,7 @@ impl Operator for EmbeddingGradient {
                 .variable("width", width)
                 .variable("begins", start == 0)
                 .variable("vector", vector)
+                .rounds(most.min(positions) + 1)
                 .parameters([rows, columns, chunks])
                 .inputs([0])
                 .bind(Binding::Scratch(0))

@@ -107,14 +107,16 @@ impl Gemm {
 
     /// A kernel for this product, its `Params` begun.
     pub fn kernel(&self, shader: &'static str, context: &KernelContext) -> Kernel {
+        let part = self.depth.div_ceil(self.parts);
         let kernel = Kernel::new(shader)
+            .rounds(part.div_ceil(self.core.step(&self.tile)) + 1)
             .variable("core", self.core.name())
             .variable("tile_rows", self.tile.rows)
             .variable("tile_columns", self.tile.columns)
             .variable("tile_depth", self.tile.depth)
             .variable("rows_per_invocation", self.tile.rows_per_invocation)
             .variable("columns_per_invocation", self.tile.columns_per_invocation)
-            .parameters([self.rows, self.columns, self.depth, self.depth.div_ceil(self.parts)])
+            .parameters([self.rows, self.columns, self.depth, part])
             .workgroups(self.tile.workgroups(self.rows, self.columns) * self.parts);
         match (self.core, context.operands) {
             (Core::F16Matrices, Operands::F16Matrices { extent, subgroup }) => {
@@ -152,6 +154,14 @@ impl Core {
             (_, Operands::F16Matrices { .. }) => Self::F16Matrices,
             (KernelSet::Registers, Operands::F32) => Self::Registers,
             (KernelSet::Tiles, Operands::F32) => Self::Tiles,
+        }
+    }
+
+    /// Of the depth, how much a round of the loop takes.
+    fn step(self, tile: &Tile) -> usize {
+        match self {
+            Self::Naive | Self::Registers => 1,
+            Self::Tiles | Self::F16Tiles | Self::F16Matrices => tile.depth,
         }
     }
 

@@ -209,6 +209,7 @@ impl Operator for GroupNormGradient {
                 .inputs([0, 1, 3])
                 .bind(Binding::Scratch(0));
             let rows = Kernel::new("ops/group_norm/row_sums")
+                .rounds(per_row + 1)
                 .parameters([rows, per_row, parameters])
                 .parameter(scale)
                 .inputs([2])

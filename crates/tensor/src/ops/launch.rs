@@ -1,6 +1,6 @@
 //! The grids that many kernels share: over elements, planes and columns.
 
-use crate::ir::{Kernel, KernelContext, KernelSet};
+use crate::ir::{Kernel, KernelContext, KernelSet, MOST_ROUNDS};
 
 /// Invocations in a workgroup of an element-wise kernel.
 pub(crate) const ELEMENTWISE_WORKGROUP: usize = 64;
@@ -26,16 +26,22 @@ fn over_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet)
         .parameter(if vector { size / 4 } else { size })
 }
 
-/// Most iterations of all loops of an invocation together. Mesa's llvmpipe counts them and leaves every loop after 65,535,
-/// without a word; an end of a loop counts as one.
+/// The most rounds of the loops of a kernel that is chosen for its few invocations: with some to spare for the ends of loops, no more
+/// than [`MOST_ROUNDS`].
 pub const MOST_ITERATIONS: usize = 65_000;
+const _: () = assert!(MOST_ITERATIONS < MOST_ROUNDS);
 
 /// A kernel that reduces each plane, see `parts/sum_plane.wgsl`: one workgroup for each on GPUs and for planes
 /// too large for one invocation, one invocation elsewhere.
 pub(crate) fn reduce_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet) -> Kernel {
     let set = if size > MOST_ITERATIONS { KernelSet::Tiles } else { set };
     let kernel = over_planes(shader, planes, size, set);
-    if set == KernelSet::Tiles { kernel.workgroups(planes) } else { kernel.invocations(planes, 8) }
+    let units = if size.is_multiple_of(4) { size / 4 } else { size };
+    match set {
+        KernelSet::Tiles => kernel.rounds(units.div_ceil(64) + 7).workgroups(planes),
+        // Runs of 64, in each four at a time.
+        _ => kernel.rounds(units.div_ceil(64) * 19 + 4).invocations(planes, 8),
+    }
 }
 
 /// A kernel that adds up the rows of each column, see `parts/sum_column.wgsl`: 16 invocations for each on GPUs and where
@@ -43,7 +49,10 @@ pub(crate) fn reduce_planes(shader: &'static str, planes: usize, size: usize, se
 pub(crate) fn reduce_columns(shader: &'static str, rows: usize, columns: usize, set: KernelSet) -> Kernel {
     let tiles = set == KernelSet::Tiles || rows > MOST_ITERATIONS;
     let kernel = Kernel::new(shader).variable("tiles", tiles).parameters([rows, columns]);
-    kernel.invocations(columns, if tiles { 16 } else { 8 })
+    match tiles {
+        true => kernel.rounds(rows.div_ceil(16) + 6).invocations(columns, 16),
+        false => kernel.rounds(rows / 4 + 5).invocations(columns, 8),
+    }
 }
 
 /// A kernel that maps each plane onto the first output by parameters of its channel, see `parts/map_plane.wgsl`. The number of
@@ -60,7 +69,11 @@ pub(crate) fn map_planes_of(
     [samples, channels, size]: [usize; 3],
 ) -> Kernel {
     let run = run(context.set, [samples, channels, size]);
+    let units = if size.is_multiple_of(4) { size / 4 } else { size };
+    // Of one plane, four at a time where an invocation is one of 8.
+    let rounds = if context.set == KernelSet::Tiles { units.div_ceil(64) + 1 } else { units.div_ceil(32) + 6 };
     over_planes(shader, samples * channels, size, context.set)
+        .rounds(run * rounds)
         .variable("in_place", context.in_place)
         .variable("several", run > 1)
         .parameters([channels, run])

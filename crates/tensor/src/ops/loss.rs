@@ -107,6 +107,7 @@ impl Operator for MeanOfElements {
             .bind(Binding::Scratch(0));
         let total = Kernel::new("ops/cross_entropy/total")
             .parameter(samples)
+            .rounds(samples + 1)
             .bind(Binding::Scratch(0))
             .inputs([2, 3])
             .outputs([0])

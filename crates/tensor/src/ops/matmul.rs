@@ -63,6 +63,7 @@ impl MatMul {
             .variable("lanes", lanes)
             .variable("subgroups", subgroups)
             .parameters([m, n, k, tiles, groups])
+            .rounds(k.div_ceil(4) + 1)
             .workgroups(groups)
     }
 }

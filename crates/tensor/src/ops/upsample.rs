@@ -69,7 +69,9 @@ impl Operator for Upsample {
         let (input, output) = (&context.inputs[0].shape, &context.outputs[0].shape);
         let kernel = |shader| kernel(shader, self.how, input, output, output);
         vec![match by_rows(context, input, output) {
-            true => kernel("ops/upsample/forward_rows").invocations(output.elements() / output[3], 8),
+            true => {
+                kernel("ops/upsample/forward_rows").rounds(output[3] + 1).invocations(output.elements() / output[3], 8)
+            }
             false => kernel("ops/upsample/forward").invocations(output.elements(), 64),
         }]
     }
@@ -96,15 +98,18 @@ impl Operator for UpsampleGradient {
         let (input, output) = (&self.input, &context.inputs[0].shape);
         let kernel = |shader| kernel(shader, self.how, input, output, input);
         // See `readers` in ops/upsample/params.wgsl.
-        let reach = match self.how {
-            Upsampling::Nearest => output[2].div_ceil(input[2]),
-            Upsampling::Bilinear => (2 * output[2]).div_ceil(input[2]),
-        };
+        let [reach, reach_across] = [2, 3].map(|axis| match self.how {
+            Upsampling::Nearest => output[axis].div_ceil(input[axis]),
+            Upsampling::Bilinear => (2 * output[axis]).div_ceil(input[axis]),
+        });
         vec![match by_rows(context, input, output) && reach <= MOST_REACH {
             true => kernel("ops/upsample/gradient_rows")
+                .rounds(output[3] + 1)
                 .variable("reach", reach)
                 .invocations(input.elements() / input[3], 8),
-            false => kernel("ops/upsample/gradient").invocations(input.elements(), 64),
+            false => kernel("ops/upsample/gradient")
+                .rounds((reach + 1) * (reach_across + 2))
+                .invocations(input.elements(), 64),
         }]
     }
 }

@@ -8,11 +8,8 @@ use super::{
     PlanOptions, WORKGROUPS_PER_DIMENSION,
 };
 use crate::codec::Stored;
-use crate::ir::{Binding, Graph, Kernel, KernelContext, KernelSet, Kind, Precision, ValueId, Variant};
+use crate::ir::{Binding, Graph, Kernel, KernelContext, KernelSet, Kind, MOST_ROUNDS, Precision, ValueId, Variant};
 use std::collections::HashMap;
-
-/// Rounds of all loops of an invocation together after which llvmpipe (Mesa 22.3) leaves them.
-const MOST_ROUNDS: usize = 65_535;
 
 /// What runs a graph.
 ///

@@ -356,6 +356,7 @@ impl Operator for Renew {
         let factored = context.inputs.get(first_factor).map_or(0, |factor| factor.shape.elements());
         let renew = Kernel::new("codec/error_bounded/renew")
             .variable("factors", self.factors)
+            .rounds(context.inputs[3].shape.elements().div_ceil(64) + chunks.div_ceil(64) + factored + 10)
             .parameters([context.inputs[3].shape.elements(), channels, chunks, elements, self.elements])
             .parameter(self.interval)
             .parameters(flags)

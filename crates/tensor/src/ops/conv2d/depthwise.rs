@@ -114,6 +114,7 @@ fn walk(
         .variable("tile_height", tile_height)
         .variable("vec", vec)
         .variable("workgroup", workgroup)
+        .rounds(strip_rows.div_ceil(tile_height) + 1)
         .parameters([e.filters, e.filters / e.channels])
         .parameters(read)
         .parameters(made)
@@ -133,14 +134,16 @@ fn weight_gradient(convolution: &Conv2d, e: &Extents, set: KernelSet) -> (Kernel
     // A share is what one workgroup or invocation adds up: a channel of a split. On GPUs no invocation should idle.
     let (wanted, least) = if tiles { (GPU_WORKGROUPS, 2 * workgroup) } else { (INVOCATIONS, 1) };
     let splits = wanted.div_ceil(e.filters).min(units.div_ceil(least));
-    let units_per_split = units.div_ceil(splits).min((MOST_ITERATIONS / (strip_rows + 1)).max(1));
+    let units_per_split = units.div_ceil(splits).min((MOST_ITERATIONS / (strip_rows + 2)).max(1));
     let splits = units.div_ceil(units_per_split);
     let shares = splits * e.filters;
+    let units_of_one = if tiles { units_per_split.div_ceil(workgroup) } else { units_per_split };
     let kernel = begin("ops/conv2d/depthwise_weight_gradient", convolution, e, convolution.padding)
         .variable("tile_width", tile_width)
         .variable("vec", vec)
         .variable("tiles", tiles)
         .variable("workgroup", workgroup)
+        .rounds(units_of_one * (strip_rows + 2) + 10)
         .parameters([e.filters, e.filters / e.channels])
         .parameters(e.input)
         .parameters(e.output)

@@ -329,6 +329,7 @@ impl Operator for Conv2dWeightGradient {
 fn sum_parts(parts: usize, elements: usize) -> Kernel {
     Kernel::new("ops/conv2d/sum_parts")
         .parameters([parts, elements])
+        .rounds(parts + 1)
         .invocations(elements, 64)
         .bind(Binding::Scratch(0))
         .outputs([0])

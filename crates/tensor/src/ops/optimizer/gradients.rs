@@ -68,12 +68,14 @@ impl Operator for SquareSum {
         let elements = context.inputs[0].shape.elements();
         let chunks = elements.div_ceil(CHUNK);
         let squares = Kernel::new("ops/optimizer/squares")
+            .rounds(CHUNK + 1)
             .parameters([elements, chunks, CHUNK])
             .inputs([0])
             .bind(Binding::Scratch(0))
             .invocations(chunks, 8);
         let total = Kernel::new("ops/optimizer/square_total")
             .variable("adds", context.inputs.len() == 2)
+            .rounds(chunks.div_ceil(64) + 8)
             .parameter(chunks)
             .bind(Binding::Scratch(0))
             .outputs([0])

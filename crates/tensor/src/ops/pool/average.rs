@@ -94,10 +94,20 @@ impl AveragePool {
 
     /// A kernel of either direction that makes `made`: one invocation for each element, and where drivers run on CPU cores
     /// one for each row, which has fewer indices to divide.
-    fn kernel(&self, shader: &'static str, input: &Shape, output: &Shape, made: &Shape, set: KernelSet) -> Kernel {
-        let rows = set == KernelSet::Registers;
+    /// `reads` are the most elements that one of those reads, down and across.
+    fn kernel(
+        &self,
+        shader: &'static str,
+        [input, output, made]: [&Shape; 3],
+        reads: [usize; 2],
+        set: KernelSet,
+    ) -> Kernel {
+        // Of one element, and for each row of a window the end of a loop.
+        let rounds = reads[0] * (reads[1] + 1) + 1;
+        let rows = set == KernelSet::Registers && made[3] * (rounds + 1) <= launch::MOST_ITERATIONS;
+        let rounds = if rows { made[3] * (rounds + 1) } else { rounds };
         let count = made.elements() / if rows { made[3] } else { 1 };
-        let kernel = Kernel::new(shader).variable("rows", rows);
+        let kernel = Kernel::new(shader).rounds(rounds).variable("rows", rows);
         let kernel = match *self {
             Self::Adaptive(_) => kernel.variable("adaptive", true),
             Self::Sliding(Windows { kernel: [kh, kw], stride, padding }) => kernel
@@ -128,7 +138,11 @@ impl Operator for AveragePool {
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let (input, output) = (&context.inputs[0].shape, &context.outputs[0].shape);
-        vec![self.kernel("ops/pool/average_windows", input, output, output, context.set)]
+        let reads = [0, 1].map(|axis| match *self {
+            Self::Sliding(windows) => windows.kernel[axis],
+            Self::Adaptive(extents) => input[axis + 2].div_ceil(extents[axis]) + 1,
+        });
+        vec![self.kernel("ops/pool/average_windows", [input, output, output], reads, context.set)]
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
@@ -150,8 +164,12 @@ impl Operator for AveragePoolGradient {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let output = &context.inputs[0].shape;
-        vec![self.pool.kernel("ops/pool/average_windows_gradient", &self.input, output, &self.input, context.set)]
+        let (input, output) = (&self.input, &context.inputs[0].shape);
+        let reads = [0, 1].map(|axis| match self.pool {
+            AveragePool::Sliding(windows) => windows.kernel[axis].div_ceil(windows.stride[axis]),
+            AveragePool::Adaptive(extents) => extents[axis].div_ceil(input[axis + 2]) + 1,
+        });
+        vec![self.pool.kernel("ops/pool/average_windows_gradient", [input, output, input], reads, context.set)]
     }
 }
 

@@ -107,6 +107,7 @@ impl TakesEpilogue for MaxPool {
         let kernel = window_index::packed(Kernel::new("ops/pool/max_forward"), self.places())
             .variable("kernel_height", self.kernel[0])
             .variable("kernel_width", self.kernel[1])
+            .rounds(window_index::per_word(self.places()) * (self.kernel[0] * (self.kernel[1] + 1) + 2))
             .parameters(self.parameters(&context.inputs[0].shape, &context.outputs[0].shape))
             .invocations(words, 64);
         vec![epilogue.behind(kernel.inputs([0]).outputs([0, 1]), Self::INPUTS)]
@@ -125,26 +126,37 @@ impl Operator for MaxPoolGradient {
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let pool = &self.pool;
         let parameters = pool.parameters(&self.input, &context.inputs[0].shape);
-        let apart = (0..2).all(|axis| pool.stride[axis] >= pool.kernel[axis] && pool.padding[axis] == 0);
+        let beside_each_other = (0..2).all(|axis| pool.stride[axis] >= pool.kernel[axis] && pool.padding[axis] == 0);
         let [n, c, h, w] = self.input.nchw().expect("checked forward");
         let vector = (h * w).is_multiple_of(4);
         let windows = &context.inputs[0].shape;
         let iterations = if vector { h * w / 4 } else { h * w } + windows[2] * (windows[3] + 1);
+        // Of one that writes a band: what lies under each window row by row, then what no window reaches.
+        let band = windows[3] * (pool.stride[0] * (pool.stride[1] + 1) + 2) + pool.stride[0] * (w + 1) + 2;
+        let apart = beside_each_other && (context.set != KernelSet::Registers || band <= MOST_ITERATIONS);
         let kernel = match context.set {
             KernelSet::Registers if iterations <= MOST_ITERATIONS => Kernel::new("ops/pool/max_gradient_plane")
                 .variable("kernel_width", pool.kernel[1])
-                .variable("overlapping", !apart)
+                .variable("overlapping", !beside_each_other)
+                .rounds(iterations)
                 .variable("vector", vector)
                 .parameter(n * c)
                 .invocations(n * c, 8),
             KernelSet::Registers | KernelSet::Tiles if apart => {
                 let bands_per_plane = h.div_ceil(pool.stride[0]);
                 let bands = n * c * bands_per_plane;
-                Kernel::new("ops/pool/max_gradient_apart").parameters([bands, bands_per_plane]).invocations(bands, 8)
+                Kernel::new("ops/pool/max_gradient_apart")
+                    .parameters([bands, bands_per_plane])
+                    .rounds(band)
+                    .invocations(bands, 8)
             }
             _ => {
                 let elements = self.input.elements();
-                Kernel::new("ops/pool/max_gradient").parameter(elements).invocations(elements, 64)
+                let [over_y, over_x] = [0, 1].map(|axis| pool.kernel[axis].div_ceil(pool.stride[axis]));
+                Kernel::new("ops/pool/max_gradient")
+                    .rounds(over_y * (over_x + 1) + 1)
+                    .parameter(elements)
+                    .invocations(elements, 64)
             }
         };
         let kernel = window_index::packed(kernel, pool.places()).parameters(parameters);
