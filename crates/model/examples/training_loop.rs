@@ -8,7 +8,7 @@
 use frugal_model::layers::{Conv, Mode, batch_norm, linear};
 use frugal_model::{IMAGES, LABELS, MASK};
 use frugal_tensor::codec::FrequencySplit;
-use frugal_tensor::ir::{Element, Kind};
+use frugal_tensor::ir::{Element, Role};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, Control};
@@ -103,9 +103,9 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert!(correct > 0.9 * counted, "a chance guess has a quarter right");
 
     // Parameters and running statistics by their names, to a file and back.
-    let kinds = [Kind::Parameter, Kind::Statistic];
+    let kinds = [Role::Parameter, Role::Statistic];
     let trained = session.plans()[train].graph.ids().map(|(_, value)| value);
-    let trained = trained.filter(|value| kinds.contains(&value.kind) && value.element == Element::F32);
+    let trained = trained.filter(|value| kinds.contains(&value.role) && value.element == Element::F32);
     let mut tensors = Vec::new();
     for value in trained {
         let bytes: Vec<u8> = session.read(&value.name)?.into_iter().flat_map(f32::to_le_bytes).collect();

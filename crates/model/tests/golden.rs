@@ -6,7 +6,7 @@
 mod recipe;
 
 use frugal_model::Net;
-use frugal_tensor::ir::{KernelSet, Kind};
+use frugal_tensor::ir::{KernelSet, Role};
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Sgd};
 use recipe::{batch, start, start_with};
 use serde_json::Value as Json;
@@ -143,6 +143,6 @@ fn parameters_are_counted_exactly() {
         let graph = &run.session.plans()[0].graph;
         let count: usize = graph.parameters().map(|(_, v)| v.shape.elements()).sum();
         assert_eq!(count, wanted, "{name}");
-        assert!(graph.values().iter().all(|v| v.kind != Kind::ParameterGradient));
+        assert!(graph.values().iter().all(|v| v.role != Role::ParameterGradient));
     }
 }

@@ -83,7 +83,7 @@ impl Training {
     /// The bits of all that lives across steps, but for the scale's own.
     fn state(&self) -> BTreeMap<String, Vec<u32>> {
         let graph = &self.session.plans()[0].graph;
-        let lasting = graph.values().iter().filter(|value| value.kind.is_persistent() && value.name != STATUS);
+        let lasting = graph.values().iter().filter(|value| value.is_persistent() && value.name != STATUS);
         let lasting = lasting.filter(|value| !value.name.starts_with(LossScale::NAME));
         let bits = |name: &str| self.session.read(name).unwrap().into_iter().map(f32::to_bits).collect();
         lasting.map(|value| (value.name.clone(), bits(&value.name))).collect()

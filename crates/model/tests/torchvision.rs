@@ -2,7 +2,7 @@
 //! (fixture by `tools/pytorch/torchvision_names.py`).
 
 use frugal_model::{Net, StepShape, inference_step};
-use frugal_tensor::ir::Kind;
+use frugal_tensor::ir::Role;
 
 #[test]
 fn nets_keep_what_torchvisions_keep() {
@@ -19,7 +19,7 @@ fn nets_keep_what_torchvisions_keep() {
     for (name, wanted) in nets {
         let shape = StepShape { batch: 1, image: [3, 224, 224], classes: 1000 };
         let graph = inference_step(&Net::find(name).unwrap(), shape).unwrap();
-        let kept = graph.values().iter().filter(|value| matches!(value.kind, Kind::Parameter | Kind::Statistic));
+        let kept = graph.values().iter().filter(|value| matches!(value.role, Role::Parameter | Role::Statistic));
         let found: Vec<String> = kept
             .map(|value| {
                 let extents: Vec<String> = value.shape.extents().iter().map(usize::to_string).collect();

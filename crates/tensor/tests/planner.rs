@@ -88,7 +88,7 @@ fn every_read_finds_what_was_written(plan: &Plan) {
         }
     };
     for (id, value) in plan.graph.ids() {
-        if plan.location(id).is_some() && (value.kind.is_persistent() || plan.uploads().contains(&id)) {
+        if plan.location(id).is_some() && (value.is_persistent() || plan.uploads().contains(&id)) {
             write(&mut memory, id, id);
         }
     }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{SETS, gpu, options};
 use frugal_tensor::codec::{F16, FrequencySplit, Recompute, Uniform};
-use frugal_tensor::ir::{Element, Graph, GraphError, Init, Kind, ValueId};
+use frugal_tensor::ir::{Element, Graph, GraphError, Init, Role, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
@@ -89,8 +89,8 @@ fn training_step_with(wide: bool) -> Result<Graph, GraphError> {
 /// The bits of all parameters, running statistics and losses after some steps.
 fn trained(gpu: &Rc<Gpu>, policy: &Policy, options: PlanOptions) -> Vec<(String, Vec<u32>)> {
     let plan = Plan::new(training_step().unwrap(), policy, options).unwrap();
-    let lasting = |kind| [Kind::Parameter, Kind::Statistic].contains(&kind);
-    let names: Vec<String> = plan.graph.values().iter().filter(|v| lasting(v.kind)).map(|v| v.name.clone()).collect();
+    let lasting = |kind| [Role::Parameter, Role::Statistic].contains(&kind);
+    let names: Vec<String> = plan.graph.values().iter().filter(|v| lasting(v.role)).map(|v| v.name.clone()).collect();
     let mut session = PlannedSession::new(gpu.clone(), vec![plan], 5).unwrap();
     let mut losses = Vec::new();
     for count in 0..4u32 {

@@ -14,7 +14,7 @@ pub const MARGIN: f64 = 1.18;
 
 /// How a stored value whose size depends on the data reports what it uses.
 pub trait DataSized: fmt::Debug {
-    /// The words in which it reports: a value of [`crate::ir::Kind::Record`].
+    /// The words in which it reports: a value of [`crate::ir::Role::Report`].
     fn report(&self) -> ValueId;
 
     /// Words that the value has whatever the data are.

@@ -53,7 +53,7 @@ impl Backward<'_> {
 
     /// Saves a forward value and returns what backward nodes read in its place. Values that live across steps are there anyway.
     pub fn save(&mut self, source: ValueId, need: Need) -> ValueId {
-        if self.graph.value(source).kind.is_persistent() {
+        if self.graph.value(source).is_persistent() {
             return source;
         }
         let known = |saved: &&SavedTensor| saved.source == source && saved.need == need;

@@ -47,6 +47,16 @@ pub enum GraphError {
         /// What is wrong.
         fault: Box<Fault>,
     },
+    /// A constant has not as many words as its shape asks for.
+    #[error("the constant `{name}` has {given} words, but its shape takes {expected}")]
+    ConstantSize {
+        /// Its name.
+        name: String,
+        /// Words that its shape takes.
+        expected: usize,
+        /// Words that there are.
+        given: usize,
+    },
     /// Two persistent values carry one name.
     #[error("the name `{0}` is taken: parameters and statistics need names of their own")]
     NameTaken(String),

@@ -1,7 +1,7 @@
 //! The graph: values and nodes, in the order of execution.
 
 use super::{
-    Element, GraphError, Init, Kind, MOST_ELEMENTS, Node, Operator, Phase, Precision, SavedTensor, Shape, Value,
+    Element, GraphError, Init, MOST_ELEMENTS, Node, Operator, Phase, Precision, Role, SavedTensor, Shape, Value,
     ValueId,
 };
 use std::collections::HashSet;
@@ -82,7 +82,7 @@ impl Graph {
 
     /// Samples of a step: what was said ([`Graph::set_batch`]), or else the first extent of the first input.
     pub fn batch(&self) -> usize {
-        let first_input = || self.values.iter().find(|value| value.kind == Kind::Input);
+        let first_input = || self.values.iter().find(|value| value.role == Role::Input);
         let extent = || first_input()?.shape.extents().first().copied();
         self.batch.or_else(extent).unwrap_or(1).max(1)
     }
@@ -102,7 +102,7 @@ impl Graph {
 
     /// The values that training changes, in the order in which they were added.
     pub fn parameters(&self) -> impl Iterator<Item = (ValueId, &Value)> {
-        self.ids().filter(|(_, value)| value.kind == Kind::Parameter)
+        self.ids().filter(|(_, value)| value.role == Role::Parameter)
     }
 
     /// What the gradient rules save of the forward pass.
@@ -190,7 +190,9 @@ impl Graph {
             shape: shape.into(),
             element,
             precision: Precision::F32,
-            kind: Kind::Input,
+            role: Role::Input,
+            read_back: false,
+            frozen: false,
             init: None,
             needs_gradient: false,
         })
@@ -203,7 +205,7 @@ impl Graph {
     pub fn persistent(
         &mut self,
         name: &str,
-        kind: Kind,
+        role: Role,
         shape: impl Into<Shape>,
         element: Element,
         init: Init,
@@ -220,9 +222,11 @@ impl Graph {
             shape,
             element,
             precision: Precision::F32,
-            kind,
+            role,
+            read_back: role == Role::Report,
+            frozen: false,
             init: Some(init),
-            needs_gradient: kind == Kind::Parameter,
+            needs_gradient: role == Role::Parameter,
         }))
     }
 
@@ -231,12 +235,32 @@ impl Graph {
     /// # Errors
     /// As [`Graph::persistent`].
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<ValueId, GraphError> {
-        self.persistent(name, Kind::Parameter, shape, Element::F32, init)
+        self.persistent(name, Role::Parameter, shape, Element::F32, init)
+    }
+
+    /// A value that is the same in all steps: memory gets it when a session begins, and no checkpoint has it. `words` are its
+    /// elements as memory holds them, packed bits 32 to a word.
+    ///
+    /// # Errors
+    /// [`GraphError::ConstantSize`] unless there are as many words as the shape asks for, and as [`Graph::persistent`].
+    pub fn constant(
+        &mut self,
+        name: &str,
+        shape: impl Into<Shape>,
+        element: Element,
+        words: Vec<u32>,
+    ) -> Result<ValueId, GraphError> {
+        let (shape, given) = (shape.into(), words.len());
+        let expected = element.words(shape.elements());
+        if given != expected {
+            return Err(GraphError::ConstantSize { name: self.path(name), expected, given });
+        }
+        self.persistent(name, Role::Constant, shape, element, Init::Words(words))
     }
 
     /// The persistent value of this full name, if there is one.
     pub fn find(&self, name: &str) -> Option<ValueId> {
-        self.ids().find(|(_, value)| value.name == name && value.kind.is_persistent()).map(|(id, _)| id)
+        self.ids().find(|(_, value)| value.name == name && value.is_persistent()).map(|(id, _)| id)
     }
 
     /// Where the words that the host writes before each step have their scalars.
@@ -246,7 +270,7 @@ impl Graph {
 
     /// Marks a value as one that is read back after the step.
     pub fn mark_metric(&mut self, id: ValueId) {
-        self.values[id.0].kind = Kind::Metric;
+        self.values[id.0].read_back = true;
     }
 
     pub(crate) fn add_value(&mut self, value: Value) -> ValueId {
@@ -313,15 +337,15 @@ impl Graph {
         for output in &outputs {
             self.check_size(&layer, &output.shape)?;
         }
-        let kind = match phase {
-            Phase::Forward => Kind::Activation,
-            _ => Kind::Gradient,
+        let usual = match phase {
+            Phase::Forward => Role::Activation,
+            _ => Role::Gradient,
         };
         let outputs = outputs
             .into_iter()
             .map(|output| {
-                let kind = output.kind.unwrap_or(kind);
-                let precision = self.precision_of(&*operator, inputs, phase, &output, kind);
+                let role = output.role.unwrap_or(usual);
+                let precision = self.precision_of(&*operator, inputs, phase, &output, role, output.read_back);
                 let name = format!("{layer}.{}", output.name);
                 let name = if phase == Phase::Forward { self.own_name(name) } else { name };
                 self.add_value(Value {
@@ -329,9 +353,11 @@ impl Graph {
                     shape: output.shape,
                     element: output.element,
                     precision,
-                    kind,
+                    role,
+                    read_back: output.read_back,
+                    frozen: false,
                     init: None,
-                    needs_gradient: needs_gradient && output.element == Element::F32,
+                    needs_gradient: needs_gradient && output.differentiable,
                 })
             })
             .collect();

@@ -37,6 +37,6 @@ pub use recompute::{RecomputeInput, RecomputeRule};
 pub use saved::{Interval, Need, SavedTensor};
 pub use shape::{MOST_ELEMENTS, Shape};
 pub use tiles::{Tile, TileTable};
-pub use value::{Element, Init, Kind, Value, ValueId};
+pub use value::{Element, Init, Lifetime, Role, Value, ValueId};
 pub use variant::Variant;
 pub use verify::{Fault, verify};

@@ -2,7 +2,7 @@
 
 use super::tiles::Tunable;
 use super::{
-    Activation, Backward, Element, Graph, GraphError, Kernel, KernelContext, Kind, Node, RecomputeRule, Shape, Value,
+    Activation, Backward, Element, Graph, GraphError, Kernel, KernelContext, Node, RecomputeRule, Role, Shape, Value,
     ValueId,
 };
 use std::fmt;
@@ -18,7 +18,11 @@ pub struct Output {
     /// What one element is.
     pub element: Element,
     /// What it is for, if that does not follow from the phase.
-    pub kind: Option<Kind>,
+    pub role: Option<Role>,
+    /// Whether it is read back after the step.
+    pub read_back: bool,
+    /// Whether a gradient can pass through it. It passes through f32; through other elements where a rule says how.
+    pub differentiable: bool,
     /// Whether memory holds it in f32 in any precision: statistics and sums, which are small and must be exact.
     pub always_f32: bool,
 }
@@ -26,17 +30,43 @@ pub struct Output {
 impl Output {
     /// An f32 output.
     pub fn new(name: &'static str, shape: impl Into<Shape>) -> Self {
-        Self { name, shape: shape.into(), element: Element::F32, kind: None, always_f32: false }
+        Self {
+            name,
+            shape: shape.into(),
+            element: Element::F32,
+            role: None,
+            read_back: false,
+            differentiable: true,
+            always_f32: false,
+        }
     }
 
     /// An output of packed words.
     pub fn words(name: &'static str, words: usize) -> Self {
-        Self { element: Element::U32, ..Self::new(name, [words]) }
+        Self { element: Element::U32, differentiable: false, ..Self::new(name, [words]) }
     }
 
-    /// The same output with a kind of its own.
-    pub fn of_kind(mut self, kind: Kind) -> Self {
-        self.kind = Some(kind);
+    /// An output of packed bits, so many as the shape has elements.
+    pub fn bits(name: &'static str, shape: impl Into<Shape>) -> Self {
+        Self { element: Element::Bit, differentiable: false, ..Self::new(name, shape) }
+    }
+
+    /// The same output with a role of its own.
+    pub fn of_role(mut self, role: Role) -> Self {
+        self.role = Some(role);
+        self
+    }
+
+    /// The same output, read back after each step.
+    pub fn read_back(mut self) -> Self {
+        self.read_back = true;
+        self
+    }
+
+    /// The same output, with a gradient of its shape in f32: those that read it say what that is, and the gradient rule of the
+    /// operator that makes it says what comes of that (for packed signs the straight-through estimator, arXiv 1308.3432).
+    pub fn differentiable(mut self) -> Self {
+        self.differentiable = true;
         self
     }
 

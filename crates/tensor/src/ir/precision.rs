@@ -1,7 +1,7 @@
 //! The precision in which memory holds what a node makes.
 
 use super::step::CONTROL;
-use super::{Element, Graph, Kind, Operator, Output, Phase, Precision, ValueId};
+use super::{Element, Graph, Operator, Output, Phase, Precision, Role, ValueId};
 
 impl Graph {
     /// The precision of an output.
@@ -11,17 +11,18 @@ impl Graph {
         inputs: &[ValueId],
         phase: Phase,
         output: &Output,
-        kind: Kind,
+        role: Role,
+        read_back: bool,
     ) -> Precision {
         // Not what is made of parameters alone. What waited for the backward pass is of samples whatever it was held in.
         let of_samples = |&input: &ValueId| {
             let value = self.value(input);
-            match value.kind {
-                Kind::Input => value.name != CONTROL,
-                kind => value.precision == Precision::F16 || kind == Kind::Stored,
+            match value.role {
+                Role::Input => value.name != CONTROL,
+                role => value.precision == Precision::F16 || role == Role::Stored,
             }
         };
-        let in_flight = matches!(kind, Kind::Activation | Kind::Gradient | Kind::Stored);
+        let in_flight = !read_back && matches!(role, Role::Activation | Role::Gradient | Role::Stored);
         let may_be = in_flight && phase != Phase::Update && output.element == Element::F32 && !output.always_f32;
         match inputs.first() {
             _ if !may_be => Precision::F32,

@@ -1,6 +1,6 @@
 //! Saved tensors: what gradient rules read of the forward pass.
 
-use super::{Graph, Kind, Value, ValueId};
+use super::{Graph, Role, Value, ValueId};
 use std::hash::{Hash, Hasher};
 
 /// An open interval; without an upper end if that is infinite.
@@ -66,8 +66,9 @@ pub struct SavedTensor {
 impl Graph {
     /// Saves a value for the backward pass, whose nodes read the value that is returned.
     pub(crate) fn save(&mut self, source: ValueId, need: Need) -> ValueId {
-        let kind = Kind::Stored;
-        let decoded = self.add_value(Value { kind, needs_gradient: false, ..self.value(source).clone() });
+        let role = Role::Stored;
+        let decoded =
+            self.add_value(Value { role, read_back: false, needs_gradient: false, ..self.value(source).clone() });
         self.saved_tensors.push(SavedTensor { source, need, decoded });
         decoded
     }

@@ -7,7 +7,7 @@
 //! Every word and every bit is declared here, and only here: `shaders/parts/step.wgsl`, which kernels include, is written from
 //! these declarations ([`wgsl`]).
 
-use super::{Element, Graph, GraphError, Init, Kind, ValueId};
+use super::{Element, Graph, GraphError, Init, Role, ValueId};
 use serde::{Deserialize, Serialize};
 
 /// Name of the input that [`Graph::control`] returns.
@@ -184,7 +184,7 @@ impl Control {
 impl Graph {
     /// The words that the host writes before each step, those of [`Control`]. Made on first use.
     pub fn control(&mut self) -> ValueId {
-        let known = self.ids().find(|(_, v)| v.kind == Kind::Input && v.name == CONTROL);
+        let known = self.ids().find(|(_, v)| v.role == Role::Input && v.name == CONTROL);
         match known {
             Some((id, _)) => id,
             None => self.at_root(|graph| graph.input(CONTROL, [LEAST_WORDS], Element::U32)),
@@ -214,7 +214,7 @@ impl Graph {
             Some(status) => Ok(status),
             // Loss and optimisers must find the same one.
             None => self.at_root(|graph| {
-                graph.persistent(STATUS, Kind::Statistic, [STATUS_WORDS], Element::U32, Init::Constant(0.0))
+                graph.persistent(STATUS, Role::Statistic, [STATUS_WORDS], Element::U32, Init::Constant(0.0))
             }),
         }
     }

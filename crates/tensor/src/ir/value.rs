@@ -20,24 +20,38 @@ impl ValueId {
 pub enum Element {
     /// An IEEE single.
     F32,
-    /// A word: a label, or packed bits of a stored form.
+    /// A word of 32 bits: a label, or a part of a codec's packed form.
     U32,
+    /// A bit, 32 to a word, the first in the lowest place. The shape counts bits; kernels bind the words.
+    Bit,
 }
 
-/// What a value is for. It decides how long it lives and under which heading the ledger counts it.
+impl Element {
+    /// Words of 32 bits that hold so many of them.
+    pub fn words(self, elements: usize) -> usize {
+        match self {
+            Self::F32 | Self::U32 => elements,
+            Self::Bit => elements.div_ceil(32),
+        }
+    }
+}
+
+/// What a value is for. It decides under which heading the ledger counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Kind {
-    /// Uploaded before each step; lives until its last reader.
+pub enum Role {
+    /// Uploaded before each step.
     Input,
-    /// Trained; lives across steps.
+    /// The same in all steps: uploaded when a session begins, and in no checkpoint.
+    Constant,
+    /// What a net learns, unless it is [frozen](Value::frozen).
     Parameter,
-    /// Updated by the forward pass but not trained (running mean and variance); lives across steps.
+    /// Updated by the forward pass but not trained (running mean and variance).
     Statistic,
-    /// Belongs to an optimiser; lives across steps.
+    /// Belongs to an optimiser.
     OptimizerState,
-    /// What a codec learns from step to step; lives across steps and is read back after each.
-    Record,
+    /// What a data-sized value reports of a step.
+    Report,
     /// Made by the forward pass.
     Activation,
     /// Made by the backward pass, except those below.
@@ -46,19 +60,31 @@ pub enum Kind {
     ParameterGradient,
     /// An encoded or decoded form made by a codec.
     Stored,
-    /// Read back after the step; lives to its end.
-    Metric,
 }
 
-impl Kind {
-    /// Whether the value keeps its memory from one step to the next.
-    pub fn is_persistent(self) -> bool {
-        matches!(self, Kind::Parameter | Kind::Statistic | Kind::OptimizerState | Kind::Record)
+/// How long a value keeps its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lifetime {
+    /// Within a step, from the node that makes it, or the upload, to its last reader; to the end of the step if it is read back.
+    Step,
+    /// From step to step.
+    AcrossSteps,
+}
+
+impl Role {
+    /// How long values of this role live.
+    pub fn lifetime(self) -> Lifetime {
+        match self {
+            Self::Constant | Self::Parameter | Self::Statistic | Self::OptimizerState | Self::Report => {
+                Lifetime::AcrossSteps
+            }
+            Self::Input | Self::Activation | Self::Gradient | Self::ParameterGradient | Self::Stored => Lifetime::Step,
+        }
     }
 }
 
 /// How a persistent value starts.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Init {
     /// Every element the same.
@@ -68,6 +94,8 @@ pub enum Init {
         /// Half the width of the interval.
         bound: f32,
     },
+    /// These words, as memory holds them: a constant.
+    Words(Vec<u32>),
 }
 
 impl Init {
@@ -90,7 +118,11 @@ pub struct Value {
     /// In which precision memory holds it, if its elements are f32. Kernels read and write f32 in any case.
     pub precision: Precision,
     /// What it is for.
-    pub kind: Kind,
+    pub role: Role,
+    /// Whether the host reads it back after each step. What lives within a step then lives to its end.
+    pub read_back: bool,
+    /// Whether a parameter stays as it is: it has no gradient and no state of an optimiser.
+    pub frozen: bool,
     /// How it starts, if it is persistent.
     pub init: Option<Init>,
     /// Whether the gradient of the loss with respect to it is wanted, here or further up.
@@ -100,15 +132,34 @@ pub struct Value {
 impl Value {
     /// Whether no node makes it: the host uploads it, or it lives across steps.
     pub fn is_given(&self) -> bool {
-        self.kind == Kind::Input || self.kind.is_persistent()
+        self.role == Role::Input || self.is_persistent()
+    }
+
+    /// How long it keeps its memory.
+    pub fn lifetime(&self) -> Lifetime {
+        self.role.lifetime()
+    }
+
+    /// Whether it keeps its memory from one step to the next.
+    pub fn is_persistent(&self) -> bool {
+        self.lifetime() == Lifetime::AcrossSteps
+    }
+
+    /// Whether it lives within a step and is read back after it: it is held in f32, as the step leaves it.
+    pub fn is_metric(&self) -> bool {
+        self.read_back && !self.is_persistent()
+    }
+
+    /// Words of 32 bits that a value in f32 or in words has.
+    pub fn words(&self) -> usize {
+        self.element.words(self.shape.elements())
     }
 
     /// Bytes of its elements, rounded up to whole words and without any other padding.
     pub fn bytes(&self) -> u64 {
-        let elements = self.shape.elements() as u64;
         match self.precision {
-            Precision::F32 => 4 * elements,
-            Precision::F16 => 4 * elements.div_ceil(2),
+            Precision::F32 => 4 * self.words() as u64,
+            Precision::F16 => 4 * (self.shape.elements() as u64).div_ceil(2),
         }
     }
 }

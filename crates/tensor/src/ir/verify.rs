@@ -226,7 +226,7 @@ fn saved_tensors(graph: &Graph) -> Result<(), Fault> {
 /// Whether a value that one node changed is no longer what the reader wants: a step's own value is used up by that, and one that
 /// lives across steps has moved on once an update has changed it.
 fn spoils(writer: &Node, reader: &Node, value: &Value) -> bool {
-    !value.kind.is_persistent() || (writer.phase == Phase::Update && reader.phase != Phase::Update)
+    !value.is_persistent() || (writer.phase == Phase::Update && reader.phase != Phase::Update)
 }
 
 #[cfg(test)]

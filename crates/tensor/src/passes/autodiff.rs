@@ -1,7 +1,7 @@
 //! The gradient graph: each operator's rule appends backward nodes and names what it keeps from the forward pass.
 
 use super::{Pass, counted};
-use crate::ir::{Backward, Graph, GraphError, Kind, Phase, ValueId};
+use crate::ir::{Backward, Graph, GraphError, Phase, Role, ValueId};
 use crate::ops::add::Add;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -66,12 +66,12 @@ impl Graph {
                         sum
                     }
                 };
-                if self.value(value).kind == Kind::Parameter {
+                if self.value(value).role == Role::Parameter {
                     let name = format!("{}.gradient", self.value(value).name);
                     let gradient = self.value_mut(total);
                     // An addition hands on the gradient that arrives: then it may be an input or another's already.
-                    if gradient.kind == Kind::Gradient {
-                        gradient.kind = Kind::ParameterGradient;
+                    if gradient.role == Role::Gradient && !gradient.is_metric() {
+                        gradient.role = Role::ParameterGradient;
                         gradient.name = name;
                     }
                 }

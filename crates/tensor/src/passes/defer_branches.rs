@@ -1,7 +1,7 @@
 //! The order of backward nodes, where it is free.
 
 use super::counted;
-use crate::ir::{Graph, Kind, Node, Operator, Phase, Readers, ValueId};
+use crate::ir::{Graph, Node, Operator, Phase, Readers, Role, ValueId};
 use crate::ops::add::Add;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -43,8 +43,14 @@ impl Graph {
     fn starts_smaller(&self, nodes: &[Node], branch: &BTreeSet<usize>, end: ValueId) -> bool {
         let made: HashSet<ValueId> = branch.iter().flat_map(|&index| nodes[index].outputs.iter().copied()).collect();
         let read = branch.iter().flat_map(|&index| nodes[index].inputs.iter().copied());
-        let start: HashSet<ValueId> =
-            read.filter(|v| !made.contains(v) && self.value(*v).kind == Kind::Gradient).collect();
+        let start: HashSet<ValueId> = read
+            .filter(|v| {
+                !made.contains(v) && {
+                    let value = self.value(*v);
+                    value.role == Role::Gradient && !value.is_metric()
+                }
+            })
+            .collect();
         start.iter().map(|&v| self.value(v).bytes()).sum::<u64>() < self.value(end).bytes()
     }
 }

@@ -23,8 +23,8 @@ impl Graph {
             let inputs: Vec<&Value> = node.inputs.iter().map(|&v| self.value(v)).collect();
             let made = node.operator.outputs(&inputs).expect("it took them before");
             for (&output, made) in node.outputs.iter().zip(&made) {
-                let kind = self.value(output).kind;
-                let precision = self.precision_of(&*node.operator, &node.inputs, node.phase, made, kind);
+                let Value { role, read_back, .. } = *self.value(output);
+                let precision = self.precision_of(&*node.operator, &node.inputs, node.phase, made, role, read_back);
                 self.value_mut(output).precision = precision;
                 for &decoded in decoded.get(&output).into_iter().flatten() {
                     self.value_mut(decoded).precision = precision;

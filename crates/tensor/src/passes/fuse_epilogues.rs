@@ -1,7 +1,7 @@
 //! Nodes that are done in one pass over the elements.
 
 use super::counted;
-use crate::ir::{Element, Graph, Kind, Node, Operator, Value, ValueId};
+use crate::ir::{Element, Graph, Node, Operator, Role, Value, ValueId};
 use crate::ops::add::Add;
 use std::collections::HashMap;
 
@@ -31,14 +31,15 @@ impl Graph {
                 |between: &Node| between.operator.mutates().iter().any(|&i| node.inputs.contains(&between.inputs[i]));
             let decoded = |&input: &ValueId| {
                 let value = self.value(input);
-                value.kind == Kind::Stored && value.element == Element::F32
+                value.role == Role::Stored && value.element == Element::F32
             };
             let rest = next.inputs.iter().copied().filter(|&input| input != between);
             let inputs: Vec<ValueId> = node.inputs.iter().copied().chain(rest).collect();
             let values: Vec<&Value> = inputs.iter().map(|&input| self.value(input)).collect();
             let fits = node.phase == next.phase
                 && first_or_sum
-                && matches!(self.value(between).kind, Kind::Activation | Kind::Gradient | Kind::Stored)
+                && !self.value(between).is_metric()
+                && matches!(self.value(between).role, Role::Activation | Role::Gradient | Role::Stored)
                 && !node.inputs[1..].iter().any(decoded)
                 && !nodes[first + 1..second].iter().flatten().any(changes)
                 && operator.outputs(&values).is_ok();

@@ -3,7 +3,7 @@
 use super::{Pass, counted, recompute};
 use crate::codec::mask::EncodeMask;
 use crate::codec::{Choice, Codec, GradientReaders, Origin, Policy, Recompute, Site, Stored, data_sized};
-use crate::ir::{Element, Graph, GraphError, Interval, Kind, Need, Node, Operator, Phase, SavedTensor, ValueId};
+use crate::ir::{Element, Graph, GraphError, Interval, Need, Node, Operator, Phase, Role, SavedTensor, ValueId};
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -97,7 +97,7 @@ fn choose_forms(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, Graph
         graph.set_phase(Phase::Forward);
         let node = graph.make_node(Rc::new(EncodeMask(interval)), &[source], origins[&source].layer.clone())?;
         let words = node.outputs[0];
-        graph.value_mut(words).kind = Kind::Stored;
+        graph.value_mut(words).role = Role::Stored;
         replace.insert(decoded, words);
         if interval == Interval::POSITIVE {
             masks.insert(source, words);
@@ -125,7 +125,7 @@ fn choose_forms(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, Graph
                         inputs.extend(attached.encode_reads);
                         let mut encode = graph.make_node(attached.encode, &inputs, layer.clone())?;
                         let words = encode.outputs[0];
-                        graph.value_mut(words).kind = Kind::Stored;
+                        graph.value_mut(words).role = Role::Stored;
                         let encoders = after.entry(source).or_default();
                         if let Some(mask) = mask.filter(|_| attached.makes_mask) {
                             encode.outputs[1] = mask;
@@ -151,8 +151,8 @@ fn choose_forms(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, Graph
             None => {
                 replace.insert(decoded, source);
                 // Of the words that a forward pass makes, only pooling's are kept.
-                let form = match (value.element, value.kind) {
-                    (Element::U32, Kind::Activation) => "window index",
+                let form = match (value.element, value.role) {
+                    (Element::U32, Role::Activation) => "window index",
                     _ => "raw",
                 };
                 if !stored.iter().any(|s: &Stored| s.waiting == source) {
@@ -164,7 +164,7 @@ fn choose_forms(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, Graph
 
     let mut nodes = Vec::new();
     for (source, encoders) in &mut after {
-        if graph.value(*source).kind == Kind::Input {
+        if graph.value(*source).role == Role::Input {
             nodes.append(encoders);
         }
     }

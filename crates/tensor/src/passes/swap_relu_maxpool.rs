@@ -1,7 +1,7 @@
 //! The order of rectifiers and max pooling, which is free.
 
 use super::counted;
-use crate::ir::{Graph, Kind, Phase, ValueId};
+use crate::ir::{Graph, Phase, Role, ValueId};
 use std::collections::HashMap;
 
 impl Graph {
@@ -27,7 +27,8 @@ impl Graph {
             let fits = node.operator.never_decreases()
                 && self.nodes[pool].operator.selects_largest()
                 && [rectifier, pool].iter().all(|&index| self.nodes[index].phase == Phase::Forward)
-                && self.value(between).kind == Kind::Activation
+                && self.value(between).role == Role::Activation
+                && !self.value(between).is_metric()
                 && !known.contains(&between);
             if !fits {
                 continue;

@@ -8,7 +8,9 @@ use super::{
     PlanOptions, WORKGROUPS_PER_DIMENSION,
 };
 use crate::codec::Stored;
-use crate::ir::{Binding, Graph, Kernel, KernelContext, KernelSet, Kind, MOST_ROUNDS, Precision, ValueId, Variant};
+use crate::ir::{
+    Binding, Graph, Kernel, KernelContext, KernelSet, MOST_ROUNDS, Precision, Role, Value, ValueId, Variant,
+};
 use std::collections::HashMap;
 
 /// What runs a graph.
@@ -30,8 +32,8 @@ pub(super) fn executable(
         element: value.element,
         precision: value.precision,
         bytes: value.bytes(),
-        is_input: value.kind == Kind::Input,
-        init: value.init.filter(|_| value.kind.is_persistent()),
+        is_input: value.role == Role::Input,
+        init: value.init.clone().filter(|_| value.is_persistent()),
         location: location(id).map(|location| sized(location, value.bytes())),
     });
     let nodes = graph.nodes().iter().zip(step_roles(graph, stored)).map(|(node, role)| ExecutableNode {
@@ -41,8 +43,8 @@ pub(super) fn executable(
         role,
         outputs: node.outputs.clone(),
     });
-    let of_kind = |kind: Kind| {
-        let used = graph.ids().filter(move |(_, v)| v.kind == kind);
+    let of = |wanted: fn(&Value) -> bool| {
+        let used = graph.ids().filter(move |(_, value)| wanted(value));
         used.map(|(id, _)| id).filter(|id| lifetimes.of_value[id.index()].is_some())
     };
     let mut executable = Executable {
@@ -50,8 +52,8 @@ pub(super) fn executable(
         nodes: nodes.collect(),
         transient_pages,
         control: graph.control_layout().clone(),
-        uploads: of_kind(Kind::Input).collect(),
-        read_backs: of_kind(Kind::Metric).chain(of_kind(Kind::Record)).collect(),
+        uploads: of(|value| value.role == Role::Input).collect(),
+        read_backs: of(Value::is_metric).chain(of(|value| value.role == Role::Report)).collect(),
         ..Executable::default()
     };
     add_dispatches(&mut executable, graph, lifetimes, options, &locations)?;
@@ -69,7 +71,7 @@ fn locations(graph: &Graph, lifetimes: &Lifetimes, options: &PlanOptions) -> (Ve
     for (index, (page, offset)) in indices.into_iter().zip(places) {
         locations[index] = Location::Transient(Place { page, offset, size: 0 });
     }
-    for (id, _) in graph.ids().filter(|(_, value)| value.kind.is_persistent()) {
+    for (id, _) in graph.ids().filter(|(_, value)| value.is_persistent()) {
         let block = lifetimes.of_value[id.index()].expect("what lives across steps has a block");
         locations[block] = Location::Stored(id);
     }

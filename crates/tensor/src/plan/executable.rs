@@ -154,7 +154,10 @@ impl Executable {
     /// Which words of [`crate::runtime::StepMetrics::words`] a value has that is read back.
     pub fn read_back(&self, value: ValueId) -> Option<Range<usize>> {
         let at = self.read_backs.iter().position(|&id| id == value)?;
-        let words = |id: &ValueId| self.value(*id).shape.elements();
+        let words = |id: &ValueId| {
+            let value = self.value(*id);
+            value.element.words(value.shape.elements())
+        };
         let start = self.read_backs[..at].iter().map(words).sum();
         Some(start..start + words(&value))
     }

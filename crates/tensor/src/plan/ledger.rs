@@ -2,7 +2,7 @@
 
 use super::{Executable, Plan, StoreLayout, UPLOADS_IN_FLIGHT};
 use crate::codec::Stored;
-use crate::ir::{Kind, Phase, ValueId};
+use crate::ir::{Phase, Role, ValueId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -80,13 +80,13 @@ impl Plan {
         let graph = &self.graph;
         let mut made: BTreeSet<ValueId> = graph
             .ids()
-            .filter(|(_, v)| v.kind == Kind::Input && v.name != crate::step::CONTROL)
+            .filter(|(_, v)| v.role == Role::Input && v.name != crate::step::CONTROL)
             .map(|(id, _)| id)
             .collect();
         let mut kept = BTreeSet::new();
         for node in graph.nodes() {
             match node.phase {
-                Phase::Forward => made.extend(node.outputs.iter().filter(|&&v| graph.value(v).kind != Kind::Metric)),
+                Phase::Forward => made.extend(node.outputs.iter().filter(|&&v| !graph.value(v).is_metric())),
                 Phase::Backward => kept.extend(node.inputs.iter().filter(|v| made.contains(v))),
                 // Running statistics move once the loss is known: their few numbers wait, but for no gradient.
                 Phase::Update => {}
@@ -107,16 +107,16 @@ impl Plan {
     pub fn bytes(&self, others: &[&Plan], raw: &Plan) -> Bytes {
         let all: Vec<&Plan> = std::iter::once(self).chain(others.iter().copied()).collect();
         let most = |f: &dyn Fn(&Plan) -> u64| all.iter().map(|p| f(p)).max().unwrap_or(0);
-        let of = |kinds: &[Kind]| {
-            let values = self.graph.values().iter().filter(|v| kinds.contains(&v.kind));
+        let of = |roles: &[Role]| {
+            let values = self.graph.values().iter().filter(|v| roles.contains(&v.role));
             values.map(|v| v.bytes()).sum::<u64>()
         };
         let kept_values = self.kept_values();
         let uploads = UPLOADS_IN_FLIGHT as u64 * most(&|p| p.executable.upload_bytes());
         let inputs_not_kept: u64 =
             self.uploads().iter().filter(|v| !kept_values.contains(v)).map(|&v| self.graph.value(v).bytes()).sum();
-        let parameters = of(&[Kind::Parameter, Kind::Statistic, Kind::Record]);
-        let optimizer = of(&[Kind::OptimizerState]);
+        let parameters = of(&[Role::Parameter, Role::Statistic, Role::Report]);
+        let optimizer = of(&[Role::OptimizerState]);
         let gradients = self.most_gradient_bytes();
         let kept = self.kept_bytes();
         let inputs = uploads + inputs_not_kept;
@@ -142,7 +142,7 @@ impl Plan {
 
     fn most_gradient_bytes(&self) -> u64 {
         let mut alive = vec![0; self.graph.nodes().len() + 2];
-        for (id, value) in self.graph.ids().filter(|(_, v)| v.kind == Kind::ParameterGradient) {
+        for (id, value) in self.graph.ids().filter(|(_, v)| v.role == Role::ParameterGradient && !v.is_metric()) {
             if let Some(block) = self.lifetimes.of_value[id.index()] {
                 let block = &self.lifetimes.blocks[block];
                 alive[block.start..=block.end].iter_mut().for_each(|bytes| *bytes += value.bytes());
@@ -171,19 +171,19 @@ impl Plan {
             });
             let layer = &mut layers[position];
             let first_output = self.graph.value(node.outputs[0]);
-            if first_output.kind != Kind::Stored {
+            if first_output.role != Role::Stored {
                 layer.output = first_output.shape.extents().to_vec();
                 layer.operators.push(node.operator.name());
             }
             layer.macs_per_sample += self.graph.node_multiply_adds(node) / self.graph.batch() as u64;
             for &input in &node.inputs {
                 let value = self.graph.value(input);
-                if value.kind == Kind::Parameter {
+                if value.role == Role::Parameter {
                     layer.parameters += value.shape.elements() as u64;
                 }
             }
             layer.kept.extend(node.outputs.iter().chain(&node.inputs).filter_map(|&v| {
-                let made_here = node.outputs.contains(&v) || self.graph.value(v).kind == Kind::Input;
+                let made_here = node.outputs.contains(&v) || self.graph.value(v).role == Role::Input;
                 let stored = self.stored.iter().find(|s| s.waiting == v)?;
                 let recomputed = stored.is_recomputed();
                 (made_here && (recomputed || kept.contains(&v))).then(|| KeptValue {
@@ -191,7 +191,7 @@ impl Plan {
                     form: stored.form,
                     raw_bytes: self.graph.value(stored.source).bytes(),
                     stored_bytes: if recomputed { 0 } else { self.graph.value(v).bytes() },
-                    is_input: self.graph.value(stored.source).kind == Kind::Input,
+                    is_input: self.graph.value(stored.source).role == Role::Input,
                     convolution_input: stored.form != "mask" && convolved.contains(&stored.source),
                     follows_data: stored.data_sized.is_some(),
                     mask_bytes: self.mask_bytes(stored),
@@ -206,7 +206,7 @@ impl Plan {
         let Some(decoded) = stored.decoded.first() else { return 0 };
         let decode = self.unfused_nodes.iter().find(|node| node.outputs.contains(decoded));
         let others = decode.into_iter().flat_map(|node| &node.inputs).filter(|&&input| input != stored.waiting);
-        others.map(|&input| self.graph.value(input)).filter(|v| v.kind == Kind::Stored).map(|v| v.bytes()).sum()
+        others.map(|&input| self.graph.value(input)).filter(|v| v.role == Role::Stored).map(|v| v.bytes()).sum()
     }
 
     /// What convolutions read in the forward pass.

@@ -5,7 +5,7 @@
 //! (greedy by size, arXiv 2001.03288, or by lifetime). Views and values written in place share the block of what they come from.
 
 use super::PlanOptions;
-use crate::ir::{Graph, KernelContext, Kind, ValueId};
+use crate::ir::{Graph, KernelContext, Role, ValueId};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
@@ -90,9 +90,9 @@ impl Lifetimes {
         };
         for (id, value) in graph.ids() {
             let read = last_use[id.index()];
-            if value.kind.is_persistent() {
+            if value.is_persistent() {
                 this.add(id, value.bytes(), 0, moments, true);
-            } else if value.kind == Kind::Input && read.is_some() {
+            } else if value.role == Role::Input && read.is_some() {
                 this.add(id, value.bytes(), 0, read.unwrap_or(0), false);
             }
         }
@@ -100,10 +100,7 @@ impl Lifetimes {
             let now = index + 1;
             for (place, &output) in node.outputs.iter().enumerate() {
                 let value = graph.value(output);
-                let end = match value.kind {
-                    Kind::Metric => moments,
-                    _ => last_use[output.index()].unwrap_or(now),
-                };
+                let end = if value.is_metric() { moments } else { last_use[output.index()].unwrap_or(now) };
                 let source = match place {
                     0 if node.operator.is_view() => Some(node.inputs[0]),
                     0 => node.operator.may_overwrite().and_then(|i| node.inputs.get(i).copied()),

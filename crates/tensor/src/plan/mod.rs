@@ -25,7 +25,7 @@ pub use store_layout::{StoreLayout, StoredValue};
 
 use crate::codec::{Policy, Stored};
 use crate::ir::{
-    Graph, KernelSet, Kind, MOST_ELEMENTS, Node, Operands, Precision, TileTable, Value, ValueId, tiles::Tunable,
+    Graph, KernelSet, MOST_ELEMENTS, Node, Operands, Precision, Role, TileTable, Value, ValueId, tiles::Tunable,
 };
 use crate::passes::{self, Lowered, Lowering};
 use std::collections::HashMap;
@@ -147,11 +147,11 @@ impl Plan {
     /// [`PlanError::NotShared`] if this plan lacks one of them or has it in another shape, and those of [`Plan::new`].
     pub fn sharing_store(&self, graph: Graph, policy: &Policy, options: PlanOptions) -> Result<Self, PlanError> {
         let here: HashMap<&str, &Value> =
-            self.graph.values().iter().filter(|v| v.kind.is_persistent()).map(|v| (v.name.as_str(), v)).collect();
-        for value in graph.values().iter().filter(|value| value.kind.is_persistent()) {
+            self.graph.values().iter().filter(|v| v.is_persistent()).map(|v| (v.name.as_str(), v)).collect();
+        for value in graph.values().iter().filter(|value| value.is_persistent()) {
             match here.get(value.name.as_str()) {
                 Some(known) if known.shape == value.shape && known.element == value.element => {}
-                None if !matches!(value.kind, Kind::Parameter | Kind::Statistic) => {}
+                None if !matches!(value.role, Role::Parameter | Role::Statistic) => {}
                 _ => return Err(PlanError::NotShared(value.name.clone())),
             }
         }
@@ -257,9 +257,9 @@ fn check_sizes(graph: &Graph, limit: u64) -> Result<(), PlanError> {
         .find(|n| n.outputs.iter().any(|&o| graph.value(o).name == largest.name))
         .map_or(largest.name.clone(), |n| n.layer.clone());
     let most_elements = limit * largest.shape.elements() as u64 / largest.bytes().max(1);
-    let largest_batch = match largest.kind {
+    let largest_batch = match largest.role {
         // What lives across steps, and the gradient of such a value, has the same bytes whatever the batch.
-        kind if kind.is_persistent() || kind == Kind::ParameterGradient => None,
+        role if largest.is_persistent() || role == Role::ParameterGradient => None,
         _ => graph.largest_batch(&largest.shape, most_elements as usize),
     };
     Err(PlanError::TooLarge { layer, shape: largest.shape.clone(), bytes: largest.bytes(), limit, largest_batch })

@@ -1,7 +1,7 @@
 //! The moments of a step at which most is alive, and what lives in them: where to look when a peak is too high.
 
 use super::Plan;
-use crate::ir::{Kind, Phase, ValueId};
+use crate::ir::{Phase, Role, ValueId};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -70,7 +70,7 @@ impl Plan {
                 };
                 let name = self.graph.value(*value).name.clone();
                 let waits = waiting.contains_key(value);
-                let form = waiting.get(value).copied().unwrap_or_else(|| self.kind_of(*value));
+                let form = waiting.get(value).copied().unwrap_or_else(|| self.role_of(*value));
                 Alive { name, form, waits, bytes: b.size }
             })
             .collect();
@@ -83,7 +83,7 @@ impl Plan {
     /// The values of each block, with the moments at which they are made, in that order.
     fn holders(&self) -> Vec<Vec<(usize, ValueId)>> {
         let mut holders = vec![Vec::new(); self.lifetimes.blocks.len()];
-        let inputs = self.graph.ids().filter(|(_, value)| value.kind == Kind::Input).map(|(id, _)| (0, id));
+        let inputs = self.graph.ids().filter(|(_, value)| value.role == Role::Input).map(|(id, _)| (0, id));
         let nodes = self.graph.nodes().iter().enumerate();
         let made = nodes.flat_map(|(index, node)| node.outputs.iter().map(move |&output| (index + 1, output)));
         for (moment, value) in inputs.chain(made) {
@@ -103,12 +103,12 @@ impl Plan {
     }
 
     /// What a value is that does not wait.
-    fn kind_of(&self, value: ValueId) -> &'static str {
-        match self.graph.value(value).kind {
-            Kind::Input => "input",
-            Kind::Gradient | Kind::ParameterGradient => "gradient",
-            Kind::Metric => "metric",
-            Kind::Stored => {
+    fn role_of(&self, value: ValueId) -> &'static str {
+        match self.graph.value(value).role {
+            _ if self.graph.value(value).is_metric() => "metric",
+            Role::Input => "input",
+            Role::Gradient | Role::ParameterGradient => "gradient",
+            Role::Stored => {
                 let made = |node: &&crate::ir::Node| node.outputs.contains(&value);
                 let maker = self.graph.nodes().iter().find(made);
                 match maker.map(|node| (node.phase, node.operator.name())) {

@@ -2,7 +2,7 @@
 
 use super::Plan;
 use crate::codec::Stored;
-use crate::ir::{Graph, Kind, Node, Phase};
+use crate::ir::{Graph, Node, Phase, Role};
 use serde::{Deserialize, Serialize};
 
 /// What a node is there for.
@@ -61,7 +61,7 @@ pub(super) fn step_roles(graph: &Graph, stored: &[Stored]) -> Vec<StepRole> {
     let role = |node: &Node| match node.phase {
         _ if node.outputs.iter().any(|output| encoded.contains(output)) => StepRole::Encode,
         _ if node.outputs.iter().any(|output| decoded.contains(output)) => StepRole::Decode,
-        Phase::Backward if node.outputs.iter().any(|&v| graph.value(v).kind == Kind::Stored) => StepRole::Recompute,
+        Phase::Backward if node.outputs.iter().any(|&v| graph.value(v).role == Role::Stored) => StepRole::Recompute,
         Phase::Forward => StepRole::Forward,
         Phase::Backward => StepRole::Backward,
         Phase::Update => StepRole::Update,

@@ -46,7 +46,7 @@ impl StoreLayout {
         let mut values: Vec<StoredValue> = Vec::new();
         let mut known = std::collections::HashSet::new();
         for value in executables.iter().flat_map(|executable| &executable.values) {
-            let (Some(init), true) = (value.init, known.insert(value.name.as_str())) else { continue };
+            let (Some(init), true) = (value.init.clone(), known.insert(value.name.as_str())) else { continue };
             let (name, shape, element) = (value.name.clone(), value.shape.clone(), value.element);
             values.push(StoredValue {
                 name,

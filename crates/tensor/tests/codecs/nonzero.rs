@@ -1,7 +1,7 @@
 //! A data-sized form made outside the crate: which elements are not zero, and those alone.
 
 use frugal_tensor::codec::{Attached, Codec, DataSized, Site};
-use frugal_tensor::ir::{Element, Init, Kernel, KernelContext, Kind, Operator, Output, Shape, Value};
+use frugal_tensor::ir::{Element, Init, Kernel, KernelContext, Operator, Output, Role, Shape, Value};
 use frugal_tensor::{Graph, GraphError, ValueId};
 use std::rc::Rc;
 
@@ -56,7 +56,7 @@ impl Codec for NonZero {
         let shape = graph.shape(site.source).clone();
         let elements = shape.elements();
         let name = format!("{}.count", graph.value(site.source).name);
-        let report = graph.persistent(&name, Kind::Record, [1], Element::U32, Init::Constant(0.0))?;
+        let report = graph.persistent(&name, Role::Report, [1], Element::U32, Init::Constant(0.0))?;
         let mut attached = Attached::new(Encode(elements.div_ceil(32) + self.expected), Decode(shape));
         attached.encode_reads = vec![graph.status()?, report];
         attached.data_sized = Some(Rc::new(Size { report, elements }));

@@ -173,7 +173,7 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
         }
     }
     let graph = &session.plans()[0].graph;
-    let persistent = graph.ids().filter(|(_, value)| value.kind.is_persistent());
+    let persistent = graph.ids().filter(|(_, value)| value.is_persistent());
     let values = persistent.map(|(id, value)| (value.name.clone(), session.read_value(0, id).unwrap())).collect();
     (Trained { losses, values }, again)
 }

@@ -2,7 +2,7 @@
 
 use super::activations::{ALL, reference};
 use super::common::{Case, Tensor, check, compare, gpu};
-use frugal_tensor::ir::{Element, Graph, GraphError, Init, KernelSet, Kind, ValueId};
+use frugal_tensor::ir::{Element, Graph, GraphError, Init, KernelSet, Role, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::{Plan, PlanOptions, PlannedSession, Policy};
 
@@ -26,7 +26,7 @@ fn normalized(t: &[Tensor]) -> Tensor {
 fn norm(g: &mut Graph, x: ValueId, gamma: ValueId, beta: ValueId) -> Result<ValueId, GraphError> {
     let channels = g.shape(gamma).elements();
     let statistic = |g: &mut Graph, name: &str, start: f32| {
-        g.persistent(name, Kind::Statistic, [channels], Element::F32, Init::Constant(start))
+        g.persistent(name, Role::Statistic, [channels], Element::F32, Init::Constant(start))
     };
     let mean = statistic(g, "running_mean", 0.0)?;
     let variance = statistic(g, "running_var", 2.0)?;

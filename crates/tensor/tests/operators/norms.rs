@@ -1,7 +1,7 @@
 //! Layer and group norm, forward and gradient, on every kernel set, against f64 references; and what they keep.
 
 use super::common::{Case, Tensor, gpu};
-use frugal_tensor::ir::{Element, Graph, Init, Kind};
+use frugal_tensor::ir::{Element, Graph, Init, Role};
 use frugal_tensor::{Plan, Policy};
 
 /// Rows of `size` elements; element i goes with number (i / run) mod the elements of γ.
@@ -85,11 +85,11 @@ fn keeps_its_input_and_two_numbers_for_each_row() {
     let arriving = graph.input("arriving", [4, 6, 8, 8], Element::F32);
     graph.differentiate(&[(y, Some(arriving))]).unwrap();
     let plan = Plan::new(graph, &Policy::raw(), gpu().plan_options()).unwrap();
-    let kept = |kind: Kind| {
-        let of_kind = plan.stored.iter().map(|stored| plan.graph.value(stored.waiting)).filter(|v| v.kind == kind);
-        of_kind.map(|value| value.bytes()).sum::<u64>()
+    let kept = |kind: Role| {
+        let of_role = plan.stored.iter().map(|stored| plan.graph.value(stored.waiting)).filter(|v| v.role == kind);
+        of_role.map(|value| value.bytes()).sum::<u64>()
     };
-    assert_eq!((kept(Kind::Input), kept(Kind::Activation)), (4 * 6 * 64 * 4, 4 * 2 * 2 * 4));
+    assert_eq!((kept(Role::Input), kept(Role::Activation)), (4 * 6 * 64 * 4, 4 * 2 * 2 * 4));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! nothing.
 
 use super::common::{compare, gpu};
-use frugal_tensor::ir::{Element, Graph, Init, Kind};
+use frugal_tensor::ir::{Element, Graph, Init, Role};
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, UpdateConfig};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, FLAG_FIRST, FLAG_HOLD, STATUS, updates_before};
@@ -226,7 +226,7 @@ fn a_step_that_does_not_count_changes_nothing() {
         step(&mut session, &gradients(2, 1.0), control(1, FLAG_FIRST | FLAG_HOLD | updates_before(1)), 4.0);
         let state = |session: &PlannedSession| -> Vec<Vec<u32>> {
             let graph = &session.plans()[0].graph;
-            let lasting = graph.values().iter().filter(|v| matches!(v.kind, Kind::Parameter | Kind::OptimizerState));
+            let lasting = graph.values().iter().filter(|v| matches!(v.role, Role::Parameter | Role::OptimizerState));
             lasting.map(|v| session.read(&v.name).unwrap().iter().map(|x| x.to_bits()).collect()).collect()
         };
         let before = state(&session);
@@ -244,7 +244,7 @@ fn a_step_that_does_not_count_changes_nothing() {
 /// The bits of parameters, averages and what optimisers keep, but for the loss scale and sums over batches.
 fn moved(session: &PlannedSession) -> Vec<Vec<u32>> {
     let graph = &session.plans()[0].graph;
-    let lasting = graph.values().iter().filter(|v| matches!(v.kind, Kind::Parameter | Kind::OptimizerState));
+    let lasting = graph.values().iter().filter(|v| matches!(v.role, Role::Parameter | Role::OptimizerState));
     let lasting = lasting.filter(|v| !v.name.starts_with(LossScale::NAME) && !v.name.ends_with(".sum"));
     lasting.map(|v| session.read(&v.name).unwrap().iter().map(|x| x.to_bits()).collect()).collect()
 }

@@ -10,7 +10,7 @@ use frugal_report::operator_times::{OperatorsReport, Row};
 use frugal_report::records::{Roofline, Spread};
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::Policy;
-use frugal_tensor::ir::{Graph, GraphError, Kind, Node, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, Node, Role, ValueId};
 use frugal_tensor::{Gpu, GpuError, Plan, PlannedSession, Session};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -181,7 +181,7 @@ fn row(plan: &Plan, index: usize, dispatches: usize, layer: &str, milliseconds: 
     let (least, bound) = roofline.of(bytes, multiply_adds);
     let largest = node.outputs.iter().chain(&node.inputs).map(|&value| plan.graph.value(value));
     // Packed words say little; the values that they stand for do.
-    let values = largest.filter(|value| value.element == frugal_tensor::ir::Element::F32 && value.kind != Kind::Record);
+    let values = largest.filter(|value| value.element == frugal_tensor::ir::Element::F32 && value.role != Role::Report);
     let shape = values.max_by_key(|value| value.bytes()).map_or_else(Vec::new, |value| value.shape.extents().to_vec());
     Row {
         layer: layer.to_owned(),

@@ -4,7 +4,7 @@ use super::operators::{Sampling, time};
 use crate::Error;
 use frugal_report::records::{Copied, Rate, Roofline, Spread};
 use frugal_tensor::Gpu;
-use frugal_tensor::ir::{Graph, GraphError, Init, KernelSet, Kind, Operator, ValueId};
+use frugal_tensor::ir::{Graph, GraphError, Init, KernelSet, Operator, Role, ValueId};
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::ops::roofline::{Copy, MultiplyAdds};
 use std::rc::Rc;
@@ -56,7 +56,7 @@ pub(super) fn graph_of(
     inputs: &[&[usize]],
 ) -> Result<ValueId, GraphError> {
     let values = inputs.iter().enumerate().map(|(number, &shape)| {
-        let (name, kind) = (format!("x{number}"), Kind::Statistic);
+        let (name, kind) = (format!("x{number}"), Role::Statistic);
         graph.persistent(&name, kind, shape, frugal_tensor::ir::Element::F32, Init::Uniform { bound: 1.0 })
     });
     let values = values.collect::<Result<Vec<ValueId>, GraphError>>()?;

@@ -2,7 +2,7 @@
 
 use super::uploads::Uploads;
 use crate::Error;
-use frugal_tensor::ir::{Element, Kind};
+use frugal_tensor::ir::{Element, Role};
 use frugal_tensor::{GpuError, PlannedSession};
 use safetensors::{Dtype, tensor::TensorView};
 use std::path::Path;
@@ -21,7 +21,7 @@ pub fn write(session: &PlannedSession, uploads: &Uploads, path: &Path) -> Result
     for (&id, bytes) in plan.uploads().iter().zip(uploads.bytes()) {
         let value = plan.graph.value(id);
         let dtype = if value.element == Element::U32 { Dtype::U32 } else { Dtype::F32 };
-        debug_assert_eq!(value.kind, Kind::Input);
+        debug_assert_eq!(value.role, Role::Input);
         tensors.push((&value.name, value.shape.extents(), dtype, bytes.to_vec()));
     }
     let refused = |error: safetensors::SafeTensorError| Error::from(GpuError::Refused(error.to_string()));

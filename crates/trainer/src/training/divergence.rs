@@ -4,7 +4,7 @@ use crate::Error;
 use crate::planning::EVALUATE;
 use frugal_model::{IMAGES, MASK};
 use frugal_tensor::PlannedSession;
-use frugal_tensor::ir::{Element, Kind};
+use frugal_tensor::ir::{Element, Role};
 
 /// Names the first value that is not finite: among the inputs, then the parameters, then what the step makes, in order.
 ///
@@ -19,8 +19,8 @@ pub(super) fn find(session: &mut PlannedSession, plan: usize, uploads: &[&[u8]])
     }
 
     // Training moves running statistics in the very step that goes wrong; only an evaluation reads them.
-    let kinds: &[Kind] = if plan == EVALUATE { &[Kind::Parameter, Kind::Statistic] } else { &[Kind::Parameter] };
-    let persistent = graph.ids().filter(|(_, v)| kinds.contains(&v.kind) && v.element == Element::F32);
+    let kinds: &[Role] = if plan == EVALUATE { &[Role::Parameter, Role::Statistic] } else { &[Role::Parameter] };
+    let persistent = graph.ids().filter(|(_, v)| kinds.contains(&v.role) && v.element == Element::F32);
     let names: Vec<String> = persistent.map(|(_, value)| value.name.clone()).collect();
     for name in names {
         if let Some(what) = not_finite(&session.read(&name)?) {

@@ -31,7 +31,7 @@ use epochs::{Epochs, Paces};
 use frugal_data::{Dataset, Fingerprint};
 use frugal_model::Task;
 use frugal_report::records::{Record, RunBytes, Summary};
-use frugal_tensor::ir::{Graph, Kind};
+use frugal_tensor::ir::{Graph, Role};
 use frugal_tensor::{Gpu, Plan, PlannedSession};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -113,7 +113,7 @@ pub fn remarks(config: &Config, data: &Dataset, plans: &Plans, start: &Start) ->
 
 /// Whether the layer of a net that makes its answers begins with given weights, and tells classes apart.
 fn keeps_classifier(config: &Config, graph: &Graph) -> bool {
-    let mut parameters = graph.values().iter().filter(|value| value.kind == Kind::Parameter);
+    let mut parameters = graph.values().iter().filter(|value| value.role == Role::Parameter);
     let last = parameters.next_back().is_none_or(|value| {
         let in_layer =
             |layer: &String| value.name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.'));

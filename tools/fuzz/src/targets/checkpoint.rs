@@ -5,7 +5,7 @@ use super::{SMALL_SHAPE, Target};
 use crate::random::Random;
 use crate::tree::{self, Tree};
 use frugal_data::{Dataset, Fingerprint};
-use frugal_tensor::ir::{KernelSet, Kind};
+use frugal_tensor::ir::{KernelSet, Role};
 use frugal_tensor::{Plan, PlanOptions};
 use frugal_trainer::Error;
 use frugal_trainer::planning;
@@ -33,15 +33,15 @@ fn set() -> Dataset {
 
 fn seeds() -> Vec<Vec<u8>> {
     let (plan, config) = (plan(), super::small());
-    let kept = plan.graph.ids().filter(|(id, value)| value.kind.is_persistent() && plan.location(*id).is_some());
+    let kept = plan.graph.ids().filter(|(id, value)| value.is_persistent() && plan.location(*id).is_some());
     let (mut tensors, mut kinds) = (BTreeMap::new(), BTreeMap::new());
     for (_, value) in kept {
         let (shape, words) = (value.shape.extents().to_vec(), vec![0x3f80_0000; value.shape.elements()]);
         tensors.insert(value.name.clone(), Tensor { shape, element: value.element, words });
-        let kind = match value.kind {
-            Kind::Parameter => "parameter",
-            Kind::Statistic => "statistic",
-            Kind::Record => "record",
+        let kind = match value.role {
+            Role::Parameter => "parameter",
+            Role::Statistic => "statistic",
+            Role::Report => "record",
             _ => "optimiser state",
         };
         kinds.insert(value.name.clone(), kind);

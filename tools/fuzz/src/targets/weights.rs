@@ -5,7 +5,7 @@ use crate::random::Random;
 use crate::tree::Tree;
 use crate::{bytes, tree};
 use frugal_model::{StepShape, inference_step};
-use frugal_tensor::ir::{Graph, Kind};
+use frugal_tensor::ir::{Graph, Role};
 use frugal_trainer::Error;
 use frugal_trainer::state::checkpoint::Weights;
 use safetensors::Dtype;
@@ -23,7 +23,7 @@ fn graph() -> Graph {
 
 fn seeds() -> Vec<Vec<u8>> {
     let graph = graph();
-    let trained = graph.values().iter().filter(|value| matches!(value.kind, Kind::Parameter | Kind::Statistic));
+    let trained = graph.values().iter().filter(|value| matches!(value.role, Role::Parameter | Role::Statistic));
     let values: Vec<(String, Vec<usize>)> =
         trained.map(|value| (value.name.clone(), value.shape.extents().to_vec())).collect();
     let file = |prefix: &str, dtype: Dtype, width: usize| {

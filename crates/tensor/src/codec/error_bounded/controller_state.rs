@@ -1,7 +1,7 @@
 //! The state of the controller of a bound: the bound, and what the coding of its value and the gradients said. It lives across
 //! steps on the device and is read back after each.
 
-use crate::ir::{Element, Graph, GraphError, Init, Kind, ValueId};
+use crate::ir::{Element, Graph, GraphError, Init, Role, ValueId};
 
 /// The words of a state by their names; `shaders/parts/controller_state.wgsl` is written from them.
 pub mod word {
@@ -58,7 +58,7 @@ impl ControllerState {
     /// Adds the state that belongs to a value. A bound of zero is that of a value about which nothing is known yet.
     pub(super) fn add(graph: &mut Graph, value: &str) -> Result<ValueId, GraphError> {
         let name = format!("{value}.record");
-        graph.at_root(|graph| graph.persistent(&name, Kind::Record, [WORDS], Element::U32, Init::Constant(0.0)))
+        graph.at_root(|graph| graph.persistent(&name, Role::Report, [WORDS], Element::U32, Init::Constant(0.0)))
     }
 
     /// From the words of a state.

@@ -9,8 +9,8 @@ pub(super) use gradient::gradient_behind;
 
 use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use crate::ir::{
-    Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, Kind, Need, Node, Operator, Output,
-    RecomputeInput, RecomputeRule, Value, ValueId, want,
+    Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, Need, Node, Operator, Output, RecomputeInput,
+    RecomputeRule, Role, Value, ValueId, want,
 };
 use crate::ops::launch;
 use gradient::BatchNormGradient;
@@ -193,7 +193,7 @@ impl BatchNormState {
     pub fn new(graph: &mut Graph, channels: usize) -> Result<Self, GraphError> {
         use crate::ir::Init::Constant;
         use Element::F32;
-        let kind = Kind::Statistic;
+        let kind = Role::Statistic;
         Ok(Self {
             gamma: graph.parameter("weight", [channels], Constant(1.0))?,
             beta: graph.parameter("bias", [channels], Constant(0.0))?,

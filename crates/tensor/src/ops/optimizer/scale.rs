@@ -4,7 +4,7 @@
 //! same run has the same scales.
 
 use super::{Kernel, KernelContext, Operator, Output, want};
-use crate::ir::{Element, Graph, GraphError, Init, Kind, Value, ValueId};
+use crate::ir::{Element, Graph, GraphError, Init, Role, Value, ValueId};
 use crate::step::STOP_SKIPPED;
 
 /// What gradients are multiplied by, and how that changes.
@@ -53,7 +53,7 @@ impl Graph {
         match self.find(name) {
             Some(id) => Ok(id),
             None => self.at_root(|graph| {
-                graph.persistent(name, Kind::OptimizerState, [1], Element::F32, Init::Constant(start))
+                graph.persistent(name, Role::OptimizerState, [1], Element::F32, Init::Constant(start))
             }),
         }
     }
@@ -76,7 +76,7 @@ impl Operator for Check {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         want(inputs[..2].iter().all(|value| value.shape.elements() == 1), "sum and scale are single elements")?;
-        Ok(vec![Output::new("used", [2]).of_kind(Kind::Metric)])
+        Ok(vec![Output::new("used", [2]).read_back()])
     }
 
     fn mutates(&self) -> &'static [usize] {

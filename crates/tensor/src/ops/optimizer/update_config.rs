@@ -4,7 +4,7 @@ use super::average::Average;
 use super::gradients::{Accumulate, Factor, SquareSum};
 use super::scale::{Check, LossScale, Move};
 use super::{Optimizer, Update};
-use crate::ir::{Element, Graph, GraphError, Init, Kind, ParameterUpdate, Value, ValueId};
+use crate::ir::{Element, Graph, GraphError, Init, ParameterUpdate, Role, Value, ValueId};
 use crate::step::LEARNING_RATE;
 use std::collections::HashMap;
 
@@ -76,7 +76,7 @@ impl Graph {
         let trained: Vec<(ValueId, Value, ValueId)> =
             parameters.filter_map(|(id, value)| Some((id, value, *gradients.get(&id)?))).collect();
         let state = |graph: &mut Graph, name: &str, shape: &Value| {
-            let (kind, start) = (Kind::OptimizerState, Init::Constant(0.0));
+            let (kind, start) = (Role::OptimizerState, Init::Constant(0.0));
             graph.persistent(name, kind, shape.shape.clone(), Element::F32, start)
         };
 
@@ -90,7 +90,7 @@ impl Graph {
                 *used = sum;
             }
             let start = Init::Constant(0.0);
-            let sum = self.persistent("samples.sum", Kind::OptimizerState, [1], Element::F32, start)?;
+            let sum = self.persistent("samples.sum", Role::OptimizerState, [1], Element::F32, start)?;
             self.apply(Accumulate, &[sum, loss, control, status])?;
             samples = Some(sum);
         }

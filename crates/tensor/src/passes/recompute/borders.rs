@@ -14,7 +14,7 @@
 
 use super::cheap::is_there;
 use crate::codec::{Origin, Policy, Site};
-use crate::ir::{Graph, Kind, Need, Node, Phase, Value, ValueId};
+use crate::ir::{Graph, Need, Node, Phase, Value, ValueId};
 use std::collections::HashMap;
 
 /// Values of a segment's largest size that are in flight in its backward pass: a gradient, and what comes of it. While a
@@ -95,7 +95,7 @@ impl Forward {
 
         // For a cut and the one before it: what crosses the first and not the second, as it waits and as it is kept raw.
         let mut crossing = vec![vec![(0, 0); n + 1]; n + 1];
-        let counts = |v: ValueId| !is_there(graph.value(v)) && graph.value(v).kind != Kind::Metric;
+        let counts = |v: ValueId| !is_there(graph.value(v)) && !graph.value(v).is_metric();
         for (&value, &made) in self.made_at.iter().filter(|(v, _)| counts(**v)) {
             let bytes = (waiting(value), raw_of.get(&value).copied().unwrap_or(0));
             for row in &mut crossing[made + 1..=self.last_read.get(&value).copied().unwrap_or(made).max(made)] {

@@ -20,7 +20,7 @@
 //! because a net has few layers and its first are the widest, the widest such results are kept (`store_within`).
 
 use crate::ir::{
-    Graph, GraphError, Kind, Need, Node, Operator, Phase, RecomputeInput, RecomputeRule, SavedTensor, Value, ValueId,
+    Graph, GraphError, Need, Node, Operator, Phase, RecomputeInput, RecomputeRule, Role, SavedTensor, Value, ValueId,
 };
 use crate::step::CONTROL;
 use std::cmp::Reverse;
@@ -76,7 +76,7 @@ pub(super) fn rewrite(graph: &mut Graph, wide: Option<u64>) -> Result<Vec<ValueI
 
 /// Whether a value is there in the backward pass whatever is kept.
 pub(super) fn is_there(value: &Value) -> bool {
-    value.kind.is_persistent() || (value.kind == Kind::Input && value.name == CONTROL)
+    value.is_persistent() || (value.role == Role::Input && value.name == CONTROL)
 }
 
 struct Recomputer<'g> {
@@ -233,7 +233,7 @@ impl<'g> Recomputer<'g> {
             self.graph.set_phase(Phase::Backward);
             let node = self.graph.make_node(operator, &inputs, maker.layer.clone())?;
             let output = node.outputs[0];
-            self.graph.value_mut(output).kind = Kind::Stored;
+            self.graph.value_mut(output).role = Role::Stored;
             nodes.push(node);
             so_far = Some(output);
         }

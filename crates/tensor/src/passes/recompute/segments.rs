@@ -13,7 +13,7 @@ use super::borders::Forward;
 use super::cheap::is_there;
 use crate::codec::Policy;
 use crate::codec::mask::EncodeMask;
-use crate::ir::{Graph, GraphError, Kind, Need, Node, Operator, Phase, RecomputeInput, SavedTensor, Value, ValueId};
+use crate::ir::{Graph, GraphError, Need, Node, Operator, Phase, RecomputeInput, Role, SavedTensor, Value, ValueId};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -148,7 +148,7 @@ impl Run<'_> {
         let node = self.graph.make_node(operator, inputs, layer.to_owned())?;
         let outputs = node.outputs.clone();
         for &output in &outputs {
-            self.graph.value_mut(output).kind = Kind::Stored;
+            self.graph.value_mut(output).role = Role::Stored;
         }
         self.nodes.push(node);
         Ok(outputs)

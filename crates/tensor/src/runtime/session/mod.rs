@@ -100,15 +100,19 @@ impl Session {
 
     fn initialise(&self, seed: u64) -> Result<(), GpuError> {
         for (stream, value) in self.store.values.iter().enumerate() {
-            let words: Vec<f32> = match value.init {
+            let elements: Vec<f32> = match &value.init {
+                Init::Words(words) => {
+                    self.write_at(value, bytemuck::cast_slice(words))?;
+                    continue;
+                }
                 Init::Uniform { bound } => crate::random::Stream::new(seed, stream as u64)
                     .uniform()
                     .map(|u| (2.0 * u - 1.0) * bound)
                     .take(value.shape.elements())
                     .collect(),
-                Init::Constant(constant) => vec![constant; value.shape.elements()],
+                Init::Constant(constant) => vec![*constant; value.element.words(value.shape.elements())],
             };
-            self.write_at(value, bytemuck::cast_slice(&words))?;
+            self.write_at(value, bytemuck::cast_slice(&elements))?;
         }
         self.gpu.queue.submit([]);
         self.gpu.wait()

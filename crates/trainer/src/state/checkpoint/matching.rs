@@ -6,7 +6,7 @@
 use super::{CheckpointError, Differences, Tensor, Weights};
 use crate::Error;
 use frugal_tensor::PlannedSession;
-use frugal_tensor::ir::{Element, Graph, Kind, Value};
+use frugal_tensor::ir::{Element, Graph, Role, Value};
 use std::collections::HashMap;
 
 /// What wrappers put before names, perhaps several of them.
@@ -115,7 +115,7 @@ fn is_excepted(name: &str, layers: &[String]) -> bool {
 /// The parameters and running statistics of a graph.
 pub(super) fn trained(graph: &Graph) -> impl Iterator<Item = &Value> {
     let values = graph.values().iter();
-    values.filter(|value| matches!(value.kind, Kind::Parameter | Kind::Statistic) && value.element == Element::F32)
+    values.filter(|value| matches!(value.role, Role::Parameter | Role::Statistic) && value.element == Element::F32)
 }
 
 #[cfg(test)]

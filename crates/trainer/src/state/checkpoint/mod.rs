@@ -29,7 +29,7 @@ use crate::artifacts::metrics::{LINES, TABLE};
 use crate::state::TrainState;
 use frugal_data::Fingerprint;
 use frugal_tensor::codec::{DataSized, Stored};
-use frugal_tensor::ir::{Element, Kind, Value};
+use frugal_tensor::ir::{Element, Role, Value};
 use frugal_tensor::{Plan, PlannedSession};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ impl Checkpoint {
         for (id, value) in plan.graph.ids().filter(|(id, value)| is_kept(plan, *id, value)) {
             let (shape, words) = (value.shape.extents().to_vec(), session.read_value(0, id)?);
             tensors.insert(value.name.clone(), Tensor { shape, element: value.element, words });
-            about.kinds.insert(value.name.clone(), kind_name(value.kind).to_owned());
+            about.kinds.insert(value.name.clone(), role_name(value.role).to_owned());
         }
         Ok(Self { about, tensors })
     }
@@ -222,13 +222,13 @@ fn kept(session: &PlannedSession) -> impl Iterator<Item = &Value> {
 }
 
 /// What a kind is called in the file.
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Parameter => PARAMETER,
-        Kind::Statistic => STATISTIC,
-        Kind::OptimizerState => OPTIMIZER_STATE,
-        Kind::Record => RECORD,
-        kind => unreachable!("{kind:?} does not live across steps"),
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Parameter => PARAMETER,
+        Role::Statistic => STATISTIC,
+        Role::OptimizerState => OPTIMIZER_STATE,
+        Role::Report => RECORD,
+        role => unreachable!("{role:?} does not live across steps"),
     }
 }
 
@@ -252,7 +252,7 @@ fn reports(plan: &Plan) -> impl Iterator<Item = (String, &Stored, &dyn DataSized
         .map(|(stored, data_sized)| (plan.graph.value(data_sized.report()).name.clone(), stored, data_sized))
 }
 
-/// Whether a value has to be kept: it lives across steps, and something uses it.
+/// Whether a value has to be kept: it lives across steps, steps may change it, and something uses it.
 fn is_kept(plan: &Plan, id: frugal_tensor::ValueId, value: &Value) -> bool {
-    value.kind.is_persistent() && plan.location(id).is_some()
+    value.is_persistent() && value.role != Role::Constant && plan.location(id).is_some()
 }

@@ -11,7 +11,7 @@ use frugal_data::{Batch, Dataset};
 use frugal_model::{Net, StepShape, Training, gradient_step};
 use frugal_report::records::{GradientError, Prediction, RatePoint, StudiedStore};
 use frugal_tensor::codec::{Policy, Rule};
-use frugal_tensor::ir::{Element, Graph, Init, Kind, ParameterUpdate, ValueId};
+use frugal_tensor::ir::{Element, Graph, Init, ParameterUpdate, Role, ValueId};
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::{Gpu, Plan, PlannedSession};
 use std::rc::Rc;
@@ -128,7 +128,7 @@ impl<'a> Study<'a> {
         for (name, gradient) in &gradients {
             let shape = graph.shape(*gradient).clone();
             let (name, start) = (format!("{name}.{MEAN}"), Init::Constant(0.0));
-            let mean = graph.persistent(&name, Kind::OptimizerState, shape, Element::F32, start);
+            let mean = graph.persistent(&name, Role::OptimizerState, shape, Element::F32, start);
             let mean = mean.map_err(frugal_model::ModelError::from)?;
             graph.note_parameter_update(ParameterUpdate {
                 gradient: *gradient,
@@ -161,7 +161,7 @@ impl<'a> Study<'a> {
         let plan = Plan::new(graph, policy, self.gpu.adapter().plan_options())?;
         let session = PlannedSession::new(self.gpu.clone(), vec![plan], self.seed.into())?;
         let graph = &session.plans()[0].graph;
-        for (_, value) in graph.ids().filter(|(_, value)| value.kind.is_persistent()) {
+        for (_, value) in graph.ids().filter(|(_, value)| value.is_persistent()) {
             if let Some(elements) = self.weights.get(&value.name).or_else(|| state.get(&value.name)) {
                 session.write(&value.name, elements)?;
             }

@@ -10,7 +10,7 @@ use frugal_report::records::ValueError;
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::codec::{CodingFacts, SizeReport};
-use frugal_tensor::ir::{Element, Graph, Kind, Node, Phase, ValueId};
+use frugal_tensor::ir::{Element, Graph, Node, Phase, Role, ValueId};
 use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::step::FLAG_CALIBRATES;
@@ -165,7 +165,7 @@ impl<'a> Step<'a> {
                 let value = graph.value(*source);
                 let decoded = node.outputs.first().filter(|&&id| {
                     let output = graph.value(id);
-                    output.kind == Kind::Stored && output.element == Element::F32 && node.inputs.contains(form)
+                    output.role == Role::Stored && output.element == Element::F32 && node.inputs.contains(form)
                 });
                 if node.outputs.contains(form) {
                     waiting.insert(*form, read(session, *source)?);
@@ -231,7 +231,7 @@ impl<'a> Step<'a> {
         let Plan { graph, stored, .. } = &self.session.plans()[0];
         let counts = |s: &&Stored| {
             let values = is_coded(s) || s.source == s.waiting;
-            values && graph.value(s.source).kind != Kind::Input && is_convolved(graph, s.source)
+            values && graph.value(s.source).role != Role::Input && is_convolved(graph, s.source)
         };
         let inputs = stored.iter().filter(counts);
         let bytes = |id: ValueId| used.get(&id).copied().unwrap_or(graph.value(id).bytes());
