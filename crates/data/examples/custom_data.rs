@@ -59,7 +59,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     println!("custom data: {} images, mean {:.3}, deviation {:.3}", train.samples(), data.mean[0], data.std[0]);
 
     let net = Net::find("resnet8")?.narrowed(2);
-    let shape = StepShape { batch: BATCH, image: data.shape, classes: data.classes };
+    let shape = StepShape { batch: BATCH, sample: data.shape.into(), classes: data.classes };
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
     let gpu = Gpu::open(None)?;
     let step = Plan::new(training_step(&net, shape, sgd)?, &Policy::with(Uniform::default()), gpu.plan_options())?;
@@ -75,9 +75,9 @@ pub fn main() -> Result<(), Box<dyn Error>> {
             let learning_rate = 0.05 * (1.0 - done as f32 / steps as f32);
             let control = Control::new(done, 0).learning_rate(learning_rate);
             let inputs = [
-                (IMAGES, (&batch.images).into()),
-                (LABELS, (&batch.labels).into()),
-                (MASK, (&batch.mask).into()),
+                (IMAGES, batch.f32s(IMAGES).into()),
+                (LABELS, batch.u32s(LABELS).into()),
+                (MASK, batch.f32s(MASK).into()),
                 (CONTROL, (&control).into()),
             ];
             session.step_with(0, &inputs)?;
@@ -90,7 +90,8 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let (mut correct, mut counted) = (0.0, 0.0);
     for batch in test.epoch(0) {
         let batch = batch?;
-        let inputs = [(IMAGES, (&batch.images).into()), (LABELS, (&batch.labels).into()), (MASK, (&batch.mask).into())];
+        let inputs =
+            [(IMAGES, batch.f32s(IMAGES).into()), (LABELS, batch.u32s(LABELS).into()), (MASK, batch.f32s(MASK).into())];
         session.step_with(1, &inputs)?;
         for done in session.finished()? {
             correct += done.f32(1);

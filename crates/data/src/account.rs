@@ -14,6 +14,9 @@ pub struct Account {
     pub test: String,
     /// What was left out, with its number and why, for example "3 files in cat/ that are no pictures (.txt)".
     pub left_out: Vec<String>,
+    /// What is read otherwise than it stands there, for example missing numbers of a table.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What is unusual and probably a mistake, for example "no sample has label 0; are labels counted from 1?".
     pub warnings: Vec<String>,
 }

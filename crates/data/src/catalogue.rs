@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::sets::SPECS;
-use super::{DataError, cifar};
+use super::{DataError, cifar, table};
 
 /// One line of the catalogue, for printing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,8 +19,11 @@ pub struct Entry {
     pub description: &'static str,
     /// Under which terms the data may be used, as far as its authors say.
     pub licence: &'static str,
-    /// Channels, height, width.
+    /// Channels, height, width; of a table 1, 1 and its columns.
     pub shape: [usize; 3],
+    /// Columns of a table; 0 of images.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub columns: usize,
     /// Number of classes.
     pub classes: usize,
     /// Number of training samples.
@@ -35,30 +38,51 @@ pub struct Entry {
     pub bytes: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// Lists all sets, and whether they are present under `root`.
 pub fn catalogue(root: &Path) -> Vec<Entry> {
-    SPECS
-        .iter()
-        .map(|spec| Entry {
-            name: spec.name,
-            description: spec.description,
-            licence: spec.licence,
-            shape: spec.shape,
-            classes: spec.class_names.len(),
-            train: spec.train,
-            test: spec.test,
-            embedded: !matches!(spec.home, Home::Files { .. }),
-            present: match &spec.home {
-                Home::Embedded(_) | Home::Noise => true,
-                Home::Files { files, .. } => files.iter().all(|file| file.is_in(&root.join(spec.name))),
-            },
-            bytes: match &spec.home {
-                Home::Embedded(files) => files.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
-                Home::Noise => 0,
-                Home::Files { files, .. } => files.iter().map(|file| file.bytes).sum(),
-            },
-        })
-        .collect()
+    let images = SPECS.iter().map(|spec| Entry {
+        name: spec.name,
+        description: spec.description,
+        licence: spec.licence,
+        shape: spec.shape,
+        columns: 0,
+        classes: spec.class_names.len(),
+        train: spec.train,
+        test: spec.test,
+        embedded: !matches!(spec.home, Home::Files { .. }),
+        present: match &spec.home {
+            Home::Embedded(_) | Home::Noise => true,
+            Home::Files { files, .. } => files.iter().all(|file| file.is_in(&root.join(spec.name))),
+        },
+        bytes: match &spec.home {
+            Home::Embedded(files) => files.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
+            Home::Noise => 0,
+            Home::Files { files, .. } => files.iter().map(|file| file.bytes).sum(),
+        },
+    });
+    images.chain([flights()]).collect()
+}
+
+/// The embedded table.
+fn flights() -> Entry {
+    Entry {
+        name: table::EMBEDDED,
+        description: "Flights from New York in 2013, with the weather at departure: do they arrive 15 minutes late?",
+        licence: "CC0",
+        shape: [1, 1, 12],
+        columns: 12,
+        classes: 2,
+        train: 14_000,
+        test: 4_000,
+        embedded: true,
+        present: true,
+        bytes: table::embedded_bytes(),
+    }
 }
 
 /// Everything about one set that does not depend on the machine.

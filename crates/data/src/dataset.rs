@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::pixels::{Encoded, Picture};
 use super::samples::{Own, Samples};
+use super::table::{Rows, Schema};
 use super::{
     Account, Composition, DataError, Fingerprint, Orientation, PartCounts, PartFingerprint, draw, own, pixels,
 };
@@ -18,8 +19,10 @@ use super::{
 pub struct Dataset {
     /// The name in the catalogue, or that of the user's file or folder.
     pub name: String,
-    /// Channels, height, width of one sample, as the net sees it.
+    /// Channels, height, width of one sample, as the net sees it; of a table 1, 1 and its columns.
     pub shape: [usize; 3],
+    /// What the columns mean, if it is a table. Then there are no images.
+    pub schema: Option<Arc<Schema>>,
     /// How many classes there are; every label is below it.
     pub classes: usize,
     /// What the classes are called, in the order of the labels.
@@ -97,6 +100,7 @@ impl Dataset {
         Ok(Dataset {
             name: name.into(),
             shape: train.shape(),
+            schema: None,
             classes: class_names.len(),
             class_names,
             numbered: false,
@@ -196,6 +200,8 @@ enum Images {
     },
     /// Read by whoever made the split.
     Own(Own),
+    /// No images, but rows of a table.
+    Rows(Rows),
 }
 
 impl Split {
@@ -262,6 +268,27 @@ impl Split {
         Ok(Split { shape, images, targets: Vec::new(), labels })
     }
 
+    /// Rows of a table with so many columns.
+    pub(crate) fn rows(columns: usize, classes: usize, rows: Rows, labels: Vec<u32>) -> Result<Split, DataError> {
+        let shape = [1, 1, columns];
+        checked_len(shape)?;
+        check_labels(classes, &labels)?;
+        Ok(Split { shape, images: Images::Rows(rows), targets: Vec::new(), labels })
+    }
+
+    /// The rows, if the samples are rows of a table.
+    pub(crate) fn as_rows(&self) -> Option<&Rows> {
+        match &self.images {
+            Images::Rows(rows) => Some(rows),
+            _ => None,
+        }
+    }
+
+    /// Whether samples are rows of a table that are read from a file.
+    pub fn is_on_disk(&self) -> bool {
+        self.as_rows().is_some_and(Rows::is_on_disk)
+    }
+
     /// Of picture files without labels: grey if `shape` has one channel, colours if it has three.
     ///
     /// # Errors
@@ -302,7 +329,7 @@ impl Split {
 
     /// Whether images have to be decoded or fetched, which takes far longer than anything else that is done to them.
     pub fn is_encoded(&self) -> bool {
-        !matches!(self.images, Images::Pixels(_))
+        !matches!(self.images, Images::Pixels(_) | Images::Rows(_))
     }
 
     /// The bytes of one image, C × H × W, as it is evaluated: an encoded one of another size is cut and resized.
@@ -315,7 +342,7 @@ impl Split {
     pub fn image(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
         let [_, height, width] = self.shape;
         Ok(match &self.images {
-            Images::Pixels(_) | Images::Own(_) => self.picture(index)?.bytes,
+            Images::Pixels(_) | Images::Own(_) | Images::Rows(_) => self.picture(index)?.bytes,
             Images::Encoded { .. } => {
                 let picture = self.picture(index)?;
                 let mut bytes = Vec::new();
@@ -325,12 +352,12 @@ impl Split {
         })
     }
 
-    /// Reads one image and forgets it.
+    /// Reads one image and forgets it. Rows of a table were read when it was opened.
     ///
     /// # Errors
     /// As [`Split::image`].
     pub fn check(&self, index: usize) -> Result<(), DataError> {
-        self.picture(index).map(drop)
+        if self.as_rows().is_some() { Ok(()) } else { self.picture(index).map(drop) }
     }
 
     /// One image in its own size.
@@ -343,6 +370,7 @@ impl Split {
             }
             Images::Encoded { images, orientation, .. } => images[index].decode(channels, *orientation),
             Images::Own(own) => Ok(Picture { height, width, bytes: own.read(index, self.shape)?.into() }),
+            Images::Rows(_) => Err(DataError::Invalid("the samples are rows of a table, not images".to_owned())),
         }
     }
 
@@ -356,6 +384,10 @@ impl Split {
             Images::Encoded { digests, .. } => digests.iter().for_each(|image| digest.update(image)),
             // Only whoever made them knows more.
             Images::Own(_) => {}
+            // A temporary file that cannot be read tells nothing apart, and the first batch says so.
+            Images::Rows(rows) => {
+                let _ = rows.each(|words| digest.update(bytemuck::cast_slice(words)));
+            }
         }
         digest.update(&self.targets);
         PartFingerprint { samples: self.len() as u64, sha256: hex(&digest.finalize()) }
@@ -413,6 +445,7 @@ impl Split {
                 orientation: *orientation,
             },
             Images::Own(own) => Images::Own(own.select(indices)),
+            Images::Rows(rows) => Images::Rows(rows.select(indices)),
         };
         Split { shape: self.shape, images, targets, labels: of().map(|index| self.labels[index]).collect() }
     }

@@ -132,6 +132,15 @@ pub enum DataError {
         what: String,
     },
 
+    /// A table, or a cell of it, cannot be used.
+    #[error("{place}: {what}")]
+    Table {
+        /// The file, and as far as it is known the line and the column.
+        place: String,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+
     /// A split or a loader was described in a way that makes no sense.
     #[error("{0}")]
     Invalid(String),

@@ -1,6 +1,8 @@
-//! From bytes to batches: order, augmentation, normalisation, padding, and worker threads that stay ahead of the trainer.
+//! From samples to batches: worker threads that stay ahead of the trainer.
 //!
 //! ```text
+//! sampler ─▶ numbers of the samples of batch n ─▶ source reads them into named arrays ─▶ padding and mask ─▶ Batch
+//!
 //! worker 0  take a buffer from the pool ─▶ fill batch 0, 2, 4 … ─▶ bounded channel ─┐
 //! worker 1  take a buffer from the pool ─▶ fill batch 1, 3, 5 … ─▶ bounded channel ─┤
 //! trainer   ┌───────────────────── use the batch ◀── next(): from each in turn ◀────┘
@@ -16,8 +18,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use super::batch::{Batch, Buffers, Filler, Pool};
-use super::{Augment, DataError, Dataset, Split, order};
+use super::arrays::{ArraySource, ArraySpec};
+use super::batch::{Batch, Filler, Pool, room};
+use super::images::Images;
+use super::sampler::{EachOnce, Sampler};
+use super::table::RowSource;
+use super::{Augment, DataError, Dataset, Split};
 
 /// Workers where images only have to be copied and cut: one fills while the other waits for room.
 const FEW: usize = 2;
@@ -73,25 +79,38 @@ impl LoaderOptions {
         }
     }
 
+    /// What is for images alone.
+    fn check_for_rows(&self) -> Result<(), DataError> {
+        let refuse = |setting: &str| {
+            Err(DataError::Invalid(format!("`data.{setting}` is for images, and the set is a table; remove it")))
+        };
+        match (self.augment.is_none(), self.noise > 0.0) {
+            (false, _) => refuse("augment"),
+            (_, true) => refuse("noise"),
+            _ => Ok(()),
+        }
+    }
+
     /// For learning: shuffled by `seed` and epoch.
     pub fn shuffled(self, seed: u64) -> LoaderOptions {
         LoaderOptions { shuffle: Some(seed), ..self }
     }
 }
 
-/// Hands out the batches of one split, epoch by epoch.
+/// Hands out batches, epoch by epoch: what a source has, as a sampler chooses it.
 #[derive(Debug)]
 pub struct Loader {
-    split: Arc<Split>,
-    options: LoaderOptions,
-    /// What each of the 256 bytes becomes, for each channel: the whole normalisation is one look-up.
-    table: Arc<[[f32; 256]]>,
+    source: Arc<dyn ArraySource>,
+    sampler: Arc<dyn Sampler>,
+    rows: usize,
+    workers: usize,
+    prefetch: usize,
     pool: Arc<Pool>,
 }
 
 /// The batches of one epoch, in order. Dropping it early stops the workers.
 ///
-/// An image that cannot be read is an error in the place of its batch.
+/// A sample that cannot be read is an error in the place of its batch.
 pub struct Epoch {
     filler: Arc<Filler>,
     batches: Range<usize>,
@@ -102,52 +121,57 @@ pub struct Epoch {
 }
 
 impl Loader {
-    /// Checks the options against the split.
+    /// Of the samples of a split, each once in an epoch. Checks the options against the split.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if they do not fit, or a batch does not fit into memory.
     pub fn new(split: Arc<Split>, options: LoaderOptions) -> Result<Loader, DataError> {
-        let [channels, ..] = split.shape();
-        if options.batch == 0 {
+        let LoaderOptions { batch, shuffle, workers, prefetch, .. } = options;
+        // A split never has more samples than 32 bits count.
+        let sampler = EachOnce { samples: split.len() as u32, batch: batch.max(1), shuffle };
+        let source: Arc<dyn ArraySource> = match split.as_rows().cloned() {
+            Some(rows) => {
+                options.check_for_rows()?;
+                Arc::new(RowSource::new(split, rows))
+            }
+            None => Arc::new(Images::new(split, &options)?),
+        };
+        Loader::of(source, Arc::new(sampler), batch, [workers, prefetch])
+    }
+
+    /// Of any source, in batches of so many rows, as the sampler chooses them. So many threads fill batches, and so many batches of
+    /// each may lie ready.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if a batch has no rows or does not fit into memory.
+    pub fn of(
+        source: Arc<dyn ArraySource>,
+        sampler: Arc<dyn Sampler>,
+        batch: usize,
+        [workers, prefetch]: [usize; 2],
+    ) -> Result<Loader, DataError> {
+        if batch == 0 {
             return Err(DataError::Invalid("a batch needs at least one row".to_owned()));
         }
-        options.augment.check(split.shape())?;
-        if options.shuffle.is_none() && !options.augment.is_none() {
-            return Err(DataError::Invalid("augmentation needs the seed of a shuffle".to_owned()));
-        }
-        if options.goal == Goal::Images && options.augment.mixup.is_some() {
-            let what = "`data.augment.mixup` mixes labels, and a net that makes images learns from none";
-            return Err(DataError::Invalid(what.to_owned()));
-        }
-        if options.goal != Goal::Images && split.is_paired() {
-            let what = "the set has pairs of images and no labels; it is for nets that make images, for example `unet`";
-            return Err(DataError::Invalid(what.to_owned()));
-        }
-        // The first buffer, so that a batch that cannot be had is an error now and not an abort in the worker.
-        let buffers = Buffers::new(options.batch, split.sample_len())
-            .ok_or_else(|| DataError::Invalid(format!("a batch of {} rows does not fit into memory", options.batch)))?;
-        if options.mean.len() != channels || options.std.len() != channels {
-            return Err(DataError::Invalid(format!(
-                "{channels} channels need as many means and deviations, not {} and {}",
-                options.mean.len(),
-                options.std.len(),
-            )));
-        }
-        if options.mean.iter().any(|mean| !mean.is_finite())
-            || options.std.iter().any(|std| !std.is_normal() || *std < 0.0)
-        {
-            return Err(DataError::Invalid("a mean is not finite, or a deviation is not above zero".to_owned()));
-        }
-        let table = options.mean.iter().zip(&options.std);
-        let table = table.map(|(mean, std)| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)).collect();
-        Ok(Loader { split, options, table, pool: Arc::new(Pool::new(buffers)) })
+        // The first arrays, so that a batch that cannot be had is an error now and not an abort in the worker.
+        let arrays = room(&*source, batch)
+            .ok_or_else(|| DataError::Invalid(format!("a batch of {batch} rows does not fit into memory")))?;
+        Ok(Loader { source, sampler, rows: batch, workers, prefetch, pool: Arc::new(Pool::new(arrays)) })
+    }
+
+    /// What arrays the batches consist of, the mask aside.
+    pub fn arrays(&self) -> &[ArraySpec] {
+        self.source.arrays()
     }
 
     /// How many batches an epoch has.
     pub fn batches(&self) -> usize {
-        self.split.len().div_ceil(self.options.batch)
+        self.sampler.batches()
     }
 
     /// How many samples an epoch has.
     pub fn samples(&self) -> usize {
-        self.split.len()
+        self.sampler.samples()
     }
 
     /// The batches of epoch number `epoch`.
@@ -157,26 +181,16 @@ impl Loader {
 
     /// The batches of an epoch from batch number `first` on: how an interrupted run goes on where it was.
     pub fn epoch_from(&self, epoch: u64, first: usize) -> Epoch {
-        // A split never has more samples than 32 bits count.
-        let order = self.options.shuffle.map(|seed| order::permutation(self.split.len() as u32, seed, epoch));
         let filler = Arc::new(Filler {
-            split: self.split.clone(),
-            table: self.table.clone(),
+            source: self.source.clone(),
+            plan: self.sampler.epoch(epoch),
             pool: self.pool.clone(),
-            batch: self.options.batch,
-            order,
-            augment: self.options.augment.clone(),
-            goal: self.options.goal,
-            noise: match self.options.noise > 0.0 {
-                true => self.options.std.iter().map(|&std| self.options.noise / f64::from(std)).collect(),
-                false => Vec::new(),
-            },
-            seed: self.options.shuffle.unwrap_or(0),
+            rows: self.rows,
             epoch,
         });
         let batches = first.min(self.batches())..self.batches();
-        let count = self.options.workers.min(batches.len());
-        let prefetch = self.options.prefetch.min(batches.len());
+        let count = self.workers.min(batches.len());
+        let prefetch = self.prefetch.min(batches.len());
         let start = |worker| Worker::start(&filler, batches.clone().skip(worker).step_by(count), prefetch);
         // Without threads (none wanted, or the system has none left) the epoch fills its batches itself.
         let workers = (0..count).map(start).collect::<Option<Vec<Worker>>>().unwrap_or_default();

@@ -14,7 +14,7 @@ pub enum ModelError {
         /// What there is.
         known: String,
     },
-    /// Cross-entropy is for classifiers, and the net is none.
+    /// The loss is not for what the net makes: cross-entropy is for classifiers.
     #[error(
         "`{net}` is no classifier: it makes {makes}, with {parameters} parameters, and cross-entropy is for classes; its losses \
          are mse, mae and bce"
@@ -26,6 +26,14 @@ pub enum ModelError {
         makes: String,
         /// How many parameters it has.
         parameters: usize,
+    },
+    /// The net takes images, and the samples are rows of a table.
+    #[error(
+        "`{net}` takes images, and samples are rows of a table; those take `mlp`, or a list of layers (`model.layers`)"
+    )]
+    NoRows {
+        /// The net's name.
+        net: &'static str,
     },
     /// The net does not fit the input.
     #[error(transparent)]

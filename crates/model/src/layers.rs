@@ -184,6 +184,18 @@ pub fn linear(graph: &mut Graph, name: &str, x: ValueId, outputs: usize) -> Resu
     })
 }
 
+/// Embeddings of categories: the row of the parameter `weight` (rows × columns) for each of the words, N×…×columns. Rows begin
+/// uniform with a deviation of 0.1, so that numbers that stand beside them weigh more at first.
+///
+/// # Errors
+/// [`GraphError::Shape`] if the categories are no words, or there are no rows or columns.
+pub fn embedding(graph: &mut Graph, name: &str, words: ValueId, table: [usize; 2]) -> Result<ValueId, GraphError> {
+    graph.within(name, |graph| {
+        let w = graph.parameter("weight", table, Init::Uniform { bound: 0.1 * 3f32.sqrt() })?;
+        graph.embedding(words, w)
+    })
+}
+
 /// A batch norm: parameters `weight`, `bias`, statistics `running_mean`, `running_var`.
 ///
 /// # Errors

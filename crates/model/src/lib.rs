@@ -9,7 +9,7 @@
 //! use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 //! use frugal_tensor::{Plan, PlanOptions, Policy, codec::FrequencySplit};
 //!
-//! let shape = StepShape { batch: 64, image: [3, 32, 32], classes: 10 };
+//! let shape = StepShape { batch: 64, sample: [3, 32, 32].into(), classes: 10 };
 //! let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
 //! let step = training_step(&Net::find("resnet20")?, shape, sgd)?;
 //! let options = PlanOptions::unlimited(KernelSet::Tiles);
@@ -24,13 +24,16 @@
 
 mod error;
 pub mod layers;
+pub mod metrics;
 pub mod nets;
 pub mod sequential;
 mod step;
+mod task;
 
 pub use error::ModelError;
-pub use nets::{Net, Task};
+pub use nets::{Mlp, Net};
 pub use sequential::Layer;
-pub use step::{
-    IMAGES, LABELS, MASK, StepShape, TARGETS, Training, evaluation_step, gradient_step, inference_step, training_step,
+pub use step::{StepShape, Training, evaluation_step, gradient_step, inference_step, training_step};
+pub use task::{
+    ArrayShape, CATEGORIES, IMAGES, LABELS, LOSS, MASK, Metric, NUMBERS, PREDICTIONS, Row, Sample, TARGETS, Task,
 };

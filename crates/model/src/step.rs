@@ -1,27 +1,19 @@
 //! Whole steps: training, evaluation, answers.
 
-use crate::{ModelError, Net, layers::Mode, nets::Task};
+use crate::task::{ArrayShape, LOSS, MASK, Metric, PREDICTIONS, Sample};
+use crate::{ModelError, Net, layers::Mode};
 use frugal_tensor::ir::{Element, Graph, Value, ValueId};
 use frugal_tensor::ops::loss::Loss;
 use frugal_tensor::ops::optimizer::UpdateConfig;
-
-/// Name of the input of images: N×C×H×W.
-pub const IMAGES: &str = "images";
-/// Name of the input of labels: N words.
-pub const LABELS: &str = "labels";
-/// Name of the input that takes the place of labels where a target has the output's shape.
-pub const TARGETS: &str = "targets";
-/// Name of the input that says which samples count: N elements, 1 or 0.
-pub const MASK: &str = "mask";
 
 /// The extents of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepShape {
     /// Samples in a batch.
     pub batch: usize,
-    /// Channels, height and width of an image.
-    pub image: [usize; 3],
-    /// Number of classes; of a net that makes a value for each pixel, the channels of what it makes.
+    /// What a sample is.
+    pub sample: Sample,
+    /// Number of classes, or of values; of a net that makes a value for each pixel, the channels of what it makes.
     pub classes: usize,
 }
 
@@ -43,36 +35,33 @@ impl<R: Into<UpdateConfig>> From<R> for Training {
     }
 }
 
+fn batched(graph: &mut Graph, array: ArrayShape, batch: usize) -> ValueId {
+    let extents = [&[batch], array.extents.as_slice()].concat();
+    graph.input(array.name, extents.as_slice(), array.element)
+}
+
 fn forward(net: &Net, shape: StepShape, training: Training, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
     let mut graph = Graph::new();
     graph.set_batch(shape.batch);
-    let [channels, height, width] = shape.image;
-    let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
-    let target = match net.task {
-        Task::Classes if training.mixed && mode == Mode::Training => {
-            graph.input(TARGETS, [shape.batch, shape.classes], Element::F32)
-        }
-        Task::Classes => graph.input(LABELS, [shape.batch], Element::U32),
-        Task::Pixels => graph.input(TARGETS, [shape.batch, shape.classes, height, width], Element::F32),
-        Task::Images => graph.input(TARGETS, [shape.batch, channels, height, width], Element::F32),
-    };
+    let inputs = shape.sample.inputs().into_iter().map(|input| batched(&mut graph, input, shape.batch));
+    let inputs: Vec<ValueId> = inputs.collect();
+    let target = net.task.target(shape.sample, shape.classes, training.mixed && mode == Mode::Training);
+    let target = batched(&mut graph, target, shape.batch);
     let mask = graph.input(MASK, [shape.batch], Element::F32);
-    let logits = net.forward(&mut graph, images, shape.classes, mode)?;
-    if net.task != Task::Classes && matches!(training.loss, Loss::CrossEntropy { .. }) {
-        let makes = match net.task {
-            Task::Pixels => "logits for each pixel",
-            _ => "images",
-        };
-        let (from, to) = (graph.shape(images), graph.shape(logits));
-        let makes = format!("{makes} ({from} → {to})");
+    let predictions = net.forward_samples(&mut graph, shape.sample, &inputs, shape.classes, mode)?;
+    graph.name_output(PREDICTIONS, predictions);
+    if !net.task.takes(training.loss) {
+        let (from, to) = (graph.shape(inputs[0]), graph.shape(predictions));
+        let makes = format!("{} ({from} → {to})", net.task.makes());
         let parameters = graph.parameters().map(|(_, value)| value.shape.elements()).sum();
         return Err(ModelError::NoLoss { net: net.name, makes, parameters });
     }
-    let loss = graph.within("loss", |graph| graph.loss(training.loss, logits, target, mask))?;
+    let loss = graph.within("loss", |graph| graph.loss(training.loss, predictions, target, mask))?;
+    graph.name_output(LOSS, loss);
     Ok((graph, loss))
 }
 
-/// Forward, backward and update. Uploads: images, labels (or targets), mask, control (see [`Graph::control`]); metrics: mean loss,
+/// Forward, backward and update. Uploads: the sample's inputs, labels (or targets), mask, control (see [`Graph::control`]); metrics: mean loss,
 /// correct predictions, samples counted, spare; then those of a loss scale, if there is one.
 ///
 /// # Errors
@@ -103,29 +92,36 @@ pub fn gradient_step(
     Ok((graph, named))
 }
 
-/// Forward to the outputs, for answers rather than for a loss. Upload: images; metric: N×classes logits.
+/// Forward to the predictions rather than to a loss. Uploads: the sample's inputs; read back: [`PREDICTIONS`], for example N×classes
+/// logits.
 ///
 /// # Errors
-/// [`ModelError::Graph`] if the net does not fit the images.
+/// [`ModelError::Graph`] if the net does not fit the samples, [`ModelError::NoRows`] if it takes none of these.
 pub fn inference_step(net: &Net, shape: StepShape) -> Result<Graph, ModelError> {
     let mut graph = Graph::new();
     graph.set_batch(shape.batch);
-    let [channels, height, width] = shape.image;
-    let images = graph.input(IMAGES, [shape.batch, channels, height, width], Element::F32);
-    let logits = net.forward(&mut graph, images, shape.classes, Mode::Evaluation)?;
-    graph.mark_metric(logits);
+    let inputs = shape.sample.inputs().into_iter().map(|input| batched(&mut graph, input, shape.batch));
+    let inputs: Vec<ValueId> = inputs.collect();
+    let predictions = net.forward_samples(&mut graph, shape.sample, &inputs, shape.classes, Mode::Evaluation)?;
+    graph.name_output(PREDICTIONS, predictions);
+    graph.mark_metric(predictions);
     Ok(graph)
 }
 
 /// Forward alone, over the running statistics of the training step and its parameters, or their averages if it keeps
-/// those. Uploads: images, labels, mask;
-/// metrics as in [`training_step`].
+/// those. Uploads: the sample's inputs, labels (or targets), mask; metrics as in [`training_step`], and [`PREDICTIONS`] if a metric of
+/// the task takes them.
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if the loss is not for what it makes.
 pub fn evaluation_step(net: &Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
     let training = training.into();
     let (mut graph, _) = forward(net, shape, training, Mode::Evaluation)?;
+    let metrics = net.task.metrics(shape.sample, shape.classes, training.loss);
+    if metrics.into_iter().any(Metric::takes_predictions) {
+        let predictions = graph.output(PREDICTIONS).expect("every forward pass names it");
+        graph.mark_metric(predictions);
+    }
     if training.recipe.average.is_some() {
         graph.use_averages();
     }

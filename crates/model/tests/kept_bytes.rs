@@ -14,7 +14,7 @@ fn plan(net: &str, image: [usize; 3], batch: usize, policy: &Policy) -> Plan {
 
 fn plan_with(net: &str, image: [usize; 3], batch: usize, policy: &Policy, options: PlanOptions) -> Plan {
     let classes = if image[1] == 224 { 1000 } else { 10 };
-    let shape = StepShape { batch, image, classes };
+    let shape = StepShape { batch, sample: image.into(), classes };
     let optimizer = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 });
     let graph = training_step(&Net::find(net).unwrap(), shape, optimizer).unwrap();
     Plan::new(graph, policy, options).unwrap()

@@ -38,7 +38,7 @@ const PUBLISHED: &[(&str, [usize; 3], usize, usize)] = &[
 const MAKE_IMAGES: &[(&str, usize, usize)] = &[("unet", 482_890, 10), ("autoencoder", 47_107, 3)];
 
 fn step(net: &Net, image: [usize; 3], classes: usize, batch: usize) -> Graph {
-    training_step(net, StepShape { batch, image, classes }, SGD).unwrap()
+    training_step(net, StepShape { batch, sample: image.into(), classes }, SGD).unwrap()
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn nets_that_make_images_keep_their_extents() {
             let count: usize = graph.parameters().map(|(_, value)| value.shape.elements()).sum();
             assert_eq!(count, *parameters, "{}", net.name);
         }
-        let shape = StepShape { batch: 2, image: [3, 32, 32], classes: 10 };
+        let shape = StepShape { batch: 2, sample: [3, 32, 32].into(), classes: 10 };
         let error = training_step(net, shape, SGD).unwrap_err();
         assert!(matches!(error, ModelError::NoLoss { .. }), "{error}");
         let text = error.to_string();

@@ -36,7 +36,7 @@ struct Said {
 
 impl Training {
     fn new(gpu: &Rc<Gpu>, net: &str, recipe: UpdateConfig, policy: &Policy) -> Self {
-        let shape = StepShape { batch: SAMPLES, image: IMAGE, classes: 10 };
+        let shape = StepShape { batch: SAMPLES, sample: IMAGE.into(), classes: 10 };
         let graph = training_step(&Net::find(net).unwrap(), shape, recipe).unwrap();
         let session =
             PlannedSession::new(gpu.clone(), vec![Plan::new(graph, policy, gpu.plan_options()).unwrap()], 1).unwrap();

@@ -37,7 +37,7 @@ fn optimizers() -> Vec<Optimizer> {
 fn trainings() -> Vec<Graph> {
     let net = Net::find("lenet").unwrap();
     let step = |classes: usize, training: Training| {
-        let shape = StepShape { batch: 4, image: [1, 28, 28], classes };
+        let shape = StepShape { batch: 4, sample: [1, 28, 28].into(), classes };
         [training_step(&net, shape, training).unwrap(), evaluation_step(&net, shape, training).unwrap()]
     };
     let elements = [ElementLoss::MeanSquared, ElementLoss::MeanAbsolute, ElementLoss::BinaryCrossEntropy];
@@ -66,7 +66,7 @@ fn trainings() -> Vec<Graph> {
 fn nets() -> Vec<Graph> {
     let mut graphs = Vec::new();
     let mut add = |net: &Net, image: [usize; 3], optimizers: &[Optimizer]| {
-        let shape = StepShape { batch: 4, image, classes: 10 };
+        let shape = StepShape { batch: 4, sample: image.into(), classes: 10 };
         graphs.extend(optimizers.iter().map(|&o| training_step(net, shape, o).unwrap()));
         graphs.push(evaluation_step(net, shape, optimizers[0]).unwrap());
     };

@@ -138,7 +138,7 @@ fn any_sizes_give_a_plan_or_an_error() {
     let planned = Cell::new(0);
     let sizes = (layers(), usual(64), [usual(4), usual(64), usual(64)], usual(20));
     let tried = runner.run(&sizes, |(list, batch, image, classes)| {
-        let plans = plan_soon(&Net::sequential(list), StepShape { batch, image, classes });
+        let plans = plan_soon(&Net::sequential(list), StepShape { batch, sample: image.into(), classes });
         planned.set(planned.get() + u32::from(plans > 0));
         Ok(())
     });
@@ -158,6 +158,6 @@ proptest! {
         image in [extent(), extent(), extent()],
         classes in extent(),
     ) {
-        plan_soon(&Net::all()[net], StepShape { batch, image, classes });
+        plan_soon(&Net::all()[net], StepShape { batch, sample: image.into(), classes });
     }
 }

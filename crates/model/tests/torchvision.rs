@@ -17,7 +17,7 @@ fn nets_keep_what_torchvisions_keep() {
         .collect();
     assert_eq!(nets.len(), 8);
     for (name, wanted) in nets {
-        let shape = StepShape { batch: 1, image: [3, 224, 224], classes: 1000 };
+        let shape = StepShape { batch: 1, sample: [3, 224, 224].into(), classes: 1000 };
         let graph = inference_step(&Net::find(name).unwrap(), shape).unwrap();
         let kept = graph.values().iter().filter(|value| matches!(value.role, Role::Parameter | Role::Statistic));
         let found: Vec<String> = kept

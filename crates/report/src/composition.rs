@@ -29,7 +29,8 @@ impl fmt::Display for TrainingLine<'_> {
         if validation.is_none() {
             write!(f, "; the best checkpoint is chosen by it")?;
         }
-        left_out(f, &account.left_out)
+        left_out(f, &account.left_out)?;
+        notes(f, &account.notes)
     }
 }
 
@@ -41,7 +42,8 @@ impl fmt::Display for EvaluationLine<'_> {
         let Self(set) = self;
         let counts = PartCounts::of(&set.test, set.classes);
         write!(f, "{}: evaluating {}: {}", set.name, Part(&counts, set), set.account.test)?;
-        left_out(f, &set.account.left_out)
+        left_out(f, &set.account.left_out)?;
+        notes(f, &set.account.notes)
     }
 }
 
@@ -54,6 +56,11 @@ fn left_out(f: &mut fmt::Formatter<'_>, all: &[String]) -> fmt::Result {
         0 => write!(f, ". Left out: {shown}"),
         more => write!(f, ". Left out: {shown}; and {more} more"),
     }
+}
+
+/// What is read otherwise than it stands in the files.
+fn notes(f: &mut fmt::Formatter<'_>, all: &[String]) -> fmt::Result {
+    all.iter().try_for_each(|note| write!(f, ". {note}"))
 }
 
 /// How many samples a part has, and of each class.

@@ -1,7 +1,7 @@
 //! An evaluation as a report.
 
 use super::units::count;
-use crate::records::{ClassEvaluation, Classification, Evaluation, Reconstruction};
+use crate::records::{ClassEvaluation, Classification, Evaluation, Reconstruction, Regression};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::fmt;
@@ -34,6 +34,7 @@ impl fmt::Display for EvaluationReport {
         let samples = match evaluation {
             Evaluation::Classes(evaluation) => evaluation.samples,
             Evaluation::Images(evaluation) => evaluation.samples,
+            Evaluation::Values(evaluation) => evaluation.samples,
         };
         writeln!(f, "{net} on {} samples of {set}, from {}", count(samples), file.display())?;
         match evaluation {
@@ -45,6 +46,14 @@ impl fmt::Display for EvaluationReport {
                 )?;
                 write!(f, "\nValues go from 0 to 1.")
             }
+            Evaluation::Values(Regression { target, mean_squared_error, mean_absolute_error, r_squared, .. }) => {
+                let r_squared = r_squared.map_or("–".to_owned(), |share| format!("{share:.4}"));
+                write!(
+                    f,
+                    "R² {r_squared}: mean squared error {mean_squared_error:.6}, mean absolute error \
+                     {mean_absolute_error:.6}, in the unit of `{target}`"
+                )
+            }
         }
     }
 }
@@ -55,7 +64,13 @@ fn percent(share: f64) -> String {
 
 fn classes(f: &mut fmt::Formatter<'_>, evaluation: &Classification) -> fmt::Result {
     let top_5 = evaluation.top_5_accuracy.map_or(String::new(), |top_5| format!(", top 5 {}", percent(top_5)));
-    writeln!(f, "accuracy {}{top_5}, cross-entropy {:.4}", percent(evaluation.accuracy), evaluation.cross_entropy)?;
+    let auc = evaluation.auc.map_or(String::new(), |auc| format!(", AUC {}", percent(auc)));
+    writeln!(
+        f,
+        "accuracy {}{top_5}{auc}, cross-entropy {:.4}",
+        percent(evaluation.accuracy),
+        evaluation.cross_entropy
+    )?;
     let (known, evaluated) = (evaluation.known_classes, evaluation.evaluated_classes);
     if evaluated < known {
         let of = (count(evaluated as u64), count(known as u64));

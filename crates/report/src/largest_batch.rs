@@ -26,7 +26,10 @@ pub struct LargestBatchReport {
     /// The net.
     pub net: &'static str,
     /// Channels, height and width of an image.
-    pub shape: [usize; 3],
+    pub shape: Vec<usize>,
+    /// What the samples are, in words.
+    #[serde(skip)]
+    pub samples: String,
     /// Number of classes.
     pub classes: usize,
     /// Bytes to fit into.
@@ -37,9 +40,9 @@ pub struct LargestBatchReport {
 
 impl fmt::Display for LargestBatchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { net, classes, shape: [channels, height, width], limit, stores } = self;
+        let Self { net, classes, samples, limit, stores, .. } = self;
         let limit = bytes(*limit);
-        writeln!(f, "{net} on {channels}×{height}×{width} images, {classes} classes: largest batch in {limit}\n")?;
+        writeln!(f, "{net} on {samples}, {classes} classes: largest batch in {limit}\n")?;
         let raw = stores.iter().find(|fit| fit.store == "raw").and_then(|fit| fit.batch);
         let header = ["store", "largest batch", "against raw", "peak", "kept per sample"];
         let mut table = super::table(&header, 1..header.len());

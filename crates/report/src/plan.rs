@@ -16,7 +16,10 @@ pub struct PlanReport {
     /// The net.
     pub net: &'static str,
     /// Channels, height and width of an image.
-    pub shape: [usize; 3],
+    pub shape: Vec<usize>,
+    /// What the samples are, in words.
+    #[serde(skip)]
+    pub samples: String,
     /// Number of classes.
     pub classes: usize,
     /// Samples per step.
@@ -84,9 +87,8 @@ impl PlanReport {
 
 impl fmt::Display for PlanReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [channels, height, width] = self.shape;
-        let Self { net, classes, batch, store, kernels, .. } = self;
-        writeln!(f, "{net} on {channels}×{height}×{width} images, {classes} classes, batch {batch}")?;
+        let Self { net, samples, classes, batch, store, kernels, .. } = self;
+        writeln!(f, "{net} on {samples}, {classes} classes, batch {batch}")?;
         writeln!(f, "kept for the backward pass: {store}; kernels: {kernels}\n")?;
 
         let header = ["layer", "output", "parameters", "MACs", "kept raw", "kept", "kept as"];

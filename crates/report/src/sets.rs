@@ -17,7 +17,7 @@ pub struct SetsReport {
 
 impl fmt::Display for SetsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = ["set", "train", "test", "image", "classes", "size", "where", "licence"];
+        let header = ["set", "train", "test", "sample", "classes", "size", "where", "licence"];
         let mut table = super::table(&header, 1..6);
         for set in &self.sets {
             let [channels, height, width] = set.shape;
@@ -31,7 +31,11 @@ impl fmt::Display for SetsReport {
                 set.name.to_owned(),
                 count(set.train as u64),
                 count(set.test as u64),
-                format!("{channels}×{height}×{width}"),
+                if set.columns > 0 {
+                    format!("{} columns", set.columns)
+                } else {
+                    format!("{channels}×{height}×{width}")
+                },
                 count(set.classes as u64),
                 if set.bytes == 0 { "–".to_owned() } else { bytes(set.bytes) },
                 place.to_owned(),

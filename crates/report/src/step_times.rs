@@ -18,7 +18,10 @@ pub struct StepReport {
     /// The net.
     pub net: String,
     /// Channels, height and width of an image.
-    pub shape: [usize; 3],
+    pub shape: Vec<usize>,
+    /// What the samples are, in words.
+    #[serde(skip)]
+    pub samples: String,
     /// Number of classes.
     pub classes: usize,
     /// Samples per step.
@@ -157,13 +160,10 @@ pub struct Seconds {
 
 impl fmt::Display for StepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [channels, height, width] = self.shape;
-        let Self { net, classes, batch, store, kernels, precision, tiles, milliseconds_per_step: step, .. } = self;
-        writeln!(
-            f,
-            "{net} on {channels}×{height}×{width} images, {classes} classes, batch {batch}, on {}",
-            self.adapter.name
-        )?;
+        let Self {
+            net, samples, classes, batch, store, kernels, precision, tiles, milliseconds_per_step: step, ..
+        } = self;
+        writeln!(f, "{net} on {samples}, {classes} classes, batch {batch}, on {}", self.adapter.name)?;
         let products = match precision {
             Precision::F32 => "",
             Precision::F16 => "; in f16",

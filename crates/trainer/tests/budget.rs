@@ -53,18 +53,18 @@ fn check(net: &str, shape: StepShape, parts: &[u64]) {
 
 #[test]
 fn budgets_of_resnet20() {
-    check("resnet20", StepShape { batch: 128, image: [3, 32, 32], classes: 10 }, &[1, 2, 4, 6, 8]);
+    check("resnet20", StepShape { batch: 128, sample: [3, 32, 32].into(), classes: 10 }, &[1, 2, 4, 6, 8]);
 }
 
 #[test]
 fn budgets_of_vgg16() {
-    let shape = StepShape { batch: 64, image: [3, 224, 224], classes: 1000 };
+    let shape = StepShape { batch: 64, sample: [3, 224, 224].into(), classes: 1000 };
     check("vgg16", shape, &[1, 2, 4, 8]);
 }
 
 #[test]
 fn rules_hold_beside_a_budget() {
-    let shape = StepShape { batch: 128, image: [3, 32, 32], classes: 10 };
+    let shape = StepShape { batch: 128, sample: [3, 32, 32].into(), classes: 10 };
     let mut request = request("resnet20", shape, "auto:64MiB");
     let rule = Request { store: PolicySpec::parse("f16").unwrap().into(), ..request.clone() };
     request.store.rules.push(frugal_trainer::config::SaveRule {

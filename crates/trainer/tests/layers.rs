@@ -31,7 +31,7 @@ fn lenet_as_a_list_is_lenet() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     let [list, named] = ["mnist-lenet-layers.toml", "mnist-lenet.toml"].map(|file| {
         let (config, _) = Config::load(&folder.join(file), &[]).unwrap();
-        let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
+        let shape = StepShape { batch: 64, sample: [1, 28, 28].into(), classes: 10 };
         training_step(&config.model.net().unwrap(), shape, config.training()).unwrap()
     });
     let operators = |graph: &Graph| graph.nodes().iter().map(|node| format!("{:?}", node.operator)).collect::<Vec<_>>();
@@ -85,7 +85,7 @@ fn check(layers: &str, message: &str, help: &str, pointed: &str) {
     };
     match parse(&config(layers)) {
         Err(error) => refused(error),
-        Ok(config) => match planning::request(&config, [1, 8, 8], 10) {
+        Ok(config) => match planning::request(&config, [1, 8, 8].into(), 10) {
             Err(frugal_trainer::Error::Config(error)) => refused(error),
             other => panic!("must be refused, but {other:?}"),
         },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::{Goal, Loader, LoaderOptions, Split};
+use super::super::{Goal, IMAGES, LABELS, Loader, LoaderOptions, Split, TARGETS};
 use super::*;
 
 fn picture(channels: usize, height: usize, width: usize, seed: u64) -> Picture<'static> {
@@ -174,7 +174,7 @@ fn loader(augment: Augment, seed: u64, batch: usize, workers: usize) -> Loader {
 }
 
 fn epoch(loader: &Loader, epoch: u64) -> Vec<Vec<f32>> {
-    loader.epoch(epoch).map(|batch| batch.unwrap().images.clone()).collect()
+    loader.epoch(epoch).map(|batch| batch.unwrap().f32s(IMAGES).to_vec()).collect()
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn the_number_of_threads_changes_nothing() {
     }
     // Nor does where an interrupted epoch is taken up.
     let loader = loader(everything(), 7, 16, 3);
-    let rest: Vec<Vec<f32>> = loader.epoch_from(3, 5).map(|batch| batch.unwrap().images.clone()).collect();
+    let rest: Vec<Vec<f32>> = loader.epoch_from(3, 5).map(|batch| batch.unwrap().f32s(IMAGES).to_vec()).collect();
     assert!(rest == alone[5..]);
 }
 
@@ -233,7 +233,11 @@ fn mixup_mixes_each_sample_with_the_next_of_its_batch() {
     let mut shares = Vec::new();
     for (index, (mixed, plain)) in mixed.epoch(3).zip(plain.epoch(3)).enumerate() {
         let (mixed, plain) = (mixed.unwrap(), plain.unwrap());
-        assert!(plain.targets.is_empty() && mixed.targets.len() == batch * classes && mixed.labels == plain.labels);
+        assert!(
+            plain.f32s(TARGETS).is_empty()
+                && mixed.f32s(TARGETS).len() == batch * classes
+                && mixed.u32s(LABELS) == plain.u32s(LABELS)
+        );
         let share = mixing_share(0.7, Stream::of_batch(7, 3, index as u64));
         shares.push(share);
         for row in 0..batch {
@@ -243,11 +247,15 @@ fn mixup_mixes_each_sample_with_the_next_of_its_batch() {
             let mix = |a: f32, b: f32| share * a + (1.0 - share) * b;
             let pixels = 192;
             let image = |batch: &[f32], row: usize| batch[row * pixels..(row + 1) * pixels].to_vec();
-            let wanted = image(&plain.images, own).into_iter().zip(image(&plain.images, next)).map(|(a, b)| mix(a, b));
-            assert!(image(&mixed.images, row).into_iter().eq(wanted), "batch {index}, row {row}");
-            let is = |row: usize, class: usize| f32::from(u8::from(plain.labels[row] as usize == class));
+            let wanted =
+                image(plain.f32s(IMAGES), own).into_iter().zip(image(plain.f32s(IMAGES), next)).map(|(a, b)| mix(a, b));
+            assert!(image(mixed.f32s(IMAGES), row).into_iter().eq(wanted), "batch {index}, row {row}");
+            let is = |row: usize, class: usize| f32::from(u8::from(plain.u32s(LABELS)[row] as usize == class));
             let wanted = (0..classes).map(|class| mix(is(own, class), is(next, class)));
-            assert!(mixed.targets[row * classes..][..classes].iter().copied().eq(wanted), "batch {index}, row {row}");
+            assert!(
+                mixed.f32s(TARGETS)[row * classes..][..classes].iter().copied().eq(wanted),
+                "batch {index}, row {row}"
+            );
         }
     }
     assert_eq!(shares.len(), 5);
@@ -265,8 +273,9 @@ fn targets_move_with_their_images() {
         let options =
             LoaderOptions { batch: 25, shuffle: Some(7), augment, goal, noise, mean, std, workers, prefetch: 2 };
         let batches = Loader::new(split.clone(), options).unwrap().epoch(3);
-        let both =
-            |batch: Result<_, _>| batch.map(|batch: super::super::Batch| (batch.images.clone(), batch.targets.clone()));
+        let both = |batch: Result<_, _>| {
+            batch.map(|batch: super::super::Batch| (batch.f32s(IMAGES).to_vec(), batch.f32s(TARGETS).to_vec()))
+        };
         let both: Vec<(Vec<f32>, Vec<f32>)> = batches.map(|batch| both(batch).unwrap()).collect();
         let (images, targets): (Vec<_>, Vec<_>) = both.into_iter().unzip();
         (images.concat(), targets.concat())

@@ -58,6 +58,9 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Brings the set called `name` to `root`, unless it is there already. `report` is called often, on this thread.
 pub fn get(name: &str, root: &Path, mut report: impl FnMut(Progress<'_>)) -> Result<Got, DataError> {
+    if name == crate::table::EMBEDDED {
+        return Ok(Got::Embedded);
+    }
     get_spec(catalogue::find(name)?, root, &mut report)
 }
 

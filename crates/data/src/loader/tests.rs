@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{Array, Chunk, ElementType, Elements, EpochPlan, IMAGES, LABELS, MASK};
 
 /// Sample `i` has the bytes of `i` as its pixels.
 fn numbered(count: usize) -> Arc<Split> {
@@ -36,15 +37,15 @@ fn samples_of(loader: &Loader, epoch: u64, batch: usize) -> Vec<u32> {
     for (index, it) in epoch.enumerate() {
         let it = it.unwrap();
         assert_eq!(it.index, index);
-        assert_eq!((it.images.len(), it.labels.len(), it.mask.len()), (batch * 4, batch, batch));
-        assert_eq!(it.mask.iter().sum::<f32>(), it.samples as f32);
+        assert_eq!((it.f32s(IMAGES).len(), it.u32s(LABELS).len(), it.f32s(MASK).len()), (batch * 4, batch, batch));
+        assert_eq!(it.f32s(MASK).iter().sum::<f32>(), it.samples as f32);
         let number = |row: usize| {
-            let bytes = [0, 1, 2, 3].map(|at| it.images[row * 4 + at].round() as u8);
+            let bytes = [0, 1, 2, 3].map(|at| it.f32s(IMAGES)[row * 4 + at].round() as u8);
             u32::from_be_bytes(bytes)
         };
         for row in 0..batch {
-            assert_eq!(it.labels[row], number(row) % 7);
-            assert_eq!(it.mask[row], if row < it.samples { 1.0 } else { 0.0 });
+            assert_eq!(it.u32s(LABELS)[row], number(row) % 7);
+            assert_eq!(it.f32s(MASK)[row], if row < it.samples { 1.0 } else { 0.0 });
             if row < it.samples {
                 seen.push(number(row));
             } else {
@@ -87,7 +88,7 @@ fn epochs_and_seeds_differ_and_evaluation_keeps_the_order() {
 fn an_epoch_can_be_taken_up_in_the_middle() {
     let loader = Loader::new(numbered(100), options(16, Some(3), 2)).unwrap();
     let rows = |epoch: Epoch| {
-        epoch.map(|batch| batch.map(|batch| (batch.index, batch.images.clone())).unwrap()).collect::<Vec<_>>()
+        epoch.map(|batch| batch.map(|batch| (batch.index, batch.f32s(IMAGES).to_vec())).unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(rows(loader.epoch_from(4, 3)), rows(loader.epoch(4))[3..]);
     assert_eq!(loader.epoch_from(4, 7).count(), 0);
@@ -116,7 +117,7 @@ fn buffers_are_recycled() {
     let mut buffers = BTreeSet::new();
     for epoch in 0..3 {
         for batch in loader.epoch(epoch) {
-            buffers.insert(batch.unwrap().images.as_ptr() as usize);
+            buffers.insert(batch.unwrap().f32s(IMAGES).as_ptr() as usize);
         }
     }
     // Two ready, two being filled, one in use.
@@ -130,7 +131,8 @@ fn pixels_are_normalised_per_channel() {
     let options = LoaderOptions { mean: vec![0.5, 0.2, 0.0], std: vec![0.5, 0.1, 2.0], ..options(1, None, 0) };
     let batch = Loader::new(split, options).unwrap().epoch(0).next().unwrap().unwrap();
     let expected = [-1.0, 1.0, 0.0, 2.0, 0.0, 0.5];
-    assert!(batch.images.iter().zip(expected).all(|(x, y): (&f32, f32)| (x - y).abs() < 1e-6), "{:?}", batch.images);
+    let images = batch.f32s(IMAGES);
+    assert!(images.iter().zip(expected).all(|(x, y): (&f32, f32)| (x - y).abs() < 1e-6), "{images:?}");
 }
 
 #[test]
@@ -145,4 +147,85 @@ fn senseless_options_are_refused() {
     assert!(refused(LoaderOptions { std: vec![-1.0], ..options(1, None, 1) }));
     assert!(refused(LoaderOptions { mean: vec![f32::NAN], ..options(1, None, 1) }));
     assert!(!refused(options(1, None, usize::MAX)));
+}
+
+/// Fields of rank three of every type of element; sample n is filled with n.
+#[derive(Debug)]
+struct Fields(Vec<ArraySpec>);
+
+impl ArraySource for Fields {
+    fn samples(&self) -> usize {
+        10
+    }
+
+    fn arrays(&self) -> &[ArraySpec] {
+        &self.0
+    }
+
+    fn read(&self, chunk: Chunk<'_>, arrays: &mut [Array]) -> Result<(), DataError> {
+        for &sample in chunk.samples {
+            for array in arrays.iter_mut() {
+                match &mut array.elements {
+                    Elements::U8(values) => values.extend([sample as u8; 6]),
+                    Elements::I8(values) => values.extend([-(sample as i8); 6]),
+                    Elements::F16(values) => values.extend([half::f16::from_f32(sample as f32); 6]),
+                    Elements::F32(values) => values.extend([sample as f32; 6]),
+                    Elements::U32(values) => values.extend([sample; 6]),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The share of one of two ranks: every second sample, from the last to the first.
+#[derive(Debug)]
+struct EverySecond;
+
+impl Sampler for EverySecond {
+    fn batches(&self) -> usize {
+        2
+    }
+
+    fn samples(&self) -> usize {
+        5
+    }
+
+    fn epoch(&self, epoch: u64) -> Arc<dyn EpochPlan> {
+        Arc::new(Second(epoch as u32 % 2))
+    }
+}
+
+#[derive(Debug)]
+struct Second(u32);
+
+impl EpochPlan for Second {
+    fn samples(&self, batch: usize) -> std::borrow::Cow<'_, [u32]> {
+        let all: Vec<u32> = (0..5).rev().map(|place| 2 * place + self.0).collect();
+        all.chunks(3).nth(batch).expect("there are two batches").to_vec().into()
+    }
+}
+
+#[test]
+fn any_source_is_batched_as_any_sampler_says() {
+    let types = [ElementType::U8, ElementType::I8, ElementType::F16, ElementType::F32, ElementType::U32];
+    let names = ["u8", "i8", "f16", "f32", "u32"];
+    let specs = names.into_iter().zip(types).map(|(name, element)| ArraySpec::new(name, element, [1, 2, 3])).collect();
+    let loader = Loader::of(Arc::new(Fields(specs)), Arc::new(EverySecond), 3, [2, 1]).unwrap();
+    assert_eq!((loader.batches(), loader.samples()), (2, 5));
+    for epoch in 0..2 {
+        let batches: Vec<Batch> = loader.epoch(epoch).map(Result::unwrap).collect();
+        let first = |values: &[f32]| values.chunks(6).map(|sample| sample[5] as i64).collect::<Vec<_>>();
+        let wanted = [[8, 6, 4], [2, 0, 2]].map(|batch| batch.map(|sample| sample + epoch as i64));
+        for (batch, wanted) in batches.iter().zip(wanted) {
+            for name in names {
+                let sign = if name == "i8" { -1 } else { 1 };
+                let array = batch.array(name).unwrap();
+                assert_eq!(first(&array.as_f32()), wanted.map(|sample| sign * sample), "{name}");
+            }
+            assert_eq!(batch.array("u8").unwrap().bytes().len(), 18);
+            assert_eq!(batch.array("f16").unwrap().bytes().len(), 36);
+        }
+        assert_eq!(batches[1].f32s(MASK), [1.0, 1.0, 0.0]);
+    }
 }

@@ -74,7 +74,9 @@ pub enum Purpose {
 
 /// Whether a config means a file or folder by this, and not a set of the catalogue.
 pub fn is_path(set: &str) -> bool {
-    set.contains(std::path::is_separator) || ["npz", "parquet"].iter().any(|ending| has_ending(Path::new(set), ending))
+    set.contains(std::path::is_separator)
+        || ["npz", "parquet"].iter().any(|ending| has_ending(Path::new(set), ending))
+        || crate::table::is_table(Path::new(set))
 }
 
 /// Opens a folder of images per class, a NumPy archive (`.npz`), or a Parquet file or a folder of them.
@@ -101,7 +103,12 @@ pub fn open(path: &Path, frame: Frame, purpose: Purpose) -> Result<Dataset, Data
     if has_ending(path, "npz") {
         return npz::open(path, purpose);
     }
-    Err(own(path, "it is neither a folder nor a .npz or .parquet file"))
+    if crate::table::is_table(path) {
+        let what = "it is a table: a config says which of its columns is predicted, with `target` in [data]; \
+                    `frugal data check CONFIG` checks it";
+        return Err(own(path, what));
+    }
+    Err(own(path, "it is neither a folder nor a .npz, .parquet or .csv file"))
 }
 
 /// What a program says that was built without Parquet.

@@ -5,6 +5,7 @@ mod autoencoder;
 mod densenet;
 mod efficientnet_lite;
 mod lenet;
+mod mlp;
 mod mobilenet_v2;
 mod resnet;
 mod resnet_cifar;
@@ -16,6 +17,7 @@ mod vgg_small;
 use crate::ModelError;
 use crate::layers::{self, Mode};
 use crate::sequential::{self, Layer};
+use crate::task::{Row, Sample, Task};
 use frugal_tensor::ir::{Graph, GraphError, ValueId};
 use std::fmt;
 use std::sync::Arc;
@@ -42,17 +44,6 @@ impl Build {
     }
 }
 
-/// What a net makes of images N×C×H×W.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// A logit for each class: N×classes.
-    Classes,
-    /// A logit for each class and pixel: N×classes×H×W.
-    Pixels,
-    /// The images again: N×C×H×W.
-    Images,
-}
-
 /// Adds a net's forward pass: from images N×C×H×W to what its task asks for.
 type Forward = fn(&mut Graph, ValueId, Build) -> Result<ValueId, GraphError>;
 
@@ -61,6 +52,7 @@ type Forward = fn(&mut Graph, ValueId, Build) -> Result<ValueId, GraphError>;
 enum Source {
     Function(Forward),
     Layers(Arc<[Layer]>),
+    Mlp(Mlp),
 }
 
 /// A net: one by name, or a list of layers.
@@ -74,8 +66,14 @@ pub struct Net {
     pub task: Task,
     narrow: usize,
     drops: bool,
+    embedding: usize,
     source: Source,
 }
+
+pub use mlp::Mlp;
+
+/// Elements of a category's embedding where nothing else is asked for.
+const EMBEDDING: usize = 8;
 
 const fn net(name: &'static str, about: &'static str, forward: Forward) -> Net {
     other(Task::Classes, name, about, forward)
@@ -83,7 +81,11 @@ const fn net(name: &'static str, about: &'static str, forward: Forward) -> Net {
 
 /// A net that need not be a classifier.
 const fn other(task: Task, name: &'static str, about: &'static str, forward: Forward) -> Net {
-    Net { name, about, task, narrow: 1, drops: true, source: Source::Function(forward) }
+    made_of(Source::Function(forward), task, name, about)
+}
+
+const fn made_of(source: Source, task: Task, name: &'static str, about: &'static str) -> Net {
+    Net { name, about, task, narrow: 1, drops: true, embedding: EMBEDDING, source }
 }
 
 /// A residual net for small images.
@@ -95,7 +97,10 @@ macro_rules! resnet_cifar {
     };
 }
 
-const NETS: &[Net] = &[
+/// What `mlp` is.
+const MLP: &str = "hidden layers with rectifiers: for rows of tables, whose categories it embeds, and for images";
+
+static NETS: &[Net] = &[
     net("lenet", "two 5×5 convolutions with max pooling, two fully connected layers", lenet::forward),
     resnet_cifar!("resnet8", 1, "one block"),
     resnet_cifar!("resnet20", 3, "three blocks"),
@@ -114,6 +119,7 @@ const NETS: &[Net] = &[
     net("densenet121", "58 densely connected layers in four blocks", densenet::forward),
     net("mobilenet-v2", "17 blocks that widen, filter each channel by itself and narrow", mobilenet_v2::forward),
     net("efficientnet-lite0", "16 blocks like MobileNetV2's, partly of 5×5", efficientnet_lite::forward),
+    made_of(Source::Mlp(Mlp::USUAL), Task::Classes, "mlp", MLP),
     other(Task::Pixels, "unet", "small U-Net: a class for each pixel", unet::forward),
     other(Task::Images, "autoencoder", "convolutional auto-encoder: the image again", autoencoder::forward),
 ];
@@ -138,10 +144,25 @@ impl Net {
     /// What nets of [`Net::sequential`] are called.
     pub const SEQUENTIAL: &str = "layers";
 
-    /// A classifier of these layers, one after the other, with the parameter names of PyTorch's `nn.Sequential`.
+    /// A classifier of these layers, one after the other, with the parameter names of PyTorch's `nn.Sequential`. Of rows of a table
+    /// the first layer takes the embedded categories and the numbers, N×features.
     pub fn sequential(layers: impl Into<Arc<[Layer]>>) -> Net {
-        let source = Source::Layers(layers.into());
-        Net { source, ..other(Task::Classes, Self::SEQUENTIAL, "layers, one after the other", |_, x, _| Ok(x)) }
+        made_of(Source::Layers(layers.into()), Task::Classes, Self::SEQUENTIAL, "layers, one after the other")
+    }
+
+    /// The net `mlp` with other hidden layers.
+    pub fn mlp(mlp: Mlp) -> Net {
+        made_of(Source::Mlp(mlp), Task::Classes, "mlp", MLP)
+    }
+
+    /// The net with embeddings of so many elements for the categories of rows. Nets for images have none.
+    pub fn with_embedding(self, elements: usize) -> Net {
+        Net { embedding: elements, ..self }
+    }
+
+    /// The net to be trained for numbers and not for classes. Nets that make images or values of pixels stay as they are.
+    pub fn for_values(self) -> Net {
+        Net { task: if self.task == Task::Classes { Task::Values } else { self.task }, ..self }
     }
 
     /// The net with one in `by` of its hidden channels, rounded up: the same layers for trying things out. Nets of
@@ -164,7 +185,43 @@ impl Net {
         match &self.source {
             Source::Function(forward) => forward(graph, x, build),
             Source::Layers(layers) => sequential::classifier(graph, x, layers, build),
+            Source::Mlp(mlp) => mlp::forward(graph, x, build, mlp),
         }
+    }
+
+    /// Adds the forward pass for samples of any kind, from their inputs in the order of [`Sample::inputs`].
+    ///
+    /// # Errors
+    /// [`ModelError::Graph`] if the net does not fit them, [`ModelError::NoRows`] if they are rows and the net takes images.
+    pub(crate) fn forward_samples(
+        &self,
+        graph: &mut Graph,
+        sample: Sample,
+        inputs: &[ValueId],
+        classes: usize,
+        mode: Mode,
+    ) -> Result<ValueId, ModelError> {
+        let x = match sample {
+            Sample::Image(_) => inputs[0],
+            Sample::Row(_) if matches!(self.source, Source::Function(_)) => {
+                return Err(ModelError::NoRows { net: self.name });
+            }
+            Sample::Row(row) => self.embed(graph, row, inputs)?,
+        };
+        Ok(self.forward(graph, x, classes, mode)?)
+    }
+
+    /// The features of rows, N×F: the embedding of each category, then the numbers. All columns share one table, `embedding.weight`.
+    fn embed(&self, graph: &mut Graph, row: Row, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
+        let Row { categories, vocabulary, .. } = row;
+        if categories == 0 {
+            return Ok(inputs[0]);
+        }
+        let embedded = layers::embedding(graph, "embedding", inputs[0], [vocabulary, self.embedding])?;
+        graph.within("embedding", |graph| {
+            let embedded = graph.flatten(embedded)?;
+            graph.concat(&[&[embedded], &inputs[1..]].concat())
+        })
     }
 }
 

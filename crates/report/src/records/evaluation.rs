@@ -18,6 +18,23 @@ pub enum Evaluation {
     Classes(Classification),
     /// By images.
     Images(Reconstruction),
+    /// By numbers.
+    Values(Regression),
+}
+
+/// How far numbers are from what was to be predicted, in the unit of the table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Regression {
+    /// How many samples were evaluated.
+    pub samples: u64,
+    /// The column that is predicted.
+    pub target: String,
+    /// Mean over all samples.
+    pub mean_squared_error: f64,
+    /// Mean over all samples.
+    pub mean_absolute_error: f64,
+    /// Share of the target's variance that is explained; none if it has none.
+    pub r_squared: Option<f64>,
 }
 
 /// How far images are from what was to be made; values go from 0 to 1.
@@ -45,6 +62,10 @@ pub struct Classification {
     /// Share of samples whose class is among the five likeliest; none of nets with few classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_5_accuracy: Option<f64>,
+    /// Area under the receiver operating characteristic of the second of two classes; none of nets with more, or where a class has no
+    /// samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auc: Option<f64>,
     /// How many classes the net knows.
     pub known_classes: usize,
     /// How many of them have samples.

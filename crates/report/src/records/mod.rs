@@ -13,7 +13,8 @@ mod spread;
 pub use budget::{Chosen, Share, Single};
 pub use environment::{AdapterFacts, Environment, Git};
 pub use evaluation::{
-    ClassEvaluation, Classification, Confused, Evaluation, MOST_CONFUSED, MOST_DENSE, Reconstruction, confused,
+    ClassEvaluation, Classification, Confused, Evaluation, MOST_CONFUSED, MOST_DENSE, Reconstruction, Regression,
+    confused,
 };
 pub use gradient_error::{GradientError, GradientStudy, Prediction, RatePoint, StudiedStore, ValueError};
 pub use measure::{Measure, psnr};

@@ -55,7 +55,7 @@ pub struct StepRecord {
 }
 
 /// An epoch.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Counts from 1.
     pub epoch: u64,
@@ -75,6 +75,12 @@ pub struct EpochRecord {
     /// Peak signal-to-noise ratio on what is held out for validation, in dB, if the loss is the squared error of images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_psnr: Option<f64>,
+    /// Area under the receiver operating characteristic on what is held out for validation, of rows of two classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_auc: Option<f64>,
+    /// Share of the variance that is explained on what is held out for validation, if numbers are predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_r_squared: Option<f64>,
     /// Mean over the test set: after the last epoch, and after each one where nothing is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
@@ -84,6 +90,12 @@ pub struct EpochRecord {
     /// Peak signal-to-noise ratio on the test set, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_psnr: Option<f64>,
+    /// Area under the receiver operating characteristic on the test set, of rows of two classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_auc: Option<f64>,
+    /// Share of the variance that is explained on the test set, if numbers are predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_r_squared: Option<f64>,
     /// Seconds, with the evaluation.
     pub seconds: f64,
 }

@@ -42,6 +42,8 @@ pub struct Graph {
     pub(crate) saved_tensors: Vec<SavedTensor>,
     parameter_updates: Vec<ParameterUpdate>,
     passes: Vec<PassRecord>,
+    /// See [`Graph::name_output`].
+    outputs: Vec<(String, ValueId)>,
     pub(crate) control_layout: ControlLayout,
     persistent_names: HashSet<String>,
     batch: Option<usize>,
@@ -266,6 +268,17 @@ impl Graph {
     /// Where the words that the host writes before each step have their scalars.
     pub fn control_layout(&self) -> &ControlLayout {
         &self.control_layout
+    }
+
+    /// Gives a value a name by which others find it, such as what a net makes of its inputs. It costs nothing, and the value is not
+    /// read back for it.
+    pub fn name_output(&mut self, name: &str, id: ValueId) {
+        self.outputs.push((name.to_owned(), id));
+    }
+
+    /// The value of this name.
+    pub fn output(&self, name: &str) -> Option<ValueId> {
+        self.outputs.iter().find(|(output, _)| output == name).map(|(_, id)| *id)
     }
 
     /// Marks a value as one that is read back after the step.

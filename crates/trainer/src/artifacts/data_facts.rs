@@ -1,5 +1,6 @@
 //! What answers need of the data that a net learned from.
 
+use frugal_data::table::Schema;
 use frugal_data::{Composition, Dataset, Fingerprint};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ pub(crate) const MOST_FACTS: u64 = 256 << 20;
 pub struct DataFacts {
     /// The name of the set.
     pub set: String,
-    /// Channels, height, width of an image.
+    /// Channels, height, width of an image; of a table 1, 1 and its columns.
     pub shape: [usize; 3],
     /// What the classes are called, in the order of the labels.
     pub class_names: Vec<String>,
@@ -25,6 +26,9 @@ pub struct DataFacts {
     pub mean: Vec<f32>,
     /// What the difference is divided by, per channel.
     pub std: Vec<f32>,
+    /// What the columns mean, if it is a table. Then there are no images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Schema>,
     /// The content of the set. Older runs do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Fingerprint>,
@@ -43,6 +47,7 @@ impl DataFacts {
             numbered: data.numbered,
             mean: data.mean.clone(),
             std: data.std.clone(),
+            columns: data.schema.as_deref().cloned(),
             content: None,
             parts: None,
         }
@@ -50,6 +55,9 @@ impl DataFacts {
 
     /// How images are normalised, in words.
     pub(crate) fn normalisation(&self) -> String {
+        if self.columns.is_some() {
+            return "numbers are standardised, and categories numbered, by the training rows".to_owned();
+        }
         format!("images are normalised by the mean {:?} and the deviation {:?}", self.mean, self.std)
     }
 
@@ -62,6 +70,9 @@ impl DataFacts {
         }
         if class_names.is_empty() {
             return Err("no classes".to_owned());
+        }
+        if let Some(columns) = &self.columns {
+            columns.check()?;
         }
         let positive = |&x: &f32| x.is_normal() && x > 0.0;
         if [mean.len(), std.len()] != [shape[0]; 2] || !mean.iter().all(|x| x.is_finite()) || !std.iter().all(positive)

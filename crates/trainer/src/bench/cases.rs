@@ -210,7 +210,7 @@ fn step(
 fn losses() -> Result<Vec<Case>, Error> {
     let elements = [ElementLoss::MeanSquared, ElementLoss::MeanAbsolute, ElementLoss::BinaryCrossEntropy];
     let case = |loss: Loss| {
-        let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 1000 };
+        let shape = StepShape { batch: 64, sample: [1, 28, 28].into(), classes: 1000 };
         let training = Training { loss, ..SGD.into() };
         step("loss", "lenet", shape, training, CodecSpec::Raw, |plan, node, part| {
             plan.graph.nodes()[node].layer == "loss" && part != StepRole::Update
@@ -226,7 +226,7 @@ fn updates() -> Result<Vec<Case>, Error> {
     let everything =
         UpdateConfig { optimizer: SGD, clip_norm: Some(1.0), accumulate: true, average: Some(0.99), loss_scale: None };
     let case = |recipe: UpdateConfig| {
-        let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
+        let shape = StepShape { batch: 64, sample: [1, 28, 28].into(), classes: 10 };
         step("lenet fc1 weight", "lenet", shape, recipe.into(), CodecSpec::Raw, |plan, node, part| {
             let inputs = plan.graph.nodes()[node].inputs.iter();
             part == StepRole::Update && inputs.map(|&input| plan.graph.shape(input).elements()).max() == Some(100_352)
@@ -239,7 +239,7 @@ fn updates() -> Result<Vec<Case>, Error> {
 /// Encoding and decoding, on what ResNet-20 keeps.
 fn codecs() -> Result<Vec<Case>, Error> {
     let case = |form: CodecSpec| {
-        let shape = StepShape { batch: 32, image: [3, 32, 32], classes: 10 };
+        let shape = StepShape { batch: 32, sample: [3, 32, 32].into(), classes: 10 };
         step("resnet20, batch 32", "resnet20", shape, Training::from(SGD), form, |_, _, part| {
             matches!(part, StepRole::Encode | StepRole::Decode)
         })

@@ -93,7 +93,8 @@ pub fn measure(
     Ok(StepReport {
         exchange,
         net: net.name.to_owned(),
-        shape: shape.image,
+        shape: shape.sample.extents(),
+        samples: shape.sample.to_string(),
         classes: shape.classes,
         batch: shape.batch,
         store: store.to_string(),

@@ -65,8 +65,9 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
                 planning::largest_batch(&request, &store, kernels.clone(), limit)
             };
             let fits: Result<Vec<LargestBatch>, Error> = stores.into_iter().map(fit).collect();
-            let (net, shape, classes) = (request.net.name, request.shape.image, request.shape.classes);
-            terminal::report(&LargestBatchReport { net, shape, classes, limit, stores: fits? }, options.json)
+            let (net, sample, classes) = (request.net.name, request.shape.sample, request.shape.classes);
+            let (shape, samples) = (sample.extents(), sample.to_string());
+            terminal::report(&LargestBatchReport { net, shape, samples, classes, limit, stores: fits? }, options.json)
         }
         None if options.passes => terminal::report(&Plans::new(&request, kernels)?.passes(&request), options.json),
         None => terminal::report(&Plans::new(&request, kernels)?.report(&request), options.json),

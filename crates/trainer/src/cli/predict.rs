@@ -78,6 +78,9 @@ struct Input {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let trained = options.source.read()?;
+    if trained.facts.columns.is_some() {
+        return rows(options, &trained);
+    }
     let inputs = inputs(&options.images)?;
     let makes_images = trained.config.task() != Task::Classes;
     let made = if makes_images { places(&options.out, &inputs)? } else { Vec::new() };
@@ -91,7 +94,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         for (index, picture) in pictures.enumerate() {
             let image = files[index].as_path();
             let images = match picture {
-                Ok(batch) => batch.images.clone(),
+                Ok(batch) => batch.f32s(frugal_data::IMAGES).to_vec(),
                 Err(error) => {
                     bad += 1;
                     terminal::say(error);
@@ -112,6 +115,51 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     answers.end()?;
     outcome?;
     if bad > 0 { Err(Error::BadImages { bad, all: files.len() }) } else { Ok(()) }
+}
+
+/// Rows that are predicted at a time.
+const ROWS: usize = 256;
+
+/// The number that a net predicts for a row.
+#[derive(Serialize)]
+struct Number {
+    /// The file, and which of its rows.
+    row: String,
+    value: f64,
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}", self.row, self.value)
+    }
+}
+
+/// Predicts for each row of tables.
+fn rows(options: &Options, trained: &Trained) -> Result<(), Error> {
+    let tables = options.images.iter().map(|table| trained.rows(table, ROWS)).collect::<Result<Vec<_>, _>>()?;
+    let gpu = options.source.open()?;
+    let mut net = trained.open(ROWS, trained.facts.shape, &gpu)?;
+    let mut answers = Answers { json: options.source.json, printed: 0 };
+    let answer_all = || -> Result<(), Error> {
+        for (table, batches) in options.images.iter().zip(tables) {
+            for (index, batch) in batches.enumerate() {
+                let batch = batch?;
+                let name = |row: usize| format!("{}, row {}", table.display(), index * ROWS + row + 1);
+                let predictions = net.predictions(&batch, name)?;
+                let each = predictions.chunks_exact(predictions.len() / batch.rows).take(batch.samples);
+                for (row, values) in each.enumerate() {
+                    match trained.number(values[0]) {
+                        Some(value) => answers.print(&Number { row: name(row), value })?,
+                        None => answers.print(&likely(trained, name(row).into(), trained.probabilities(values)))?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    };
+    let outcome = answer_all();
+    answers.end()?;
+    outcome
 }
 
 /// Files as they are named, and all pictures in folders.
@@ -155,11 +203,16 @@ fn places(out: &Path, inputs: &[Input]) -> Result<Vec<PathBuf>, Error> {
 
 fn answer<'a>(trained: &'a Trained, net: &mut Inference, image: &'a Path, pixels: &[f32]) -> Result<Answer<'a>, Error> {
     let probabilities = net.probabilities(pixels).map_err(named(image))?.pop().unwrap_or_default();
+    Ok(likely(trained, image.to_string_lossy(), probabilities))
+}
+
+/// The likeliest classes of a sample.
+fn likely<'a>(trained: &'a Trained, image: Cow<'a, str>, probabilities: Vec<f64>) -> Answer<'a> {
     let likely = |(class, probability): (&'a String, f64)| Likely { class, probability };
     let mut classes: Vec<Likely<'a>> = trained.facts.class_names.iter().zip(probabilities).map(likely).collect();
     classes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     classes.truncate(TOP);
-    Ok(Answer { image: image.to_string_lossy(), classes })
+    Answer { image, classes }
 }
 
 /// Writes what a net makes of a picture.

@@ -8,11 +8,11 @@ use crate::evaluation::Trained;
 use crate::evaluation::Which;
 use crate::{Error, terminal};
 use clap::Args;
-use frugal_data::{Dataset, Frame, Purpose};
+use frugal_data::{Dataset, Frame, Purpose, table};
 use frugal_report::evaluation::EvaluationReport;
 use frugal_tensor::Gpu;
 use frugal_tensor::ir::Precision;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// The net that answers.
@@ -60,7 +60,8 @@ impl Source {
 
 /// Evaluate a run's net on a test set.
 ///
-/// Shows accuracy, loss, each class, and which classes it takes for which; of a net that makes images, how far they are off.
+/// Shows accuracy, loss, each class, and which classes it takes for which; of a net that makes images or numbers, how far they
+/// are off.
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
     #[command(flatten)]
@@ -93,6 +94,10 @@ impl Evaluate {
                 settings.frame = Frame { size: Some([height, width]), grey: channels == 1, ..settings.frame };
                 settings.normalisation = None;
             }
+        }
+        if let (Some(schema), Some(table)) = (&trained.facts.columns, &self.data) {
+            // Its columns mean what they meant where the net learned.
+            return Ok(table::open_as(Path::new(table), schema, None)?);
         }
         // The same content may be in another place, or the weights without their run.
         if let Some(content) = trained.facts.content.as_ref().filter(|_| frugal_data::is_path(&settings.set))

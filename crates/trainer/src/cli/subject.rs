@@ -59,7 +59,7 @@ impl Subject {
                 let training = Training { loss: Loss::usual(net.task).operator(), ..training };
                 Request {
                     net,
-                    shape: StepShape { batch: 64, image, classes: classes as usize },
+                    shape: StepShape { batch: 64, sample: image.into(), classes: classes as usize },
                     training,
                     precision: Precision::F32,
                     store: PolicySpec::from(CodecSpec::Raw).into(),

@@ -11,7 +11,7 @@ use crate::training::Job;
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_report::bytes;
-use frugal_report::records::Summary;
+use frugal_report::records::{Classification, Evaluation, Regression, Summary};
 use std::path::PathBuf;
 
 /// Train a net as a config says, into a run folder.
@@ -74,9 +74,16 @@ fn describe(summary: &Summary) -> String {
         (None, None) => String::new(),
     };
     let psnr = summary.test_psnr.map_or(String::new(), |psnr| format!(", PSNR {psnr:.2} dB"));
+    let of_all = match &summary.evaluation {
+        Some(Evaluation::Classes(Classification { auc: Some(auc), .. })) => format!(", AUC {:.2} %", 100.0 * auc),
+        Some(Evaluation::Values(Regression { r_squared: Some(share), mean_absolute_error: error, target, .. })) => {
+            format!(", R² {share:.4}, mean absolute error {error:.4} in the unit of `{target}`")
+        }
+        _ => String::new(),
+    };
     let test = match summary.test_accuracy {
-        Some(share) => format!("test accuracy   {:.2} %", 100.0 * share),
-        None => format!("test loss       {:.5}{psnr}", summary.test_loss),
+        Some(share) => format!("test accuracy   {:.2} %{of_all}", 100.0 * share),
+        None => format!("test loss       {:.5}{psnr}{of_all}", summary.test_loss),
     };
     let discarded = summary.coded.as_ref().map(|coded| coded.discarded).filter(|discarded| discarded.steps > 0);
     let again = discarded.map_or(String::new(), |discarded| {

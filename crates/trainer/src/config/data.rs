@@ -2,8 +2,10 @@
 
 use super::reader::{Reader, wrong};
 use super::source::{Node, Value};
-use super::{ConfigError, Data, Normalisation};
-use frugal_data::{Augment, Frame, Jitter, Orientation, ResizedCrop, Share};
+use super::{ConfigError, Data, Normalisation, Table};
+use frugal_data::table::Schema;
+use frugal_data::{Augment, Dataset, Frame, Jitter, Orientation, ResizedCrop, Share};
+use frugal_model::{Row, Sample};
 use serde::Serializer;
 use serde::ser::SerializeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,12 @@ type Result<T> = std::result::Result<T, ConfigError>;
 pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
     let keys = [
         "set",
+        "target",
+        "task",
+        "categories",
+        "numbers",
+        "ignore",
+        "rare",
         "size",
         "grey",
         "orientation",
@@ -30,8 +38,10 @@ pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
     let data_root = section.text("root")?.map(|root| folder.join(root));
     let data_root = data_root.unwrap_or_else(frugal_data::default_root);
     let set = set(&section, folder, &data_root)?;
+    let table = table(&section, &set)?;
     Ok(Data {
-        frame: read_frame(&section, &set)?,
+        frame: read_frame(&section, &set, &table)?,
+        table,
         normalisation: normalisation(&section)?,
         set,
         batch: section.integer("batch", 1, 1 << 20)?.unwrap_or(64) as usize,
@@ -41,6 +51,20 @@ pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
         noise: section.float("noise", "from 1e-6 to 10", |deviation| (1e-6..=10.0).contains(&deviation))?,
         augment: augment(root, &section)?,
     })
+}
+
+/// What a sample of a set is.
+pub(crate) fn sample_of(data: &Dataset) -> Sample {
+    sample_with(data.shape, data.schema.as_deref())
+}
+
+/// An image of this shape, or a row with this schema.
+pub(crate) fn sample_with(image: [usize; 3], schema: Option<&Schema>) -> Sample {
+    let row = |schema: &Schema| {
+        let (numbers, categories, vocabulary) = (schema.numbers(), schema.categories(), schema.embedded_rows());
+        Sample::Row(Row { numbers, categories, vocabulary })
+    };
+    schema.map_or(Sample::Image(image), row)
 }
 
 /// So that the resolved config means the same from any folder.
@@ -68,12 +92,17 @@ fn set(section: &Reader<'_>, folder: &Path, data_root: &Path) -> Result<String> 
 }
 
 /// What images of the user's own are brought to: `size = 224` or `size = [height, width]`.
-fn read_frame(section: &Reader<'_>, set: &str) -> Result<Frame> {
-    for key in ["size", "grey", "orientation"] {
+fn read_frame(section: &Reader<'_>, set: &str, table: &Table) -> Result<Frame> {
+    let (own, rows) = (frugal_data::is_path(set), is_table(set, table));
+    let of_images = ["mean", "std", "noise", "augment"].into_iter().filter(|_| rows);
+    for key in ["size", "grey", "orientation"].into_iter().chain(of_images) {
         if let Some(node) = section.get(key)
-            && !frugal_data::is_path(set)
+            && (!own || rows)
         {
-            let message = format!("`data.{key}` is for images of your own; those of `{set}` have their form");
+            let message = match rows {
+                true => format!("`data.{key}` is for images, and `{set}` is a table"),
+                false => format!("`data.{key}` is for images of your own; those of `{set}` have their form"),
+            };
             return Err(ConfigError::at(&node.place, message, "not possible").help("remove it"));
         }
     }
@@ -99,6 +128,58 @@ fn read_frame(section: &Reader<'_>, set: &str) -> Result<Frame> {
         _ => Orientation::Exif,
     };
     Ok(Frame { size: size.transpose()?, grey: section.flag("grey")?.unwrap_or(false), orientation })
+}
+
+/// Whether a set is a table and has no images.
+pub(super) fn is_table(set: &str, table: &Table) -> bool {
+    set == frugal_data::table::EMBEDDED || !table.target.is_empty()
+}
+
+/// What is said of a table's columns.
+fn table(section: &Reader<'_>, set: &str) -> Result<Table> {
+    let names = |key: &str| -> Result<Vec<String>> {
+        let name = |(path, node): (String, &Node)| match &node.value {
+            Value::Text(text) if !text.is_empty() => Ok(text.clone()),
+            _ => Err(wrong(&path, node, "the name of a column")),
+        };
+        section.list(key)?.unwrap_or_default().into_iter().map(name).collect()
+    };
+    let table = Table {
+        target: section.text("target")?.unwrap_or_default().to_owned(),
+        regression: section.choice("task", &["classification", "regression"])? == Some("regression"),
+        categories: names("categories")?,
+        numbers: names("numbers")?,
+        ignore: names("ignore")?,
+        rare: section.integer("rare", 1, 1 << 30)?.map(|rows| rows as usize),
+    };
+    let embedded = set == frugal_data::table::EMBEDDED;
+    if let (Some(node), false, true) = (section.get("set"), embedded, table.target.is_empty())
+        && frugal_data::table::is_table(Path::new(set))
+    {
+        let message = format!("`{set}` is a table, and nothing says which of its columns is predicted");
+        return Err(ConfigError::at(&node.place, message, "which column?").help("add for example `target = \"price\"`"));
+    }
+    for key in ["target", "task", "categories", "numbers", "ignore", "rare"] {
+        if let Some(node) = section.get(key)
+            && !is_table(set, &table)
+        {
+            let message = format!("`data.{key}` is for tables, and no column of `{set}` is the target");
+            return Err(ConfigError::at(&node.place, message, "of which table?")
+                .help("remove it, or name the column that is predicted, for example `target = \"price\"`"));
+        }
+        if key == "target"
+            && let (Some(node), true) = (section.get(key), !embedded && !frugal_data::is_path(set))
+        {
+            let message = format!("`data.target` is for tables, and `{set}` has images");
+            return Err(ConfigError::at(&node.place, message, "of which table?").help("remove it"));
+        }
+    }
+    Ok(table)
+}
+
+/// For serde: the task of a table whose target is a number.
+pub(super) fn task<S: Serializer>(_: &bool, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str("regression")
 }
 
 /// The least deviation that pixels are divided by: beyond a million, normalised pixels leave the numbers that nets work with.

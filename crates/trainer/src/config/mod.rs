@@ -22,6 +22,7 @@ mod source;
 
 pub use crate::error::ConfigError;
 pub use codec_spec::{BoundTarget, CodecSpec};
+pub(crate) use data::{sample_of, sample_with};
 pub use layers::Layers;
 pub use policy_spec::{PolicySpec, PolicySpecs};
 pub use save_policy::{SavePolicy, SaveRule};
@@ -29,8 +30,9 @@ pub use setup::Setup;
 pub use source::Override;
 
 use crate::terminal;
+use frugal_data::table::{self, TableOptions};
 use frugal_data::{Augment, DataError, Dataset, Frame, Goal, Purpose, Share};
-use frugal_model::{ModelError, Net, Task, Training};
+use frugal_model::{Mlp, ModelError, Net, Sample, Task, Training};
 use frugal_report::records::Measure;
 use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::loss::{self, ElementLoss};
@@ -74,6 +76,9 @@ pub struct Config {
 pub struct Data {
     /// A set of the catalogue (`frugal data list`), or the path of a file or folder of the user's own.
     pub set: String,
+    /// What the columns of a table mean.
+    #[serde(flatten)]
+    pub table: Table,
     /// What images of the user's own are brought to.
     #[serde(flatten, serialize_with = "data::frame")]
     pub frame: Frame,
@@ -97,6 +102,38 @@ pub struct Data {
     /// What chance does to training images.
     #[serde(skip_serializing_if = "Augment::is_none")]
     pub augment: Augment,
+}
+
+/// What the columns of a table mean; of images nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Table {
+    /// The column that is predicted.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub target: String,
+    /// Whether that is a number, and not a class.
+    #[serde(rename = "task", serialize_with = "data::task", skip_serializing_if = "std::ops::Not::not")]
+    pub regression: bool,
+    /// Columns of categories, whatever their cells look like.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// Columns of numbers, whatever their cells look like.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<String>,
+    /// Columns that are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// Categories with fewer training rows count as unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rare: Option<usize>,
+}
+
+impl Table {
+    /// As the reader of tables takes them.
+    pub fn options(&self) -> TableOptions {
+        let Self { target, regression, categories, numbers, ignore, rare } = self.clone();
+        let rare = rare.unwrap_or(1);
+        TableOptions { target, regression, categories, numbers, ignore, rare, most_in_memory: None }
+    }
 }
 
 /// What is subtracted from `x / 255`, and what the difference is divided by, for each channel: those that a net with weights
@@ -138,6 +175,12 @@ impl Data {
     /// # Errors
     /// As [`Data::open`].
     pub fn open_for(&self, purpose: Purpose) -> Result<Dataset, DataError> {
+        if self.set == table::EMBEDDED {
+            return table::open_embedded(&table::embedded_options(self.table.options()));
+        }
+        if self.is_table() {
+            return table::open(Path::new(&self.set), &self.table.options(), purpose);
+        }
         let mut set = if frugal_data::is_path(&self.set) {
             frugal_data::open_own(Path::new(&self.set), self.frame, purpose)?
         } else {
@@ -150,15 +193,21 @@ impl Data {
         Ok(set)
     }
 
-    /// The shape of an image and the number of classes. A set of the catalogue need not be there for it.
+    /// What a sample is, and the number of classes. A set of the catalogue need not be there for it.
     ///
     /// # Errors
     /// As [`Data::open`].
-    pub fn shape(&self) -> Result<([usize; 3], usize), DataError> {
-        match frugal_data::catalogue(&self.root).into_iter().find(|set| set.name == self.set) {
-            Some(set) => Ok((set.shape, set.classes)),
-            None => self.open().map(|set| (set.shape, set.classes)),
+    pub fn shape(&self) -> Result<(Sample, usize), DataError> {
+        let known = frugal_data::catalogue(&self.root).into_iter().find(|set| set.name == self.set && !self.is_table());
+        match known {
+            Some(set) => Ok((set.shape.into(), set.classes)),
+            None => self.open().map(|set| (sample_of(&set), set.classes)),
         }
+    }
+
+    /// Whether the set is a table: one of the user's own with a target column, or the embedded one.
+    pub fn is_table(&self) -> bool {
+        data::is_table(&self.set, &self.table)
     }
 }
 
@@ -168,6 +217,18 @@ pub struct Model {
     /// A net by name, or as a list of layers.
     #[serde(flatten)]
     pub design: Design,
+    /// Outputs of the hidden layers of `mlp`; none for the usual ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// The share of the hidden layers' outputs that training of `mlp` drops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+    /// Elements of a category's embedding; none for the usual ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<usize>,
+    /// Whether it is trained for numbers: `data.task` says so.
+    #[serde(skip)]
+    pub values: bool,
     /// One in this many of a named net's hidden channels, rounded up: the same layers, for small data and small machines.
     #[serde(skip_serializing_if = "is_one")]
     pub narrow: usize,
@@ -209,6 +270,8 @@ impl Model {
         match self.task() {
             Task::Classes => Goal::Classes(classes),
             Task::Pixels | Task::Images => Goal::Images,
+            // Rows have their targets with them.
+            Task::Values => Goal::Classes(classes),
         }
     }
 
@@ -217,10 +280,18 @@ impl Model {
     /// # Errors
     /// [`ModelError::NoSuchNet`].
     pub fn net(&self) -> Result<Net, ModelError> {
-        match &self.design {
-            Design::Net(name) => Ok(Net::find(name)?.narrowed(self.narrow)),
-            Design::Layers(layers) => Ok(Net::sequential(layers.list())),
-        }
+        let usual = Mlp::USUAL;
+        let net = match &self.design {
+            Design::Net(_) if self.hidden.is_some() || self.dropout.is_some() => Net::mlp(Mlp {
+                hidden: self.hidden.clone().map_or(usual.hidden, Into::into),
+                dropout: self.dropout.map_or(usual.dropout, |share| share as f32),
+            })
+            .narrowed(self.narrow),
+            Design::Net(name) => Net::find(name)?.narrowed(self.narrow),
+            Design::Layers(layers) => Net::sequential(layers.list()),
+        };
+        let net = self.embedding.map_or(net.clone(), |elements| net.with_embedding(elements));
+        Ok(if self.values { net.for_values() } else { net })
     }
 }
 
@@ -268,7 +339,7 @@ impl Loss {
     pub fn usual(task: Task) -> Self {
         match task {
             Task::Classes => Loss::CrossEntropy { label_smoothing: 0.0 },
-            Task::Pixels | Task::Images => Loss::Mse,
+            Task::Pixels | Task::Images | Task::Values => Loss::Mse,
         }
     }
 
@@ -585,7 +656,7 @@ impl Config {
     pub fn measure(&self) -> Measure {
         match (self.task(), self.loss) {
             (Task::Classes, _) => Measure::Accuracy,
-            (_, Loss::Mse) => Measure::SquaredError,
+            (Task::Pixels | Task::Images, Loss::Mse) => Measure::SquaredError,
             _ => Measure::Loss,
         }
     }

@@ -24,12 +24,14 @@ pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
     unicode(&absolute(folder.to_path_buf()))?;
     let name = name(&root)?.unwrap_or_else(|| of_file(file));
     let model = model(&root, folder)?;
-    let task = model.task();
     let optimizer = optimizer(&root)?;
+    let data = data(&root, folder)?;
+    let model = Model { values: data.table.regression, ..model };
+    let task = model.task();
     let config = Config {
         name,
         seed: root.integer("seed", 0, u32::MAX.into())?.unwrap_or(1) as u32,
-        data: data(&root, folder)?,
+        data,
         model,
         loss: loss(&root, Loss::usual(task))?,
         schedule: schedule(&root, optimizer.learning_rate())?,
@@ -53,9 +55,10 @@ fn unicode(path: &Path) -> Result<()> {
 /// The sections that do not say how the net is trained; the others may be missing, and are not read.
 pub(super) fn setup(root: &Node, folder: &Path) -> Result<Setup> {
     let root = Reader::open(root, "", KEYS)?;
-    let model = model(&root, folder)?;
+    let data = data(&root, folder)?;
+    let model = Model { values: data.table.regression, ..model(&root, folder)? };
     let loss = loss(&root, Loss::usual(model.task()))?;
-    Ok(Setup { data: data(&root, folder)?, model, loss })
+    Ok(Setup { data, model, loss })
 }
 
 /// It becomes the name of a folder.
@@ -68,7 +71,8 @@ fn name(root: &Reader<'_>) -> Result<Option<String>> {
 }
 
 fn model(root: &Reader<'_>, folder: &Path) -> Result<Model> {
-    let section = root.section("model", &["net", "narrow", "layers", "weights", "weights_except"])?;
+    let keys = ["net", "hidden", "dropout", "embedding", "narrow", "layers", "weights", "weights_except"];
+    let section = root.section("model", &keys)?;
     let nets: Vec<&'static str> = Net::all().iter().map(|net| net.name).collect();
     let net = section.choice("net", &nets)?;
     let design = match (net, Layers::read(&section, "layers")?, section.get("layers")) {
@@ -98,9 +102,28 @@ fn model(root: &Reader<'_>, folder: &Path) -> Result<Model> {
         }
         _ => {
             let weights_except = except.into_iter().map(name).collect::<Result<_>>()?;
-            Ok(Model { design, narrow, weights, weights_except })
+            let (hidden, dropout) = mlp(&section, &design)?;
+            let embedding = section.integer("embedding", 1, 4096)?.map(|elements| elements as usize);
+            Ok(Model { design, hidden, dropout, embedding, values: false, narrow, weights, weights_except })
         }
     }
+}
+
+/// The settings of `mlp`: outputs of its hidden layers, and what training drops of them.
+fn mlp(section: &Reader<'_>, design: &Design) -> Result<(Option<Vec<usize>>, Option<f64>)> {
+    let is_mlp = matches!(design, Design::Net(name) if name == "mlp");
+    for key in ["hidden", "dropout"] {
+        if let Some(node) = section.get(key).filter(|_| !is_mlp) {
+            let message = format!("`model.{key}` is for the net `mlp`");
+            return Err(ConfigError::at(&node.place, message, "of what?").help("remove it, or write `net = \"mlp\"`"));
+        }
+    }
+    let extent = |(path, node): (String, &Node)| match node.value {
+        Value::Integer(outputs) if (1..=1 << 20).contains(&outputs) => Ok(outputs as usize),
+        _ => Err(wrong(&path, node, "a whole number from 1 to 1048576")),
+    };
+    let hidden = section.list("hidden")?.map(|list| list.into_iter().map(extent).collect::<Result<_>>()).transpose()?;
+    Ok((hidden, section.float("dropout", "from 0 to 0.99", |share| (0.0..=0.99).contains(&share))?))
 }
 
 /// The most epochs.

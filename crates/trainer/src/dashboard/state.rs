@@ -251,6 +251,7 @@ pub(super) mod tests {
                     test_accuracy: None,
                     test_psnr: None,
                     seconds: 10.0,
+                    ..EpochRecord::default()
                 }));
             }
         }

@@ -50,6 +50,9 @@ impl Error {
                  catalogue are not"
                     .to_owned()
             }
+            Error::OtherColumns { .. } => "the table has changed since, or is another one: `--data TABLE` reads a table with the columns of \
+                 the net's own"
+                .to_owned(),
             Error::OutputNotFinite { .. } => {
                 "weights of a run that diverged, or of another normalisation, overflow so: `--best` takes a run's best checkpoint, \
                  and docs/nets.md says how images are normalised"

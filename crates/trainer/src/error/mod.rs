@@ -141,6 +141,12 @@ pub enum Error {
         /// Those of the images that the net learned from.
         here: [usize; 3],
     },
+    /// The columns of a table do not mean what they meant where the net learned.
+    #[error("the columns of {set} are not those that the net learned from")]
+    OtherColumns {
+        /// The name of the set.
+        set: String,
+    },
     /// A trained net gives no answer.
     #[error("the net's output for {sample} is {value}, which is no answer")]
     OutputNotFinite {
@@ -200,7 +206,7 @@ impl Error {
             | Error::RunInUse(_)
             | Error::RunFinished(_)
             | Error::Checkpoint(_) => 2,
-            Error::Classes(_) | Error::OtherImages { .. } => 2,
+            Error::Classes(_) | Error::OtherImages { .. } | Error::OtherColumns { .. } => 2,
             Error::Config(_) | Error::Usage(_) | Error::Tiles(_) | Error::FolderTaken(_) | Error::OverBudget { .. } => {
                 2
             }

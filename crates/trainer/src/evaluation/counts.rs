@@ -3,13 +3,102 @@
 //! Answers are counted by pairs of classes that occur, so that memory grows with samples and classes and never with the
 //! square of classes.
 
+use crate::artifacts::DataFacts;
+use frugal_data::table::TargetKind;
+use frugal_data::{Batch, LABELS, TARGETS};
+use frugal_model::{Task, metrics};
 use frugal_report::records::{
-    ClassEvaluation, Classification, MOST_CONFUSED, MOST_DENSE, Reconstruction, confused, psnr,
+    ClassEvaluation, Classification, Evaluation, MOST_CONFUSED, MOST_DENSE, Reconstruction, Regression, confused, psnr,
 };
 use std::collections::BTreeMap;
 
 /// Of so many classes, five are no answer.
 const FEW_CLASSES: usize = 20;
+
+/// What a task makes of predictions for a set, sample by sample.
+pub(super) enum Tally<'a> {
+    /// By classes, with the names that the net knows.
+    Classes(Count, &'a [String]),
+    /// By images.
+    Images(Errors),
+    /// By numbers.
+    Values(Numbers),
+}
+
+impl<'a> Tally<'a> {
+    /// For nets with this task that learned from such data.
+    pub fn of(task: Task, facts: &'a DataFacts) -> Self {
+        match task {
+            Task::Classes => Self::Classes(Count::default(), &facts.class_names),
+            Task::Pixels | Task::Images => Self::Images(Errors::default()),
+            Task::Values => Self::Values(Numbers::of(facts)),
+        }
+    }
+
+    /// Adds the predictions for the samples of a batch; the label of a sample is that of the set, and `class` that of the net for it.
+    pub fn add(&mut self, predictions: &[f32], batch: &Batch, class: impl Fn(u32) -> usize) {
+        let len = predictions.len() / batch.rows;
+        let samples = predictions.chunks_exact(len).take(batch.samples);
+        let targets = batch.f32s(TARGETS).chunks_exact(len);
+        match self {
+            Self::Classes(count, _) => {
+                samples.zip(batch.u32s(LABELS)).for_each(|(logits, &label)| count.add(logits, class(label)));
+            }
+            Self::Images(errors) => samples.zip(targets).for_each(|(image, target)| errors.add(image, target)),
+            Self::Values(numbers) => samples.zip(targets).for_each(|(value, target)| numbers.add(value[0], target[0])),
+        }
+    }
+
+    /// What came out.
+    pub fn evaluation(self) -> Evaluation {
+        match self {
+            Self::Classes(count, names) => Evaluation::Classes(count.evaluation(names)),
+            Self::Images(errors) => Evaluation::Images(errors.evaluation()),
+            Self::Values(numbers) => Evaluation::Values(numbers.evaluation()),
+        }
+    }
+}
+
+/// Numbers that are predicted, with those that were to be.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    target: String,
+    mean: f64,
+    std: f64,
+    pairs: Vec<(f64, f64)>,
+}
+
+impl Numbers {
+    fn of(facts: &DataFacts) -> Self {
+        let target = facts.columns.as_ref().map(|columns| &columns.target);
+        let (mean, std) = match target.map(|target| &target.kind) {
+            Some(TargetKind::Number { mean, std }) => (*mean, *std),
+            _ => (0.0, 1.0),
+        };
+        Self { target: target.map_or(String::new(), |target| target.name.clone()), mean, std, pairs: Vec::new() }
+    }
+
+    /// Adds a sample, as the net learned it: less the mean, divided by the deviation.
+    fn add(&mut self, prediction: f32, target: f32) {
+        let of = |value: f32| f64::from(value) * self.std + self.mean;
+        self.pairs.push((of(prediction), of(target)));
+    }
+
+    fn evaluation(self) -> Regression {
+        let mean = |error: &dyn Fn(f64) -> f64| {
+            self.pairs.iter().map(|(prediction, target)| error(prediction - target)).sum::<f64>()
+                / self.pairs.len().max(1) as f64
+        };
+        Regression {
+            samples: self.pairs.len() as u64,
+            mean_squared_error: mean(&|error| error * error),
+            mean_absolute_error: mean(&f64::abs),
+            r_squared: metrics::r_squared(&self.pairs),
+            target: self.target,
+        }
+    }
+}
+
 /// Adds up errors until all are in.
 #[derive(Debug, Default)]
 pub(super) struct Errors {
@@ -46,12 +135,17 @@ pub(super) struct Count {
     in_top_5: u64,
     /// How often a class was answered with another or itself.
     answers: BTreeMap<(usize, usize), u64>,
+    /// Of two classes: by how much the logit of the second is larger, and whether it is the class.
+    scored: Vec<(f64, bool)>,
 }
 
 impl Count {
     /// Adds a sample of class `class` of the net.
     pub fn add(&mut self, logits: &[f32], class: usize) {
         let (answer, _) = best(logits);
+        if let [first, second] = logits {
+            self.scored.push((f64::from(*second) - f64::from(*first), class == 1));
+        }
         self.cross_entropy += log_sum(logits) - f64::from(logits[class]);
         *self.answers.entry((class, answer)).or_default() += 1;
         let ahead = logits.iter().filter(|&&logit| logit > logits[class]).count();
@@ -60,7 +154,7 @@ impl Count {
 
     /// What came out, with the names of the net's classes.
     pub fn evaluation(self, names: &[String]) -> Classification {
-        let Self { cross_entropy, in_top_5, answers } = self;
+        let Self { cross_entropy, in_top_5, answers, scored } = self;
         let mut by_class: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
         for (&(class, answer), &count) in &answers {
             let (samples, right) = by_class.entry(class).or_default();
@@ -88,6 +182,7 @@ impl Count {
             cross_entropy: cross_entropy / samples.max(1) as f64,
             accuracy: share(right, samples).unwrap_or(0.0),
             top_5_accuracy: share(in_top_5, samples).filter(|_| names.len() > FEW_CLASSES),
+            auc: metrics::auc(scored),
             known_classes: names.len(),
             evaluated_classes,
             classes: by_class.into_iter().map(class).collect(),

@@ -2,15 +2,17 @@
 
 use crate::Error;
 use crate::artifacts::{DATA, DataFacts, MOST_FACTS};
-use crate::config::{Data, Loss, Setup};
-use crate::evaluation::counts::{Count, Errors, softmax};
+use crate::config::{Data, Loss, Setup, sample_with};
+use crate::evaluation::counts::{Tally, softmax};
 use crate::evaluation::{ClassMap, Classes};
 use crate::planning::net;
 use crate::planning::step_shape;
+use crate::planning::uploads::{Inputs, slices};
 use crate::state::checkpoint::{self, Origin, Weights};
 use crate::state::resolved;
 use crate::state::weights;
-use frugal_data::{Augment, Dataset, Epoch, Goal, Loader, LoaderOptions, Split};
+use frugal_data::table::{self, TargetKind};
+use frugal_data::{Augment, Batch, Dataset, Epoch, Goal, Loader, LoaderOptions, Split};
 use frugal_model::{Task, inference_step};
 use frugal_report::records::Evaluation;
 use frugal_tensor::codec::Policy;
@@ -102,15 +104,18 @@ impl Trained {
     /// [`Error::Plan`], [`Error::Gpu`].
     pub fn open(&self, batch: usize, image: [usize; 3], gpu: &Rc<Gpu>) -> Result<Inference, Error> {
         let classes = self.facts.class_names.len();
-        let shape = step_shape(&self.config.model.net()?, batch, image, classes);
+        let net_of_config = self.config.model.net()?;
+        let shape = step_shape(&net_of_config, batch, sample_with(image, self.facts.columns.as_ref()), classes);
         let graph = inference_step(&net(&self.config.model, shape)?, shape)?;
         let fit = self.weights.fit(self.config.model.name(), &graph, &[])?;
         // In f32, as evaluations are, whatever the run was trained in.
         let plan = Plan::new(graph, &Policy::raw(), gpu.adapter().plan_options())?;
         let session = PlannedSession::new(gpu.clone(), vec![plan], 0)?;
         fit.restore(&session)?;
-        let outputs = if self.config.task() == Task::Classes { classes } else { image.iter().product() };
-        Ok(Inference { session, outputs, binary: self.config.loss == Loss::Bce })
+        let outputs = net_of_config.task.prediction(shape.sample, shape.classes).iter().product();
+        let inputs = Inputs::of(&session.plans()[0]);
+        let binary = self.config.loss == Loss::Bce && matches!(self.config.task(), Task::Images | Task::Pixels);
+        Ok(Inference { session, inputs, outputs, binary })
     }
 
     /// Picture files as an evaluation would show them to the net, one by one and in their order; each that cannot be read is an error in
@@ -146,7 +151,8 @@ impl Trained {
     /// How well the net does on the test samples of a set, whose classes are those of the net as `classes` says.
     ///
     /// # Errors
-    /// As [`Trained::open`]; [`Error::OtherImages`] if the net learned from images of another shape;
+    /// As [`Trained::open`]; [`Error::OtherImages`] if the net learned from images of another shape, [`Error::OtherColumns`] if from a
+    /// table with other columns;
     /// [`Error::OutputNotFinite`].
     pub fn evaluate(
         &self,
@@ -155,6 +161,9 @@ impl Trained {
         batch: usize,
         gpu: &Rc<Gpu>,
     ) -> Result<Evaluation, Error> {
+        if data.schema.as_deref() != self.facts.columns.as_ref() {
+            return Err(Error::OtherColumns { set: data.name.clone() });
+        }
         if data.shape != self.facts.shape {
             let (set, there, here) = (data.name.clone(), data.shape, self.facts.shape);
             return Err(Error::OtherImages { set, there, here });
@@ -173,34 +182,50 @@ impl Trained {
             ..plain
         };
         let batches = Loader::new(data.test.clone(), options)?.epoch(0);
-        let sample = |batch: usize, row: usize| format!("sample {} of {}", batch + row, data.name);
-        if self.config.task() != Task::Classes {
-            let mut errors = Errors::default();
-            let len = data.shape.iter().product();
-            for (index, images) in batches.enumerate() {
-                let images = images?;
-                let made = net.named_images(&images.images, |row| sample(index * batch, row))?;
-                let pairs = made.chunks_exact(len).zip(images.targets.chunks_exact(len));
-                pairs.take(images.samples).for_each(|(image, target)| errors.add(image, target));
-            }
-            return Ok(Evaluation::Images(errors.evaluation()));
+        let mut tally = Tally::of(self.config.task(), &self.facts);
+        for (index, found) in batches.enumerate() {
+            let found = found?;
+            let name = |row: usize| format!("sample {} of {}", index * batch + row, data.name);
+            tally.add(&net.predictions(&found, name)?, &found, |label| classes.class(label));
         }
-        let mut count = Count::default();
-        for (index, images) in batches.enumerate() {
-            let images = images?;
-            let logits = net.named_logits(&images.images, |row| sample(index * batch, row))?;
-            for (logits, &label) in logits.chunks_exact(net.outputs).zip(&images.labels).take(images.samples) {
-                count.add(logits, classes.class(label));
-            }
+        Ok(tally.evaluation())
+    }
+
+    /// The number that a prediction stands for, in the unit of the table; none if the net was not trained for numbers.
+    pub fn number(&self, prediction: f32) -> Option<f64> {
+        match self.facts.columns.as_ref()?.target.kind {
+            TargetKind::Number { mean, std } => Some(f64::from(prediction) * std + mean),
+            TargetKind::Class { .. } => None,
         }
-        Ok(Evaluation::Classes(count.evaluation(&self.facts.class_names)))
+    }
+
+    /// The probability of each class, by its logits.
+    pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
+        softmax(logits)
+    }
+
+    /// The rows of a table as the net sees them, in batches and in their order.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the line and the column of what cannot be used; [`Error::Usage`] if the net takes no rows.
+    pub fn rows(&self, table: &Path, batch: usize) -> Result<Epoch, Error> {
+        let Some(schema) = &self.facts.columns else {
+            return Err(Error::Usage(format!("the net takes images, and {} is a table", table.display())));
+        };
+        let split = Arc::new(table::rows_of(table, schema)?);
+        let (augment, goal) = (Augment::default(), Goal::Classes(1));
+        let (mean, std) = (vec![0.0], vec![1.0]);
+        let options =
+            LoaderOptions { batch, shuffle: None, augment, goal, noise: 0.0, mean, std, workers: 1, prefetch: 1 };
+        Ok(Loader::new(split, options)?.epoch(0))
     }
 }
 
 /// What the net of a config learned from: what its weights say themselves, or else that it was the config's set; and what is
 /// assumed of the normalisation, if the config does not say it.
 fn facts(settings: &Data, origin: Option<&Origin>) -> Result<(DataFacts, Option<String>), Error> {
-    let Some(origin) = origin else {
+    // What a checkpoint says of a table is not all that its rows need.
+    let Some(origin) = origin.filter(|origin| origin.data.columns.is_some() == settings.is_table()) else {
         let facts = DataFacts::of(&settings.open()?);
         let note = format!("{}, which are those of {}", facts.normalisation(), facts.set);
         return Ok((facts, settings.normalisation.is_none().then_some(note)));
@@ -221,7 +246,8 @@ fn facts(settings: &Data, origin: Option<&Origin>) -> Result<(DataFacts, Option<
 /// A net on a device.
 pub struct Inference {
     session: PlannedSession,
-    /// Values that the net makes of one image.
+    inputs: Inputs,
+    /// Values that the net makes of one sample.
     outputs: usize,
     /// Whether outputs are logits of values by themselves.
     binary: bool,
@@ -253,9 +279,23 @@ impl Inference {
         Ok(logits.chunks_exact(self.outputs).map(softmax).collect())
     }
 
+    /// What the net makes of a batch, sample by sample: logits, numbers, or images with values from 0 to 1. `name` says what stands in a
+    /// row of the batch, for messages.
+    ///
+    /// # Errors
+    /// As [`Inference::logits`].
+    pub fn predictions(&mut self, batch: &Batch, name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
+        let uploads = self.inputs.bytes(batch, &[]);
+        self.run(&slices(&uploads), name).map(|made| self.probable(made))
+    }
+
     /// As [`Inference::logits`]; `name` says what stands in a row of the batch, for messages.
     fn named_logits(&mut self, images: &[f32], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
-        self.session.step(0, &[bytemuck::cast_slice(images)])?;
+        self.run(&[bytemuck::cast_slice(images)], name)
+    }
+
+    fn run(&mut self, uploads: &[&[u8]], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
+        self.session.step(0, uploads)?;
         let metrics = self.session.finished()?.pop().expect("a step with metrics reports");
         let logits: Vec<f32> = metrics.words.into_iter().map(f32::from_bits).collect();
         match logits.iter().position(|logit| !logit.is_finite()) {
@@ -265,11 +305,16 @@ impl Inference {
     }
 
     fn named_images(&mut self, images: &[f32], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
-        let mut made = self.named_logits(images, name)?;
+        let made = self.named_logits(images, name)?;
+        Ok(self.probable(made))
+    }
+
+    /// Of logits of values, those values.
+    fn probable(&self, mut made: Vec<f32>) -> Vec<f32> {
         if self.binary {
             made.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
         }
-        Ok(made)
+        made
     }
 }
 

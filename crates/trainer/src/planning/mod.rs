@@ -4,15 +4,16 @@ pub mod budget;
 mod largest_batch;
 mod loaders;
 mod plans;
+pub(crate) mod uploads;
 
 pub use largest_batch::largest_batch;
 pub(crate) use loaders::Loaders;
 pub use plans::{Plans, Request};
 
 use crate::Error;
-use crate::config::{Config, Design, Model};
+use crate::config::{Config, Design, Model, sample_of};
 use frugal_data::Dataset;
-use frugal_model::{ModelError, Net, StepShape, Task, inference_step};
+use frugal_model::{ModelError, Net, Sample, StepShape, Task, inference_step};
 use frugal_tensor::Gpu;
 
 /// The position of the training step among a session's plans.
@@ -21,17 +22,17 @@ pub(crate) const TRAIN: usize = 0;
 /// The position of the evaluation.
 pub(crate) const EVALUATE: usize = 1;
 
-/// What a config asks to be planned, for images of this shape.
+/// What a config asks to be planned, for samples of this kind.
 ///
 /// # Errors
-/// [`Error::Model`] if there is no such net, [`Error::Config`] if its layers do not fit the images.
-pub fn request(config: &Config, image: [usize; 3], classes: usize) -> Result<Request, Error> {
-    let shape = step_shape(&config.model.net()?, config.data.batch, image, classes);
+/// [`Error::Model`] if there is no such net, [`Error::Config`] if its layers do not fit the samples.
+pub fn request(config: &Config, sample: Sample, classes: usize) -> Result<Request, Error> {
+    let shape = step_shape(&config.model.net()?, config.data.batch, sample, classes);
     let (training, store) = (config.training(), config.store.clone());
     Ok(Request { net: net(&config.model, shape)?, shape, training, precision: config.train.precision, store })
 }
 
-/// The net of a config. A list of layers is tried on the images: what does not fit is shown where it stands.
+/// The net of a config. A list of layers is tried on the samples: what does not fit is shown where it stands.
 pub(crate) fn net(model: &Model, shape: StepShape) -> Result<Net, Error> {
     let net = model.net()?;
     if let Design::Layers(layers) = &model.design
@@ -43,8 +44,12 @@ pub(crate) fn net(model: &Model, shape: StepShape) -> Result<Net, Error> {
 }
 
 /// The extents of a step on a set. Where a net makes images, they are of the shape that it sees.
-pub(crate) fn step_shape(net: &Net, batch: usize, image: [usize; 3], classes: usize) -> StepShape {
-    StepShape { batch, image, classes: if net.task == Task::Classes { classes } else { image[0] } }
+pub(crate) fn step_shape(net: &Net, batch: usize, sample: Sample, classes: usize) -> StepShape {
+    let classes = match (net.task, sample) {
+        (Task::Pixels | Task::Images, Sample::Image([channels, ..])) => channels,
+        _ => classes,
+    };
+    StepShape { batch, sample, classes }
 }
 
 /// The plans of a run on an open device: what cannot run is known before anything is written.
@@ -52,5 +57,5 @@ pub(crate) fn step_shape(net: &Net, batch: usize, image: [usize; 3], classes: us
 /// # Errors
 /// [`Error::Model`], [`Error::Plan`].
 pub fn plans(config: &Config, data: &Dataset, gpu: &Gpu) -> Result<Plans, Error> {
-    Plans::new(&request(config, data.shape, data.classes)?, gpu.plan_options())
+    Plans::new(&request(config, sample_of(data), data.classes)?, gpu.plan_options())
 }

@@ -126,7 +126,8 @@ impl Plans {
         let per_sample = |bytes: u64| bytes.div_ceil(batch as u64);
         PlanReport {
             net: request.net.name,
-            shape: request.shape.image,
+            shape: request.shape.sample.extents(),
+            samples: request.shape.sample.to_string(),
             classes: request.shape.classes,
             batch,
             store: request.store.to_string(),

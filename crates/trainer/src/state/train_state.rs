@@ -76,7 +76,7 @@ mod tests {
             test_loss: Some(0.0),
             test_accuracy: Some(step as f64),
             test_psnr: None,
-            seconds: 0.0,
+            ..EpochRecord::default()
         };
         let mut state = TrainState::default();
         let better = [0.5, 0.5, 0.4, 0.6, 0.6].map(|accuracy| state.judge(record(9 - state.stale, accuracy)));

@@ -2,17 +2,16 @@
 
 use crate::Error;
 use crate::planning::EVALUATE;
-use frugal_model::{IMAGES, MASK};
 use frugal_tensor::PlannedSession;
-use frugal_tensor::ir::{Element, Role};
+use frugal_tensor::ir::{Element, Role, Value};
 
 /// Names the first value that is not finite: among the inputs, then the parameters, then what the step makes, in order.
 ///
 /// The device has left the parameters as they were since the loss went wrong, so the step can be gone through again.
 pub(super) fn find(session: &mut PlannedSession, plan: usize, uploads: &[&[u8]]) -> Result<String, Error> {
     let graph = &session.plans()[plan].graph;
-    let inputs = session.plans()[plan].uploads().iter().map(|&id| graph.value(id).name.clone());
-    for (name, bytes) in inputs.zip(uploads).filter(|(name, _)| name == IMAGES || name == MASK) {
+    let inputs = session.plans()[plan].uploads().iter().map(|&id| graph.value(id));
+    for (Value { name, .. }, bytes) in inputs.zip(uploads).filter(|(value, _)| value.element == Element::F32) {
         if let Some(what) = not_finite(bytemuck::cast_slice(bytes)) {
             return Ok(format!("the input `{name}` already has {what}; check the data"));
         }

@@ -4,7 +4,7 @@
 //! evaluation that is due, writes the checkpoint that is due, and ends if it is told to. A run that is resumed begins by
 //! settling.
 
-use super::stepper::{Finished, StepContext, Stepper};
+use super::stepper::{Finished, Judged, StepContext, Stepper};
 use crate::Error;
 use crate::artifacts::DataFacts;
 use crate::artifacts::metrics::Metrics;
@@ -18,7 +18,8 @@ use crate::state::stored_sizes::StoreLog;
 use crate::terminal::interrupt;
 use crate::training::Progress;
 use crate::training::Schedule;
-use frugal_data::{Epoch, Loader};
+use frugal_data::{Epoch, IMAGES, Loader};
+use frugal_model::{Task, metrics};
 use frugal_report::records::{EpochRecord, Measure, Record, StepRecord};
 use frugal_report::units;
 use frugal_tensor::Plan;
@@ -41,6 +42,7 @@ pub(super) struct Epochs<'a> {
     pub facts: DataFacts,
     pub settings: config::Train,
     pub measure: Measure,
+    pub task: Task,
     pub loaders: &'a Loaders,
     /// The training batches that come next: they are being made while kernels compile and evaluations run.
     pub upcoming: Epoch,
@@ -183,8 +185,8 @@ impl Epochs<'_> {
         self.state.waiting.add(data_wait_ms);
         self.state.step += 1;
         self.state.pending = true;
-        if self.state.step == 1 {
-            self.metrics.images(1, &batch.images, &self.facts)?;
+        if self.state.step == 1 && self.facts.columns.is_none() {
+            self.metrics.images(1, batch.f32s(IMAGES), &self.facts)?;
         }
         let finished = self.stepper.step(TRAIN, StepContext { data_wait_ms, ..self.moment() }, batch)?;
         self.paces.tick();
@@ -239,13 +241,14 @@ impl Epochs<'_> {
 
     /// Shows TensorBoard what the net makes of a few images, if that is images.
     fn show_answers(&mut self) -> Result<(), Error> {
-        if self.measure.is_accuracy() || !self.metrics.has_tensorboard() {
+        let makes_images = matches!(self.task, Task::Images | Task::Pixels);
+        if !makes_images || !self.metrics.has_tensorboard() {
             return Ok(());
         }
         let Loaders { validation, test, .. } = self.loaders;
         let Some(batch) = validation.as_ref().unwrap_or(test).epoch(0).next() else { return Ok(()) };
         let batch = batch?;
-        let outputs = self.stepper.outputs(&batch)?;
+        let outputs = self.stepper.predictions(&batch)?;
         self.metrics.predictions(self.state.step, &batch, &outputs, &self.facts)
     }
 
@@ -270,26 +273,32 @@ impl Epochs<'_> {
             step,
             train_loss: self.state.training.loss(),
             train_accuracy: self.accuracy(&self.state.training),
-            validation_loss: None,
-            validation_accuracy: None,
-            validation_psnr: None,
-            test_loss: None,
-            test_accuracy: None,
-            test_psnr: None,
-            seconds: 0.0,
+            ..EpochRecord::default()
         };
         if let Some(held_out) = validation {
-            let Some(sums) = self.judge_by(held_out)? else { return Ok(None) };
+            let Some((sums, judged)) = self.judge_by(held_out)? else { return Ok(None) };
+            (record.validation_auc, record.validation_r_squared) = self.of_predictions(&judged);
             (record.validation_loss, record.validation_accuracy) = (Some(sums.loss()), self.accuracy(&sums));
             record.validation_psnr = self.measure.psnr(sums.loss());
         }
         // With a validation set, the test set is for the end: nothing is chosen by it.
         if validation.is_none() || self.is_last(&record) {
-            let Some(sums) = self.judge_by(test)? else { return Ok(None) };
+            let Some((sums, judged)) = self.judge_by(test)? else { return Ok(None) };
+            (record.test_auc, record.test_r_squared) = self.of_predictions(&judged);
             (record.test_loss, record.test_accuracy) = (Some(sums.loss()), self.accuracy(&sums));
             record.test_psnr = self.measure.psnr(sums.loss());
         }
         Ok(Some(record))
+    }
+
+    /// The area under the receiver operating characteristic, and the share of the variance that is explained, as far as the task
+    /// has them.
+    fn of_predictions(&self, judged: &[(f64, f64)]) -> (Option<f64>, Option<f64>) {
+        match self.task {
+            _ if judged.is_empty() => (None, None),
+            Task::Values => (None, metrics::r_squared(judged)),
+            _ => (metrics::auc(judged.iter().map(|&(score, class)| (score, class == 1.0)).collect()), None),
+        }
     }
 
     /// Whether the run ends with this evaluation.
@@ -299,12 +308,13 @@ impl Epochs<'_> {
     }
 
     /// Goes through samples without learning from them; none if the user interrupts it.
-    fn judge_by(&mut self, samples: &Loader) -> Result<Option<Sums>, Error> {
+    fn judge_by(&mut self, samples: &Loader) -> Result<Option<(Sums, Judged)>, Error> {
         let moment = self.moment();
-        let mut sums = Sums::default();
+        let (mut sums, mut all_judged) = (Sums::default(), Vec::new());
         let mut add = |finished: Vec<Finished>| {
-            for Finished { loss, correct, counted, .. } in finished {
+            for Finished { loss, correct, counted, judged, .. } in finished {
                 sums.add(loss, correct, counted);
+                all_judged.extend(judged);
             }
         };
         let mut interrupted = false;
@@ -316,7 +326,7 @@ impl Epochs<'_> {
             add(self.stepper.step(EVALUATE, moment, batch?)?);
         }
         add(self.stepper.drain()?);
-        Ok(Some(sums).filter(|_| !interrupted))
+        Ok(Some((sums, all_judged)).filter(|_| !interrupted))
     }
 
     /// The state of the run, with nothing on its way.
@@ -367,7 +377,7 @@ impl Epochs<'_> {
 
     /// Books finished training steps.
     fn take(&mut self, finished: &[Finished]) -> Result<(), Error> {
-        for Finished { plan, moment, loss, correct, counted, scale, records } in finished {
+        for Finished { plan, moment, loss, correct, counted, scale, records, .. } in finished {
             debug_assert_eq!(*plan, TRAIN, "evaluations wait for themselves");
             let (moment, loss, correct, counted) = (*moment, *loss, *correct, *counted);
             self.state.training.add(loss, correct, counted);

@@ -197,6 +197,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         facts: DataFacts::of(data),
         settings: config.train.clone(),
         measure: config.measure(),
+        task: config.task(),
         upcoming: loaders.train.epoch_from(state.step / steps_per_epoch, (state.step % steps_per_epoch) as usize),
         state,
         loaders: &loaders,

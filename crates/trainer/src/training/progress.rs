@@ -155,12 +155,18 @@ impl Progress {
             (None, Some(loss)) => format!("  {of} loss {loss:.5}"),
             (None, None) => String::new(),
         };
+        let of_all = |auc: Option<f64>, r_squared: Option<f64>| match (auc, r_squared) {
+            (Some(auc), _) => format!(" AUC {:.2} %", 100.0 * auc),
+            (_, Some(share)) => format!(" R² {share:.4}"),
+            _ => String::new(),
+        };
         let line = format!(
             "{}  {place}  loss {:.4}{}{}  {:.1} s",
             self.label,
             record.train_loss,
-            judged("validation", record.validation_accuracy, record.validation_loss),
-            judged("test", record.test_accuracy, record.test_loss),
+            judged("validation", record.validation_accuracy, record.validation_loss)
+                + &of_all(record.validation_auc, record.validation_r_squared),
+            judged("test", record.test_accuracy, record.test_loss) + &of_all(record.test_auc, record.test_r_squared),
             record.seconds,
         );
         self.say_line(&line);

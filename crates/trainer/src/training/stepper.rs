@@ -6,19 +6,20 @@
 //! there is made more, and it is done again.
 
 use crate::Error;
+use crate::planning::uploads::{Inputs, slices};
 use crate::planning::{EVALUATE, TRAIN};
 use crate::state::capacity_history::{CapacityHistory, margin};
 use crate::training::divergence;
 use frugal_data::Batch;
-use frugal_model::{IMAGES, LABELS, MASK, TARGETS};
+use frugal_model::{LABELS, LOSS, PREDICTIONS, TARGETS};
 use frugal_report::records::Discarded;
 use frugal_tensor::codec::SizeReport;
-use frugal_tensor::ir::{Node, Precision};
+use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
 use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::runtime::StepMetrics;
-use frugal_tensor::step::{CONTROL, CONTROL_FLAGS, Control, FLAG_CALIBRATES};
-use frugal_tensor::{GpuError, Plan, PlannedSession};
+use frugal_tensor::step::{CONTROL_FLAGS, Control, FLAG_CALIBRATES};
+use frugal_tensor::{GpuError, PlannedSession};
 use std::collections::VecDeque;
 
 /// When a step happens.
@@ -52,11 +53,16 @@ pub(super) struct Finished {
     pub loss: f32,
     pub correct: f32,
     pub counted: f32,
+    /// Of evaluations whose metrics take all predictions: see [`judged`].
+    pub judged: Judged,
     /// What gradients were multiplied by, if they were.
     pub scale: Option<StepScale>,
     /// What codecs that learn from step to step say, in the order of the plan's steered values.
     pub records: Vec<SizeReport>,
 }
+
+/// What a net says of samples, and what is true: see [`judged`].
+pub(super) type Judged = Vec<(f64, f64)>;
 
 /// The loss scale of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,20 +72,10 @@ pub(super) struct StepScale {
     pub skipped: bool,
 }
 
-/// What an upload is filled from.
-#[derive(Clone, Copy)]
-pub(crate) enum Slot {
-    Images,
-    Labels,
-    Targets,
-    Mask,
-    Control,
-}
-
 pub(super) struct Stepper {
     pub session: PlannedSession,
-    /// For each plan, in the order of its uploads.
-    slots: Vec<Vec<Slot>>,
+    /// Of each plan.
+    inputs: Vec<Inputs>,
     seed: u32,
     in_flight: VecDeque<Flight>,
     learning: Learning,
@@ -101,11 +97,11 @@ enum Learning {
 impl Stepper {
     /// For a session in which so many steps have been done.
     pub fn new(session: PlannedSession, seed: u32, steps: u64) -> Self {
-        let slots = session.plans().iter().map(slots).collect();
+        let inputs = session.plans().iter().map(Inputs::of).collect();
         let learns = session.plans()[TRAIN].has_data_sized();
         let learning = if learns && steps == 0 { Learning::Begin } else { Learning::Settled };
         let (capacity_history, discarded) = (CapacityHistory::after(steps), Discarded::default());
-        Self { session, slots, seed, in_flight: VecDeque::new(), learning, capacity_history, discarded }
+        Self { session, inputs, seed, in_flight: VecDeque::new(), learning, capacity_history, discarded }
     }
 
     /// Submits a step; returns those that have finished meanwhile.
@@ -128,24 +124,22 @@ impl Stepper {
         Ok(finished)
     }
 
-    /// What the net makes of a batch, where that is compared with targets. No step may be in flight.
-    pub fn outputs(&mut self, batch: &Batch) -> Result<Vec<f32>, Error> {
-        let plan = &self.session.plans()[EVALUATE];
-        let graph = &plan.graph;
-        let targets = plan.uploads().iter().copied().find(|&id| graph.value(id).name == TARGETS);
-        let reads = |node: &Node| node.inputs.get(1).copied() == targets;
-        let (Some(at), true) = (graph.nodes().iter().position(reads), targets.is_some()) else { return Ok(Vec::new()) };
-        let output = graph.nodes()[at].inputs[0];
-        let mut words = Vec::new();
+    /// What the net makes of a batch, in an evaluation. No step may be in flight.
+    pub fn predictions(&mut self, batch: &Batch) -> Result<Vec<f32>, Error> {
+        let graph = &self.session.plans()[EVALUATE].graph;
+        let output = graph.output(PREDICTIONS).expect("every step of a net names its predictions");
+        // They are in memory until the first node that reads them has run.
+        let at = graph.nodes().iter().position(|node| node.inputs.contains(&output)).expect("the loss reads them");
+        let mut predictions = Vec::new();
         let control = self.encoded(EVALUATE, &Control::new(0, self.seed))?;
-        let uploads = uploads(&self.slots[EVALUATE], batch, &control);
-        self.session.step_by_node(EVALUATE, &uploads, |session, node| {
+        let uploads = self.inputs[EVALUATE].bytes(batch, &control);
+        self.session.step_by_node(EVALUATE, &slices(&uploads), |session, node| {
             if node == at {
-                words = session.read_value(EVALUATE, output)?;
+                predictions = session.read_elements(EVALUATE, output)?;
             }
             Ok(node < at)
         })?;
-        Ok(words.into_iter().map(f32::from_bits).collect())
+        Ok(predictions)
     }
 
     /// What a plan is told, in words.
@@ -158,8 +152,8 @@ impl Stepper {
     fn probe(&mut self, flight: &Flight) -> Result<(), Error> {
         let mut control = flight.control.clone();
         control[CONTROL_FLAGS as usize] |= FLAG_CALIBRATES;
-        let uploads = uploads(&self.slots[TRAIN], &flight.batch, &control);
-        Ok(self.session.calibrate(TRAIN, &uploads, margin(flight.moment.step))?)
+        let uploads = self.inputs[TRAIN].bytes(&flight.batch, &control);
+        Ok(self.session.calibrate(TRAIN, &slices(&uploads), margin(flight.moment.step))?)
     }
 
     /// Plans room by all that is known. No step may be in flight.
@@ -169,7 +163,8 @@ impl Stepper {
     }
 
     fn submit(&mut self, flight: Flight) -> Result<Vec<Finished>, Error> {
-        let metrics = self.session.step(flight.plan, &flight.uploads(&self.slots[flight.plan]))?;
+        let uploads = self.inputs[flight.plan].bytes(&flight.batch, &flight.control);
+        let metrics = self.session.step(flight.plan, &slices(&uploads))?;
         self.in_flight.push_back(flight);
         self.land_all(metrics)
     }
@@ -194,7 +189,7 @@ impl Stepper {
             let records = plan.size_reports(&metrics.words);
             let room = plan.capacity_status(&records);
             let marked = !records.is_empty() && self.capacity_history.add(flight.moment.step, &records);
-            if room == CapacityStatus::Exceeded && metrics.f32(0).is_finite() {
+            if room == CapacityStatus::Exceeded && self.loss_of(flight.plan, &metrics).is_finite() {
                 finished.extend(self.again(flight)?);
                 // The others are among those that are done again.
                 return Ok(finished);
@@ -222,17 +217,30 @@ impl Stepper {
         Ok(finished)
     }
 
+    /// The loss that a step read back.
+    fn loss_of(&self, plan: usize, metrics: &StepMetrics) -> f32 {
+        let plan = &self.session.plans()[plan];
+        let words = plan.graph.output(LOSS).and_then(|id| plan.metric_range(id));
+        metrics.f32(words.expect("every step reads its loss back").start)
+    }
+
     fn land(&mut self, flight: Flight, metrics: &StepMetrics, records: Vec<SizeReport>) -> Result<Finished, Error> {
-        let [loss, correct, counted] = [0, 1, 2].map(|word| metrics.f32(word));
         let plan = &self.session.plans()[flight.plan];
+        let output = |name: &str| plan.graph.output(name).and_then(|id| plan.metric_range(id));
+        let first = output(LOSS).map_or(0, |words| words.start);
+        let [loss, correct, counted] = [0, 1, 2].map(|word| metrics.f32(first + word));
+        let judged = output(PREDICTIONS).map_or(Vec::new(), |words| {
+            let predictions: Vec<f32> = metrics.words[words].iter().map(|&word| f32::from_bits(word)).collect();
+            judged(&predictions, &flight.batch)
+        });
         let scale = plan
             .metric(LossScale::USED)
             .map(|word| StepScale { scale: metrics.f32(word), skipped: metrics.f32(word + 1) == 1.0 });
         let hopeless = scale.is_some_and(|scale| scale.skipped && scale.scale <= LossScale::LEAST);
         if !loss.is_finite() || hopeless {
-            let uploads = flight.uploads(&self.slots[flight.plan]);
+            let uploads = self.inputs[flight.plan].bytes(&flight.batch, &flight.control);
             let in_f16 = plan.options.operands.precision() == Precision::F16;
-            let mut finding = divergence::find(&mut self.session, flight.plan, &uploads)?;
+            let mut finding = divergence::find(&mut self.session, flight.plan, &slices(&uploads))?;
             if in_f16 {
                 finding += "; activations are in f16, which holds at most 65,504 (`train.precision`)";
             }
@@ -244,39 +252,22 @@ impl Stepper {
                 learning_rate: flight.moment.learning_rate,
             });
         }
-        Ok(Finished { plan: flight.plan, moment: flight.moment, loss, correct, counted, scale, records })
+        Ok(Finished { plan: flight.plan, moment: flight.moment, loss, correct, counted, judged, scale, records })
     }
 }
 
-impl Flight {
-    fn uploads<'a>(&'a self, slots: &[Slot]) -> Vec<&'a [u8]> {
-        uploads(slots, &self.batch, &self.control)
+/// For each sample what the net says of it, and what is true: the number that was to be predicted, or, of two classes, by how much
+/// the logit of the second is larger, and which it is.
+fn judged(predictions: &[f32], batch: &Batch) -> Judged {
+    let each = predictions.chunks_exact(predictions.len() / batch.rows).take(batch.samples);
+    let said = each.map(|values| match *values {
+        [first, second] => f64::from(second) - f64::from(first),
+        _ => f64::from(values[0]),
+    });
+    match batch.u32s(LABELS) {
+        [] => said.zip(batch.f32s(TARGETS).iter().map(|&target| target.into())).collect(),
+        labels => said.zip(labels.iter().map(|&label| label.into())).collect(),
     }
-}
-
-/// What a step uploads.
-pub(crate) fn uploads<'a>(slots: &[Slot], batch: &'a Batch, control: &'a [u32]) -> Vec<&'a [u8]> {
-    let bytes = |slot: &Slot| match slot {
-        Slot::Images => bytemuck::cast_slice(&batch.images),
-        Slot::Labels => bytemuck::cast_slice(&batch.labels),
-        Slot::Targets => bytemuck::cast_slice(&batch.targets),
-        Slot::Mask => bytemuck::cast_slice(&batch.mask),
-        Slot::Control => bytemuck::cast_slice(control),
-    };
-    slots.iter().map(bytes).collect()
-}
-
-/// What each upload of a plan is filled from.
-pub(crate) fn slots(plan: &Plan) -> Vec<Slot> {
-    let slot = |name: &str| match name {
-        IMAGES => Slot::Images,
-        LABELS => Slot::Labels,
-        TARGETS => Slot::Targets,
-        MASK => Slot::Mask,
-        CONTROL => Slot::Control,
-        other => unreachable!("steps have no input `{other}`"),
-    };
-    plan.uploads().iter().map(|&id| slot(&plan.graph.value(id).name)).collect()
 }
 
 #[cfg(test)]

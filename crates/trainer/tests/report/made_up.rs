@@ -96,6 +96,7 @@ fn records(index: usize, seed: u32, steps: u64) -> Vec<Record> {
                 test_accuracy: Some(test_accuracy),
                 test_psnr: None,
                 seconds: 10.0,
+                ..EpochRecord::default()
             };
             records.push(Record::Epoch(epoch));
         }
@@ -265,7 +266,7 @@ pub fn plan(store: CodecSpec) -> PlanReport {
 }
 
 pub fn plan_of(store: &str) -> PlanReport {
-    let shape = StepShape { batch: 64, image: [1, 28, 28], classes: 10 };
+    let shape = StepShape { batch: 64, sample: [1, 28, 28].into(), classes: 10 };
     let (net, training) = (Net::find("resnet8").unwrap(), Optimizer::default().operator().into());
     let request =
         Request { net, shape, training, precision: Precision::F32, store: PolicySpec::parse(store).unwrap().into() };

@@ -22,7 +22,7 @@ pub const TARGET: Target = Target { name: "checkpoint", file: "step-00000007.saf
 
 fn plan() -> Plan {
     let (image, classes) = SMALL_SHAPE;
-    let request = planning::request(&super::small(), image, classes).expect("it fits its images");
+    let request = planning::request(&super::small(), image.into(), classes).expect("it fits its images");
     Plans::new(&request, PlanOptions::unlimited(KernelSet::Tiles)).expect("a small net can be planned").train
 }
 

@@ -168,7 +168,7 @@ fn attempt(path: &Path) -> Result<(), Error> {
         "cpu" => KernelSet::Registers,
         _ => KernelSet::Naive,
     };
-    let request = planning::request(&config, [channels, height, width], classes)?;
+    let request = planning::request(&config, [channels, height, width].into(), classes)?;
     let plans = Plans::new(&request, PlanOptions::unlimited(set).in_precision(request.precision))?;
     let report = plans.report(&request);
     let (text, json) = (report.to_string(), serde_json::to_string(&report));

@@ -18,7 +18,7 @@ pub const TARGET: Target = Target { name: "safetensors", file: "net.safetensors"
 fn graph() -> Graph {
     let (image, classes) = SMALL_SHAPE;
     let net = super::small().model.net().expect("a list of layers is a net");
-    inference_step(&net, StepShape { batch: 2, image, classes }).expect("it fits its images")
+    inference_step(&net, StepShape { batch: 2, sample: image.into(), classes }).expect("it fits its images")
 }
 
 fn seeds() -> Vec<Vec<u8>> {

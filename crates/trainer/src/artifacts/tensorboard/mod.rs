@@ -6,7 +6,7 @@ use crate::Error;
 use crate::artifacts::DataFacts;
 use crate::artifacts::folder::{Folder, Log};
 use event::{Event, Histogram, Image, Summary, Value};
-use frugal_data::Batch;
+use frugal_data::{Batch, TARGETS};
 use frugal_report::records::Record;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -60,9 +60,13 @@ impl Tensorboard {
                     ("validation/loss", r.validation_loss),
                     ("validation/accuracy", r.validation_accuracy),
                     ("validation/psnr", r.validation_psnr),
+                    ("validation/auc", r.validation_auc),
+                    ("validation/r_squared", r.validation_r_squared),
                     ("test/loss", r.test_loss),
                     ("test/accuracy", r.test_accuracy),
                     ("test/psnr", r.test_psnr),
+                    ("test/auc", r.test_auc),
+                    ("test/r_squared", r.test_r_squared),
                 ];
                 let values = values.into_iter().filter_map(|(tag, value)| Some(scalar(tag, value? as f32)));
                 self.event(r.step, values.collect())
@@ -104,8 +108,8 @@ impl Tensorboard {
     pub fn predictions(&mut self, step: u64, batch: &Batch, outputs: &[f32], facts: &DataFacts) -> Result<(), Error> {
         let [channels, height, width] = facts.shape;
         let len = channels * height * width;
-        let images = facts.restored(&batch.images);
-        let three = images.chunks_exact(len).zip(outputs.chunks_exact(len)).zip(batch.targets.chunks_exact(len));
+        let images = facts.restored(batch.f32s(frugal_data::IMAGES));
+        let three = images.chunks_exact(len).zip(outputs.chunks_exact(len)).zip(batch.f32s(TARGETS).chunks_exact(len));
         let values = three.take(IMAGES.min(batch.samples)).enumerate().filter_map(|(index, ((x, y), target))| {
             let planes = crate::artifacts::picture::beside(&[x, y, target], width);
             picture(&format!("answers/{index}"), &planes, [channels, height, 3 * width])

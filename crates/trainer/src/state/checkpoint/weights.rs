@@ -155,6 +155,8 @@ impl Origin {
             numbered: about.numbered,
             mean: about.mean.clone(),
             std: about.std.clone(),
+            // Those of a table are in the run's folder, and in the weights that it leaves.
+            columns: None,
             content: Some(content),
             parts: None,
         };

@@ -3,6 +3,7 @@
 use super::BATCHES;
 use super::step::{CONVOLUTION, Step, is_convolved, rms};
 use crate::Error;
+use crate::config::sample_of;
 use crate::config::{CodecSpec, Config};
 use crate::planning::Loaders;
 use crate::planning::step_shape;
@@ -53,7 +54,7 @@ impl<'a> Study<'a> {
             return Err(Error::TooFewBatches);
         }
         let net = config.model.net()?;
-        let shape = step_shape(&net, batch, data.shape, data.classes);
+        let shape = step_shape(&net, batch, sample_of(data), data.classes);
         let (raw, noise, means) = Default::default();
         let training = config.training();
         let mut bench = Self { net, shape, training, seed: config.seed, gpu, batches, weights, raw, noise, means };

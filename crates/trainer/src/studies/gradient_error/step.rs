@@ -2,9 +2,9 @@
 
 use super::bench::Gradients;
 use crate::Error;
+use crate::planning::uploads::{Inputs, slices};
 use crate::state::capacity_history::larger;
 use crate::state::weights::Named;
-use crate::training::stepper::{Slot, slots, uploads};
 use frugal_data::Batch;
 use frugal_report::records::ValueError;
 use frugal_tensor::codec::MARGIN;
@@ -56,7 +56,7 @@ fn is_coded(stored: &&Stored) -> bool {
 /// A step without update, ready to run.
 pub(super) struct Step<'a> {
     pub session: PlannedSession,
-    slots: Vec<Slot>,
+    inputs: Inputs,
     /// The convolutions' weights with their gradients.
     pub weights: Vec<(String, ValueId)>,
     batches: &'a [Batch],
@@ -65,14 +65,14 @@ pub(super) struct Step<'a> {
 
 impl<'a> Step<'a> {
     pub fn new(session: PlannedSession, weights: Vec<(String, ValueId)>, batches: &'a [Batch], seed: u32) -> Self {
-        let slots = slots(&session.plans()[0]);
-        Self { session, slots, weights, batches, seed }
+        let inputs = Inputs::of(&session.plans()[0]);
+        Self { session, inputs, weights, batches, seed }
     }
 
     /// Learns the bounds of codecs that follow the gradients, from the first batch.
     pub fn calibrate(&mut self) -> Result<(), Error> {
         let control = [SETTLED, self.seed, 0, FLAG_CALIBRATES];
-        Ok(self.session.calibrate(0, &uploads(&self.slots, &self.batches[0], &control), MARGIN)?)
+        Ok(self.session.calibrate(0, &slices(&self.inputs.bytes(&self.batches[0], &control)), MARGIN)?)
     }
 
     /// Runs every batch. Batch k counts as step [`SETTLED`] + k: the numbers of random rounding differ. Capacities are for the
@@ -98,7 +98,7 @@ impl<'a> Step<'a> {
         let mut finished = Vec::new();
         for (number, batch) in self.batches.iter().enumerate() {
             let control = [SETTLED + number as u32, self.seed, 0, 0];
-            finished.extend(self.session.step(0, &uploads(&self.slots, batch, &control))?);
+            finished.extend(self.session.step(0, &slices(&self.inputs.bytes(batch, &control)))?);
         }
         finished.extend(self.session.finished()?);
         Ok(finished)
@@ -151,14 +151,14 @@ impl<'a> Step<'a> {
         let bounds = self.bounds(metrics);
         let raw_shares = self.raw_shares(metrics);
         let control = [SETTLED, self.seed, 0, 0];
-        let uploads = uploads(&self.slots, &self.batches[0], &control);
+        let uploads = self.inputs.bytes(&self.batches[0], &control);
         let mut waiting: HashMap<ValueId, Vec<f32>> = HashMap::new();
         let mut errors = Vec::new();
         let read = |session: &Session, id: ValueId| -> Result<Vec<f32>, GpuError> {
             Ok(session.read_elements(0, id)?.into_iter().take(MOST_ELEMENTS).collect())
         };
         let (plans, session) = self.session.split();
-        session.step_by_node(0, &uploads, |session, node| {
+        session.step_by_node(0, &slices(&uploads), |session, node| {
             let Plan { graph, stored, .. } = &plans[0];
             let node = &graph.nodes()[node];
             for Stored { source, waiting: form, form: name, .. } in stored.iter().filter(is_coded) {

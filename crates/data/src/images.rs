@@ -1,0 +1,181 @@
+//! Images as arrays: cut, coloured and noised by chance, normalised, mixed.
+
+use std::sync::Arc;
+
+use crate::arrays::{Array, ArraySource, ArraySpec, Chunk, ElementType, IMAGES, LABELS, TARGETS};
+use crate::order::Stream;
+use crate::{Augment, DataError, Goal, LoaderOptions, Split, augment};
+
+/// The samples of a split as a net sees them. Arrays: [`IMAGES`], [`LABELS`] (of mixed samples that of the one that the image began as),
+/// and where samples are mixed [`TARGETS`] with the share of each class, or where images are to be made [`TARGETS`] with those,
+/// from 0 to 1.
+#[derive(Debug)]
+pub(crate) struct Images {
+    split: Arc<Split>,
+    arrays: Vec<ArraySpec>,
+    /// What each byte becomes, for each channel: the whole normalisation is one look-up.
+    table: Arc<[[f32; 256]]>,
+    augment: Augment,
+    goal: Goal,
+    /// The deviation of the noise on each channel, normalised as the channel is; empty for none.
+    noise: Vec<f64>,
+    /// What chance is keyed by, besides epoch and sample.
+    seed: u64,
+}
+
+impl Images {
+    /// Checks the options against the split.
+    pub fn new(split: Arc<Split>, options: &LoaderOptions) -> Result<Images, DataError> {
+        let shape = split.shape();
+        let [channels, ..] = shape;
+        options.augment.check(shape)?;
+        if options.shuffle.is_none() && !options.augment.is_none() {
+            return Err(DataError::Invalid("augmentation needs the seed of a shuffle".to_owned()));
+        }
+        if options.goal == Goal::Images && options.augment.mixup.is_some() {
+            let what = "`data.augment.mixup` mixes labels, and a net that makes images learns from none";
+            return Err(DataError::Invalid(what.to_owned()));
+        }
+        if options.goal != Goal::Images && split.is_paired() {
+            let what = "the set has pairs of images and no labels; it is for nets that make images, for example `unet`";
+            return Err(DataError::Invalid(what.to_owned()));
+        }
+        if options.mean.len() != channels || options.std.len() != channels {
+            return Err(DataError::Invalid(format!(
+                "{channels} channels need as many means and deviations, not {} and {}",
+                options.mean.len(),
+                options.std.len(),
+            )));
+        }
+        if options.mean.iter().any(|mean| !mean.is_finite())
+            || options.std.iter().any(|std| !std.is_normal() || *std < 0.0)
+        {
+            return Err(DataError::Invalid("a mean is not finite, or a deviation is not above zero".to_owned()));
+        }
+        let mut arrays =
+            vec![ArraySpec::new(IMAGES, ElementType::F32, shape), ArraySpec::new(LABELS, ElementType::U32, [])];
+        match options.goal {
+            Goal::Images => arrays.push(ArraySpec::new(TARGETS, ElementType::F32, shape)),
+            Goal::Classes(classes) if options.augment.mixup.is_some() => {
+                arrays.push(ArraySpec::new(TARGETS, ElementType::F32, [classes]));
+            }
+            Goal::Classes(_) => {}
+        }
+        let table = options.mean.iter().zip(&options.std);
+        let table = table.map(|(mean, std)| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)).collect();
+        Ok(Images {
+            split,
+            arrays,
+            table,
+            augment: options.augment.clone(),
+            goal: options.goal,
+            noise: match options.noise > 0.0 {
+                true => options.std.iter().map(|&std| options.noise / f64::from(std)).collect(),
+                false => Vec::new(),
+            },
+            seed: options.shuffle.unwrap_or(0),
+        })
+    }
+
+    /// Mixes the samples of a batch, images and labels alike.
+    fn mix(&self, chunk: Chunk<'_>, arrays: &mut [Array], classes: usize, alpha: f64) {
+        let draws = Stream::of_batch(self.seed, chunk.epoch, chunk.batch as u64);
+        let (share, samples) = (augment::mixing_share(alpha, draws), chunk.samples.len());
+        let [images, labels, targets] = arrays else { unreachable!("mixed samples have targets") };
+        let targets = targets.f32s();
+        targets.resize(samples * classes, 0.0);
+        for (row, &label) in labels.u32s().iter().enumerate() {
+            targets[row * classes + label as usize] = 1.0;
+        }
+        augment::mix(images.f32s(), self.split.sample_len(), samples, share);
+        augment::mix(targets, classes, samples, share);
+    }
+
+    /// Adds the image that is to be made of a sample: cut and mirrored as the sample's, and otherwise as it is.
+    fn add_target(
+        &self,
+        draws: Stream,
+        sample: usize,
+        bytes: &mut Vec<u8>,
+        targets: &mut Vec<f32>,
+    ) -> Result<(), DataError> {
+        let [_, height, width] = self.split.shape();
+        self.augment.placement().apply(&self.split.target(sample)?, [height, width], draws, bytes);
+        targets.extend(bytes.iter().map(|&byte| f32::from(byte) / 255.0));
+        Ok(())
+    }
+
+    /// Adds one sample's floats; `bytes` is for use in between.
+    fn add(&self, draws: Stream, sample: usize, bytes: &mut Vec<u8>, images: &mut Vec<f32>) -> Result<(), DataError> {
+        let begin = images.len();
+        self.add_clean(draws, sample, bytes, images)?;
+        let [_, height, width] = self.split.shape();
+        let mut draws = augment::noise(draws);
+        for (plane, &deviation) in images[begin..].chunks_exact_mut(height * width).zip(&self.noise) {
+            augment::add_noise(plane, deviation, &mut draws);
+        }
+        Ok(())
+    }
+
+    fn add_clean(
+        &self,
+        draws: Stream,
+        sample: usize,
+        bytes: &mut Vec<u8>,
+        images: &mut Vec<f32>,
+    ) -> Result<(), DataError> {
+        let [_, height, width] = self.split.shape();
+        let mut normalise = |bytes: &[u8]| {
+            for (plane, table) in bytes.chunks_exact(height * width).zip(&*self.table) {
+                images.extend(plane.iter().map(|&byte| table[usize::from(byte)]));
+            }
+        };
+        if self.augment.is_none() {
+            normalise(&self.split.image(sample)?);
+            return Ok(());
+        }
+        self.augment.apply(&self.split.picture(sample)?, [height, width], draws, bytes);
+        normalise(bytes);
+        if let Some(hole) = self.augment.hole([height, width], draws) {
+            let begin = images.len() - bytes.len();
+            for plane in images[begin..].chunks_exact_mut(height * width) {
+                for row in hole.top..hole.top + hole.height {
+                    // After normalisation 0 is the mean colour.
+                    plane[row * width + hole.left..][..hole.width].fill(0.0);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ArraySource for Images {
+    fn samples(&self) -> usize {
+        self.split.len()
+    }
+
+    fn arrays(&self) -> &[ArraySpec] {
+        &self.arrays
+    }
+
+    fn read(&self, chunk: Chunk<'_>, arrays: &mut [Array]) -> Result<(), DataError> {
+        let mut bytes = Vec::new();
+        for &sample in chunk.samples {
+            let draws = Stream::of_sample(self.seed, chunk.epoch, sample.into());
+            let sample = sample as usize;
+            self.add(draws, sample, &mut bytes, arrays[0].f32s())?;
+            arrays[1].u32s().push(self.split.labels()[sample]);
+            if self.goal == Goal::Images {
+                self.add_target(draws, sample, &mut bytes, arrays[2].f32s())?;
+            }
+        }
+        if let (Goal::Classes(classes), Some(alpha)) = (self.goal, self.augment.mixup) {
+            self.mix(chunk, arrays, classes, alpha);
+        }
+        Ok(())
+    }
+
+    fn is_slow(&self) -> bool {
+        self.split.is_encoded()
+    }
+}

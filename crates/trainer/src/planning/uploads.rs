@@ -1,0 +1,72 @@
+//! What a step uploads: arrays of a batch, by the names of the step's inputs.
+
+use bytemuck::cast_slice;
+use frugal_data::{Array, Batch};
+use frugal_tensor::Plan;
+use frugal_tensor::ir::Element;
+use frugal_tensor::step::CONTROL;
+use std::borrow::Cow;
+
+/// The inputs of a step, in the order of its uploads.
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs(Vec<(String, Element)>);
+
+impl Inputs {
+    /// Of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        let inputs = plan.uploads().iter().map(|&id| plan.graph.value(id));
+        Self(inputs.map(|value| (value.name.clone(), value.element)).collect())
+    }
+
+    /// What each is filled with. Narrow elements are widened to those of the input.
+    ///
+    /// # Panics
+    /// If the batch has no array for an input: loaders are checked against the step before the first one.
+    pub fn bytes<'a>(&self, batch: &'a Batch, control: &'a [u32]) -> Vec<Cow<'a, [u8]>> {
+        let fill = |(name, element): &(String, Element)| match name.as_str() {
+            CONTROL => Cow::Borrowed(cast_slice(control)),
+            name => {
+                let array = batch.array(name).unwrap_or_else(|| panic!("the batch has no array `{name}`"));
+                words(array, *element).unwrap_or_else(|| panic!("the array `{name}` has elements of another type"))
+            }
+        };
+        self.0.iter().map(fill).collect()
+    }
+}
+
+/// An array as the device takes it; `None` if its elements cannot become such.
+fn words(array: &Array, element: Element) -> Option<Cow<'_, [u8]>> {
+    fn bytes<T: bytemuck::Pod>(values: Cow<'_, [T]>) -> Cow<'_, [u8]> {
+        match values {
+            Cow::Borrowed(values) => Cow::Borrowed(cast_slice(values)),
+            Cow::Owned(values) => Cow::Owned(cast_slice(&values).to_vec()),
+        }
+    }
+    match element {
+        Element::F32 => Some(bytes(array.as_f32())),
+        Element::U32 => array.as_u32().map(bytes),
+        _ => None,
+    }
+}
+
+/// As [`frugal_tensor::Session::step`] takes them.
+pub(crate) fn slices<'a>(uploads: &'a [Cow<'_, [u8]>]) -> Vec<&'a [u8]> {
+    uploads.iter().map(Cow::as_ref).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frugal_data::Elements;
+
+    #[test]
+    fn narrow_arrays_are_widened_and_wide_ones_are_not_copied() {
+        let array = |elements| Array { name: "x", elements };
+        let bytes = array(Elements::U8(vec![3, 200]));
+        assert_eq!(words(&bytes, Element::F32).unwrap(), cast_slice::<f32, u8>(&[3.0, 200.0]));
+        assert_eq!(words(&bytes, Element::U32).unwrap(), cast_slice::<u32, u8>(&[3, 200]));
+        let floats = array(Elements::F32(vec![0.5]));
+        assert!(matches!(words(&floats, Element::F32), Some(Cow::Borrowed(_))));
+        assert!(words(&floats, Element::U32).is_none());
+    }
+}
