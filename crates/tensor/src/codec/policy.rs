@@ -1,7 +1,7 @@
 //! Which form each kept value gets: rules, tried in order, and a default.
 
 use super::Codec;
-use crate::ir::{Element, Graph, Phase, Value, ValueId};
+use crate::ir::{Element, Graph, Phase, Value, ValueId, matches};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -116,26 +116,6 @@ impl Origin {
         }
         origins
     }
-}
-
-/// Whether a name fits a pattern, in which `*` stands for any text, also for none. What stands between two stars is taken where it
-/// comes first: if the name fits at all, it fits so, and no way has to be tried twice.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let head = parts.next().unwrap_or_default();
-    let Some(tail) = parts.next_back() else {
-        return pattern == name;
-    };
-    let Some(mut rest) = name.strip_prefix(head).and_then(|name| name.strip_suffix(tail)) else {
-        return false;
-    };
-    parts.all(|part| match rest.split_once(part) {
-        Some((_, after)) => {
-            rest = after;
-            true
-        }
-        None => false,
-    })
 }
 
 #[cfg(test)]

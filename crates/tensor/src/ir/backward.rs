@@ -41,6 +41,11 @@ impl Backward<'_> {
         self.grad_outputs[0].ok_or_else(|| self.no_gradient())
     }
 
+    /// The gradient of the loss with respect to any of the outputs; none if the loss does not depend on it.
+    pub fn grad_output_of(&self, index: usize) -> Option<ValueId> {
+        self.grad_outputs.get(index).copied().flatten()
+    }
+
     /// What arrives at a loss: a single factor of all gradients, or nothing for 1.
     pub fn seed(&self) -> Option<ValueId> {
         self.grad_outputs[0]

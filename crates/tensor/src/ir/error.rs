@@ -47,6 +47,16 @@ pub enum GraphError {
         /// What is wrong.
         fault: Box<Fault>,
     },
+    /// A parametrisation made a value of another shape than the layer asked for.
+    #[error("the parametrisation of `{name}` made a value of {made}, but the layer asks for {asked}")]
+    Parametrisation {
+        /// Full name of the parameter.
+        name: String,
+        /// The shape that the layer asks for.
+        asked: Shape,
+        /// The shape of what was made.
+        made: Shape,
+    },
     /// A constant has not as many words as its shape asks for.
     #[error("the constant `{name}` has {given} words, but its shape takes {expected}")]
     ConstantSize {

@@ -1,8 +1,8 @@
 //! The graph: values and nodes, in the order of execution.
 
 use super::{
-    Element, GraphError, Init, MOST_ELEMENTS, Node, Operator, Phase, Precision, Role, SavedTensor, Shape, Value,
-    ValueId,
+    Element, GraphError, Init, MOST_ELEMENTS, Node, Operator, Parametrisation, Phase, Precision, Role, SavedTensor,
+    Shape, Value, ValueId,
 };
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -41,6 +41,7 @@ pub struct Graph {
     pub(crate) precision: Precision,
     pub(crate) saved_tensors: Vec<SavedTensor>,
     parameter_updates: Vec<ParameterUpdate>,
+    pub(super) parametrisations: Vec<(String, Rc<dyn Parametrisation>)>,
     passes: Vec<PassRecord>,
     /// See [`Graph::name_output`].
     outputs: Vec<(String, ValueId)>,
@@ -102,9 +103,9 @@ impl Graph {
         self.values.iter().enumerate().map(|(index, value)| (ValueId(index), value))
     }
 
-    /// The values that training changes, in the order in which they were added.
+    /// The values that training changes, in the order in which they were added: parameters that are not frozen.
     pub fn parameters(&self) -> impl Iterator<Item = (ValueId, &Value)> {
-        self.ids().filter(|(_, value)| value.role == Role::Parameter)
+        self.ids().filter(|(_, value)| value.role == Role::Parameter && !value.frozen)
     }
 
     /// What the gradient rules save of the forward pass.
@@ -175,7 +176,7 @@ impl Graph {
         self.scope.join(".")
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         match (self.scope.is_empty(), name.is_empty()) {
             (true, _) => name.to_string(),
             (_, true) => self.layer(),
@@ -230,14 +231,6 @@ impl Graph {
             init: Some(init),
             needs_gradient: role == Role::Parameter,
         }))
-    }
-
-    /// A trained value.
-    ///
-    /// # Errors
-    /// As [`Graph::persistent`].
-    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<ValueId, GraphError> {
-        self.persistent(name, Role::Parameter, shape, Element::F32, init)
     }
 
     /// A value that is the same in all steps: memory gets it when a session begins, and no checkpoint has it. `words` are its

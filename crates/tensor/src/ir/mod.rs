@@ -11,6 +11,8 @@ mod graph;
 mod kernel;
 mod node;
 mod operator;
+mod parametrisation;
+mod pattern;
 mod precision;
 mod readers;
 mod recompute;
@@ -32,6 +34,8 @@ pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Operands, Parameter,
 pub use node::{Node, Phase};
 pub(crate) use operator::want;
 pub use operator::{Operator, Output, WeightGradientRole};
+pub use parametrisation::{Frozen, ParameterRequest, Parametrisation};
+pub(crate) use pattern::matches;
 pub(crate) use readers::Readers;
 pub use recompute::{RecomputeInput, RecomputeRule};
 pub use saved::{Interval, Need, SavedTensor};

@@ -26,5 +26,6 @@ pub mod roofline;
 pub mod slice;
 pub mod transpose;
 pub mod upsample;
+pub mod weighted_losses;
 
 pub use launch::MOST_ITERATIONS;
