@@ -13,6 +13,7 @@ use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, Up
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
 use frugal_tensor::ops::roofline::{Copy, MultiplyAdds};
 use frugal_tensor::ops::upsample::Upsampling;
+use frugal_tensor::ops::weighted_losses::LossWeight;
 use frugal_tensor::runtime::shader::{Variant, files};
 use frugal_tensor::{Plan, PlanOptions};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -409,13 +410,35 @@ fn variants() -> BTreeSet<Variant> {
             add(&nets[0], &Policy::with(Uniform { bits, group }));
         }
     }
+    weighted_losses().iter().for_each(|graph| add(graph, &Policy::raw()));
     // What `frugal bench` holds operators against.
-    let mut floor = Graph::new();
-    let x = floor.parameter("x", [8], Init::Constant(0.0)).unwrap();
-    floor.apply(Copy, &[x]).unwrap();
-    floor.apply(MultiplyAdds([8].into()), &[]).unwrap();
-    add(&floor, &Policy::raw());
+    let mut roofline = Graph::new();
+    let x = roofline.parameter("x", [8], Init::Constant(0.0)).unwrap();
+    roofline.apply(Copy, &[x]).unwrap();
+    roofline.apply(MultiplyAdds([8].into()), &[]).unwrap();
+    add(&roofline, &Policy::raw());
     variants
+}
+
+/// Two losses as one, with fixed and scheduled weights, from a seed and without.
+fn weighted_losses() -> Vec<Graph> {
+    let scheduled = || LossWeight::Scheduled("weight".into());
+    let weights = [[LossWeight::Fixed(0.5), LossWeight::Fixed(2.0)], [scheduled(), LossWeight::Fixed(1.0)]];
+    let graph = |weights: &[LossWeight; 2], seeded: bool| {
+        let mut graph = Graph::new();
+        let [x, target] = ["x", "target"].map(|name| graph.input(name, [2, 3], Element::F32));
+        let mask = graph.input("mask", [2], Element::F32);
+        let w = graph.parameter("w", [3, 3], Init::Constant(0.0)).unwrap();
+        let y = graph.linear(x, w).unwrap();
+        let losses = [ElementLoss::MeanSquared, ElementLoss::MeanAbsolute]
+            .map(|loss| graph.loss(Loss::Elements(loss), y, target, mask).unwrap());
+        let [first, second] = weights.clone();
+        let sum = graph.add_losses(&[(losses[0], first), (losses[1], second)]).unwrap();
+        let seed = seeded.then(|| graph.input("seed", [1], Element::F32));
+        graph.differentiate(&[(sum, seed)]).unwrap();
+        graph
+    };
+    weights.iter().flat_map(|weights| [false, true].map(|seeded| graph(weights, seeded))).collect()
 }
 
 #[test]
