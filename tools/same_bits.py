@@ -35,8 +35,8 @@ VARYING = {
     "milliseconds_per_step", "overhead", "rustc", "samples_per_second", "seconds", "seconds_per_step", "started", "system", "wgpu",
     "standing.waiting.sum",
 }  # fmt: skip
-# Keys that have another name in NEW.
-RENAMED = {}
+# Keys and files that have another name in NEW.
+RENAMED = {"examination.json": "gradient_error.json"}
 
 PLAIN = ["raw", "f16", "uniform:4", "frequency-split", "error-bounded"]
 RECOMPUTED = ["raw+cheap", "raw+segments", "frequency-split+cheap", "error-bounded+cheap", "uniform:4+segments"]
@@ -150,6 +150,7 @@ class Report:
         compared = {path.relative_to(old) for path in old.rglob("*") if path.is_file()}
         for path in sorted(compared):
             a, b, place = old / path, new / path, f"{where}: {path}"
+            b = b if b.exists() else b.with_name(RENAMED.get(b.name, b.name))
             if path.name in ("config.toml", "config.resolved.toml", ".lock", "environment.json"):
                 continue
             if not b.is_file():
