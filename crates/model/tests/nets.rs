@@ -150,7 +150,7 @@ fn large_batches_are_planned_quickly() {
     }
 }
 
-/// Every net under every codec: the stronger what is made again, the less waits, and what layers keep adds up to it.
+/// Every net under every codec: the stronger what is recomputed, the less waits, and what layers keep adds up to it.
 #[test]
 fn making_values_again_keeps_less_of_every_net() {
     let codecs =
@@ -174,7 +174,7 @@ fn making_values_again_keeps_less_of_every_net() {
             assert!(alive(&cheap) <= alive(&none), "{what}: cheap has the lower peak");
             for plan in [cheap, segments] {
                 let rebuilt = plan.stored.iter().any(|stored| stored.is_recomputed());
-                // A norm that runs again makes its statistics again, too: a few bytes less without any value made again.
+                // A norm that runs again makes its statistics again, too: a few bytes less without any value recomputed.
                 let saves = plan.kept_bytes() < before - before / 1000;
                 assert!(rebuilt == saves, "{what}: made again {rebuilt}, {} of {before} kept", plan.kept_bytes());
                 let layers = plan.layers();
@@ -238,7 +238,7 @@ fn every_net_trains() {
             assert_ne!(of_step[0], of_step[1], "{name} did not move");
             losses.push(of_step[0]);
         }
-        // What waits for the backward pass does not touch the forward pass.
+        // What is saved for the backward pass does not touch the forward pass.
         assert!(losses.iter().all(|loss| *loss == losses[0]), "{name}: {losses:?}");
     }
 }

@@ -6,15 +6,15 @@ use serde::Serialize;
 /// The values that convolutions read, without the masks and tables beside them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Convolutions {
-    /// Values that wait for the backward pass.
+    /// Values that are saved for the backward pass.
     pub waiting: usize,
-    /// Values that are made again instead.
+    /// Values that are recomputed instead.
     pub rebuilt: usize,
-    /// Raw bytes of those that wait.
+    /// Raw bytes of those that are saved.
     pub raw_bytes: u64,
     /// Bytes of their forms: where sizes follow the data, the mean over training.
     pub stored_bytes: u64,
-    /// Bytes of the masks that wait for others and that decoding reads as well.
+    /// Bytes of the masks that are saved for others and that decoding reads as well.
     pub mask_bytes: u64,
     /// The images' share of the raw bytes.
     pub images_raw_bytes: u64,
@@ -44,7 +44,7 @@ impl Convolutions {
         all
     }
 
-    /// Raw over stored bytes of those that wait, as papers count. None if there are none, or if next to all are made again and
+    /// Raw over stored bytes of those that are saved, as papers count. None if there are none, or if next to all are recomputed and
     /// the images alone wait: a ratio would say nothing.
     pub fn ratio(&self) -> Option<f64> {
         let says_nothing = self.rebuilt > 0 && self.raw_bytes == self.images_raw_bytes;
@@ -62,8 +62,8 @@ impl Convolutions {
         self.ratio().and(quotient(raw, stored))
     }
 
-    /// How many are made again, if any are.
-    pub fn made_again(&self) -> Option<String> {
+    /// How many are recomputed, if any are.
+    pub fn recomputed(&self) -> Option<String> {
         let all = self.waiting + self.rebuilt;
         (self.rebuilt > 0).then(|| format!("{} of the {all} values that convolutions read", self.rebuilt))
     }

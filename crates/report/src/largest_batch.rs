@@ -16,7 +16,7 @@ pub struct LargestBatch {
     pub batch: Option<usize>,
     /// What the run allocates with that batch, or else with one sample.
     pub peak: u64,
-    /// What waits of a sample for the backward pass.
+    /// What is saved of a sample for the backward pass.
     pub kept_per_sample: u64,
 }
 

@@ -7,7 +7,7 @@ use frugal_tensor::plan::{Alive, Bytes, KeptValue, PeakSnapshot};
 use serde::Serialize;
 use std::fmt;
 
-/// How many of the values that live in them are shown, besides those that wait.
+/// How many of the values that live in them are shown, besides those that are saved.
 const ALIVE: usize = 5;
 
 /// A plan as a report. As JSON it has everything; as text it is for reading.
@@ -70,11 +70,11 @@ pub struct LayerReport {
     pub parameters: u64,
     /// Multiply-adds per sample.
     pub macs_per_sample: u64,
-    /// Bytes that wait of it if everything is kept raw.
+    /// Bytes that it saves if everything is kept raw.
     pub kept_raw_bytes: u64,
-    /// Bytes that wait of it.
+    /// Bytes that it saves.
     pub kept_bytes: u64,
-    /// What waits of it.
+    /// What it saves.
     pub kept: Vec<KeptValue>,
 }
 
@@ -119,7 +119,7 @@ impl fmt::Display for PlanReport {
             writeln!(f, "  {name:10} {:>9}  {:>15}  {what}", bytes(number), count(number))?;
         }
 
-        writeln!(f, "\nlargest moments, besides parameters and optimizer")?;
+        writeln!(f, "\nlargest peaks, besides parameters and optimizer")?;
         for moment in &self.largest_moments {
             writeln!(f, "  {:>9}  {}, {}", bytes(moment.bytes), moment.layer, moment.operator)?;
             let (waiting, flying): (Vec<&Alive>, Vec<&Alive>) = moment.alive.iter().partition(|alive| alive.waits);
@@ -127,7 +127,7 @@ impl fmt::Display for PlanReport {
             for alive in shown {
                 writeln!(f, "{:>15}  {}, {}", bytes(alive.bytes), alive.name, alive.form)?;
             }
-            for (group, what) in [(&waiting[..], "that wait for the backward pass"), (rest, "smaller ones")] {
+            for (group, what) in [(&waiting[..], "saved for the backward pass"), (rest, "smaller ones")] {
                 let sum = group.iter().map(|alive| alive.bytes).sum();
                 writeln!(f, "{:>15}  {} {what}", bytes(sum), group.len())?;
             }
@@ -142,8 +142,8 @@ impl fmt::Display for PlanReport {
         if let Some(ratio) = self.convolutions.ratio() {
             write!(f, "; for what convolutions read alone: {ratio:.2}")?;
         }
-        if let Some(values) = self.convolutions.made_again() {
-            write!(f, "\n{values} are made again instead of kept")?;
+        if let Some(values) = self.convolutions.recomputed() {
+            write!(f, "\n{values} are recomputed instead of saved")?;
         }
         if self.layers.iter().flat_map(|layer| &layer.kept).any(|kept| kept.follows_data) {
             write!(f, "\nsome sizes follow the data: these are estimates, which a run replaces before its first step")?;
@@ -158,7 +158,7 @@ impl fmt::Display for PlanReport {
 /// The forms, what they cost, and how near the budget is.
 impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "chosen for a budget of {}, made again: {}", bytes(self.budget), self.recompute)?;
+        writeln!(f, "chosen for a budget of {}, recomputed: {}", bytes(self.budget), self.recompute)?;
         for share in &self.forms {
             let values = if share.values == 1 { "value" } else { "values" };
             let (raw, stored) = (bytes(share.raw_bytes), bytes(share.stored_bytes));

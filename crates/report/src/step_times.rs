@@ -65,7 +65,7 @@ pub struct StepReport {
     pub exchange: Option<ExchangeReport>,
     /// Of all steps over the one batch, those of the warm-up included.
     pub losses: Vec<f32>,
-    /// Steps in which a stored value found no room, so that nothing moved.
+    /// Steps in which a stored value overflowed, so that nothing moved.
     pub without_room: usize,
 }
 
@@ -134,7 +134,7 @@ pub struct OperatorTime {
 pub struct StepBytes {
     /// What the step allocates on the device, as planned.
     pub allocated: u64,
-    /// What waits for the backward pass.
+    /// What is saved for the backward pass.
     pub kept: u64,
     /// The most that the process had in memory, on systems that say so. A driver that runs on the CPU has the device's
     /// memory in it.
@@ -227,7 +227,7 @@ impl fmt::Display for StepReport {
             write!(f, "; peak of the process {}", bytes(peak))?;
         }
         if self.without_room > 0 {
-            write!(f, "\n\nwarning: in {} steps a stored value found no room", self.without_room)?;
+            write!(f, "\n\nwarning: in {} steps a value of variable size overflowed", self.without_room)?;
         }
         Ok(())
     }

@@ -375,5 +375,5 @@ fn the_table_is_there_before_gradients_are_examined() {
     let (table, examined) = text.split_once("report.html").unwrap();
     assert!(table.contains("uniform kept") && !table.contains("gradient error"), "{text}");
     assert!(examined.contains("gradient error") && !examined.contains("peak"), "{text}");
-    assert!(errors.contains("examining what each store does to gradients"), "{errors}");
+    assert!(errors.contains("measuring the error that each store adds to gradients"), "{errors}");
 }

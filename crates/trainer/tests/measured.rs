@@ -71,10 +71,10 @@ fn sizes_that_follow_the_data_count_as_they_were_measured() {
     let text = comparison.to_text();
     for sentence in [
         "- where sizes follow the data: kept as planned in the end",
-        "ms/step and overhead with the steps that found no room and were done again",
+        "ms/step and overhead with the steps that overflowed and were repeated",
         "took 10.0 times less over training",
         "without the images, 10.0 times less",
-        "ran out of room 3 times and did 6 steps again; its time per step counts them.",
+        "overflowed 3 times and repeated 6 steps; its time per step counts them.",
     ] {
         assert!(text.replace('\n', " ").contains(sentence), "{text}");
     }
@@ -100,13 +100,13 @@ fn what_is_made_again_has_no_ratio() {
     assert_eq!((cheap.convolutions.rebuilt, cheap.convolutions.waiting), (6, 1));
     assert_eq!(cheap.convolutions.ratio(), None);
     let text = cheap.to_string();
-    assert!(text.ends_with("\n6 of the 7 values that convolutions read are made again instead of kept"), "{text}");
+    assert!(text.ends_with("\n6 of the 7 values that convolutions read are recomputed instead of saved"), "{text}");
     assert!(!text.contains("what convolutions read alone"), "{text}");
     let row = row("frequency-split+cheap", &cheap, &[]);
     assert_eq!((row.memory.kept_ratio_convolutions, row.cells(Default::default()).convolutions.as_str()), (None, "–"));
     let mut comparison = fixture(&["raw", "frequency-split+cheap"], &[1]).comparison;
     comparison.stores[1] = row;
     assert!(
-        comparison.to_text().replace('\n', " ").contains("made 6 of the 7 values that convolutions read again instead")
+        comparison.to_text().replace('\n', " ").contains("recomputed 6 of the 7 values that convolutions read instead")
     );
 }

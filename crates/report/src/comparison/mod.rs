@@ -26,7 +26,7 @@ pub struct Comparison {
     pub batch: usize,
     /// Epochs of each run.
     pub epochs: u64,
-    /// What its runs are judged by.
+    /// The measure of its runs.
     pub measure: Measure,
     /// Seeds of each store.
     pub seeds: Vec<u32>,
@@ -60,9 +60,9 @@ pub struct Row {
     /// Where its bytes go.
     #[serde(flatten)]
     pub memory: Memory,
-    /// Of a store whose sizes follow the data: what found no room and was done again, in all its runs.
+    /// Of a store whose sizes follow the data: what overflowed and was done again, in all its runs.
     pub discarded: Option<Discarded>,
-    /// What it does to gradients, if that was examined.
+    /// What it does to gradients, if that was measured.
     pub gradient_error: Option<GradientError>,
     /// Runs that did not reach their end.
     pub diverged: Vec<Divergence>,
@@ -71,11 +71,11 @@ pub struct Row {
 /// Where a store's bytes go.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Memory {
-    /// Bytes that wait from the forward to the backward pass, masks and tables included.
+    /// Bytes that the forward pass saves for the backward pass, masks and tables included.
     pub kept_bytes: u64,
     /// Raw kept bytes over kept bytes.
     pub kept_ratio: f64,
-    /// The same for what waits of what convolutions read; absent if nothing does but the images.
+    /// The same for the saved inputs of convolutions; absent if nothing does but the images.
     pub kept_ratio_convolutions: Option<f64>,
     /// What convolutions read, in bytes.
     pub convolutions: Convolutions,
@@ -157,7 +157,7 @@ fn discarded(runs: &[&Summary]) -> Option<Discarded> {
 }
 
 impl GradientError {
-    /// Over all weights of an examination whose gradients differ between minibatches at all.
+    /// Over all weights of a study of gradient errors whose gradients differ between minibatches at all.
     pub fn new(studied: &StudiedStore) -> Option<Self> {
         let weights = studied.gradient.iter().filter(|weight| weight.noise > 0.0);
         let ratios: Vec<(f64, &str)> = weights.map(|w| (w.error / w.noise, w.parameter.as_str())).collect();

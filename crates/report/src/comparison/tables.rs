@@ -74,7 +74,7 @@ impl Row {
         }
     }
 
-    /// Mean and deviation of what runs are judged by.
+    /// Mean and deviation of what runs are evaluated by.
     pub(super) fn judged_by(&self, measure: Measure) -> (Option<f64>, Option<f64>) {
         match measure {
             Measure::Accuracy => (self.test_accuracy, self.test_accuracy_deviation),
@@ -111,7 +111,7 @@ impl Row {
 }
 
 impl Comparison {
-    /// Whether gradients were examined.
+    /// Whether the error of gradients was measured.
     pub fn examined(&self) -> bool {
         self.stores.iter().any(|row| row.gradient_error.is_some())
     }
@@ -157,7 +157,7 @@ impl Comparison {
         text + &self.meaning()
     }
 
-    /// What examining gradients adds to [`Comparison::to_text`] of the same comparison before; none if nothing was examined.
+    /// What examining gradients adds to [`Comparison::to_text`] of the same comparison before; none if nothing was measured.
     pub fn examined_text(&self) -> Option<String> {
         let rows = self.stores.iter().filter(|row| row.gradient_error.is_some());
         let mut table = crate::table(&["changes", "gradient error", "worst", "of"], 1..3);

@@ -21,11 +21,10 @@ impl Comparison {
     /// What the columns mean and what the table says, for someone who has never seen it.
     pub fn meaning(&self) -> String {
         let mut lines = vec![
-            "- kept: what the forward pass leaves in memory for the backward pass, masks and tables included"
-                .to_owned(),
+            "- kept: what the forward pass saves for the backward pass, masks and tables included".to_owned(),
             "- ratio: how many times less that is than if every value were left as it is (raw)".to_owned(),
             "- convolutions: the same for what convolutions read alone, as papers count".to_owned(),
-            "- peak: all that a run takes on the device".to_owned(),
+            "- peak: all that a run allocates on the device".to_owned(),
             format!("- batch in {}: the most samples a step can have in so much memory", budget(self.budget)),
         ];
         if self.adaptive() {
@@ -35,7 +34,7 @@ impl Comparison {
             lines.push(
                 "  convolutions by the mean over training, batches by what is planned before anything ran,".into(),
             );
-            lines.push("  ms/step and overhead with the steps that found no room and were done again".into());
+            lines.push("  ms/step and overhead with the steps that overflowed and were repeated".into());
         }
         if self.has_psnr() {
             lines.push("- PSNR: 10·log10(1 / test loss), as values of images go from 0 to 1".to_owned());
@@ -82,7 +81,7 @@ impl Comparison {
     fn about_convolutions(row: &Row) -> Option<String> {
         let store = &row.store;
         let read = &row.memory.convolutions;
-        let again = read.made_again().map(|values| format!("{store} made {values} again instead of keeping them."));
+        let again = read.recomputed().map(|values| format!("{store} recomputed {values} instead of saving them."));
         let ratios = row.discarded.and(read.ratio()).map(|all| {
             let masks = read.ratio_with_masks().filter(|_| read.mask_bytes > 0);
             let others = [
@@ -94,11 +93,11 @@ impl Comparison {
             format!("With {store}, what convolutions read took {} over training{}.", times(all), others.concat())
         });
         let room = row.discarded.map(|Discarded { overflows, steps }| match overflows {
-            0 => format!("{store} never ran out of room."),
+            0 => format!("{store} never overflowed."),
             _ => {
                 let number = |number: u64, what: &str| format!("{} {what}{}", count(number), s(number as usize));
                 format!(
-                    "{store} ran out of room {} and did {} again; its time per step counts them.",
+                    "{store} overflowed {} and repeated {}; its time per step counts them.",
                     number(overflows, "time"),
                     number(steps, "step")
                 )
@@ -148,7 +147,7 @@ impl Comparison {
         self.stores.iter().filter_map(|row| row.judged_by(self.measure).1).fold(0.0, f64::max)
     }
 
-    /// What is judged, of one store against raw; none if one of the two has not reached its end.
+    /// The measure, of one store against raw; none if one of the two has not reached its end.
     fn judged(&self, row: &Row, raw: &Row) -> Option<String> {
         let (own, raw) = (row.judged_by(self.measure).0?, raw.judged_by(self.measure).0?);
         let chance = if (own - raw).abs() < self.noise() { " (less than ±)" } else { "" };

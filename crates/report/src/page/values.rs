@@ -4,7 +4,7 @@ use super::bytes;
 use crate::records::{GradientError, StudiedStore, ValueError};
 use serde::Serialize;
 
-/// What a store does to the values that wait in a codec's form.
+/// What a store does to the values that codecs encode.
 #[derive(Serialize)]
 pub(super) struct Values {
     store: String,
@@ -22,7 +22,7 @@ struct Value {
     stored: String,
     ratio: String,
     bound: String,
-    /// The share of tiles that wait raw, where some do.
+    /// The share of tiles that are kept raw, where some do.
     raw_tiles: Option<String>,
     max_error: String,
     rms_error: String,
@@ -30,7 +30,7 @@ struct Value {
 }
 
 impl Values {
-    /// None if no value waits in a codec's form.
+    /// None if no value is encoded by a codec.
     pub fn of(studied: &StudiedStore) -> Option<Self> {
         let rows: Vec<Value> = studied.values.iter().map(|value| Value::of(value, studied)).collect();
         let has_bounds = studied.values.iter().any(|value| value.bound.is_some());

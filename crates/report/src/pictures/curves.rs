@@ -77,7 +77,7 @@ pub fn validated(traces: &[Trace]) -> bool {
     traces.iter().flat_map(|trace| &trace.epochs).any(|epoch| epoch.validation_loss.is_some())
 }
 
-/// Whether runs are judged by right answers, and not by their loss.
+/// Whether runs are evaluated by accuracy, and not by their loss.
 pub fn by_accuracy(traces: &[Trace]) -> bool {
     traces.iter().flat_map(|trace| &trace.epochs).any(|epoch| epoch.watched_accuracy().is_some())
 }

@@ -50,7 +50,8 @@ pub fn pictures(comparison: &Comparison, traces: &[Trace], rates: &[RatePoint]) 
         let caption = "Loss of each training step: faint as it was, in the mean over seeds, and smoothed over steps.";
         Picture::new("loss", caption, &chart)
     }));
-    let caption = "Memory of each store: what waits for the backward pass (full) and all that a run takes (outlined).";
+    let caption =
+        "Memory of each store: what is saved for the backward pass (full) and all that a run allocates (outlined).";
     pictures.push(Picture::new("memory", caption, &bars::Memory { comparison, palette: &palette }));
     for trace in curves::adaptive(traces) {
         let (store, file) = (&trace.store, plain(&trace.store));
@@ -63,8 +64,8 @@ pub fn pictures(comparison: &Comparison, traces: &[Trace], rates: &[RatePoint]) 
         }));
         pictures.extend(curves::ratios(trace).map(|chart| {
             let caption = format!(
-                "How many times smaller {store} makes each layer's values, as training goes on; without the masks that wait \
-                 beside them."
+                "How many times smaller {store} makes each layer's values, as training goes on; without the masks that are \
+                 saved as well."
             );
             Picture::new(format!("ratios-{file}"), caption, &chart)
         }));

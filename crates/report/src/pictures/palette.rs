@@ -54,7 +54,7 @@ impl Palette {
             return Look { colour: RAW, mark: Mark::Ring };
         }
         let known = |name: &str| {
-            // Settings follow a colon, what is made again a plus, the number of rules a space.
+            // Settings follow a colon, what is recomputed a plus, the number of rules a space.
             let codec = |store: &String| store.split([':', '+', ' ']).next() == Some(name);
             let stores = || self.stores.iter();
             stores().position(|store| store == name).or_else(|| stores().position(codec))

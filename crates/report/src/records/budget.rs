@@ -9,7 +9,7 @@ pub struct Chosen {
     pub budget: u64,
     /// What the run allocates, in bytes.
     pub peak: u64,
-    /// What is made again.
+    /// What is recomputed.
     pub recompute: &'static str,
     /// Estimated error over noise, rms over the weights that read the values.
     pub error_over_noise: f64,
@@ -51,6 +51,6 @@ pub struct Share {
     pub values: usize,
     /// Their own bytes.
     pub raw_bytes: u64,
-    /// What waits of them, in bytes, with masks beside them.
+    /// What is saved of them, in bytes, with masks beside them.
     pub stored_bytes: u64,
 }

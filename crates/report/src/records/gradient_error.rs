@@ -24,7 +24,7 @@ pub struct StudiedStore {
     pub store: String,
     /// For the weights of each convolution, in the order of the net.
     pub gradient: Vec<GradientError>,
-    /// For each kept value that waits in a codec's form, over one batch.
+    /// For each kept value that a codec encodes, over one batch.
     pub values: Vec<ValueError>,
 }
 
@@ -52,7 +52,7 @@ pub struct ValueError {
     pub stored_bytes: u64,
     /// The error that the codec promised for this value, if it promises a number.
     pub bound: Option<f64>,
-    /// Share of tiles that wait raw, if the codec has tiles.
+    /// Share of tiles that are kept raw, if the codec has tiles.
     pub raw_share: Option<f64>,
     /// Largest |x̂ − x|.
     pub max_error: f64,

@@ -1,8 +1,8 @@
-//! What a run is judged by.
+//! The measure of a run.
 
 use serde::Serialize;
 
-/// What a run is judged by: what its best evaluation has most or least of, and what stores are compared by.
+/// The measure of a run: what its best evaluation has most or least of, and what stores are compared by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {

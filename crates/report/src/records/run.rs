@@ -69,7 +69,7 @@ pub struct EpochRecord {
     /// Mean over what is held out for validation, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_loss: Option<f64>,
-    /// Share of right answers on what is held out for validation, from 0 to 1.
+    /// Share of correct predictions on what is held out for validation, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<f64>,
     /// Peak signal-to-noise ratio on what is held out for validation, in dB, if the loss is the squared error of images.
@@ -84,7 +84,7 @@ pub struct EpochRecord {
     /// Mean over the test set: after the last epoch, and after each one where nothing is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
-    /// Share of right answers on the test set, from 0 to 1.
+    /// Share of correct predictions on the test set, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
     /// Peak signal-to-noise ratio on the test set, in dB.
@@ -101,7 +101,7 @@ pub struct EpochRecord {
 }
 
 impl EpochRecord {
-    /// Share of right answers on what the run is watched by: what is held out for validation, or else the test set.
+    /// Share of correct predictions on what the run is watched by: what is held out for validation, or else the test set.
     pub fn watched_accuracy(&self) -> Option<f64> {
         self.validation_accuracy.or(self.test_accuracy)
     }
@@ -120,7 +120,7 @@ impl EpochRecord {
     }
 }
 
-/// How a value waits at some step.
+/// The form of a value at some step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoreRecord {
     /// The value.
@@ -135,7 +135,7 @@ pub struct StoreRecord {
     pub bound: Option<f64>,
     /// Share of elements that are not zero, if the form counts them.
     pub density: Option<f64>,
-    /// Share of tiles that wait raw, because coding would not shrink them or not keep to the bound, if the form has tiles.
+    /// Share of tiles that are kept raw, because coding would not shrink them or not keep to the bound, if the form has tiles.
     pub raw_share: Option<f64>,
 }
 
@@ -152,7 +152,7 @@ pub struct Summary {
     /// `evaluation` is the plain one, without label smoothing.
     #[serde(default)]
     pub loss: String,
-    /// Share of right answers on the test set after the last epoch, from 0 to 1, if the net names classes.
+    /// Share of correct predictions on the test set after the last epoch, from 0 to 1, if the net names classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
     /// Mean over the test set after the last epoch.
@@ -160,7 +160,7 @@ pub struct Summary {
     /// Peak signal-to-noise ratio of that, in dB, if it is the squared error of images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_psnr: Option<f64>,
-    /// Share of right answers on what is held out for validation after the last epoch, if anything is.
+    /// Share of correct predictions on what is held out for validation after the last epoch, if anything is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_accuracy: Option<f64>,
     /// Mean over what is held out for validation after the last epoch.
@@ -202,7 +202,7 @@ pub struct Coded {
     pub values: Vec<CodedValue>,
     /// The most that all of them took in a step.
     pub most_bytes: u64,
-    /// What was done again because it found no room.
+    /// What was done again because it overflowed.
     pub discarded: Discarded,
 }
 
@@ -219,10 +219,10 @@ pub struct CodedValue {
     pub planned_bytes: u64,
 }
 
-/// Steps that were done again, because what they stored found no room.
+/// Steps that were done again, because what they stored overflowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discarded {
-    /// How often room was exceeded.
+    /// How often a capacity was exceeded.
     pub overflows: u64,
     /// Steps that were done again for it, those that were on their way included.
     pub steps: u64,

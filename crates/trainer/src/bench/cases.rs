@@ -20,7 +20,7 @@ pub struct Case {
     pub layer: String,
     /// What is computed.
     pub graph: Graph,
-    /// In which form values wait.
+    /// In which form saved tensors are kept.
     pub policy: Policy,
     /// Labels are below this.
     pub classes: usize,

@@ -181,7 +181,7 @@ Stores, with their settings: raw, f16, uniform:BITS or uniform:BITS,GROUP (usual
 frequency-split:BLOCK,BITS (usual: 8,2; 8,2,parity rounds as its authors do),
 error-bounded:FRACTION of the gradient's noise (usual: 0.1) or error-bounded:comet.
 auto:2GiB chooses a form for each value so that the run takes no more than that.
-A suffix makes values again in the backward pass instead of keeping them: +cheap by element-wise
+A suffix recomputes values in the backward pass instead of saving them: +cheap by element-wise
 operators, +segments by running parts of the net again. docs/stores.md says what each promises.";
 
 /// Runs the program; standard output that was closed when it began cannot be written to.

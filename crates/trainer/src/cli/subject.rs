@@ -30,8 +30,8 @@ pub(super) struct Subject {
     /// Samples per step [default: the config's, or 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_SAMPLES as u64))]
     batch: Option<u64>,
-    /// Form in which values wait for the backward pass, for example uniform:4 or raw+cheap [default: the config's,
-    /// or raw]
+    /// Form in which saved tensors are kept for the backward pass, for example uniform:4 or raw+cheap [default:
+    /// the config's, or raw]
     #[arg(long, value_name = "NAME", value_parser = PolicySpec::parse)]
     store: Option<PolicySpec>,
     /// Precision in which the step holds activations and multiplies: f32 or f16 [default: the config's, or f32]

@@ -88,7 +88,7 @@ fn describe(summary: &Summary) -> String {
     let discarded = summary.coded.as_ref().map(|coded| coded.discarded).filter(|discarded| discarded.steps > 0);
     let again = discarded.map_or(String::new(), |discarded| {
         let share = 100.0 * discarded.steps as f64 / summary.steps.max(1) as f64;
-        format!("\ndone again      {} of {} steps ({share:.1} %), for want of room", discarded.steps, summary.steps)
+        format!("\nrepeated        {} of {} steps ({share:.1} %), after overflows", discarded.steps, summary.steps)
     });
     format!(
         "{validation}{test}\n\

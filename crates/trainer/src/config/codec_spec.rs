@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::fmt;
 use std::rc::Rc;
 
-/// A form in which values can wait.
+/// A form in which saved tensors can be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum CodecSpec {

@@ -65,7 +65,7 @@ pub struct Config {
     pub train: Train,
     /// What is kept to go on from.
     pub checkpoint: Checkpoint,
-    /// In which form values wait for the backward pass.
+    /// In which form saved tensors are kept for the backward pass.
     pub store: SavePolicy,
     /// What `frugal compare` compares.
     pub compare: Compare,
@@ -652,7 +652,7 @@ impl Config {
         Ok((sections::config(&root, name, folder)?, root))
     }
 
-    /// What runs of it are judged by.
+    /// The measure of its runs.
     pub fn measure(&self) -> Measure {
         match (self.task(), self.loss) {
             (Task::Classes, _) => Measure::Accuracy,

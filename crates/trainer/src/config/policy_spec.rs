@@ -1,4 +1,4 @@
-//! A store by one name: a form, and with a suffix what is made again: `frequency-split:8,4+cheap`.
+//! A store by one name: a form, and with a suffix what is recomputed: `frequency-split:8,4+cheap`.
 
 use super::CodecSpec;
 use crate::error::suggest;
@@ -6,13 +6,13 @@ use frugal_tensor::codec::Recompute;
 use serde::Serialize;
 use std::fmt;
 
-/// The form in which values wait, and which values are made again instead.
+/// The form in which saved tensors are kept, and which values are recomputed instead.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PolicySpec {
-    /// For values that wait.
+    /// For values that are saved.
     #[serde(flatten)]
     pub form: CodecSpec,
-    /// Which do not wait.
+    /// Which are not saved.
     #[serde(serialize_with = "by_name", skip_serializing_if = "is_none")]
     pub recompute: Recompute,
 }
@@ -52,7 +52,7 @@ impl PolicySpec {
         };
         let form = CodecSpec::parse(form.trim())?;
         let recompute = recompute(suffix.trim()).ok_or_else(|| {
-            format!("after `+` comes what is made again in the backward pass: {}", suggest(suffix.trim(), RECOMPUTE))
+            format!("after `+` comes what is recomputed in the backward pass: {}", suggest(suffix.trim(), RECOMPUTE))
         })?;
         Ok(PolicySpec { form, recompute })
     }

@@ -1,4 +1,4 @@
-//! The section `store`: a default, rules for some of the values, and what is made again instead of waiting.
+//! The section `store`: a default, rules for some of the values, and what is recomputed instead of waiting.
 
 use super::policy_spec::{RECOMPUTE, by_name, is_none, recompute};
 use super::reader::{Reader, size, wrong};
@@ -11,12 +11,12 @@ use std::fmt;
 
 type Result<T> = std::result::Result<T, ConfigError>;
 
-/// In which form values wait for the backward pass.
+/// In which form saved tensors are kept for the backward pass.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SavePolicy {
     /// For every value that no rule fits and the form takes; others stay raw.
     pub default: CodecSpec,
-    /// What is made again in the backward pass.
+    /// What is recomputed in the backward pass.
     #[serde(serialize_with = "by_name", skip_serializing_if = "is_none")]
     pub recompute: Recompute,
     /// Tried in order; the first that fits decides.
@@ -166,7 +166,7 @@ fn rule(path: &str, node: &Node) -> Result<SaveRule> {
     })
 }
 
-/// A form, as text with or without the suffix that says what is made again, or as a table with or without `recompute`.
+/// A form, as text with or without the suffix that says what is recomputed, or as a table with or without `recompute`.
 pub(super) fn choice(path: &str, node: &Node) -> Result<PolicySpec> {
     match &node.value {
         Value::Text(name) => PolicySpec::parse(name).map_err(|reason| not_a_store(path, node, name, reason)),
@@ -190,7 +190,7 @@ fn not_a_store(path: &str, node: &Node, name: &str, reason: String) -> ConfigErr
 fn form(path: &str, node: &Node) -> Result<CodecSpec> {
     if let Value::Text(name) = &node.value {
         if name.contains('+') && PolicySpec::parse(name).is_ok() {
-            let reason = "what is made again holds for all values: write it as `store.recompute`".to_owned();
+            let reason = "recomputing is set for all values: write it as `store.recompute`".to_owned();
             return Err(not_a_store(path, node, name, reason));
         }
         return CodecSpec::parse(name).map_err(|reason| not_a_store(path, node, name, reason));

@@ -30,7 +30,7 @@ pub struct Request {
     pub training: Training,
     /// In which precision the step holds activations and multiplies.
     pub precision: Precision,
-    /// In which form values wait.
+    /// In which form saved tensors are kept.
     pub store: SavePolicy,
 }
 

@@ -58,7 +58,7 @@ impl CapacityHistory {
     }
 }
 
-/// Of each value the record that asks for more room. One of the two may not know of any.
+/// Of each value the record that asks for more capacity. One of the two may not know of any.
 pub(crate) fn larger(a: &[SizeReport], b: &[SizeReport]) -> Vec<SizeReport> {
     if a.is_empty() || b.is_empty() {
         return [a, b].concat();

@@ -24,7 +24,7 @@ pub struct TrainState {
     pub stale: u64,
     /// What stores took whose sizes depend on the data.
     pub stores: StoreLog,
-    /// What was done again because it found no room.
+    /// What was done again because it overflowed.
     pub discarded: Discarded,
     /// The most bytes that were ever allocated.
     pub most_bytes: u64,

@@ -2,7 +2,7 @@
 //!
 //! Metrics come back some steps late. When a loss turns out not to be finite, its batch is therefore still there, and
 //! the step can be gone through again, node by node, to find where it went wrong. Nothing is copied for that: the batch's
-//! buffers just return to the loader's pool a few steps later. The same holds for a step whose stored values found no room:
+//! buffers just return to the loader's pool a few steps later. The same holds for a step whose stored values overflowed:
 //! there is made more, and it is done again.
 
 use crate::Error;
@@ -156,7 +156,7 @@ impl Stepper {
         Ok(self.session.calibrate(TRAIN, &slices(&uploads), margin(flight.moment.step))?)
     }
 
-    /// Plans room by all that is known. No step may be in flight.
+    /// Plans capacities by all that is known. No step may be in flight.
     fn replan(&mut self, step: u64) -> Result<(), Error> {
         self.learning = Learning::Settled;
         Ok(self.session.replan(TRAIN, &self.capacity_history.most(), margin(step))?)
@@ -202,7 +202,7 @@ impl Stepper {
         Ok(finished)
     }
 
-    /// Does a step again that found no room for what it stores, and all after it: the device has left everything that
+    /// Does a step again that overflowed for what it stores, and all after it: the device has left everything that
     /// lives across steps as it was.
     fn again(&mut self, first: Flight) -> Result<Vec<Finished>, Error> {
         let flights: Vec<Flight> = std::iter::once(first).chain(self.in_flight.drain(..)).collect();

@@ -56,7 +56,7 @@ impl Desk<'_> {
     pub(super) fn examine(&self, entries: &[Entry]) -> Result<GradientStudy, Error> {
         let place = "the study of gradients";
         self.unless_interrupted(place)?;
-        terminal::say("examining what each store does to gradients");
+        terminal::say("measuring the error that each store adds to gradients");
         let finished = entries.iter().filter(|entry| matches!(entry.runs.first(), Some(Ok(_))));
         let examinee = |entry: &Entry| StudiedRun {
             label: entry.store.to_string(),
@@ -67,7 +67,7 @@ impl Desk<'_> {
         let study = study_runs(self.config, self.data, self.gpu, &runs);
         self.unless_interrupted(place)?;
         if let Some(reason) = &study.skipped {
-            terminal::say(format_args!("not examined: {reason}"));
+            terminal::say(format_args!("gradient error not measured: {reason}"));
         }
         Ok(study)
     }

@@ -1,6 +1,6 @@
 //! Forms for a budget: `store.budget = "2GiB"`, or the store `auto:2GiB`.
 //!
-//! Of all forms that each kept value can have, and of what can be made again, those are sought with which the run
+//! Of all forms that each kept value can have, and of what can be recomputed, those are sought with which the run
 //! allocates at most the budget, at the least cost. Cost is the variance that forms add to the gradients of weights beside
 //! the noise that these have anyway, as [`crate::studies::gradient_error`] measures it: (error / noise)², a mean over weights. A small
 //! price for time is added.

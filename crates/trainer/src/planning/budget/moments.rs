@@ -10,12 +10,12 @@ use frugal_tensor::ir::ValueId;
 use frugal_tensor::plan::Block;
 use std::collections::BTreeSet;
 
-/// What is left of a plan: the bytes that are alive at each moment, and the blocks of what waits.
+/// What is left of a plan: the bytes that are alive at each moment, and the blocks of what is saved.
 pub(super) struct Outline {
     alive: Vec<u64>,
-    /// The source of each value that waits, and its block: the number, bytes, first and last moment.
+    /// The source of each saved tensor, and its block: the number, bytes, first and last moment.
     waiting: Vec<(ValueId, Option<(usize, Block)>)>,
-    /// What is made again.
+    /// What is recomputed.
     pub rebuilt: Vec<ValueId>,
     /// By how much the memory for values in flight is larger than what is alive at its largest moment.
     pub gaps: u64,
@@ -38,16 +38,16 @@ impl Outline {
         }
     }
 
-    /// The values of which something waits.
+    /// The values of which something is saved.
     pub fn sources(&self) -> BTreeSet<ValueId> {
         self.waiting.iter().map(|(source, _)| *source).collect()
     }
 }
 
-/// What is alive at each moment besides the values whose forms are open, and when those wait.
+/// What is alive at each moment besides the values whose forms are open, and when those are alive.
 pub(super) struct Moments {
     besides: Vec<u64>,
-    /// For each site, the first and the last moment; none if nothing waits of it.
+    /// For each site, the first and the last moment; none if nothing of it is saved.
     spans: Vec<Option<(usize, usize)>>,
     /// What the run allocates beyond what is alive at the largest moment: all that lives across steps, and gaps.
     pub overhead: u64,
@@ -75,7 +75,7 @@ impl Moments {
     /// The cheapest forms, by the index of their point for each site, with which at most `limit` bytes should be alive at any
     /// moment; with no room for that, as few as can be. What does not wait keeps the form of `before`.
     ///
-    /// Everything begins in its cheapest form. Then the largest moment decides: of what waits in it, the value changes its
+    /// Everything begins in its cheapest form. Then the largest moment decides: of what is saved in it, the value changes its
     /// form whose change saves most bytes for its cost. In the end what has become needless by later changes is undone.
     pub fn choose(&self, sites: &[Site], before: &[usize], limit: u64) -> Vec<usize> {
         let mut chosen = before.to_vec();

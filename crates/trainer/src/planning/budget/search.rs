@@ -35,7 +35,7 @@ pub(super) fn best(trials: &[Trial], budget: u64) -> Option<usize> {
     within.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost)).map(|(index, _)| index)
 }
 
-/// A search with one setting of what is made again.
+/// A search with one setting of what is recomputed.
 pub(super) struct Search<'a> {
     step: &'a Graph,
     /// Beside every plan of the step: its bytes do not depend on what the step keeps.
@@ -221,7 +221,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// The values that wait, by their forms.
+    /// The saved tensors, by their forms.
     pub fn shares(&self, trial: &Trial) -> Vec<Share> {
         let waits = trial.outline.sources();
         let mut shares: BTreeMap<usize, Share> = BTreeMap::new();

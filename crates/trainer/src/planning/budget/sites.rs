@@ -22,7 +22,7 @@ pub(super) struct Site {
 pub(super) struct FormOption {
     /// Its index among the points.
     pub point: usize,
-    /// What waits.
+    /// What is saved.
     pub bytes: u64,
     /// The variance that it adds.
     pub variance: f64,
@@ -40,7 +40,7 @@ impl Site {
 /// What plans of every form for all values say of the values whose forms are open.
 #[derive(Default)]
 pub(super) struct Sites {
-    /// What waits of each value, by the index of the form's point.
+    /// What is saved of each value, by the index of the form's point.
     bytes: BTreeMap<ValueId, BTreeMap<usize, u64>>,
     /// The gradients of weights that its errors enter.
     reached: BTreeMap<ValueId, BTreeSet<ValueId>>,
@@ -72,7 +72,7 @@ impl Sites {
 
     /// The values, beside the plan of everything raw.
     pub fn finish(mut self, points: &[Point], raw: &Plan) -> Vec<Site> {
-        // What no form but raw takes is not open. What is raw nowhere but made again without a form is.
+        // What no form but raw takes is not open. What is raw nowhere but recomputed without a form is.
         self.bytes.retain(|_, options| options.keys().any(|&point| point != 0));
         let all: BTreeSet<ValueId> =
             self.bytes.keys().flat_map(|source| self.reached[source].iter().copied()).collect();

@@ -149,7 +149,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The plan with the room for coded values that the run had come to.
+    /// The plan with the capacities of encoded values that the run had come to.
     ///
     /// # Errors
     /// [`CheckpointError::Impossible`] if there is none that the plan can have, [`Error::Plan`].

@@ -25,7 +25,7 @@ const DECAY: f32 = 0.99;
 /// The gradients of one batch: of each convolution the weights that are compared.
 pub(super) type Gradients = Vec<Vec<f32>>;
 
-/// A net at fixed weights, the batches before which stores are examined, and what everything raw gives.
+/// A net at fixed weights, the batches before which stores are studied, and what everything raw gives.
 pub struct Study<'a> {
     net: Net,
     shape: StepShape,
@@ -42,7 +42,7 @@ pub struct Study<'a> {
 
 impl<'a> Study<'a> {
     /// Takes batches of the training set that this config would see next, and their raw gradients at these weights.
-    /// Needs the memory of a raw step once; afterwards only what the examined stores need.
+    /// Needs the memory of a raw step once; afterwards only what the studied stores need.
     ///
     /// # Errors
     /// [`Error::Plan`] or [`Error::Gpu`] if there is no room for a raw step, [`Error::TooFewBatches`].

@@ -25,7 +25,7 @@ pub struct StudiedRun {
 /// Examines each store at the weights that the raw run ended with, or at its own run's if there is no raw run. What a
 /// store's own run left beside the weights, such as a codec's bounds, comes along.
 ///
-/// Results so far are worth more than an examination: whatever keeps it from going on is said in the result. Ctrl-C ends it
+/// Results so far are worth more than a study of gradient errors: whatever keeps it from going on is said in the result. Ctrl-C ends it
 /// before the next store.
 pub fn study_runs(config: &Config, data: &Dataset, gpu: &Rc<Gpu>, runs: &[StudiedRun]) -> GradientStudy {
     let mut result = GradientStudy::default();

@@ -87,7 +87,7 @@ impl<'a> Step<'a> {
             if records.iter().all(|records| plan.capacity_status(records) != CapacityStatus::Exceeded) {
                 return Ok(finished);
             }
-            // What found no room came back as zeros. There is more now, so this ends.
+            // What overflowed came back as zeros. There is more now, so this ends.
             most = records.iter().fold(most, |most, records| larger(&most, records));
             self.session.replan(0, &most, MARGIN)?;
             self.session.resume_updates()?;
