@@ -122,7 +122,7 @@ impl fmt::Display for PlanReport {
         writeln!(f, "\nlargest peaks, besides parameters and optimizer")?;
         for moment in &self.largest_moments {
             writeln!(f, "  {:>9}  {}, {}", bytes(moment.bytes), moment.layer, moment.operator)?;
-            let (waiting, flying): (Vec<&Alive>, Vec<&Alive>) = moment.alive.iter().partition(|alive| alive.waits);
+            let (waiting, flying): (Vec<&Alive>, Vec<&Alive>) = moment.alive.iter().partition(|alive| alive.kept);
             let (shown, rest) = flying.split_at(flying.len().min(ALIVE));
             for alive in shown {
                 writeln!(f, "{:>15}  {}, {}", bytes(alive.bytes), alive.name, alive.form)?;

@@ -5,7 +5,7 @@ mod common;
 use common::{f16_gpu, gpu};
 use frugal_tensor::ir::{Element, Graph, Kernel, KernelContext, Operator, Output, Value, ValueId};
 use frugal_tensor::runtime::Data;
-use frugal_tensor::step::{CONTROL, Control};
+use frugal_tensor::step::{CONTROL, Control, Scalar};
 use frugal_tensor::{GpuError, Plan, PlannedSession, Policy};
 
 /// One invocation that writes one element.
@@ -80,6 +80,62 @@ fn a_wrong_shader_is_named() {
         let Err(error) = session else { panic!("it compiled") };
         assert!(matches!(&error, GpuError::Shader { shader, .. } if shader == "write"), "{error}");
     }
+}
+
+/// y = scalar · x, with a number that a schedule drives.
+#[derive(Debug)]
+struct Scale(Scalar);
+
+impl Operator for Scale {
+    fn name(&self) -> &'static str {
+        "scale"
+    }
+
+    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::new("scaled", inputs[0].shape.clone())])
+    }
+
+    fn kernels(&self, _: &KernelContext) -> Vec<Kernel> {
+        let source = "
+            @group(0) @binding(0) var<uniform> unused: u32;
+            @group(0) @binding(1) var<storage, read_write> x: array<f32>;
+            @group(0) @binding(2) var<storage, read_write> control: array<u32>;
+            @group(0) @binding(3) var<storage, read_write> y: array<f32>;
+            @compute @workgroup_size(1) fn main() { y[0] = bitcast<f32>(control[{{ factor }}]) * x[0]; }";
+        let kernel = Kernel::wgsl("scale", source).scalar("factor", self.0).parameter(0u32);
+        vec![kernel.inputs([0, 1]).outputs([0]).workgroups(1)]
+    }
+}
+
+#[test]
+fn operators_read_scalars_that_the_host_gives_by_name() {
+    let gpu = gpu();
+    let mut graph = Graph::new();
+    let x = graph.input("x", [4], Element::F32);
+    let names = ["learning_rate", "temperature", "weight"];
+    let scaled = names.map(|name| {
+        let scalar = graph.scalar(name);
+        let y = graph.apply_one(Scale(scalar), &[x, scalar.control]).unwrap();
+        graph.mark_metric(y);
+        y
+    });
+    let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
+    let before = gpu.buffer_bytes();
+    let planned = Plan::allocated(&[&plan]);
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
+    assert_eq!(gpu.buffer_bytes() - before, planned);
+    for step in 0..3u32 {
+        let given = [0.5, 2.0, 10.0].map(|value| value + step as f32);
+        let control =
+            names.iter().zip(given).fold(Control::new(step, 0), |control, (&name, value)| control.scalar(name, value));
+        session.step_with(0, &[("x", (&vec![3.0; 4]).into()), (CONTROL, (&control).into())]).unwrap();
+        session.finished().unwrap();
+        let read = scaled.map(|y| f32::from_bits(session.read_value(0, y).unwrap()[0]));
+        assert_eq!(read, given.map(|value| 3.0 * value), "step {step}");
+    }
+    let one = Control::new(0, 0).learning_rate(0.1);
+    let missing = session.step_with(0, &[("x", (&vec![3.0; 4]).into()), (CONTROL, (&one).into())]).unwrap_err();
+    assert_eq!(missing.to_string(), "the step uses the scalar `temperature`, which was not given");
 }
 
 #[test]

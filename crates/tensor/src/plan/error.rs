@@ -23,7 +23,7 @@ pub enum PlanError {
         /// The largest batch whose values all fit; none if the value does not belong to a batch.
         largest_batch: Option<usize>,
     },
-    /// What a kernel needs beside its values is more than it may bind on the adapter.
+    /// What a kernel needs besides its values is more than it may bind on the adapter.
     #[error(
         "layer `{layer}`: {operator} needs {bytes} bytes of scratch, but a kernel can bind at most {limit} on this adapter"
     )]

@@ -15,24 +15,24 @@ pub struct Bytes {
     pub gradients: u64,
     /// State of the optimiser.
     pub optimizer: u64,
-    /// What waits from the forward to the backward pass, in its stored form.
+    /// What is kept from the forward to the backward pass, in its stored form.
     pub kept: u64,
-    /// What would wait if every value were kept raw.
+    /// What would be kept if every value were kept raw.
     pub kept_raw: u64,
     /// Activations and gradients in flight, kernels' scratch and parameters, padding.
     pub scratch: u64,
-    /// Upload buffers, and inputs that do not wait for the backward pass.
+    /// Upload buffers, and inputs that are not kept for the backward pass.
     pub inputs: u64,
     /// All of it: what the run allocates.
     pub peak: u64,
 }
 
-/// A value that waits from the forward to the backward pass.
+/// A value that is kept from the forward to the backward pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeptValue {
     /// What it is a form of.
     pub name: String,
-    /// `raw`, `mask`, `window index`, `frequency-split` …; `rebuilt` if nothing waits.
+    /// `raw`, `mask`, `window index`, `frequency-split` …; `rebuilt` if it is recomputed and nothing is kept.
     pub form: &'static str,
     /// Bytes of the value itself.
     pub raw_bytes: u64,
@@ -42,16 +42,16 @@ pub struct KeptValue {
     #[serde(skip)]
     pub is_input: bool,
     /// Whether a convolution reads these values in the forward pass: what papers on compression count. Masks and tables
-    /// beside them do not belong to it.
+    /// next to them do not belong to it.
     pub convolution_input: bool,
     /// Whether the size of the form follows the data: what is planned for it changes while a run goes on.
     pub follows_data: bool,
-    /// Bytes of what waits for others, such as a rectifier's mask, and is read to decode this one as well.
+    /// Bytes of what is kept for others, such as a rectifier's mask, and is read to decode this one as well.
     pub mask_bytes: u64,
 }
 
 impl KeptValue {
-    /// Whether nothing waits, because the value is recomputed in the backward pass.
+    /// Whether nothing is kept, because the value is recomputed in the backward pass.
     pub fn is_recomputed(&self) -> bool {
         self.form == crate::codec::RECOMPUTED
     }
@@ -70,7 +70,7 @@ pub struct LayerBytes {
     pub parameters: u64,
     /// Multiply-adds per sample.
     pub macs_per_sample: u64,
-    /// What waits of what it made.
+    /// What is kept of what it made.
     pub kept: Vec<KeptValue>,
 }
 
@@ -88,7 +88,7 @@ impl Plan {
             match node.phase {
                 Phase::Forward => made.extend(node.outputs.iter().filter(|&&v| !graph.value(v).is_metric())),
                 Phase::Backward => kept.extend(node.inputs.iter().filter(|v| made.contains(v))),
-                // Running statistics move once the loss is known: their few numbers wait, but for no gradient.
+                // Running statistics move once the loss is known: their few numbers are kept until then, but for no gradient.
                 Phase::Update => {}
             }
         }
@@ -201,7 +201,7 @@ impl Plan {
         layers
     }
 
-    /// Bytes of what else waits and is read where a value is decoded.
+    /// Bytes of what else is kept and is read where a value is decoded.
     fn mask_bytes(&self, stored: &Stored) -> u64 {
         let Some(decoded) = stored.decoded.first() else { return 0 };
         let decode = self.unfused_nodes.iter().find(|node| node.outputs.contains(decoded));

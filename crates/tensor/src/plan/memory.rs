@@ -168,7 +168,7 @@ const PLACEMENTS: usize = 50_000;
 /// Gives blocks places: `(page, offset)` for each, and the bytes of each page. No page exceeds `page_limit`, unless a
 /// single block does.
 ///
-/// Largest first leaves few gaps where sizes differ, longest-lived first where what waits piles up and is taken down in
+/// Largest first leaves few gaps where sizes differ, longest-lived first where what is kept piles up and is taken down in
 /// the opposite order, and their product stands between. The order with the fewest bytes wins. Then, again and again, what
 /// sticks out is placed first: that mostly comes within a thousandth of the bytes that are in use at once.
 pub fn place(blocks: &[&Block], page_limit: u64, rounds: usize) -> Placed {

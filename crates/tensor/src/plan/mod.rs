@@ -114,7 +114,7 @@ impl PlanOptions {
 pub struct Plan {
     /// What is computed.
     pub graph: Graph,
-    /// What waits between the passes, and in which form.
+    /// What is kept between the passes, and in which form.
     pub stored: Vec<Stored>,
     /// What the plan assumed of the adapter.
     pub options: PlanOptions,

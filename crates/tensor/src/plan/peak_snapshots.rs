@@ -24,10 +24,11 @@ pub struct PeakSnapshot {
 pub struct Alive {
     /// The value in it, or whose scratch it is.
     pub name: String,
-    /// `activation`, `gradient`, `decoded`, `rebuilt`, `scratch`, `input`, or the form in which it waits.
+    /// `activation`, `gradient`, `decoded`, `rebuilt`, `scratch`, `input`, or the form in which it is kept.
     pub form: &'static str,
-    /// Whether it waits from the forward to the backward pass.
-    pub waits: bool,
+    /// Whether it is kept from the forward to the backward pass; readers of JSON know it as `waits`.
+    #[serde(rename = "waits")]
+    pub kept: bool,
     /// Bytes, padding included.
     pub bytes: u64,
 }
@@ -37,26 +38,26 @@ impl Plan {
     pub fn peak_snapshots(&self, count: usize) -> Vec<PeakSnapshot> {
         let alive = self.lifetimes.alive();
         let holders = self.holders();
-        let waiting = self.waiting();
+        let kept_forms = self.kept_forms();
         let mut order: Vec<usize> = (0..self.graph.nodes().len()).collect();
         order.sort_by_key(|&node| Reverse(alive[node + 1]));
-        let mut moments: Vec<PeakSnapshot> = Vec::new();
+        let mut snapshots: Vec<PeakSnapshot> = Vec::new();
         for node in order {
-            if moments.len() == count {
+            if snapshots.len() == count {
                 break;
             }
-            if !moments.iter().any(|other| other.layer == self.graph.nodes()[node].layer) {
-                moments.push(self.moment(node, &holders, &waiting));
+            if !snapshots.iter().any(|other| other.layer == self.graph.nodes()[node].layer) {
+                snapshots.push(self.snapshot(node, &holders, &kept_forms));
             }
         }
-        moments
+        snapshots
     }
 
-    fn moment(
+    fn snapshot(
         &self,
         node: usize,
         holders: &[Vec<(usize, ValueId)>],
-        waiting: &HashMap<ValueId, &'static str>,
+        kept_forms: &HashMap<ValueId, &'static str>,
     ) -> PeakSnapshot {
         let now = node + 1;
         let blocks = self.lifetimes.blocks.iter().enumerate();
@@ -66,12 +67,12 @@ impl Plan {
                 // In a block that is written in place the last value made so far is the one that lives.
                 let Some((_, value)) = holders[block].iter().rev().find(|(made, _)| *made <= now) else {
                     let name = self.graph.nodes()[node].layer.clone();
-                    return Alive { name, form: "scratch", waits: false, bytes: b.size };
+                    return Alive { name, form: "scratch", kept: false, bytes: b.size };
                 };
                 let name = self.graph.value(*value).name.clone();
-                let waits = waiting.contains_key(value);
-                let form = waiting.get(value).copied().unwrap_or_else(|| self.role_of(*value));
-                Alive { name, form, waits, bytes: b.size }
+                let kept = kept_forms.contains_key(value);
+                let form = kept_forms.get(value).copied().unwrap_or_else(|| self.role_of(*value));
+                Alive { name, form, kept, bytes: b.size }
             })
             .collect();
         alive.sort_by(|a, b| (Reverse(a.bytes), &a.name).cmp(&(Reverse(b.bytes), &b.name)));
@@ -94,15 +95,15 @@ impl Plan {
         holders
     }
 
-    /// The form of each value that waits.
-    fn waiting(&self) -> HashMap<ValueId, &'static str> {
+    /// The form of each value that is kept.
+    fn kept_forms(&self) -> HashMap<ValueId, &'static str> {
         let forms: BTreeMap<ValueId, &'static str> =
             self.stored.iter().filter(|s| !s.is_recomputed()).map(|s| (s.waiting, s.form)).collect();
         let kept: HashSet<ValueId> = self.kept_values().into_iter().collect();
         kept.into_iter().map(|value| (value, forms.get(&value).copied().unwrap_or("raw"))).collect()
     }
 
-    /// What a value is that does not wait.
+    /// What a value is that is not kept.
     fn role_of(&self, value: ValueId) -> &'static str {
         match self.graph.value(value).role {
             _ if self.graph.value(value).is_metric() => "metric",

@@ -18,7 +18,7 @@ pub enum StepRole {
     Encode,
     /// Takes a kept value out of its stored form.
     Decode,
-    /// Makes a value again that was not kept.
+    /// Recomputes a value that was not kept.
     Recompute,
 }
 

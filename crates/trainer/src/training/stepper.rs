@@ -90,7 +90,7 @@ enum Learning {
     Begin,
     /// All is well.
     Settled,
-    /// CapacityStatus is to be planned anew before the next step: it may not find enough, or less will do.
+    /// Capacities are to be planned anew before the next step: they may be exceeded, or smaller ones will do.
     Due,
 }
 

@@ -22,8 +22,8 @@
 //!
 //! **Layout:** four words (the step, the dither's start, two spare), two for each tile (mode in two bits, place of its codes in thirty; k + 1
 //! of its blocks, 0 for zeros, four bits each), then the payload. One atomic addition finds a tile its place, so places
-//! differ from run to run; what is decoded does not. The payload's size is planned ([`crate::Plan::resized`]). A tile that
-//! finds no room stops the step by [`crate::step::STOP_OVERFLOW`] in its status and decodes to zeros; the count of words in the report goes
+//! differ from run to run; what is decoded does not. The payload's size is planned ([`crate::Plan::resized`]). A tile for
+//! which the capacity is too small stops the step by [`crate::step::STOP_OVERFLOW`] in its status and decodes to zeros; the count of words in the report goes
 //! on, so that it tells what would have been needed.
 
 mod bound_controller;
@@ -40,7 +40,7 @@ use super::{Attached, Codec, Site, mask, stream};
 use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want};
 use std::rc::Rc;
 
-/// Below, bounds are finer than single precision, and everything waits as it is.
+/// Below, bounds are finer than single precision, and everything is kept as it is.
 const LEAST_FRACTION: f32 = 1e-6;
 
 const TILE: usize = 512;
