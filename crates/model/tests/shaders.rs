@@ -351,7 +351,7 @@ fn tunable_cases() -> Vec<Graph> {
 /// Every choice that a table may make for a graph.
 fn tuned(graph: &Graph) -> BTreeSet<Variant> {
     let mut variants = BTreeSet::new();
-    for options in PlanOptions::all_kernels() {
+    for options in frugal_testkit::all_kernels() {
         let usual = Plan::new(graph.clone(), &Policy::raw(), options.clone()).unwrap();
         let tunables: Vec<_> = usual.tunables().map(|(_, tunable)| tunable).collect();
         for round in 0..tunables.iter().map(|tunable| tunable.candidates.len()).max().unwrap_or(0) {
@@ -375,7 +375,7 @@ fn variants() -> BTreeSet<Variant> {
     // Stores change nothing about products.
     let (nets, odd_cases) = (nets(), odd_cases());
     for graph in nets.iter().chain(&odd_cases) {
-        PlanOptions::all_f16().into_iter().for_each(|options| plan(graph, &Policy::raw(), options));
+        frugal_testkit::all_f16().into_iter().for_each(|options| plan(graph, &Policy::raw(), options));
     }
     // What codecs read and write may be in f16, too.
     let in_f16 = |options: PlanOptions| options.in_precision(Precision::F16);
@@ -383,11 +383,14 @@ fn variants() -> BTreeSet<Variant> {
     for policy in [cheap, Policy::with(Uniform::default()), Policy::with(ErrorBounded::default())] {
         for graph in nets.iter().filter(|graph| graph.nodes().len() < 400).chain(&odd_cases) {
             // Without subgroups: only products in f32 use them.
-            PlanOptions::all_kernels().into_iter().step_by(2).for_each(|options| plan(graph, &policy, in_f16(options)));
+            frugal_testkit::all_kernels()
+                .into_iter()
+                .step_by(2)
+                .for_each(|options| plan(graph, &policy, in_f16(options)));
         }
     }
     let mut add = |graph: &Graph, policy: &Policy| {
-        PlanOptions::all_kernels().into_iter().for_each(|options| plan(graph, policy, options));
+        frugal_testkit::all_kernels().into_iter().for_each(|options| plan(graph, policy, options));
     };
     let split = |parity| [1, 2, 4, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits, parity }));
     let again = [Recompute::Cheap, Recompute::Segments].map(|recompute| Policy::raw().recompute(recompute));

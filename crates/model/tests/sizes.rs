@@ -6,7 +6,7 @@ use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Recompute, Uniform
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::ops::upsample::Upsampling;
-use frugal_tensor::{Plan, PlanOptions, Policy};
+use frugal_tensor::{Plan, Policy};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::cell::Cell;
@@ -109,7 +109,7 @@ fn plan(net: &Net, shape: StepShape) -> usize {
     step.multiply_adds();
     let mut planned = 0;
     for (options, policy) in
-        PlanOptions::all_kernels().into_iter().chain(PlanOptions::all_f16()).zip(policies().iter().cycle())
+        frugal_testkit::all_kernels().into_iter().chain(frugal_testkit::all_f16()).zip(policies().iter().cycle())
     {
         let Ok(train) = Plan::new(step.clone(), policy, options) else { continue };
         let Ok(beside) = train.evaluation(evaluation.clone()) else { continue };

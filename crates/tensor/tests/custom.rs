@@ -1,12 +1,10 @@
 //! Operators and inputs from outside the crate: what goes wrong is an error, not a crash.
 
-mod common;
-
-use common::{f16_gpu, gpu};
 use frugal_tensor::ir::{Element, Graph, Kernel, KernelContext, Operator, Output, Value, ValueId};
 use frugal_tensor::runtime::Data;
 use frugal_tensor::step::{CONTROL, Control, Scalar};
 use frugal_tensor::{GpuError, Plan, PlannedSession, Policy};
+use frugal_testkit::{f16_gpu, gpu};
 
 /// One invocation that writes one element.
 #[derive(Debug)]

@@ -1,8 +1,5 @@
 //! Steps in the middle of which the host reads gradients and writes them back.
 
-mod common;
-
-use common::gpu;
 use frugal_tensor::codec::{ErrorBounded, FrequencySplit};
 use frugal_tensor::ir::{Element, Init, KernelSet};
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Sgd, UpdateConfig};
@@ -10,6 +7,7 @@ use frugal_tensor::random::Stream;
 use frugal_tensor::runtime::{Exchange, Loopback, TraceEvent};
 use frugal_tensor::step::Control;
 use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, PlannedSession, Policy};
+use frugal_testkit::gpu;
 use std::rc::Rc;
 
 const BATCH: usize = 8;

@@ -1,8 +1,5 @@
 //! What runs is plain data, and any number of executables run over one store.
 
-mod common;
-
-use common::gpu;
 use frugal_tensor::codec::{ErrorBounded, FrequencySplit, MARGIN};
 use frugal_tensor::ir::{Element, Init};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
@@ -10,6 +7,7 @@ use frugal_tensor::plan::{Executable, StoreLayout};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, Control, FLAG_CALIBRATES};
 use frugal_tensor::{Graph, Plan, PlanError, PlannedSession, Policy, Session, ValueId};
+use frugal_testkit::gpu;
 use std::rc::Rc;
 
 const BATCH: usize = 8;

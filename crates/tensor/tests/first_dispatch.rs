@@ -1,10 +1,8 @@
 //! The first dispatch of a process.
 
-mod common;
-
-use common::{SETS, Tensor, compare, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, Tensor, compare, gpu, options};
 
 /// Mesa 22.3 returned zeros to a peer whose first dispatch was a convolution. This file is a process
 /// of its own; it uploads without a kernel and dispatches a convolution first.

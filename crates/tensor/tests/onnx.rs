@@ -1,15 +1,13 @@
 //! Layers of one operator with the outputs that PyTorch gave for them, as the package `onnx` ships them
 //! (`tools/onnx/layers.py`): an oracle that nobody here has written.
 
-mod common;
-
-use common::{SETS, Tensor, compare, gpu, options};
 use frugal_tensor::ir::{Element, Graph, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::batch_norm::BatchNormInference;
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, Tensor, compare, gpu, options};
 use serde_json::Value;
 
 struct Layer(Value);

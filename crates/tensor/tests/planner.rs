@@ -164,7 +164,7 @@ proptest! {
         kernels in 0usize..6,
     ) {
         let policy = policies().swap_remove(policy).recompute(recompute);
-        let options = PlanOptions { max_buffer: page, ..PlanOptions::all_kernels().swap_remove(kernels) };
+        let options = PlanOptions { max_buffer: page, ..frugal_testkit::all_kernels().swap_remove(kernels) };
         let plan = Plan::new(random_graph(batch, &choices), &policy, options).unwrap();
         every_read_finds_what_was_written(&plan);
         let nodes = plan.graph.nodes();
@@ -180,7 +180,7 @@ proptest! {
 fn encoding_frees_the_raw_value() {
     let choices: Vec<(u8, u8)> = (0..12).map(|i| (if i % 2 == 0 { 8 } else { 0 }, i)).collect();
     let plan = |policy: Policy| {
-        let options = PlanOptions::all_kernels().swap_remove(0);
+        let options = frugal_testkit::all_kernels().swap_remove(0);
         Plan::new(random_graph(64, &choices), &policy, options).unwrap()
     };
     let (raw, split) = (plan(Policy::raw()), plan(Policy::with(FrequencySplit::default())));
@@ -191,7 +191,7 @@ fn encoding_frees_the_raw_value() {
 
 #[test]
 fn values_too_large_to_bind_are_refused_with_the_batch_that_fits() {
-    let options = PlanOptions { max_binding: 10_000, ..PlanOptions::all_kernels().swap_remove(2) };
+    let options = PlanOptions { max_binding: 10_000, ..frugal_testkit::all_kernels().swap_remove(2) };
     // conv to 2 + 4 channels: 6·8·8·4 = 1,536 bytes a sample.
     let error = Plan::new(random_graph(64, &[(8, 4)]), &Policy::raw(), options.clone()).unwrap_err();
     let PlanError::TooLarge { layer, bytes, limit, largest_batch, .. } = &error else {
@@ -215,7 +215,7 @@ fn samples_are_counted_by_the_batch_of_the_step() {
             let product = graph.matmul(rows, weight).unwrap();
             graph.mark_metric(product);
         });
-        Plan::new(graph, &Policy::raw(), PlanOptions { max_binding, ..PlanOptions::all_kernels().swap_remove(2) })
+        Plan::new(graph, &Policy::raw(), PlanOptions { max_binding, ..frugal_testkit::all_kernels().swap_remove(2) })
     };
     let layers = plan(8, 4, 32, 1 << 20).unwrap().layers();
     let product = layers.iter().find(|layer| layer.name == "product").unwrap();
@@ -258,7 +258,7 @@ fn rules_are_tried_in_order_and_the_default_comes_last() {
         g
     };
     let forms = |policy: &Policy| -> BTreeMap<String, (&'static str, Option<usize>)> {
-        let plan = Plan::new(graph(), policy, PlanOptions::all_kernels().swap_remove(2)).unwrap();
+        let plan = Plan::new(graph(), policy, frugal_testkit::all_kernels().swap_remove(2)).unwrap();
         let named = plan.stored.iter().filter(|s| ["f16", "uniform", "frequency-split", "raw"].contains(&s.form));
         named.map(|s| (plan.graph.value(s.source).name.clone(), (s.form, s.rule))).collect()
     };
@@ -313,7 +313,7 @@ fn values_of_one_layer_have_names_of_their_own() {
 
     let second =
         Rule { value: Some("block.relu2".into()), codec: Some(Rc::new(Uniform::default())), ..Rule::default() };
-    let plan = |policy: Policy| Plan::new(g.clone(), &policy, PlanOptions::all_kernels().swap_remove(2)).unwrap();
+    let plan = |policy: Policy| Plan::new(g.clone(), &policy, frugal_testkit::all_kernels().swap_remove(2)).unwrap();
     let forms = |plan: &Plan| -> Vec<(String, &'static str)> {
         let kept = plan.layers().into_iter().flat_map(|layer| layer.kept);
         kept.filter(|kept| kept.name.contains("relu") && kept.form != "mask")

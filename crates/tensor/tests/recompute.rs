@@ -1,15 +1,13 @@
 //! Values that are made again: the same bits where they wait raw, the exact mask where they wait with an error, and fewer
 //! bytes in any case.
 
-mod common;
-
-use common::{SETS, gpu, options};
 use frugal_tensor::codec::{F16, FrequencySplit, Recompute, Uniform};
 use frugal_tensor::ir::{Element, Graph, GraphError, Init, Role, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Gpu, Plan, PlanOptions, PlannedSession, Policy};
+use frugal_testkit::{SETS, gpu, options};
 use std::rc::Rc;
 
 const BATCH: usize = 4;

@@ -1,14 +1,12 @@
 //! What a session promises: bytes as planned, equal bits, and errors instead of panics.
 
-mod common;
-
-use common::{f16_gpu, gpu};
 use frugal_tensor::codec::{F16, FrequencySplit, Rule, Uniform};
 use frugal_tensor::ir::{Element, Graph, Init, ValueId};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
 use frugal_tensor::runtime::Adapter;
 use frugal_tensor::{Codec, Gpu, GpuError, Plan, PlannedSession, Policy};
+use frugal_testkit::{f16_gpu, gpu};
 use std::rc::Rc;
 
 const BATCH: usize = 6;

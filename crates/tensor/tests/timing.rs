@@ -1,15 +1,13 @@
 //! Times of nodes, the kernels that nothing is faster than, and what each node of a step is there for.
 
-mod common;
-
-use common::{SETS, gpu, options};
 use frugal_tensor::codec::{FrequencySplit, Recompute};
 use frugal_tensor::ir::{Element, Graph, Init, ValueId};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::ops::roofline::{Copy, MultiplyAdds};
 use frugal_tensor::plan::StepRole;
 use frugal_tensor::runtime::Clock;
-use frugal_tensor::{Plan, PlanOptions, PlannedSession, Policy};
+use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, gpu, options};
 use std::time::Instant;
 
 fn step() -> Graph {
@@ -103,7 +101,7 @@ fn copies_and_multiply_adds_compute_what_they_say() {
 #[test]
 fn each_node_is_there_for_something() {
     let count = |policy: &Policy| {
-        let plan = Plan::new(step(), policy, PlanOptions::all_kernels().swap_remove(2)).unwrap();
+        let plan = Plan::new(step(), policy, frugal_testkit::all_kernels().swap_remove(2)).unwrap();
         let parts = plan.step_roles();
         assert_eq!(parts.len(), plan.graph.nodes().len());
         StepRole::ALL.map(|part| parts.iter().filter(|&&p| p == part).count())

@@ -87,26 +87,6 @@ impl PlanOptions {
         };
         Self { operands, ..self }
     }
-
-    /// One for each family of kernels, with and without subgroups, planned fast: for tests.
-    pub fn all_kernels() -> Vec<Self> {
-        let sets = [KernelSet::Naive, KernelSet::Tiles, KernelSet::Registers];
-        let with = |set, subgroup| Self { subgroup, rounds: 0, ..Self::unlimited(set) };
-        sets.into_iter().flat_map(|set| [with(set, None), with(set, Some(8))]).collect()
-    }
-
-    /// One for each family of kernels over values in f16, then one for each way of multiplying them by matrices, planned fast:
-    /// for tests.
-    pub fn all_f16() -> Vec<Self> {
-        let matrices = |(extent, subgroup)| Operands::F16Matrices { extent, subgroup };
-        let by_matrices = [(8, 8), (8, 32), (16, 32), (16, 64)].map(|kind| Self {
-            operands: matrices(kind),
-            rounds: 0,
-            ..Self::unlimited(KernelSet::Tiles)
-        });
-        let by_tiles = Self::all_kernels().into_iter().map(|options| options.in_precision(Precision::F16));
-        by_tiles.chain(by_matrices).collect()
-    }
 }
 
 /// A step as it is planned, and what runs it.

@@ -1,10 +1,10 @@
 //! Concatenations wait as their parts.
 
-use crate::common::{SETS, compare, gpu, options};
 use frugal_tensor::codec::FrequencySplit;
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, compare, gpu, options};
 
 /// Two convolutions read concatenations of the same parts: each part is coded once, and what is put together again from
 /// decoded parts gives the gradient that the parts themselves give.

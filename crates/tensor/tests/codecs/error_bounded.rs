@@ -1,6 +1,5 @@
 //! Coding to an error bound: the promise, the layout against a reference on the CPU, overflow.
 
-use super::common::{SETS, STEP, gpu, options};
 use super::hostile;
 use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState};
 use frugal_tensor::codec::mask::EncodeMask;
@@ -9,6 +8,7 @@ use frugal_tensor::ir::{Element, Graph, Interval, KernelSet, Shape, ValueId};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::STOP_OVERFLOW;
 use frugal_tensor::{Gpu, Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, STEP, gpu, options};
 use std::rc::Rc;
 
 /// Encodes and decodes values of one shape, with room for `payload` words.

@@ -1,9 +1,9 @@
 //! Half precision.
 
-use super::common::{SETS, gpu};
 use super::round_trip;
 use frugal_tensor::codec::F16;
 use frugal_tensor::ir::Shape;
+use frugal_testkit::{SETS, gpu};
 use half::f16;
 
 pub fn keeps_promise(what: &str, _: &Shape, x: &[f32], decoded: &[f32]) {

@@ -1,9 +1,9 @@
 //! Values beyond 128 MiB, which is all that WebGPU's default limits let a kernel bind, or of just as much where an adapter
 //! has no more.
 
-use super::common::gpu;
 use super::{Promise, Trip, hostile};
 use frugal_tensor::ir::Shape;
+use frugal_testkit::gpu;
 
 const PLANE: usize = 256 * 256;
 const PLANES: u64 = 528;

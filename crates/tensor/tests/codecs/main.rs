@@ -1,10 +1,5 @@
 //! What codecs promise, on hostile input and on every kernel set.
 
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../common/lossless.rs"]
-mod lossless;
-
 mod concatenation;
 mod error_bounded;
 mod f16;
@@ -17,13 +12,13 @@ mod theory;
 mod training;
 mod uniform;
 
-use common::{SETS, STEP, f16_gpu, gpu, options};
 use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform};
 use frugal_tensor::ir::{Element, Graph, KernelSet, Shape, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::CONTROL;
 use frugal_tensor::{Gpu, Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, STEP, f16_gpu, gpu, options};
 use std::rc::Rc;
 
 /// Encodes and decodes values of one shape.

@@ -1,10 +1,10 @@
 //! The mask of what lies in an interval.
 
-use super::common::{SETS, gpu, options};
 use frugal_tensor::codec::mask::EncodeMask;
 use frugal_tensor::ir::{Element, Graph, Interval};
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, gpu, options};
 
 #[test]
 fn mask_is_exact() {

@@ -4,7 +4,6 @@
 //! off by 2.5 last places: those of means, steps and 1/s are rounded to bf16 or made of bf16, which hides it, but for parity
 //! (2^Q − 1)/(max − min) goes into codes as it is, and next to a threshold a code may differ by one.
 
-use super::common::{SETS, gpu, options};
 use super::{Trip, hostile, shapes};
 use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform, mask};
 use frugal_tensor::ir::{Element, Graph, Interval, Shape};
@@ -12,6 +11,7 @@ use frugal_tensor::ops::pool::MaxPool;
 use frugal_tensor::ops::pool::window_index;
 use frugal_tensor::random::{Stream, hash, unit};
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, gpu, options};
 
 /// What a kernel must give. Words that no decoding reads (codes of what is not finite) are `None`.
 struct Expected {

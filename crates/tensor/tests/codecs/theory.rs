@@ -2,11 +2,11 @@
 //! gives the weights' gradient one of standard deviation eb · √(C/3) · rms over output channels of ‖δ‖, C the share of positions
 //! at which a tap meets the input and not the padding.
 
-use super::common::{SETS, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init, Need, Phase};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, gpu, options};
 
 // Planes so small that much of what the taps meet is padding.
 const INPUT: [usize; 4] = [30, 12, 9, 9];

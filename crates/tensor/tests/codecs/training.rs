@@ -1,7 +1,5 @@
 //! Every store trains through every operator, one seed gives one result, and a store that changes nothing changes nothing.
 
-use super::common::{gpu, options};
-use super::lossless::Lossless;
 use super::nonzero::NonZero;
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::error_bounded::Target;
@@ -14,6 +12,8 @@ use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, FLAG_CALIBRATES, STOP_OVERFLOW};
 use frugal_tensor::{Gpu, Plan, PlanOptions, PlannedSession, Policy};
+use frugal_testkit::Lossless;
+use frugal_testkit::{gpu, options};
 use std::rc::Rc;
 
 const BATCH: usize = 16;

@@ -1,10 +1,10 @@
 //! Uniform quantisation in groups.
 
-use super::common::{SETS, gpu};
 use super::{draws_by_step, is_unbiased, round_trip};
 use frugal_tensor::codec::{Codec, Uniform};
 use frugal_tensor::ir::{Element, Graph, Shape};
 use frugal_tensor::random::Stream;
+use frugal_testkit::{SETS, gpu};
 
 /// |x̂ − x| ≤ step, with the step at most what the module's documentation allows.
 pub fn keeps_promise(what: &str, codec: &Uniform, x: &[f32], decoded: &[f32]) {

@@ -1,10 +1,10 @@
 //! Activations, forward and gradient, on every kernel set, against f64 references; and how few bytes they keep.
 
-use super::common::{Case, STEP, Tensor, compare, gpu};
 use frugal_tensor::codec::{F16, Recompute};
 use frugal_tensor::ir::{Element, Graph, Init, Operator};
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{Case, STEP, Tensor, compare, gpu};
 
 pub(super) const ALL: [Activation; 9] = [
     Activation::Relu,

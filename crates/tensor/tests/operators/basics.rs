@@ -1,10 +1,10 @@
 //! Matrix products and what goes element by element; blocks that share gradients; extents that are large or do not fit.
 
-use super::common::{Case, SETS, Tensor, check, check_product, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{Case, SETS, Tensor, check, check_product, gpu, options};
 
 #[test]
 fn matrix_product() {

@@ -1,10 +1,10 @@
 //! Batch norm, and its running statistics.
 
 use super::activations::{ALL, reference};
-use super::common::{Case, Tensor, check, compare, gpu};
 use frugal_tensor::ir::{Element, Graph, GraphError, Init, KernelSet, Role, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
 use frugal_tensor::{Plan, PlanOptions, PlannedSession, Policy};
+use frugal_testkit::{Case, Tensor, check, compare, gpu};
 
 /// γ·(x − mean)/√(variance + 1e-5) + β of x, γ, β.
 fn normalized(t: &[Tensor]) -> Tensor {

@@ -1,9 +1,9 @@
 //! Concatenation.
 
-use super::common::{Case, Tensor, check};
 use super::convolution::convolve;
 use frugal_tensor::ir::{Graph, ValueId};
 use frugal_tensor::ops::conv2d::Conv2d;
+use frugal_testkit::{Case, Tensor, check};
 
 #[test]
 fn concatenation() {

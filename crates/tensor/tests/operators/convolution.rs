@@ -1,7 +1,7 @@
 //! Convolutions of every kind.
 
-use super::common::{Tensor, check_product};
 use frugal_tensor::ops::conv2d::Conv2d;
+use frugal_testkit::{Tensor, check_product};
 
 pub(super) fn convolve(t: &[Tensor], convolution: Conv2d) -> Tensor {
     let Conv2d { stride, padding, more_padding, dilation, groups } = convolution;

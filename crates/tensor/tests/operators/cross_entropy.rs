@@ -1,8 +1,8 @@
 //! Cross-entropy with its metrics.
 
-use super::common::{SETS, Tensor, compare, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, Tensor, compare, gpu, options};
 
 /// The loss, on its own because it starts a backward pass: hard labels, masked samples, logits far apart.
 #[test]

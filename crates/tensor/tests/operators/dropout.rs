@@ -1,10 +1,10 @@
 //! Dropout.
 
-use super::common::{STEP, Tensor, check, gpu};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::dropout::Dropout;
 use frugal_tensor::random::{Stream, unit};
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{STEP, Tensor, check, gpu};
 
 #[test]
 fn dropout() {

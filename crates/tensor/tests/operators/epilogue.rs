@@ -1,13 +1,13 @@
 //! Convolutions, matrix products and max pooling with what comes behind them: a bias, an activation.
 
 use super::activations::{ALL, reference};
-use super::common::{Case, Tensor, check_product, gpu, options};
 use super::convolution::{convolve, convolve_transposed};
 use frugal_tensor::ir::{Graph, Init, KernelSet, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::conv2d::{Conv2d, ConvTranspose2d};
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::{Plan, PlanOptions, PlannedSession, Policy};
+use frugal_testkit::{Case, Tensor, check_product, gpu, options};
 
 /// y + b, with an element of b for each channel.
 fn biased(y: &Tensor, b: &Tensor) -> Tensor {

@@ -1,10 +1,10 @@
 //! Losses and their gradients, on every kernel set, against f64 references: masked samples, labels and targets, elements far
 //! out.
 
-use super::common::{SETS, Tensor, compare, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, Tensor, compare, gpu, options};
 
 /// What a sample's prediction is compared with.
 enum Target {

@@ -1,8 +1,5 @@
 //! Every operator, forward and gradient, on every kernel set, against f64 references.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod activations;
 mod basics;
 mod batch_norm;

@@ -1,10 +1,10 @@
 //! Operators that move, repeat and combine elements, forward and gradient, on every kernel set, against f64 references.
 
-use super::common::{SETS, Tensor, check, compare, gpu, options};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::random::hash;
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{SETS, Tensor, check, compare, gpu, options};
 
 const SHAPES: [&[usize]; 6] = [&[1, 1], &[3, 5], &[2, 8, 4, 4], &[2, 5, 3, 7], &[1, 1, 1, 257], &[3, 2, 4]];
 

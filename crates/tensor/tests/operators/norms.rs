@@ -1,8 +1,8 @@
 //! Layer and group norm, forward and gradient, on every kernel set, against f64 references; and what they keep.
 
-use super::common::{Case, Tensor, gpu};
 use frugal_tensor::ir::{Element, Graph, Init, Role};
 use frugal_tensor::{Plan, Policy};
+use frugal_testkit::{Case, Tensor, gpu};
 
 /// Rows of `size` elements; element i goes with number (i / run) mod the elements of γ.
 fn normalized(t: &[Tensor], size: usize, run: usize, epsilon: f64) -> Tensor {

@@ -1,12 +1,12 @@
 //! Optimisers, clipping, averages and summed gradients against f64 references, and that a step that does not count changes
 //! nothing.
 
-use super::common::{compare, gpu};
 use frugal_tensor::ir::{Element, Graph, Init, Role};
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, UpdateConfig};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, FLAG_FIRST, FLAG_HOLD, STATUS, updates_before};
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{compare, gpu};
 use std::collections::HashMap;
 
 const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled: false };

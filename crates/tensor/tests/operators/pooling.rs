@@ -1,8 +1,8 @@
 //! Pooling.
 
-use super::common::{Tensor, check};
 use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
+use frugal_testkit::{Tensor, check};
 
 #[test]
 fn pooling() {

@@ -1,6 +1,5 @@
 //! Every tile that a table may choose, against f64 references, and tables that no kernel can work with.
 
-use super::common::{Tensor, compare, gpu, options};
 use super::convolution::{convolve, convolve_transposed};
 use frugal_tensor::ir::{
     Element, Init, KernelSet, Operator, Tile, TileTable, ValueId, tiles::Choice, tiles::Pixels, tiles::Registers,
@@ -9,6 +8,7 @@ use frugal_tensor::ir::{
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::matmul::MatMul;
 use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, PlannedSession, Policy};
+use frugal_testkit::{Tensor, compare, gpu, options};
 use std::rc::Rc;
 
 /// An operator with two inputs, and what f64 makes of it: the output and both gradients.

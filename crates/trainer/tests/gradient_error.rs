@@ -1,8 +1,5 @@
 //! What stores cost, measured on a net that has trained a little. Needs an adapter; the software one will do.
 
-#[path = "../../tensor/tests/common/lossless.rs"]
-mod lossless;
-
 use frugal_data::{Dataset, Split};
 use frugal_tensor::{Gpu, Policy};
 use frugal_trainer::artifacts::folder::Folder;
@@ -56,7 +53,7 @@ fn stores_cost_what_they_should() {
 
     // What changes nothing costs nothing, to the bit.
     let raw = examine("raw");
-    let lossless = bench.examine("lossless", &Policy::with(lossless::Lossless), &state).unwrap();
+    let lossless = bench.examine("lossless", &Policy::with(frugal_testkit::Lossless), &state).unwrap();
     for studied in [&raw, &lossless] {
         assert_eq!(studied.gradient.len(), 9, "all convolutions of a ResNet-8");
         assert!(studied.gradient.iter().all(|g| g.error == 0.0 && g.noise > 0.0), "{studied:?}");

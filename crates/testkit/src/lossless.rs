@@ -3,6 +3,7 @@
 use frugal_tensor::codec::{Attached, Codec, Site};
 use frugal_tensor::ir::{Graph, GraphError, Kernel, KernelContext, Operator, Output, Shape, Value};
 
+/// Stores the bits of each element as they are.
 #[derive(Debug)]
 pub struct Lossless;
 

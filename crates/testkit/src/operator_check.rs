@@ -1,79 +1,26 @@
-//! One helper that checks any operator, forward and gradient, against an f64 reference on the CPU.
+//! Checks any operator, forward and gradient, against an f64 reference on the CPU.
 
-#![allow(dead_code)]
-
-use frugal_tensor::ir::{
-    Backward, Element, Init, Kernel, KernelContext, KernelSet, Operands, Operator, Output, Precision, Value, ValueId,
-};
-use frugal_tensor::random::Stream;
-use frugal_tensor::runtime::{Data, GpuOptions};
+use super::{SETS, STEP, Tensor, compare, f16_gpu, gpu, options};
+use frugal_tensor::ir::{Backward, Element, Init, Kernel, KernelContext, Operands, Operator, Output, Value, ValueId};
+use frugal_tensor::runtime::Data;
 use frugal_tensor::step::CONTROL;
-use frugal_tensor::{Gpu, GpuError, Graph, GraphError, Plan, PlanOptions, PlannedSession, Policy};
+use frugal_tensor::{Gpu, Graph, GraphError, Plan, PlanOptions, PlannedSession, Policy};
 use std::rc::Rc;
-
-/// A tensor of the reference.
-#[derive(Clone, Debug)]
-pub struct Tensor {
-    pub shape: Vec<usize>,
-    pub data: Vec<f64>,
-}
-
-impl Tensor {
-    pub fn new(shape: &[usize], data: Vec<f64>) -> Self {
-        assert_eq!(shape.iter().product::<usize>(), data.len());
-        Self { shape: shape.to_vec(), data }
-    }
-
-    pub fn from_fn(shape: &[usize], f: impl FnMut(usize) -> f64) -> Self {
-        Self::new(shape, (0..shape.iter().product()).map(f).collect())
-    }
-
-    /// Uniform in (−1, 1), singles.
-    pub fn random(shape: &[usize], stream: u64) -> Self {
-        let mut numbers = Stream::new(1, stream).uniform();
-        Self::from_fn(shape, |_| f64::from(2.0 * numbers.next().unwrap() - 1.0))
-    }
-
-    /// f(number, element) of each element.
-    pub fn map(&self, f: impl Fn(usize, f64) -> f64) -> Self {
-        Self::new(&self.shape, self.data.iter().enumerate().map(|(i, &x)| f(i, x)).collect())
-    }
-
-    pub fn f32(&self) -> Vec<f32> {
-        self.data.iter().map(|&x| x as f32).collect()
-    }
-
-    pub fn nchw(&self) -> [usize; 4] {
-        self.shape.clone().try_into().unwrap()
-    }
-}
-
-/// Opens the adapter once per test; a machine without one fails the tests.
-pub fn gpu() -> Rc<Gpu> {
-    Gpu::open(None).expect("the tests need an adapter")
-}
-
-/// Step and seed in the control words of the operators that draw random numbers.
-pub const STEP: [u32; 4] = [5, 9, 0, 0];
-
-pub const SETS: [KernelSet; 3] = [KernelSet::Naive, KernelSet::Tiles, KernelSet::Registers];
-
-pub fn options(gpu: &Gpu, set: KernelSet) -> PlanOptions {
-    PlanOptions { set, ..gpu.plan_options() }
-}
 
 /// Adds the operator to a graph.
 pub type Build<'a> = &'a dyn Fn(&mut Graph, &[ValueId]) -> Result<ValueId, GraphError>;
 
 /// An operator under test.
 pub struct Case<'a> {
+    /// What messages call it.
     pub name: String,
     /// Values that arrive from other nodes, so that their memory may be written over.
     pub activations: Vec<Tensor>,
     /// Values that live across steps.
     pub parameters: Vec<Tensor>,
+    /// Puts the operator over them.
     pub build: Build<'a>,
-    /// Of activations, then parameters.
+    /// What it gives, in f64, of activations, then parameters.
     pub reference: &'a dyn Fn(&[Tensor]) -> Tensor,
     /// Gradient elements that are compared, for each input.
     pub samples: usize,
@@ -369,45 +316,4 @@ pub fn check_product(
         let (error, operands) = (case.check_f16(&gpu), gpu.plan_options().operands);
         println!("{name}, {operands:?}: off by {error:.2e} of what the terms sum to");
     }
-}
-
-thread_local! {
-    static F16_GPU: Option<Rc<Gpu>> = open_f16();
-}
-
-/// The adapter, opened for f16 once for all cases of a test; none, and a line that says so, where it has no f16.
-pub fn f16_gpu() -> Option<Rc<Gpu>> {
-    F16_GPU.with(Clone::clone)
-}
-
-fn open_f16() -> Option<Rc<Gpu>> {
-    match Gpu::open_with(None, GpuOptions { precision: Precision::F16, ..GpuOptions::default() }) {
-        Ok(gpu) => Some(gpu),
-        Err(GpuError::NoF16 { adapter }) => {
-            println!("skipped: {adapter} has no f16");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
-
-/// Panics with the first ten misfits.
-pub fn compare(what: &str, got: &[f64], wanted: &[f64], tolerance: f64) {
-    assert_eq!(got.len(), wanted.len(), "{what}: number of elements");
-    let largest = wanted.iter().fold(1e-3, |m: f64, w| m.max(w.abs()));
-    let wrong: Vec<String> = got
-        .iter()
-        .zip(wanted)
-        .enumerate()
-        // A NaN is off too.
-        .filter(|(_, (g, w))| (*g - *w).is_nan() || (*g - *w).abs() > tolerance * largest)
-        .map(|(i, (g, w))| format!("  [{i}] got {g}, wanted {w}"))
-        .collect();
-    assert!(
-        wrong.is_empty(),
-        "{what}: {} of {} elements are off by more than {tolerance} of {largest}:\n{}",
-        wrong.len(),
-        got.len(),
-        wrong[..wrong.len().min(10)].join("\n")
-    );
 }
