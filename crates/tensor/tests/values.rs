@@ -1,14 +1,12 @@
 //! What a value may be besides f32 of one step: a constant, packed bits with a gradient, a frozen parameter.
 
-mod common;
-
-use common::gpu;
 use frugal_tensor::ir::{
     Backward, Element, Graph, GraphError, Init, Kernel, KernelContext, Lifetime, Operator, Output, Role, Shape, Value,
     ValueId,
 };
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::gpu;
 
 /// The bit of each element that is not below zero. Its gradient passes straight through (arXiv 1308.3432).
 #[derive(Debug)]
