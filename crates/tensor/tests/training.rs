@@ -1,9 +1,6 @@
 //! What a training step may consist of: several outputs with gradients, several losses with weights, a teacher beside a student,
 //! parameters that are made of others.
 
-mod common;
-
-use common::{Tensor, compare, gpu};
 use frugal_tensor::ir::{
     Backward, Element, Frozen, Graph, GraphError, Init, Kernel, KernelContext, Operator, Output, ParameterRequest,
     Parametrisation, Role, Value, ValueId,
@@ -13,6 +10,7 @@ use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::ops::weighted_losses::LossWeight;
 use frugal_tensor::step::{CONTROL, Control};
 use frugal_tensor::{Plan, PlannedSession, Policy};
+use frugal_testkit::{Tensor, compare, gpu};
 
 fn read(session: &PlannedSession, id: ValueId) -> Vec<f64> {
     session.read_value(0, id).unwrap().into_iter().map(|word| f64::from(f32::from_bits(word))).collect()
