@@ -1,4 +1,4 @@
-{# d · f′ for lane i, from what was kept of y = f(x). By `kind`:
+{# d · f′ for lane i, from what was saved of y = f(x). By `kind`:
      relu     dy where y > 0, else 0
      leaky    dy where y > 0, else low · dy
      clamp    dy where low < y < high, else 0

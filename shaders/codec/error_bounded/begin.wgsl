@@ -1,5 +1,5 @@
-// Before a value is encoded: the counts of its state start at zero, the step follows from the bound, the dither starts
-// somewhere else in each step.
+// Prepares a value's state for encoding: sets its counts to zero, the quantisation step by the bound, and the start of the dither,
+// which differs from step to step.
 // Dispatch: one workgroup of 1.
 {% include "parts/controller_state.wgsl" %}
 

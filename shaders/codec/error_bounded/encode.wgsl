@@ -1,7 +1,7 @@
 // Levels, predicted from their neighbours, in Rice codes; see crates/tensor/src/codec/error_bounded/mod.rs for layout and
 // promise. Masked: only what is above zero is coded, and bit i % 32 of word i / 32 of the mask says whether element i is.
 // Each tile is walked twice by one invocation: to choose k for each block and count bits and, once one atomic addition has
-// found it a place, to write them. Nothing rare hides behind a branch: drivers that run on CPU cores execute both sides.
+// reserved its words, to write them. There is no branch for rare cases, because drivers that run on CPU cores execute both sides.
 // Variables: masked, width. Dispatch: one invocation of {{ width }} for each tile.
 {% include "parts/step.wgsl" %}
 

@@ -1,4 +1,4 @@
-// parts[n, c] = scale[c]² · Σ d² over each plane, in steps in which bounds are renewed; d = δ, or δ · f′ with an activation f
+// parts[n, c] = scale[c]² · Σ d² over each plane, in steps that update the bounds; d = δ, or δ · f′ with an activation f
 // behind, over the loss scale if it was multiplied by that.
 // Variables: scaled (else scale is 1), loss_scaled, gated, kind (of f, or none), masked, and those of parts/sum_plane.wgsl, as is
 // the dispatch.

@@ -1,7 +1,7 @@
-// sums[i] over the i-th 256 weights, in steps in which bounds are renewed:
+// sums[i] over the i-th 256 weights, in steps that update the bounds:
 //   of_noise: Σ (g − mean)², mean = average · share, what the optimiser's average says of the gradient's mean; else Σ |average|.
 // Before there is an average, and where there is none: Σ g² or Σ |g|. See crates/tensor/src/codec/error_bounded/bound_controller.rs.
-// Gradients are what they are over the loss scale, if they were multiplied by that.
+// Gradients are divided by the loss scale if they were multiplied by it.
 // Variables: averaged, of_noise, loss_scaled. Dispatch: one invocation of 8 for each sum.
 {% include "parts/step.wgsl" %}
 

@@ -18,7 +18,7 @@ const PLAIN = 0u;
 const DELTA = 1u;
 const ROUNDED = 2u;
 const RAW = 3u;
-// The first word of a tile that found no room.
+// The first word of a tile that overflowed.
 const LOST = 0xffffffffu;
 
 fn lanes_of(i: u32) -> vec4<u32> {

@@ -1,6 +1,6 @@
 // bound = sigma · √(3/R) / gain, gain = √coverage · rms ‖δ‖ · factors, the least over all weights that a value serves; see
-// crates/tensor/src/codec/error_bounded/bound_controller.rs. A value about which nothing is known yet gets an eighth of its largest
-// element for a bound.
+// crates/tensor/src/codec/error_bounded/bound_controller.rs. A value of which nothing is known yet gets a bound of an eighth of its
+// largest element.
 // Variables: factors (how many). Dispatch: one workgroup of 64.
 {% include "parts/controller_state.wgsl" %}
 
@@ -47,7 +47,7 @@ var<workgroup> totals: array<vec2<f32>, 64>;
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
     var total = vec2<f32>();
-    // A probe does not count and is looked at all the same; but where something found no room, gradients say nothing.
+    // A calibrating step does not count but is measured all the same; after an overflow its gradients mean nothing.
     let probe = ((control[CONTROL_FLAGS] & FLAG_CALIBRATES) != 0u) & (((status[STATUS_STOP] & STOP_OVERFLOW) == 0u) | (state[BOUND] == 0u));
     let wanted_now = refresh_due() & ((status[STATUS_STOP] == 0u) | probe);
     if wanted_now {

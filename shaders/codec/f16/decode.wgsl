@@ -1,4 +1,4 @@
-// Halves to singles, exactly; see encode.wgsl.
+// f16 to f32, exactly; see encode.wgsl.
 // Variables: run.
 // Dispatch: one invocation of 64 for each {{ run }} vectors of four elements.
 {% include "codec/f16/params.wgsl" %}

@@ -1,5 +1,5 @@
-// Singles to halves, to the nearest, ties to even; two in a word, the earlier in its low half. Integer arithmetic alone, so
-// that no driver rounds, flushes or contracts otherwise.
+// f32 to f16, rounded to the nearest, ties to even; two in a word, the earlier in its low half. Only integer arithmetic is
+// used, so that no driver rounds, flushes or contracts differently.
 // Variables: run.
 // Dispatch: one invocation of 64 for each {{ run }} vectors of four elements.
 {% include "codec/f16/params.wgsl" %}

@@ -1,4 +1,4 @@
-// dx = dy · f′, element by element, from what was kept of y = f(x); parts/activation_backward.wgsl has f′.
+// dx = dy · f′, element by element, from what was saved of y = f(x); parts/activation_backward.wgsl has f′.
 // Variables: in_place (dx over dy), kind, masked, recompute (y from x in the place of dx from dy).
 // Dispatch: one invocation of 64 for each vector of four.
 struct Params {

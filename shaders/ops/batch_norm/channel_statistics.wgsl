@@ -2,7 +2,7 @@
 //   mean = m₀ + Σ (plane mean − m₀) / samples
 //   M₂ = Σ (plane M₂ + size · (plane mean − m₀)²) − size · samples · (mean − m₀)²
 //   inv_std = 1 / √(M₂ / count + ε)
-// However far the first plane lies from the others, the variance has its share of that: no more than `samples` roundings are lost.
+// However far the first plane's mean lies from the others, at most `samples` rounding errors are made.
 // Variables and dispatch: see parts/sum_column.wgsl; rows are samples, columns channels.
 struct Params {
     rows: u32,

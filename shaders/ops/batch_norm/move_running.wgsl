@@ -1,5 +1,5 @@
 // The running mean and variance move by `momentum` towards the batch's mean and its unbiased variance
-// (1 / inv_std² − ε) · count / (count − 1). Nothing once status says stop.
+// (1 / inv_std² − ε) · count / (count − 1). Does nothing once the status stops the step.
 // Dispatch: one invocation of 8 for each channel.
 {% include "parts/step.wgsl" %}
 

@@ -1,5 +1,5 @@
 // y = f((x − mean) · inv_std · γ + β), per channel; with `add` other is added to what f is of. In place where x has no later
-// reader. `kind` says which activation f is, or none; `recompute`: f by what was kept of its output (parts/activation_backward.wgsl). With running
+// reader. `kind` says which activation f is, or none; `recompute`: f by what was saved of its output (parts/activation_backward.wgsl). With running
 // statistics the spread is the variance, and inv_std = 1 / √(spread + ε); else it is inv_std itself.
 // Variables: in_place, running, add, kind, recompute, masked, and those of parts/map_plane.wgsl, where the dispatch is.
 struct Params {

@@ -1,5 +1,5 @@
 // dx[n,c,iy,ix] = Σ over k, r, s of w[k,c,r,s] · dy[n, k, (iy + pad − r·dilation) / stride, (ix + pad − s·dilation) / stride]
-// over the filters of c's group, where the divisions leave no rest; as C = A·B: rows c, columns (n,iy,ix), depth (k,r,s).
+// over the filters of c's group, where the divisions leave no remainder; as C = A·B: rows c, columns (n,iy,ix), depth (k,r,s).
 // Variables: core and its own, pointwise, stride_y, stride_x (numbers: dividing by them costs nothing), dilated, grouped, those of
 // parts/epilogue.wgsl. Dispatch: see parts/gemm_<core>.wgsl.
 {% set down, across = (" * p.dilation_y", " * p.dilation_x") if dilated is defined else ("", "") %}

@@ -2,7 +2,7 @@
 // t[k] = (1 − smoothing)·[k = label[n]] + smoothing / classes.
 // Against shares q of the classes: mask[n] / counted · (softmax(logits[n])[k] · Σ t − t[k]), with
 // t[k] = (1 − smoothing)·q[k] + smoothing / classes.
-// Variables: smoothed, shares, step, seeded (all of it times seed[0], the gradient that arrives). Dispatch: one invocation of 8 for each sample.
+// Variables: smoothed, shares, step, seeded (all of it times seed[0], the output gradient). Dispatch: one invocation of 8 for each sample.
 {% from "parts/softmax.wgsl" import each_class, softmax %}
 struct Params {
     samples: u32,

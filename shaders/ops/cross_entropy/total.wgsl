@@ -1,4 +1,4 @@
-// loss = (mean of the samples' losses, correct, counted, 0) over samples with mask 1, in order; the status says so if the mean is
+// loss = (mean of the samples' losses, correct, counted, 0) over samples with mask 1, in order; the status stops the step if the mean is
 // not finite.
 // Dispatch: one workgroup of 1.
 {% include "parts/step.wgsl" %}

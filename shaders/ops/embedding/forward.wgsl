@@ -1,4 +1,4 @@
-// y[i, d] = table[indices[i], d]; a NaN where the table has no such row.
+// y[i, d] = table[indices[i], d]; NaN where the table has no such row.
 // Dispatch: one invocation of 64 for each element of y.
 struct Params {
     count: u32,

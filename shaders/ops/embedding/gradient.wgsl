@@ -1,5 +1,5 @@
-// dtable[v, d] = Σ dy[i, d] over the positions i in the list of row v (link.wgsl), in order; added to what is there, except
-// where the sum begins. `columns` counts vectors where they are loaded.
+// dtable[v, d] = Σ dy[i, d] over the positions i in the list of row v (link.wgsl), in order; added to dtable unless `begins` is
+// set. `columns` counts vectors of four where `vector` is set.
 // Variables: width, begins, vector. Dispatch: one workgroup of `width` for each row and `width` columns.
 struct Params {
     rows: u32,

@@ -1,7 +1,7 @@
 // Lists of the positions of each row: first[v] is the first position i, start ≤ i < stop, with indices[i] = v, and
 // next[i] the one behind i with the same row; NONE ends a list.
 // Each invocation owns `owned` rows that lie side by side and walks over all positions, from the last to the first: no two
-// write one place, and the lists are in order.
+// write the same element, and the lists are in order.
 // Variables: width. Dispatch: one invocation of `width` for each `owned` rows.
 struct Params {
     rows: u32,

@@ -3,7 +3,7 @@
 //   absolute  the sign of x − t
 //   binary    σ(x) − t
 // With labels t is 1 at the label and 0 elsewhere.
-// Variables: kind, labels, seeded (all of it times seed[0], the gradient that arrives), in_place (never), and those of parts/map_plane.wgsl, where the dispatch is; a channel is a sample.
+// Variables: kind, labels, seeded (all of it times seed[0], the output gradient), in_place (never), and those of parts/map_plane.wgsl, where the dispatch is; a channel is a sample.
 struct Params {
     planes: u32,
     size: u32,

@@ -1,5 +1,5 @@
 // sum ← sum + samples · gradient, with the samples that the loss counted; in the first batch of a step from 0. With `counts` the
-// samples themselves are summed. Nothing once status says stop.
+// samples themselves are summed. Does nothing once the status stops the step.
 // Variables: counts. Dispatch: one invocation of 64 for each vector of four.
 {% include "parts/step.wgsl" %}
 

@@ -1,7 +1,7 @@
 // g ← g + decay·w;  m ← β₁·m + (1 − β₁)·g;  v ← β₂·v + (1 − β₂)·g²;
-// w ← w − rate · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε), t from 1. Nothing once status says stop.
+// w ← w − rate · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε), t from 1. Does nothing once the status stops the step.
 // `decoupled` (AdamW): g stays, and w ← w − rate · decay · w before.
-// Params bring rest = 1 − β and fading = −ln β, which singles cannot compute from β near 1.
+// Params bring rest = 1 − β and fading = −ln β, which f32 cannot compute accurately from β near 1.
 // Variables: decoupled, summed, scaled (g ← factor·g before all else).
 // Dispatch: one invocation of 64 for each vector of four.
 {% include "parts/step.wgsl" %}

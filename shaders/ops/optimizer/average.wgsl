@@ -1,4 +1,4 @@
-// a ← a + rest · (w − a), rest = 1 − decay; a ← w after the first update of w. Nothing where w stays.
+// a ← a + rest · (w − a), rest = 1 − decay; a ← w after the first update of w. Does nothing where w is not updated.
 // Variables: summed. Dispatch: one invocation of 64 for each vector of four.
 {% include "parts/step.wgsl" %}
 

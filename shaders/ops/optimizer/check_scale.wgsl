@@ -1,5 +1,5 @@
-// status gets the bit `skipped` where a gradient is not finite; used = (scale, 1 if so, else 0). Nothing once status says stop,
-// and in batches after which parameters stay: their gradients are in the sum that a later one looks at.
+// status gets the bit `skipped` where a gradient is not finite; used = (scale, 1 if so, else 0). Does nothing once the status stops the step,
+// nor in batches after which parameters are not updated: their gradients are part of the sum that a later batch checks.
 // Variables: summed. Dispatch: one workgroup of 1.
 {% include "parts/step.wgsl" %}
 

@@ -1,5 +1,5 @@
-// After all updates: a step that was skipped halves the scale, at most down to `least`, is counted, and gives the status back;
-// `grow_after` good steps in a row double it, at most up to `most`. Nothing once status says stop.
+// After all updates: a step that was skipped halves the scale, at most down to `least`, is counted, and clears the status;
+// `grow_after` good steps in a row double it, at most up to `most`. Does nothing once the status stops the step.
 // Variables: summed. Dispatch: one workgroup of 1.
 {% include "parts/step.wgsl" %}
 

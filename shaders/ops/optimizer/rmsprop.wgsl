@@ -1,5 +1,5 @@
-// g ← g + decay·w;  v ← α·v + (1 − α)·g²;  m ← momentum·m + g / (√v + ε);  w ← w − rate·m. Nothing once status says stop.
-// Params bring rest = 1 − α, which singles cannot compute from α near 1.
+// g ← g + decay·w;  v ← α·v + (1 − α)·g²;  m ← momentum·m + g / (√v + ε);  w ← w − rate·m. Does nothing once the status stops the step.
+// Params bring rest = 1 − α, which f32 cannot compute accurately from α near 1.
 // Variables: momentum (else w ← w − rate·g / (√v + ε)), summed, scaled (g ← factor·g before all else).
 // Dispatch: one invocation of 64 for each vector of four.
 {% include "parts/step.wgsl" %}

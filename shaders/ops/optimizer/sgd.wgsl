@@ -1,4 +1,4 @@
-// g ← g + decay·w;  m ← momentum·m + g;  w ← w − rate·(nesterov ? g + momentum·m : m). Nothing once status says stop.
+// g ← g + decay·w;  m ← momentum·m + g;  w ← w − rate·(nesterov ? g + momentum·m : m). Does nothing once the status stops the step.
 // Variables: momentum (else w ← w − rate·g), nesterov, summed, scaled (g ← factor·g before all else).
 // Dispatch: one invocation of 64 for each vector of four.
 {% include "parts/step.wgsl" %}

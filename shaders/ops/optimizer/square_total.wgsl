@@ -1,4 +1,4 @@
-// total = Σ sums, in fixed order, and what the gradients before had.
+// total = Σ sums, in fixed order; with `adds` plus the total of earlier gradients.
 // Variables: adds. Dispatch: one workgroup of 64.
 struct Params {
     chunks: u32,

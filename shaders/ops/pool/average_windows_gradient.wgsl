@@ -1,5 +1,5 @@
-// dx[n,c,iy,ix] = Σ over the windows over (iy, ix) of dy / elements of the window. Gathers, so that no two invocations
-// write one place.
+// dx[n,c,iy,ix] = Σ over the windows over (iy, ix) of dy / elements of the window. It gathers, so that no two
+// invocations write the same element.
 // Variables: rows, adaptive and what ops/pool/average_params.wgsl wants.
 // Dispatch: with rows one invocation of 8 for each row of dx, without one of 64 for each element.
 {% include "ops/pool/average_params.wgsl" %}
@@ -10,7 +10,7 @@
 
 {% include "parts/grid.wgsl" %}
 
-// What arrives at an element: its plane, the rows of windows over it, and its column.
+// The gradient of an element, given its plane, the rows of windows over it, and its column.
 fn gathered(plane: u32, rows: Span, ix: u32) -> f32 {
     let columns = over_x(ix);
     var sum = 0.0;

@@ -1,5 +1,5 @@
 // y[n,c,oy,ox] = max over the window of x; index = its place in the window, row by row, packed as in
-// codec/window_index.rs, {{ per_word }} in a word. The first of equals wins, and a NaN wins over all, of several the last.
+// codec/window_index.rs, {{ per_word }} in a word. Of equal elements the first is the maximum; a NaN exceeds all others, the last of several.
 // Variables: places, per_word, bits, kernel_height, kernel_width, those of parts/epilogue.wgsl. Dispatch: one invocation of 64 for each word of indices.
 struct Params {
 {% include "ops/pool/params.wgsl" %}

@@ -1,4 +1,4 @@
-// dx[n,c,iy,ix] = Σ of dy over the windows whose maximum was there. Gathers, so that no two invocations write one place.
+// dx[n,c,iy,ix] = Σ of dy over the windows whose maximum was there. It gathers, so that no two invocations write the same element.
 // Variables: places, per_word, bits. Dispatch: one invocation of 64 for each element of dx.
 struct Params {
     count: u32,

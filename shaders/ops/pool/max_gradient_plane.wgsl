@@ -1,6 +1,6 @@
 // dx[n,c,iy,ix] = Σ of dy over the windows whose maximum was there, plane by plane: zeros first, then each window adds to the
-// place that it took from. One invocation has a plane to itself, so that the order is that of the windows, and neither the
-// windows over an element need be sought nor indices divided.
+// place of its maximum. One invocation serves a whole plane: the order of additions is that of the windows, no window has to be
+// searched for and no index divided.
 // Variables: places, per_word, bits, kernel_width, overlapping (windows), vector (planes are whole vectors). Dispatch: one
 // invocation of 8 for each plane.
 struct Params {

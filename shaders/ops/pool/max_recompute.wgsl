@@ -1,4 +1,4 @@
-// y[n,c,oy,ox] = x at the place in its window that was the largest's when pooled.
+// y[n,c,oy,ox] = x at the place in its window where the maximum was when it was pooled.
 // Variables: places, per_word, bits. Dispatch: one invocation of 64 for each element of y.
 struct Params {
 {% include "ops/pool/params.wgsl" %}

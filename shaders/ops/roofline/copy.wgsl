@@ -1,4 +1,4 @@
-// y = x: what moving bytes costs.
+// y = x, to measure what moving bytes costs.
 // Dispatch: one invocation of 64 for each two vectors of four.
 struct Params {
     // Pairs of vectors; then vectors.

@@ -1,4 +1,4 @@
-// y = Σ over chains of a ← a · factor + term, again and again: what arithmetic costs where nothing is loaded.
+// y = Σ over chains of a ← a · factor + term, many times over, to measure what arithmetic costs where nothing is loaded.
 // Variables: chains, unrolled. Dispatch: one invocation of 64 for each element.
 struct Params {
     count: u32,

@@ -1,5 +1,5 @@
 // As gradient.wgsl, for drivers that run on CPU cores and planes that do not become narrower: a row of dx is made in one walk
-// along the rows of dy that read it. What of an output goes left and right is kept until the next element begins.
+// along the rows of dy that read it. The shares of an output's gradient for its left and right neighbours stay in registers until the next element begins.
 // Variables: bilinear, reach (at least as many rows of dy as read one of x). Dispatch: one invocation of 8 for each row of dx.
 {% include "ops/upsample/params.wgsl" %}
 
