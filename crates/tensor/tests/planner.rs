@@ -1,7 +1,9 @@
 //! Properties of plans, on random graphs and without a device.
 
 use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Rule, Uniform};
-use frugal_tensor::ir::{Element, Graph, GraphError, Init, KernelSet, MOST_ELEMENTS, Phase, Precision, ValueId};
+use frugal_tensor::ir::{
+    Element, Graph, GraphError, Init, KernelSet, MOST_ELEMENTS, OperatorKind, Phase, Precision, ValueId,
+};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
@@ -122,7 +124,7 @@ fn every_read_finds_what_was_written(plan: &Plan) {
             read(&memory, &names, input, &format!("{by}, after its scratch,"));
         }
         for &output in &node.outputs {
-            if node.operator.is_view() {
+            if node.operator.kind() == OperatorKind::View {
                 let source = names.get(&node.inputs[0]).copied().unwrap_or(node.inputs[0]);
                 names.insert(output, source);
             } else {

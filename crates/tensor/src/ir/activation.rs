@@ -29,5 +29,12 @@ pub enum Activation {
     Silu,
 }
 
+impl Activation {
+    /// Whether it never decreases. Then max pooling may as well come before it.
+    pub fn never_decreases(self) -> bool {
+        !matches!(self, Self::Gelu | Self::Silu)
+    }
+}
+
 /// ReLU6.
 pub const RELU6: Activation = Activation::Clamp { low: 0.0, high: 6.0 };

@@ -11,6 +11,7 @@ mod graph;
 mod kernel;
 mod node;
 mod operator;
+mod operator_kind;
 mod parametrisation;
 mod pattern;
 mod precision;
@@ -34,6 +35,7 @@ pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Operands, Parameter,
 pub use node::{Node, Phase};
 pub(crate) use operator::want;
 pub use operator::{Operator, Output, WeightGradientRole};
+pub use operator_kind::{ErrorRole, OperatorKind};
 pub use parametrisation::{Frozen, ParameterRequest, Parametrisation};
 pub(crate) use pattern::matches;
 pub(crate) use readers::Readers;

@@ -2,8 +2,8 @@
 
 use super::tiles::Tunable;
 use super::{
-    Activation, Backward, Element, Graph, GraphError, Kernel, KernelContext, Node, RecomputeRule, Role, Shape, Value,
-    ValueId,
+    Backward, Element, ErrorRole, Graph, GraphError, Kernel, KernelContext, Node, OperatorKind, RecomputeRule, Role,
+    Shape, Value, ValueId,
 };
 use std::fmt;
 use std::rc::Rc;
@@ -97,6 +97,11 @@ pub trait Operator: fmt::Debug {
     /// Short name, for errors and listings.
     fn name(&self) -> &'static str;
 
+    /// What passes, codecs and reports know it by. One that nothing looks for need not say.
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::Other
+    }
+
     /// What it makes of these inputs.
     ///
     /// # Errors
@@ -128,43 +133,15 @@ pub trait Operator: fmt::Debug {
         None
     }
 
-    /// The function of one element, if it applies one and does nothing else: for operators that do it on the way.
-    fn activation(&self) -> Option<Activation> {
-        None
-    }
-
-    /// The activation of which it is the gradient, from what arrives and what was kept: for operators that do it on the way.
-    fn gradient_of(&self) -> Option<Activation> {
-        None
-    }
-
     /// What the node moves in values that live across steps, once the step is known to count: an operator and its inputs,
     /// to which the step's status is added (running statistics). See [`Graph::add_deferred_updates`].
     fn deferred_update(&self, _node: &Node, _graph: &Graph) -> Option<(Rc<dyn Operator>, Vec<ValueId>)> {
         None
     }
 
-    /// If a weight's gradient correlates this input with another: where that and the gradient are. A codec that knows what
-    /// an error of the input does to the gradient needs no more.
-    fn weight_gradient_role(&self, _input: usize, _inputs: &[&Value]) -> Option<WeightGradientRole> {
-        None
-    }
-
-    /// Whether an error of this input goes on in the first output, and the inputs that hold a factor for each channel by
-    /// which it is multiplied on the way.
-    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
-        None
-    }
-
-    /// Whether the one output is the one input element by element through a function that never decreases. Then max pooling
-    /// may as well come first.
-    fn never_decreases(&self) -> bool {
-        false
-    }
-
-    /// Whether each element of the first output is the largest of several of the one input.
-    fn selects_largest(&self) -> bool {
-        false
+    /// What an error of this input does: all that a codec has to know to aim at the gradients of weights.
+    fn error_role(&self, _input: usize, _inputs: &[&Value]) -> ErrorRole {
+        ErrorRole::Unknown
     }
 
     /// Elements of each scratch value that the kernels use between them.
@@ -180,11 +157,6 @@ pub trait Operator: fmt::Debug {
     /// The input whose memory the first output may take, if that input has no later reader.
     fn may_overwrite(&self) -> Option<usize> {
         None
-    }
-
-    /// Whether the output is the input under another shape: no kernel, the same memory.
-    fn is_view(&self) -> bool {
-        false
     }
 
     /// Inputs that it changes in place (running statistics, parameters under an optimiser).

@@ -1,7 +1,7 @@
 //! The precision in which memory holds what a node makes.
 
 use super::step::CONTROL;
-use super::{Element, Graph, Operator, Output, Phase, Precision, Role, ValueId};
+use super::{Element, Graph, Operator, OperatorKind, Output, Phase, Precision, Role, ValueId};
 
 impl Graph {
     /// The precision of an output.
@@ -26,7 +26,7 @@ impl Graph {
         let may_be = in_flight && phase != Phase::Update && output.element == Element::F32 && !output.always_f32;
         match inputs.first() {
             _ if !may_be => Precision::F32,
-            Some(&source) if operator.is_view() => self.value(source).precision,
+            Some(&source) if operator.kind() == OperatorKind::View => self.value(source).precision,
             _ if inputs.iter().any(of_samples) => self.precision,
             _ => Precision::F32,
         }

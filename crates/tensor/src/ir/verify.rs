@@ -1,6 +1,6 @@
 //! Whether a graph is sound: what every pass may rely on and must leave behind.
 
-use super::{Element, Graph, Node, Phase, Precision, Shape, Value, ValueId};
+use super::{Element, Graph, Node, OperatorKind, Phase, Precision, Shape, Value, ValueId};
 
 /// What is wrong with a graph. Each variant names the node where it shows, by layer and operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -159,7 +159,7 @@ impl<'g> Check<'g> {
             }
         }
         if let (true, Some(&input), Some(&output)) =
-            (node.operator.is_view(), node.inputs.first(), node.outputs.first())
+            (node.operator.kind() == OperatorKind::View, node.inputs.first(), node.outputs.first())
         {
             self.root[output.index()] = self.root[input.index()];
         }

@@ -3,8 +3,8 @@
 
 use super::batch_norm;
 use crate::ir::{
-    Backward, Binding, Element, Graph, GraphError, Interval, Kernel, KernelContext, Need, Operator, Output,
-    RecomputeInput, RecomputeRule, Value, ValueId, want,
+    Backward, Binding, Element, ErrorRole, Graph, GraphError, Interval, Kernel, KernelContext, Need, Operator,
+    OperatorKind, Output, RecomputeInput, RecomputeRule, Value, ValueId, want,
 };
 use crate::ops::launch;
 use std::rc::Rc;
@@ -32,14 +32,11 @@ struct Names {
     kind: &'static str,
 }
 
-/// The name of a rectifier that is recomputed.
-pub(super) const RELU_RECOMPUTE: &str = "relu again";
-
 impl Activation {
     fn names(self) -> Names {
         let names = |forward, gradient, recompute, output, kind| Names { forward, gradient, recompute, output, kind };
         match self {
-            Self::Relu => names("relu", "relu gradient", RELU_RECOMPUTE, "relu", "relu"),
+            Self::Relu => names("relu", "relu gradient", "relu again", "relu", "relu"),
             Self::LeakyRelu { .. } => {
                 names("leaky relu", "leaky relu gradient", "leaky relu again", "leaky_relu", "leaky")
             }
@@ -89,6 +86,10 @@ impl Operator for Activation {
         self.names().forward
     }
 
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::Activation(*self)
+    }
+
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         match *self {
             Self::LeakyRelu { slope } => want((0.0..=1.0).contains(&slope), "the slope must lie in [0, 1]")?,
@@ -109,16 +110,8 @@ impl Operator for Activation {
     }
 
     /// Of those that are applied again as they are. Their slopes are at most 1.13.
-    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
-        (input == 0 && self.open().is_none()).then_some(&[])
-    }
-
-    fn activation(&self) -> Option<Activation> {
-        Some(*self)
-    }
-
-    fn never_decreases(&self) -> bool {
-        !matches!(self, Self::Gelu | Self::Silu)
+    fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
+        if input == 0 && self.open().is_none() { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
     }
 
     fn may_overwrite(&self) -> Option<usize> {
@@ -148,16 +141,16 @@ impl Operator for ActivationGradient {
         self.0.names().gradient
     }
 
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::ActivationGradient(self.0)
+    }
+
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("activation_gradient", inputs[0].shape.clone())])
     }
 
     fn may_overwrite(&self) -> Option<usize> {
         Some(0)
-    }
-
-    fn gradient_of(&self) -> Option<Activation> {
-        Some(self.0)
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
@@ -174,12 +167,16 @@ impl Operator for ActivationRecompute {
         self.0.names().recompute
     }
 
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::ActivationRecompute(self.0)
+    }
+
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
     }
 
-    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
-        (input == 0).then_some(&[])
+    fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
+        if input == 0 { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,8 +1,8 @@
 //! Addition of two values of one shape: residual connections, and gradients that meet.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule,
-    Value, ValueId, want,
+    Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind, Output,
+    RecomputeInput, RecomputeRule, Value, ValueId, want,
 };
 use crate::ops::launch;
 
@@ -15,6 +15,10 @@ impl Operator for Add {
         "add"
     }
 
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::Add
+    }
+
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         want(inputs[0].shape == inputs[1].shape, "the shapes must be equal")?;
         Ok(vec![Output::new("sum", inputs[0].shape.clone())])
@@ -24,8 +28,8 @@ impl Operator for Add {
         Some(RecomputeRule::pass(Add, [RecomputeInput::Input(0), RecomputeInput::Input(1)]))
     }
 
-    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
-        Some(&[])
+    fn error_role(&self, _input: usize, _inputs: &[&Value]) -> ErrorRole {
+        ErrorRole::Propagates(&[])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

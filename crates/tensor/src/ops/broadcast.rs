@@ -1,8 +1,8 @@
 //! Addition and multiplication of a value with few elements to one with many: a bias, a scale, a gate.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, RecomputeInput, RecomputeRule,
-    Shape, Value, ValueId, want,
+    Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Need, Operator, OperatorKind, Output,
+    RecomputeInput, RecomputeRule, Shape, Value, ValueId, want,
 };
 use crate::ops::launch;
 
@@ -43,6 +43,13 @@ impl Operator for Broadcast {
         }
     }
 
+    fn kind(&self) -> OperatorKind {
+        match self {
+            Self::Add => OperatorKind::AddBias,
+            Self::Multiply => OperatorKind::Other,
+        }
+    }
+
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         aligned(&inputs[0].shape, &inputs[1].shape)?;
         let name = match self {
@@ -56,8 +63,8 @@ impl Operator for Broadcast {
         Some(RecomputeRule::pass(*self, [RecomputeInput::Input(0), RecomputeInput::Input(1)]))
     }
 
-    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
-        (input == 0 && *self == Self::Add).then_some(&[])
+    fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
+        if input == 0 && *self == Self::Add { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -3,8 +3,8 @@
 
 use super::slice::Slice;
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule, Shape, Value,
-    ValueId, want,
+    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule,
+    Shape, Value, ValueId, want,
 };
 use std::rc::Rc;
 
@@ -103,8 +103,8 @@ impl Operator for Put {
         "concatenation of kept parts"
     }
 
-    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
-        Some(&[])
+    fn error_role(&self, _input: usize, _inputs: &[&Value]) -> ErrorRole {
+        ErrorRole::Propagates(&[])
     }
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {

@@ -1,8 +1,8 @@
 //! Dropout (arXiv 1207.0580). It keeps nothing: its gradient draws the same random numbers again.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule,
-    Value, ValueId, want,
+    Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput,
+    RecomputeRule, Value, ValueId, want,
 };
 use crate::ops::launch;
 use crate::random::hash;
@@ -33,8 +33,8 @@ impl Operator for Dropout {
         Some(RecomputeRule::pass(*self, [RecomputeInput::Input(0), RecomputeInput::Input(1)]))
     }
 
-    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
-        (input == 0).then_some(&[])
+    fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
+        if input == 0 { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,9 +1,7 @@
 //! Epilogues: what is done with the first output of an operator before it is written, in the same pass.
 
 use super::activation::Activation;
-use super::add::Add;
-use super::broadcast::Broadcast;
-use crate::ir::{Kernel, KernelContext, Operator, Output, Shape, Value, tiles::Tunable, want};
+use crate::ir::{Kernel, KernelContext, Operator, OperatorKind, Output, Shape, Value, tiles::Tunable, want};
 use std::rc::Rc;
 
 /// An epilogue of each element: an addition, then an activation. The arithmetic is that of the
@@ -49,8 +47,8 @@ impl Addend {
     /// Whether the operator adds such a thing; the shape of that is not known yet.
     fn comes_of(self, operator: &dyn Operator) -> bool {
         match self {
-            Self::Alike => operator.name() == Add.name(),
-            Self::Bias => operator.name() == Broadcast::Add.name(),
+            Self::Alike => operator.kind() == OperatorKind::Add,
+            Self::Bias => operator.kind() == OperatorKind::AddBias,
             Self::Nothing => false,
         }
     }
@@ -71,7 +69,10 @@ impl Epilogue {
         match self {
             Self { activation: Some(_), .. } => None,
             Self { add: false, .. } if O::ADDS.comes_of(next) => Some(Self { add: true, ..self }),
-            _ => next.activation().map(|activation| Self { activation: Some(activation), ..self }),
+            _ => match next.kind() {
+                OperatorKind::Activation(activation) => Some(Self { activation: Some(activation), ..self }),
+                _ => None,
+            },
         }
     }
 
@@ -102,6 +103,10 @@ pub(super) fn epilogue<O: TakesEpilogue>(operator: O, next: &dyn Operator) -> Op
 impl<O: TakesEpilogue> Operator for WithEpilogue<O> {
     fn name(&self) -> &'static str {
         self.operator.name()
+    }
+
+    fn kind(&self) -> OperatorKind {
+        self.operator.kind()
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {

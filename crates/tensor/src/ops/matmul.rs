@@ -3,8 +3,8 @@
 use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use super::gemm::{self, Gemm};
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operands, Operator, Output, Value, ValueId,
-    WeightGradientRole, tiles::Choice, tiles::PRODUCT, tiles::Registers, tiles::Tunable, tiles::Work, want,
+    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operands, Operator, Output, Value,
+    ValueId, WeightGradientRole, tiles::Choice, tiles::PRODUCT, tiles::Registers, tiles::Tunable, tiles::Work, want,
 };
 use std::rc::Rc;
 
@@ -79,9 +79,12 @@ impl Operator for MatMul {
     }
 
     /// Transposed A: a sum over samples. What stands beside the input has the output channels for columns.
-    fn weight_gradient_role(&self, input: usize, _inputs: &[&Value]) -> Option<WeightGradientRole> {
+    fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
+        if !self.transpose_a {
+            return ErrorRole::Unknown;
+        }
         let with = 1 - input;
-        self.transpose_a.then_some(WeightGradientRole { with, scale: None, gradient: 0, coverage: 1.0 })
+        ErrorRole::WeightGradient(WeightGradientRole { with, scale: None, gradient: 0, coverage: 1.0 })
     }
 
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {

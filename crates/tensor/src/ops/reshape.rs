@@ -1,8 +1,8 @@
 //! Another shape for the same elements: no kernel, no copy.
 
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule, Shape, Value,
-    ValueId, want,
+    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind, Output, RecomputeInput,
+    RecomputeRule, Shape, Value, ValueId, want,
 };
 
 /// The input's elements under this shape.
@@ -14,18 +14,18 @@ impl Operator for Reshape {
         "reshape"
     }
 
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::View
+    }
+
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let (from, to) = (inputs[0].shape.elements(), self.0.elements());
         want(from == to, format!("{} has {to} elements, not {from}", self.0))?;
         Ok(vec![Output::new("reshaped", self.0.clone())])
     }
 
-    fn is_view(&self) -> bool {
-        true
-    }
-
-    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
-        Some(&[])
+    fn error_role(&self, _input: usize, _inputs: &[&Value]) -> ErrorRole {
+        ErrorRole::Propagates(&[])
     }
 
     /// A view is kept as what it is a view of: a codec may make more of planes than of a flattened matrix.

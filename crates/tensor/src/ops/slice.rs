@@ -3,8 +3,8 @@
 
 use super::concat;
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Operator, Output, RecomputeInput, RecomputeRule,
-    Shape, Value, ValueId, want,
+    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Operator, Output, RecomputeInput,
+    RecomputeRule, Shape, Value, ValueId, want,
 };
 use std::ops::Range;
 
@@ -87,8 +87,8 @@ impl Operator for Slice {
         Some(RecomputeRule::pass(self.clone(), [RecomputeInput::Input(0)]))
     }
 
-    fn error_propagation(&self, _input: usize) -> Option<&'static [usize]> {
-        Some(&[])
+    fn error_role(&self, _input: usize, _inputs: &[&Value]) -> ErrorRole {
+        ErrorRole::Propagates(&[])
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {

@@ -1,8 +1,7 @@
 //! The order of backward nodes, where it is free.
 
 use super::counted;
-use crate::ir::{Graph, Node, Operator, Phase, Readers, Role, ValueId};
-use crate::ops::add::Add;
+use crate::ir::{Graph, Node, OperatorKind, Phase, Readers, Role, ValueId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Graph {
@@ -19,7 +18,8 @@ impl Graph {
         let mut position = nodes.len();
         while position > 0 {
             position -= 1;
-            let is_sum = nodes[position].phase == Phase::Backward && nodes[position].operator.name() == Add.name();
+            let is_sum =
+                nodes[position].phase == Phase::Backward && nodes[position].operator.kind() == OperatorKind::Add;
             let Some(branch) = is_sum.then(|| backward.branch(&nodes, position)).filter(|branch| !branch.is_empty())
             else {
                 continue;

@@ -5,8 +5,7 @@
 //! [always](crate::ir::Output::always_f32) have in f32; metrics; and all that updates work with.
 
 use super::counted;
-use crate::ir::{Graph, Operator, Precision, Value, ValueId};
-use crate::ops::add::Add;
+use crate::ir::{Graph, OperatorKind, Precision, Value, ValueId};
 use std::collections::HashMap;
 
 impl Graph {
@@ -40,11 +39,14 @@ impl Graph {
     /// Views share their memory, and kept values are read as they are, so both ends have one precision: f32 where one of them
     /// must. In f32 is also what adds up to something in f32, such as a parameter's gradient.
     fn agree(&mut self) {
-        let decoded =
-            self.nodes.iter().filter(|node| node.operator.is_view()).map(|node| (node.inputs[0], node.outputs[0]));
+        let decoded = self
+            .nodes
+            .iter()
+            .filter(|node| node.operator.kind() == OperatorKind::View)
+            .map(|node| (node.inputs[0], node.outputs[0]));
         let same: Vec<_> =
             decoded.chain(self.saved_tensors.iter().map(|saved| (saved.source, saved.decoded))).collect();
-        let sums = self.nodes.iter().filter(|node| node.operator.name() == Add.name());
+        let sums = self.nodes.iter().filter(|node| node.operator.kind() == OperatorKind::Add);
         let terms: Vec<_> = sums.flat_map(|node| node.inputs.iter().map(|&term| (node.outputs[0], term))).collect();
         loop {
             let single = |v: ValueId| self.value(v).precision == Precision::F32;

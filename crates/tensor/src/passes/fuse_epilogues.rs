@@ -1,8 +1,7 @@
 //! Nodes that are done in one pass over the elements.
 
 use super::counted;
-use crate::ir::{Element, Graph, Node, Operator, Role, Value, ValueId};
-use crate::ops::add::Add;
+use crate::ir::{Element, Graph, Node, OperatorKind, Role, Value, ValueId};
 use std::collections::HashMap;
 
 impl Graph {
@@ -26,7 +25,7 @@ impl Graph {
             let &[second] = readers.get(&between).map_or(&[][..], Vec::as_slice) else { continue };
             let Some(next) = &nodes[second] else { continue };
             let Some(operator) = node.operator.fused(&*next.operator) else { continue };
-            let first_or_sum = next.inputs[0] == between || next.operator.name() == Add.name();
+            let first_or_sum = next.inputs[0] == between || next.operator.kind() == OperatorKind::Add;
             let changes =
                 |between: &Node| between.operator.mutates().iter().any(|&i| node.inputs.contains(&between.inputs[i]));
             let decoded = |&input: &ValueId| {

@@ -1,7 +1,7 @@
 //! The order of rectifiers and max pooling, which is free.
 
 use super::counted;
-use crate::ir::{Graph, Phase, Role, ValueId};
+use crate::ir::{Graph, OperatorKind, Phase, Role, ValueId};
 use std::collections::HashMap;
 
 impl Graph {
@@ -24,8 +24,12 @@ impl Graph {
             let (&[input], &[between]) = (&node.inputs[..], &node.outputs[..]) else { continue };
             let [pool] = readers.get(&between).map_or(&[][..], Vec::as_slice) else { continue };
             let pool = *pool;
-            let fits = node.operator.never_decreases()
-                && self.nodes[pool].operator.selects_largest()
+            let never_decreases = match node.operator.kind() {
+                OperatorKind::Activation(activation) => activation.never_decreases(),
+                _ => false,
+            };
+            let fits = never_decreases
+                && self.nodes[pool].operator.kind() == OperatorKind::MaxPool
                 && [rectifier, pool].iter().all(|&index| self.nodes[index].phase == Phase::Forward)
                 && self.value(between).role == Role::Activation
                 && !self.value(between).is_metric()

@@ -2,7 +2,7 @@
 
 use super::{Executable, Plan, StoreLayout, UPLOADS_IN_FLIGHT};
 use crate::codec::Stored;
-use crate::ir::{Phase, Role, ValueId};
+use crate::ir::{OperatorKind, Phase, Role, ValueId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -212,7 +212,8 @@ impl Plan {
     /// What convolutions read in the forward pass.
     fn convolution_inputs(&self) -> BTreeSet<ValueId> {
         let nodes = self.unfused_nodes.iter();
-        let convolutions = nodes.filter(|n| n.phase == Phase::Forward && n.operator.name() == "convolution");
+        let convolutions =
+            nodes.filter(|n| n.phase == Phase::Forward && n.operator.kind() == OperatorKind::Convolution);
         convolutions.flat_map(|node| node.inputs.iter().copied()).collect()
     }
 }

@@ -5,7 +5,7 @@
 //! (greedy by size, arXiv 2001.03288, or by lifetime). Views and values written in place share the block of what they come from.
 
 use super::PlanOptions;
-use crate::ir::{Graph, KernelContext, Role, ValueId};
+use crate::ir::{Graph, KernelContext, OperatorKind, Role, ValueId};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
@@ -98,11 +98,12 @@ impl Lifetimes {
         }
         for (index, node) in graph.nodes().iter().enumerate() {
             let now = index + 1;
+            let is_view = node.operator.kind() == OperatorKind::View;
             for (place, &output) in node.outputs.iter().enumerate() {
                 let value = graph.value(output);
                 let end = if value.is_metric() { moments } else { last_use[output.index()].unwrap_or(now) };
                 let source = match place {
-                    0 if node.operator.is_view() => Some(node.inputs[0]),
+                    0 if is_view => Some(node.inputs[0]),
                     0 => node.operator.may_overwrite().and_then(|i| node.inputs.get(i).copied()),
                     _ => None,
                 };
@@ -114,11 +115,11 @@ impl Lifetimes {
                         && graph.value(source).bytes() == value.bytes()
                         && graph.value(source).precision == value.precision
                         && node.inputs.iter().filter(|v| this.of_value[v.index()] == Some(block)).count() == 1;
-                    (node.operator.is_view() || dies).then_some(block)
+                    (is_view || dies).then_some(block)
                 });
                 match shared {
                     Some(block) => {
-                        this.in_place[index] = !node.operator.is_view();
+                        this.in_place[index] = !is_view;
                         this.of_value[output.index()] = Some(block);
                         this.blocks[block].end = this.blocks[block].end.max(end);
                     }

@@ -111,10 +111,9 @@ impl Plan {
             Role::Gradient | Role::ParameterGradient => "gradient",
             Role::Stored => {
                 let made = |node: &&crate::ir::Node| node.outputs.contains(&value);
-                let maker = self.graph.nodes().iter().find(made);
-                match maker.map(|node| (node.phase, node.operator.name())) {
-                    Some((Phase::Forward, _)) => "encoded",
-                    Some((_, name)) if name.ends_with("decode") => "decoded",
+                match self.graph.nodes().iter().find(made).map(|node| node.phase) {
+                    Some(Phase::Forward) => "encoded",
+                    Some(_) if self.stored.iter().any(|stored| stored.decoded.contains(&value)) => "decoded",
                     _ => "rebuilt",
                 }
             }

@@ -2,7 +2,7 @@
 //! gives the weights' gradient one of standard deviation eb · √(C/3) · rms over output channels of ‖δ‖, C the share of positions
 //! at which a tap meets the input and not the padding.
 
-use frugal_tensor::ir::{Element, Graph, Init, Need, Phase};
+use frugal_tensor::ir::{Element, ErrorRole, Graph, Init, Need, Phase};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::random::Stream;
 use frugal_tensor::{Plan, PlannedSession, Policy};
@@ -42,11 +42,10 @@ fn errors_of_a_convolutions_input_reach_its_weights_as_predicted() {
             let node =
                 g.nodes().iter().find(|node| node.phase == Phase::Backward && node.inputs.contains(&decoded)).unwrap();
             let place = node.inputs.iter().position(|&input| input == decoded).unwrap();
-            let correlation = {
-                let values: Vec<_> = node.inputs.iter().map(|&input| g.value(input)).collect();
-                node.operator.weight_gradient_role(place, &values)
-            }
-            .expect("the theory knows convolutions");
+            let values: Vec<_> = node.inputs.iter().map(|&input| g.value(input)).collect();
+            let ErrorRole::WeightGradient(correlation) = node.operator.error_role(place, &values) else {
+                panic!("the theory knows convolutions");
+            };
             assert_eq!([node.inputs[correlation.with], node.outputs[correlation.gradient]], [delta, gradient]);
             assert_eq!(correlation.scale, None);
 

@@ -1,7 +1,7 @@
 //! Activations, forward and gradient, on every kernel set, against f64 references; and how few bytes they keep.
 
 use frugal_tensor::codec::{F16, Recompute};
-use frugal_tensor::ir::{Element, Graph, Init, Operator};
+use frugal_tensor::ir::{Element, Graph, Init};
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::{Plan, PlannedSession, Policy};
 use frugal_testkit::{Case, STEP, Tensor, compare, gpu};

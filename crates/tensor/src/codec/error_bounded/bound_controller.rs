@@ -28,8 +28,8 @@
 use super::{CONTROLLER_STATE_WORDS, ControllerState, ErrorBounded, Target};
 use crate::codec::{CodingFacts, ControllerNodes, DataSized, Stored};
 use crate::ir::{
-    Binding, Graph, GraphError, Kernel, KernelContext, Operator, Output, ParameterUpdate, Phase, Readers, Shape, Value,
-    ValueId, want,
+    Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind, Output, ParameterUpdate,
+    Phase, Readers, Shape, Value, ValueId, want,
 };
 use crate::ops::{activation::Activation, launch};
 use std::collections::HashMap;
@@ -135,18 +135,20 @@ impl GradientReaders {
                 let values: Vec<&Value> = node.inputs.iter().map(|&input| graph.value(input)).collect();
                 let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == decoded);
                 for (input, _) in places {
-                    if let Some(more) = node.operator.error_propagation(input) {
-                        let factors = factors.iter().copied().chain(more.iter().map(|&factor| node.inputs[factor]));
-                        pending.push((node.outputs[0], factors.collect()));
-                    } else if let Some(correlation) = node.operator.weight_gradient_role(input, &values) {
-                        found.push(Reader {
+                    match node.operator.error_role(input, &values) {
+                        ErrorRole::Propagates(more) => {
+                            let factors = factors.iter().copied().chain(more.iter().map(|&factor| node.inputs[factor]));
+                            pending.push((node.outputs[0], factors.collect()));
+                        }
+                        ErrorRole::WeightGradient(role) => found.push(Reader {
                             node: index,
-                            with: node.inputs[correlation.with],
-                            scale: correlation.scale.map(|scale| node.inputs[scale]),
-                            gradient: node.outputs[correlation.gradient],
-                            coverage: correlation.coverage,
+                            with: node.inputs[role.with],
+                            scale: role.scale.map(|scale| node.inputs[scale]),
+                            gradient: node.outputs[role.gradient],
+                            coverage: role.coverage,
                             factors: factors.clone(),
-                        });
+                        }),
+                        ErrorRole::Unknown => {}
                     }
                 }
             }
@@ -240,12 +242,11 @@ impl Arriving {
     fn at(graph: &Graph, readers: &GradientReaders, reader: &Reader) -> Self {
         let alone = readers.readers.of_value(reader.with).len() == 1;
         let maker = readers.makers.get(&reader.with).copied().filter(|_| alone);
-        let activation = maker.and_then(|node| Some((node, graph.nodes()[node].operator.gradient_of()?)));
-        match activation {
-            Some((node, activation)) => {
+        match maker.map(|node| (node, graph.nodes()[node].operator.kind())) {
+            Some((node, OperatorKind::ActivationGradient(activation))) => {
                 Self { behind: Some(activation), from: graph.nodes()[node].inputs.clone(), node }
             }
-            None => Self { behind: None, from: vec![reader.with], node: reader.node },
+            _ => Self { behind: None, from: vec![reader.with], node: reader.node },
         }
     }
 }

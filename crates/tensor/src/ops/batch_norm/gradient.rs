@@ -1,7 +1,7 @@
 //! The gradients of a batch norm.
 
 use super::{planes, with_output};
-use crate::ir::{Binding, Kernel, KernelContext, Operator, Output, Value, WeightGradientRole};
+use crate::ir::{Binding, ErrorRole, Kernel, KernelContext, Operator, OperatorKind, Output, Value, WeightGradientRole};
 use crate::ops::{activation::Activation, launch};
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ pub(super) struct BatchNormGradient {
 
 /// The gradients of a norm and of the activation behind it in the same passes, if that is what comes next.
 pub(in crate::ops) fn gradient_behind(activation: Activation, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-    let alone = next.name() == BatchNormGradient::default().name();
+    let alone = next.kind() == OperatorKind::BatchNormGradient;
     alone.then(|| Rc::new(BatchNormGradient { behind: Some(activation) }) as Rc<dyn Operator>)
 }
 
@@ -41,9 +41,21 @@ impl Operator for BatchNormGradient {
     }
 
     /// That of γ, with x̂ for x.
-    fn weight_gradient_role(&self, input: usize, _inputs: &[&Value]) -> Option<WeightGradientRole> {
-        let alone = input == 1 && self.behind.is_none();
-        alone.then_some(WeightGradientRole { with: 0, scale: Some(4), gradient: 1, coverage: 1.0 })
+    fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
+        match (input, self.behind) {
+            (1, None) => {
+                let role = WeightGradientRole { with: 0, scale: Some(4), gradient: 1, coverage: 1.0 };
+                ErrorRole::WeightGradient(role)
+            }
+            _ => ErrorRole::Unknown,
+        }
+    }
+
+    fn kind(&self) -> OperatorKind {
+        match self.behind {
+            None => OperatorKind::BatchNormGradient,
+            Some(_) => OperatorKind::Other,
+        }
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {

@@ -1,8 +1,8 @@
 //! Batch norm in the backward pass: y again.
 
 use super::{INPUTS, check, normalize::normalize, with_output};
-use crate::ir::{Kernel, KernelContext, Operator, Output, Value};
-use crate::ops::{activation::Activation, activation::RELU_RECOMPUTE, add::Add};
+use crate::ir::{ErrorRole, Kernel, KernelContext, Operator, OperatorKind, Output, Value};
+use crate::ops::activation::Activation;
 use std::rc::Rc;
 
 /// y again from x, γ, β and the batch's mean and inv_std, which were kept: the running statistics do not move twice. An
@@ -26,11 +26,11 @@ impl Operator for BatchNormRecompute {
     }
 
     /// Of x by γ and inv_std; of what is added as it is.
-    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
+    fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
         match input {
-            0 => Some(&[1, 4]),
-            5 if self.add => Some(&[]),
-            _ => None,
+            0 => ErrorRole::Propagates(&[1, 4]),
+            5 if self.add => ErrorRole::Propagates(&[]),
+            _ => ErrorRole::Unknown,
         }
     }
 
@@ -39,9 +39,11 @@ impl Operator for BatchNormRecompute {
     }
 
     fn fused(&self, next: &dyn Operator) -> Option<Rc<dyn Operator>> {
-        match next.name() {
-            name if name == Add.name() && !self.add && !self.rectify => Some(Rc::new(Self { add: true, ..*self })),
-            name if name == RELU_RECOMPUTE && !self.rectify => Some(Rc::new(Self { rectify: true, ..*self })),
+        match next.kind() {
+            OperatorKind::Add if !self.add && !self.rectify => Some(Rc::new(Self { add: true, ..*self })),
+            OperatorKind::ActivationRecompute(Activation::Relu) if !self.rectify => {
+                Some(Rc::new(Self { rectify: true, ..*self }))
+            }
             _ => None,
         }
     }

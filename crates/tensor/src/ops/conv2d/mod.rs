@@ -12,8 +12,8 @@ pub use transpose::ConvTranspose2d;
 
 use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Need, Operator, Output, Shape, Value,
-    ValueId, WeightGradientRole, tiles::Tunable, want,
+    Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Need, Operator,
+    OperatorKind, Output, Shape, Value, ValueId, WeightGradientRole, tiles::Tunable, want,
 };
 use std::rc::Rc;
 
@@ -177,6 +177,10 @@ impl Operator for Conv2d {
         "convolution"
     }
 
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::Convolution
+    }
+
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let e = self.extents(&inputs[0].shape, &inputs[1].shape)?;
         Ok(vec![Output::new("convolved", [e.samples, e.filters, e.output[0], e.output[1]])])
@@ -287,10 +291,11 @@ impl Operator for Conv2dWeightGradient {
     /// With groups a weight correlates one channel of its group with the δ of its filter, over all positions: the sum of
     /// squares that counts is the filter's, as without groups. The other input waits only for a transposed convolution: there
     /// strides let a weight meet but a part of δ, so the rule would be too strict, and says nothing.
-    fn weight_gradient_role(&self, input: usize, inputs: &[&Value]) -> Option<WeightGradientRole> {
-        let extents = self.convolution.extents(&inputs[0].shape, &self.weights).ok().filter(|_| input == 0)?;
+    fn error_role(&self, input: usize, inputs: &[&Value]) -> ErrorRole {
+        let extents = self.convolution.extents(&inputs[0].shape, &self.weights).ok();
+        let Some(extents) = extents.filter(|_| input == 0) else { return ErrorRole::Unknown };
         let coverage = self.convolution.coverage(&extents);
-        Some(WeightGradientRole { with: 1, scale: None, gradient: 0, coverage })
+        ErrorRole::WeightGradient(WeightGradientRole { with: 1, scale: None, gradient: 0, coverage })
     }
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {

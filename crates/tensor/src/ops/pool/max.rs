@@ -3,8 +3,8 @@
 use super::Windows;
 use super::window_index;
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operator, Output, RecomputeInput,
-    RecomputeRule, Shape, Value, ValueId,
+    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operator, OperatorKind, Output,
+    RecomputeInput, RecomputeRule, Shape, Value, ValueId,
 };
 use crate::ops::{
     epilogue::Addend, epilogue::Epilogue, epilogue::TakesEpilogue, epilogue::epilogue, launch::MOST_ITERATIONS,
@@ -66,6 +66,10 @@ impl Operator for MaxPool {
         "max pooling"
     }
 
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::MaxPool
+    }
+
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let extents = self.windows().output(&inputs[0].shape)?;
         let words = window_index::words(Shape::from(extents).elements(), self.places());
@@ -82,10 +86,6 @@ impl Operator for MaxPool {
 
     fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
         Some(RecomputeRule::pass(MaxPoolRecompute(*self), [RecomputeInput::Input(0), RecomputeInput::Output(1)]))
-    }
-
-    fn selects_largest(&self) -> bool {
-        true
     }
 
     fn gradient(&self, backward: &mut Backward) -> Result<(), GraphError> {
@@ -175,8 +175,8 @@ impl Operator for MaxPoolRecompute {
 
     /// Of x as it is. An element that is the largest of several windows brings its error to each; the variance of a sum over
     /// them is that of independent errors where their gradients are as often of unlike signs as of like ones.
-    fn error_propagation(&self, input: usize) -> Option<&'static [usize]> {
-        (input == 0).then_some(&[])
+    fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
+        if input == 0 { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {

@@ -10,7 +10,7 @@ use frugal_report::records::ValueError;
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::Stored;
 use frugal_tensor::codec::{CodingFacts, SizeReport};
-use frugal_tensor::ir::{Element, Graph, Node, Phase, Role, ValueId};
+use frugal_tensor::ir::{Element, Graph, Node, OperatorKind, Phase, Role, ValueId};
 use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::step::FLAG_CALIBRATES;
@@ -30,14 +30,16 @@ const SETTLED: u32 = 1001;
 pub(super) const CONVOLUTION: &str = "convolution";
 
 pub(super) fn is_convolved(graph: &Graph, id: ValueId) -> bool {
-    let reads = |node: &Node| node.operator.name() == CONVOLUTION && node.inputs.contains(&id);
+    let reads = |node: &Node| node.operator.kind() == OperatorKind::Convolution && node.inputs.contains(&id);
     graph.nodes().iter().any(|node| node.phase == Phase::Forward && reads(node))
 }
 
 /// The weights of the convolutions that read a value in the forward pass.
 fn convolving(graph: &Graph, id: ValueId) -> Vec<String> {
-    let readers =
-        graph.nodes().iter().filter(|node| node.phase == Phase::Forward && node.operator.name() == CONVOLUTION);
+    let readers = graph
+        .nodes()
+        .iter()
+        .filter(|node| node.phase == Phase::Forward && node.operator.kind() == OperatorKind::Convolution);
     let weights = readers.filter(|node| node.inputs[0] == id).map(|node| graph.value(node.inputs[1]).name.clone());
     weights.collect()
 }

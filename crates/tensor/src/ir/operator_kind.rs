@@ -1,0 +1,42 @@
+//! What passes, codecs and reports know an operator by.
+
+use super::{Activation, WeightGradientRole};
+
+/// What an operator is, as far as something outside of it looks for that. Names are text for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum OperatorKind {
+    /// An operator that nothing looks for, such as one from outside.
+    #[default]
+    Other,
+    /// The input under another shape: no kernel, the same memory.
+    View,
+    /// The sum of two values of one shape.
+    Add,
+    /// The sum of a value and one element for each of its channels.
+    AddBias,
+    /// A function of each element, and nothing else.
+    Activation(Activation),
+    /// The gradient of an activation, from the gradient of its output and what was saved.
+    ActivationGradient(Activation),
+    /// An activation that is recomputed, from its input and what was saved of its output.
+    ActivationRecompute(Activation),
+    /// A convolution, with whatever epilogue.
+    Convolution,
+    /// Max pooling: each element of the first output is the largest of several of the one input.
+    MaxPool,
+    /// The gradients of a batch norm, of that alone.
+    BatchNormGradient,
+}
+
+/// What an error of an input does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorRole {
+    /// Nothing that the theory knows.
+    Unknown,
+    /// It goes on in the first output, multiplied channel by channel by what these inputs hold.
+    Propagates(&'static [usize]),
+    /// It enters the gradient of a weight, which multiplies the input with another and sums over positions.
+    WeightGradient(WeightGradientRole),
+}
