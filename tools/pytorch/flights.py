@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What others reach on the set `flights`: scikit-learn's gradient boosting and a PyTorch net, on the split of the set.
 
-The net is the `mlp` of configs/flights.toml: an embedding for each category, concatenated with the standardised numbers
-and a flag for each number that is missing in training rows; hidden layers with rectifiers and dropout; two logits and
+The net is the `mlp` of configs/flights.toml: an embedding for each category, and beside them the standardised numbers and
+a flag for each number that is missing in training rows; hidden layers with rectifiers and dropout; two logits and
 cross-entropy; AdamW with a cosine schedule. Each peer is trained with several seeds; what is printed is each seed's
 accuracy and AUC on the test rows, then the mean and the standard deviation.
 
@@ -53,10 +53,14 @@ class Table:
 
     def __init__(self, train: pd.DataFrame, rare: int):
         self.vocabularies = []
+        first = 0
         for name in CATEGORIES:
             counts = train[name][train[name] != ""].value_counts()
-            # Row 0 is that of the unknown, the missing and the rare.
-            self.vocabularies.append({value: row + 1 for row, value in enumerate(sorted(counts[counts >= rare].index))})
+            # The first row of a column is that of the unknown, the missing and the rare.
+            known = sorted(counts[counts >= rare].index)
+            self.vocabularies.append((first, {value: first + 1 + row for row, value in enumerate(known)}))
+            first += 1 + len(known)
+        self.embedded_rows = first
         self.missing = [name for name in NUMBERS if train[name].isna().any()]
         self.mean = train[NUMBERS].mean().to_numpy()
         self.std = train[NUMBERS].std(ddof=0).to_numpy()
@@ -64,30 +68,32 @@ class Table:
     def rows(self, part: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         numbers = np.nan_to_num((part[NUMBERS].to_numpy() - self.mean) / self.std)
         flags = part[self.missing].isna().to_numpy()
-        columns = [part[name].map(lambda value: vocabulary.get(value, 0)).to_numpy()
-                   for name, vocabulary in zip(CATEGORIES, self.vocabularies)]
+        columns = [part[name].map(lambda value: vocabulary.get(value, unknown)).to_numpy()
+                   for name, (unknown, vocabulary) in zip(CATEGORIES, self.vocabularies)]
         return (torch.tensor(np.stack(columns, 1)), torch.tensor(np.concatenate([numbers, flags], 1), dtype=torch.float32),
                 torch.tensor(part["late"].to_numpy()))
 
 
 class Net(torch.nn.Module):
+    """All columns of categories share one table of embeddings. Starting values are drawn as Frugal draws them."""
+
     def __init__(self, table: Table, settings: argparse.Namespace):
         super().__init__()
-        sizes = [1 + len(vocabulary) for vocabulary in table.vocabularies]
-        self.embeddings = torch.nn.ModuleList(
-            torch.nn.Embedding(size, min(settings.embedding, (size + 1) // 2)) for size in sizes)
-        for embedding in self.embeddings:
-            torch.nn.init.normal_(embedding.weight, std=settings.embedding_std)
-        inputs = sum(embedding.embedding_dim for embedding in self.embeddings) + len(NUMBERS) + len(table.missing)
+        self.embedding = torch.nn.Embedding(table.embedded_rows, settings.embedding)
+        torch.nn.init.uniform_(self.embedding.weight, -0.1 * 3**0.5, 0.1 * 3**0.5)
+        inputs = len(CATEGORIES) * settings.embedding + len(NUMBERS) + len(table.missing)
         layers = []
         for outputs in settings.hidden:
             layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU(), torch.nn.Dropout(settings.dropout)]
             inputs = outputs
         self.layers = torch.nn.Sequential(*layers, torch.nn.Linear(inputs, 2))
+        for layer in self.layers:
+            if isinstance(layer, torch.nn.Linear):
+                torch.nn.init.kaiming_uniform_(layer.weight)
+                torch.nn.init.zeros_(layer.bias)
 
     def forward(self, categories: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        embedded = [embedding(categories[:, index]) for index, embedding in enumerate(self.embeddings)]
-        return self.layers(torch.cat([*embedded, numbers], 1))
+        return self.layers(torch.cat([self.embedding(categories).flatten(1), numbers], 1))
 
 
 def neural(parts: list[pd.DataFrame], seed: int, settings: argparse.Namespace) -> np.ndarray:
@@ -121,7 +127,6 @@ def main() -> None:
     parser.add_argument("--weight-decay", type=float, default=1e-2)
     parser.add_argument("--hidden", type=int, nargs="*", default=[128, 64])
     parser.add_argument("--embedding", type=int, default=8)
-    parser.add_argument("--embedding-std", type=float, default=0.1)
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--rare", type=int, default=20, help="categories of fewer training rows count as unknown")
     parser.add_argument("--judge", choices=["validation", "test"], default="test", help="which rows are evaluated")

@@ -1,16 +1,17 @@
-//! Sets of labelled images, from where they are published to batches of floats.
+//! Sets of samples, labelled images and rows of tables, from where they are published to batches of named arrays.
 //!
 //! ```text
-//! catalogue ─▶ get ─▶ files on disk ─▶ open ──┐
+//! catalogue ─▶ get ─▶ files on disk ─▶ open ──┐           ┌─ Sampler: which samples make a batch
 //! (sets)      (origin or   (or in the   (idx,   ├─▶ Dataset ─▶ Loader ─▶ Epoch ─▶ Batch
-//!              package)     program)     cifar)  │   bytes      order,    worker   f32, NCHW
-//! files of the user's own ─────▶ open_own ───────┘              chance    threads  and mask
-//!                          (folder, npz, parquet)               by seed
+//!              package)     program)     cifar)  │   Splits  └─ ArraySource: samples   worker   named arrays
+//! files of the user's own ─────▶ open_own, table ┘              as named arrays       threads  and a mask
+//!                (folder, npz, parquet; csv)
 //! ```
 //!
 //! - [`catalogue()`] lists what there is; [`get()`] brings a set to this machine; [`open`] reads it into memory.
 //! - [`open_own`] opens a folder of images per class, a NumPy archive or Parquet files.
-//! - [`Split::of`] takes anything that implements [`Samples`].
+//! - [`table`] reads rows of numbers and categories, from CSV or Parquet.
+//! - [`Split::of`] takes anything that implements [`Samples`], [`Loader::of`] any [`ArraySource`] and any [`Sampler`].
 //! - A [`Loader`] hands out the batches of an epoch. Which sample comes when, and what [`Augment`] does to it, depends on
 //!   seed and epoch alone.
 //! - Files are untrusted: a truncated, corrupt or lying one is a [`DataError`] that names file and byte, never a panic

@@ -1,4 +1,4 @@
-//! `frugal predict`: what a trained net answers to pictures.
+//! `frugal predict`: what a trained net answers to pictures, or to rows of a table.
 
 use super::prediction::Source;
 use crate::artifacts::picture::png;
@@ -16,17 +16,19 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Say what a run's net makes of pictures.
+/// Say what a run's net makes of pictures, or of rows of a table.
 ///
 /// Shows the five likeliest classes of each picture; a net that makes images writes what it makes of each as PNG into a folder.
 /// Pictures are turned, cut and resized as in an evaluation of such pictures, and made grey if the net learned from grey ones.
 /// Those that cannot be read are named, the others are answered, and the exit status is 1.
+///
+/// A net that learned from a table takes tables with the same columns, CSV or Parquet, and answers row by row.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
     source: Source,
-    /// The pictures, and folders of pictures
-    #[arg(required = true, value_name = "IMAGE|DIR")]
+    /// The pictures, and folders of pictures; or tables
+    #[arg(required = true, value_name = "IMAGE|DIR|TABLE")]
     images: Vec<PathBuf>,
     /// Where images that a net makes are written, as NAME-made.png
     #[arg(long, value_name = "DIR", default_value = ".")]

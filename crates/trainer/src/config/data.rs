@@ -1,6 +1,6 @@
 //! The section `data`: which set, how it is divided, and what chance does to its training images.
 
-use super::reader::{Reader, wrong};
+use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
 use super::{ConfigError, Data, Normalisation, Table};
 use frugal_data::table::Schema;
@@ -22,6 +22,7 @@ pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
         "numbers",
         "ignore",
         "rare",
+        "memory",
         "size",
         "grey",
         "orientation",
@@ -151,6 +152,7 @@ fn table(section: &Reader<'_>, set: &str) -> Result<Table> {
         numbers: names("numbers")?,
         ignore: names("ignore")?,
         rare: section.integer("rare", 1, 1 << 30)?.map(|rows| rows as usize),
+        memory: size(section, "memory")?,
     };
     let embedded = set == frugal_data::table::EMBEDDED;
     if let (Some(node), false, true) = (section.get("set"), embedded, table.target.is_empty())
@@ -159,7 +161,7 @@ fn table(section: &Reader<'_>, set: &str) -> Result<Table> {
         let message = format!("`{set}` is a table, and nothing says which of its columns is predicted");
         return Err(ConfigError::at(&node.place, message, "which column?").help("add for example `target = \"price\"`"));
     }
-    for key in ["target", "task", "categories", "numbers", "ignore", "rare"] {
+    for key in ["target", "task", "categories", "numbers", "ignore", "rare", "memory"] {
         if let Some(node) = section.get(key)
             && !is_table(set, &table)
         {

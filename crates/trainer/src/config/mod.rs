@@ -125,14 +125,18 @@ pub struct Table {
     /// Categories with fewer training rows count as unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rare: Option<usize>,
+    /// Bytes of rows that may be in memory; of a table with more, all are in a temporary file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
 }
 
 impl Table {
     /// As the reader of tables takes them.
     pub fn options(&self) -> TableOptions {
-        let Self { target, regression, categories, numbers, ignore, rare } = self.clone();
+        let Self { target, regression, categories, numbers, ignore, rare, memory } = self.clone();
         let rare = rare.unwrap_or(1);
-        TableOptions { target, regression, categories, numbers, ignore, rare, most_in_memory: None }
+        let most_in_memory = memory.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        TableOptions { target, regression, categories, numbers, ignore, rare, most_in_memory }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::artifacts::DataFacts;
 use crate::artifacts::comparison::{self, is_comparison};
 use crate::artifacts::folder::Folder;
 use crate::artifacts::{CONFIG, DATA, SUMMARY};
-use crate::config::{Config, Override};
+use crate::config::{Config, Override, Table};
 use crate::planning::Loaders;
 use crate::state::Lock;
 use crate::state::checkpoint::{self, Checkpoint, CheckpointError, Step};
@@ -227,11 +227,16 @@ fn differences(made: &Config, config: &Config) -> Vec<&'static str> {
     compare("seed", made.seed == config.seed);
     compare("data.size, data.grey or data.orientation", made.data.frame == config.data.frame);
     compare("data.mean or data.std", made.data.normalisation == config.data.normalisation);
+    // Where rows are held changes nothing.
+    let table = |config: &Config| Table { memory: None, ..config.data.table.clone() };
+    compare("data.target or another setting of the table", table(made) == table(config));
     compare("data.batch", made.data.batch == config.data.batch);
     compare("data.validation", made.data.validation == config.data.validation);
     compare("data.noise", made.data.noise == config.data.noise);
     compare("data.augment", made.data.augment == config.data.augment);
     compare("model.layers", made.model.design == config.model.design);
+    let rows = |config: &Config| (config.model.hidden.clone(), config.model.dropout, config.model.embedding);
+    compare("model.hidden, model.dropout or model.embedding", rows(made) == rows(config));
     compare("loss", made.loss == config.loss);
     compare("optimizer", made.optimizer == config.optimizer);
     compare("schedule", made.schedule == config.schedule);

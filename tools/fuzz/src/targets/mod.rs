@@ -9,6 +9,7 @@ mod npz;
 mod numbers;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod table;
 mod weights;
 
 use crate::random::Random;
@@ -42,6 +43,7 @@ pub const ALL: &[Target] = &[
     numbers::IDX,
     numbers::CIFAR,
     classes::TARGET,
+    table::TARGET,
     #[cfg(feature = "parquet")]
     parquet::TARGET,
 ];
