@@ -281,16 +281,16 @@ def compare_speed(old, new):
     exceeded = []
     print(f"\n{'in turns, medians of ' + str(TURNS):<26}{'old':>12}{'new':>12}{'ratio':>8}")
     for name, arguments in cases:
-        measured = {old: [], new: []}
+        measured = ([], [])
         for _ in range(TURNS):
-            for program in old, new:
+            for program, results in zip((old, new), measured):
                 printed, seconds, peak = run(program, *arguments)
                 if arguments[0] == "bench":
                     seconds = json.loads(printed)["milliseconds_per_step"]["median"] / 1e3
-                measured[program].append((seconds, peak))
+                results.append((seconds, peak))
         step = arguments[0] == "bench"
         for what, part, scale, limit in ("ms", 0, 1e3, STEP if step else PLAN), ("process MiB", 1, 1 / 1024, MEMORY):
-            before, after = ([m[part] * scale for m in measured[program]] for program in (old, new))
+            before, after = ([m[part] * scale for m in results] for results in measured)
             ratio = statistics.median(b / a for a, b in zip(before, after))
             label = f"{name}, {what}"
             print(f"{label:<34}{statistics.median(before):>10.2f}{statistics.median(after):>10.2f}{ratio:>8.3f}", flush=True)

@@ -4,7 +4,7 @@
 //! A shader that includes `parts/gemm_<core>.wgsl` has the words rows, columns, depth and chunk first in its `Params`.
 
 use crate::ir::tiles::{Choice, Work};
-use crate::ir::{Kernel, KernelContext, KernelSet, Operands, Tile};
+use crate::ir::{Kernel, KernelContext, KernelSet, MOST_ROUNDS, Operands, Tile};
 
 impl Tile {
     /// Workgroups for a product of so many rows and columns.
@@ -83,9 +83,10 @@ pub struct Gemm {
 impl Gemm {
     /// C has so many rows and columns, A so many columns; with the tile that was chosen for it, or the usual one.
     pub fn new(context: &KernelContext, [rows, columns, depth]: [usize; 3], chosen: Option<Tile>) -> Self {
-        let core = Core::of(context);
-        let tile = chosen.unwrap_or_else(|| Tile::usual(core, rows, columns, false));
-        Self { core, tile, rows, columns, depth, parts: 1 }
+        Self::with_core(context, |core| {
+            let tile = chosen.unwrap_or_else(|| Tile::usual(core, rows, columns, false));
+            Self { core, tile, rows, columns, depth, parts: 1 }
+        })
     }
 
     /// As [`Gemm::new`], its depth cut so that at least about `workgroups` of them have work and no part is shorter than
@@ -97,26 +98,40 @@ impl Gemm {
         workgroups: usize,
         least: usize,
     ) -> Self {
-        let core = Core::of(context);
-        let tile = chosen.unwrap_or_else(|| Tile::usual(core, rows, columns, true));
-        let parts = workgroups.div_ceil(tile.workgroups(rows, columns)).min(depth / least).max(1);
-        // No part may be empty: it would leave its partial product unwritten.
-        let parts = depth.div_ceil(depth.div_ceil(parts).max(1)).max(1);
-        Self { core, tile, rows, columns, depth, parts }
+        Self::with_core(context, |core| {
+            let tile = chosen.unwrap_or_else(|| Tile::usual(core, rows, columns, true));
+            let parts = workgroups.div_ceil(tile.workgroups(rows, columns)).min(depth / least).max(1);
+            // No part may be empty: it would leave its partial product unwritten.
+            let parts = depth.div_ceil(depth.div_ceil(parts).max(1)).max(1);
+            Self { core, tile, rows, columns, depth, parts }
+        })
+    }
+
+    /// With the core that suits the adapter, or with tiles where its loop would be longer than drivers on CPU cores run.
+    fn with_core(context: &KernelContext, gemm: impl Fn(Core) -> Self) -> Self {
+        let usual = gemm(Core::of(context));
+        match usual.core {
+            Core::Registers if usual.rounds() > MOST_ROUNDS => gemm(Core::Tiles),
+            _ => usual,
+        }
+    }
+
+    /// Rounds of the loop over a part of the depth.
+    fn rounds(&self) -> usize {
+        self.depth.div_ceil(self.parts).div_ceil(self.core.step(&self.tile)) + 1
     }
 
     /// A kernel for this product, its `Params` begun.
     pub fn kernel(&self, shader: &'static str, context: &KernelContext) -> Kernel {
-        let part = self.depth.div_ceil(self.parts);
         let kernel = Kernel::new(shader)
-            .rounds(part.div_ceil(self.core.step(&self.tile)) + 1)
+            .rounds(self.rounds())
             .variable("core", self.core.name())
             .variable("tile_rows", self.tile.rows)
             .variable("tile_columns", self.tile.columns)
             .variable("tile_depth", self.tile.depth)
             .variable("rows_per_invocation", self.tile.rows_per_invocation)
             .variable("columns_per_invocation", self.tile.columns_per_invocation)
-            .parameters([self.rows, self.columns, self.depth, part])
+            .parameters([self.rows, self.columns, self.depth, self.depth.div_ceil(self.parts)])
             .workgroups(self.tile.workgroups(self.rows, self.columns) * self.parts);
         match (self.core, context.operands) {
             (Core::F16Matrices, Operands::F16Matrices { extent, subgroup }) => {

@@ -3,8 +3,9 @@
 use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use super::gemm::{self, Gemm};
 use crate::ir::{
-    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operands, Operator, Output, Value,
-    ValueId, WeightGradientRole, tiles::Choice, tiles::PRODUCT, tiles::Registers, tiles::Tunable, tiles::Work, want,
+    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, KernelSet, MOST_ROUNDS, Need, Operands, Operator,
+    Output, Value, ValueId, WeightGradientRole, tiles::Choice, tiles::PRODUCT, tiles::Registers, tiles::Tunable,
+    tiles::Work, want,
 };
 use std::rc::Rc;
 
@@ -141,7 +142,10 @@ impl TakesEpilogue for MatMul {
     fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel> {
         let [m, n, k] = self.extents(&context.inputs).expect("checked by outputs");
         let kernel = match (context.set, context.operands) {
-            (KernelSet::Registers, Operands::F32) => self.registers_kernel([m, n, k], context),
+            // Beyond that its loop is longer than drivers on CPU cores run.
+            (KernelSet::Registers, Operands::F32) if k / 4 + 2 <= MOST_ROUNDS => {
+                self.registers_kernel([m, n, k], context)
+            }
             _ => {
                 let chosen = gemm::chosen(context, &self.work([m, n, k]));
                 Gemm::new(context, [m, n, k], chosen).kernel("ops/matmul/matmul", context)
