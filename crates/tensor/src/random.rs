@@ -16,10 +16,18 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream with this number of this seed, for what the host draws once: first weights, the order of samples.
+    /// The stream with this number of this seed, for what the host draws once, such as the order of samples.
     pub fn new(seed: u64, stream: u64) -> Self {
         let words = [seed as u32, (seed >> 32) as u32, stream as u32, (stream >> 32) as u32];
         Self { start: words.into_iter().fold(0, |key, word| hash(key ^ word)), stride: 1 }
+    }
+
+    /// The stream of this name of this seed, for what the host draws once for each of many: starting values. Like those of
+    /// steps they are long and many, so each has a stride of its own.
+    pub fn named(seed: u64, name: &str) -> Self {
+        let seeded = hash(hash(seed as u32) ^ (seed >> 32) as u32);
+        let key = |start: u32| name.bytes().fold(hash(start ^ seeded), |key, byte| hash(key ^ u32::from(byte)));
+        Self { start: key(0), stride: key(u32::MAX) | 1 }
     }
 
     /// What a kernel draws in a step. These streams are long and many, so each has a stride of its own: no stretch of one
@@ -60,6 +68,14 @@ mod tests {
         let known: HashSet<(u32, u32)> = pairs(stream).collect();
         assert_eq!(known.len(), 100_000);
         assert!(pairs(crossing).all(|pair| !known.contains(&pair)));
+    }
+
+    #[test]
+    fn streams_of_names_differ_by_name_and_by_seed() {
+        let streams = [(1, "a.weight"), (1, "b.weight"), (1, "a.weigth"), (2, "a.weight"), (1 << 32, "a.weight")];
+        let firsts: HashSet<Vec<u32>> =
+            streams.iter().map(|(seed, name)| (0..4).map(|i| Stream::named(*seed, name).word(i)).collect()).collect();
+        assert_eq!(firsts.len(), streams.len());
     }
 
     /// Whatever the stride, the numbers are spread evenly and do not follow one another.

@@ -320,3 +320,25 @@ fn a_parametrisation_of_another_shape_is_refused() {
     let error = graph.parametrised("layer.*", Wrong, ask).unwrap_err().to_string();
     assert_eq!(error, "the parametrisation of `layer.w` made a value of 1, but the layer asks for 4×5");
 }
+
+/// The same numbers whatever else a net has, and in whatever order its layers are added.
+#[test]
+fn starting_values_go_by_name_and_not_by_order() {
+    let gpu = gpu();
+    let start = |names: &[&str]| {
+        let mut graph = Graph::new();
+        let x = graph.input("x", [2, 5], Element::F32);
+        for name in names {
+            let w = graph.parameter(name, [4, 5], Init::kaiming_uniform(5)).unwrap();
+            let y = graph.linear(x, w).unwrap();
+            graph.mark_metric(y);
+        }
+        let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
+        let session = PlannedSession::new(gpu.clone(), vec![plan], 7).unwrap();
+        session.read("b").unwrap()
+    };
+    let alone = start(&["b"]);
+    assert_eq!([start(&["a", "b"]), start(&["b", "a"])], [alone.clone(), alone.clone()]);
+    let bound = (6.0f32 / 5.0).sqrt();
+    assert!(alone.iter().all(|w| w.abs() < bound) && alone.iter().any(|w| w.abs() > 0.5 * bound));
+}

@@ -99,13 +99,13 @@ impl Session {
     }
 
     fn initialise(&self, seed: u64) -> Result<(), GpuError> {
-        for (stream, value) in self.store.values.iter().enumerate() {
+        for value in &self.store.values {
             let elements: Vec<f32> = match &value.init {
                 Init::Words(words) => {
                     self.write_at(value, bytemuck::cast_slice(words))?;
                     continue;
                 }
-                Init::Uniform { bound } => crate::random::Stream::new(seed, stream as u64)
+                Init::Uniform { bound } => crate::random::Stream::named(seed, &value.name)
                     .uniform()
                     .map(|u| (2.0 * u - 1.0) * bound)
                     .take(value.shape.elements())
