@@ -29,6 +29,9 @@ use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_tensor::runtime::{Adapter, GpuError};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Trains deep networks in a fraction of the memory, on any GPU.
 #[derive(Debug, Parser)]
@@ -190,8 +193,10 @@ pub fn main(output_is_closed: bool) -> ExitCode {
         terminal::close_output();
     }
     messages::set_up();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log).with_ansi(false).without_time().init();
+    let named = std::env::var("RUST_LOG").ok().and_then(|directives| directives.parse::<Targets>().ok());
+    let filter = named.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Log).with_ansi(false).without_time();
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     let outcome = match messages::parse() {
         Ok(cli) => run(cli.verb),
         Err(code) => return code.into(),
