@@ -202,3 +202,68 @@ fn the_embedded_flights_are_those_of_their_provenance() {
     assert_eq!(serde_json::from_str::<Schema>(&text).unwrap(), **schema);
     schema.check().unwrap();
 }
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_program_without_parquet_says_so_of_tables() {
+    let (_folder, path) = file("t.parquet", b"PAR1");
+    let error = open(&path, &options("y"), Purpose::Train).unwrap_err().to_string();
+    assert!(error.contains("built without Parquet"), "{error}");
+}
+
+/// The columns of a Parquet file mean what they would mean in CSV.
+#[cfg(feature = "parquet")]
+#[test]
+fn columns_of_parquet_are_read_by_their_types() {
+    use parquet::column::writer::ColumnWriter;
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    let (_folder, path) = file("t.parquet", b"");
+    let schema =
+        "message t { optional double x; required binary colour (UTF8); required binary blob; required int64 y; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let written = fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(written, schema, Arc::new(WriterProperties::default())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut texts = 0;
+    while let Some(mut column) = group.next_column().unwrap() {
+        match column.untyped() {
+            ColumnWriter::DoubleColumnWriter(writer) => {
+                let values: Vec<f64> = (0..39).map(|row| f64::from(row) / 4.0).collect();
+                let levels: Vec<i16> = (0..40).map(|row| i16::from(row < 39)).collect();
+                writer.write_batch(&values, Some(&levels), None).unwrap();
+            }
+            ColumnWriter::ByteArrayColumnWriter(writer) => {
+                texts += 1;
+                let words = if texts == 1 { ["red", "blue"] } else { ["\u{1}", "\u{2}"] };
+                let values: Vec<_> = (0..40).map(|row| words[row % 2].into()).collect();
+                writer.write_batch(&values, None, None).unwrap();
+            }
+            ColumnWriter::Int64ColumnWriter(writer) => {
+                let values: Vec<i64> = (0..40).map(|row| row % 2).collect();
+                writer.write_batch(&values, None, None).unwrap();
+            }
+            _ => unreachable!("the schema has four columns"),
+        }
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+
+    let set = open(&path, &options("y"), Purpose::Train).unwrap();
+    assert_eq!(
+        (set.class_names.as_slice(), set.train.len(), set.test.len()),
+        (&["0".to_owned(), "1".to_owned()][..], 32, 8)
+    );
+    let columns = &set.schema.as_ref().unwrap().columns;
+    assert!(
+        matches!(columns[0].kind, ColumnKind::Number { .. }) && matches!(columns[1].kind, ColumnKind::Category { .. })
+    );
+    assert_eq!(columns.len(), 2);
+    assert!(set.account.left_out.iter().any(|line| line.contains("`blob`, which has no value")), "{:?}", set.account);
+    let broken = fs::read(&path).unwrap();
+    fs::write(&path, &broken[..broken.len() / 2]).unwrap();
+    assert!(matches!(open(&path, &options("y"), Purpose::Train), Err(DataError::Table { .. })));
+}
