@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::config::{Config, sample_of};
+use crate::planning::step_shape;
 use frugal_data::{DataError, Dataset, Loader, LoaderOptions};
 use frugal_model::{Sample, Task};
 
@@ -38,8 +39,10 @@ impl Loaders {
             test: Loader::new(data.test.clone(), plain)?,
         };
         let mixed = config.data.augment.mixup.is_some();
-        check(&loaders.train, config.task(), sample, data.classes, mixed)?;
-        check(&loaders.test, config.task(), sample, data.classes, false)?;
+        // Of nets that make images these are channels.
+        let classes = step_shape(&config.model.net()?, config.data.batch, sample, data.classes).classes;
+        check(&loaders.train, config.task(), sample, classes, mixed)?;
+        check(&loaders.test, config.task(), sample, classes, false)?;
         Ok(loaders)
     }
 }
