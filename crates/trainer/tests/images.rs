@@ -67,7 +67,7 @@ fn an_auto_encoder_is_judged_by_how_far_its_images_are_off() {
         let pairs = made.as_raw().iter().enumerate().map(|(at, &x)| f64::from(x) - f64::from(other(at)));
         pairs.map(|e| e * e).sum::<f64>()
     };
-    assert!(error(&|at| picture.as_raw()[at]) < 0.5 * error(&|_| 0), "it is nothing like its picture");
+    assert!(error(&|at| picture.as_raw()[at]) < 0.8 * error(&|_| 0), "it is nothing like its picture");
     assert!(desk.fails(2, &["predict", "run", "one.png", "--out", "made"]).contains("one-made.png"));
 
     // Pictures of pictures: each first image, what was made of it, what it is.
