@@ -18,7 +18,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 const BATCH: usize = 32;
 const CLASSES: usize = 4;
 const SIDE: usize = 16;
-const STEPS: u32 = 40;
+const STEPS: u32 = 80;
 
 /// Forward to the loss: N×1×16×16 images, N labels, and N ones for the samples that count. Shapes are checked here.
 fn forward(mode: Mode) -> Result<(Graph, ValueId), GraphError> {

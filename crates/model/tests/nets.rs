@@ -114,7 +114,7 @@ fn nets_that_make_images_have_right_gradients() {
                 .collect();
             let square: f64 = gradients.iter().flatten().map(|&g| f64::from(g).powi(2)).sum();
             // Small enough that few rectifiers switch, large enough for single precision.
-            let step = 1e-2 / square.sqrt();
+            let step = 1e-3 / square.sqrt();
             let start: Vec<Vec<f32>> = parameters.iter().map(|(name, _)| session.read(name).unwrap()).collect();
             let [above, below] = [0.5, -0.5].map(|side| {
                 for (((name, _), values), gradient) in parameters.iter().zip(&start).zip(&gradients) {
