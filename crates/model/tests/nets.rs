@@ -1,7 +1,9 @@
 //! Every net: its exact parameters, how long its plan takes, and that it trains.
 
 use frugal_model::layers::Mode;
-use frugal_model::{IMAGES, LABELS, MASK, ModelError, Net, StepShape, TARGETS, Task, Training, training_step};
+use frugal_model::{
+    IMAGES, LABELS, Layer, MASK, Mlp, ModelError, Net, Row, Sample, StepShape, TARGETS, Task, Training, training_step,
+};
 use frugal_tensor::codec::{F16, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::ir::{Element, KernelSet, ValueId};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
@@ -23,6 +25,7 @@ const PUBLISHED: &[(&str, [usize; 3], usize, usize)] = &[
     ("resnet110", [3, 32, 32], 10, 1_730_714),
     ("resnet164", [3, 32, 32], 10, 1_703_258),
     ("vgg-small", [3, 32, 32], 10, 4_660_106),
+    ("mlp", [3, 32, 32], 10, 402_250),
     ("alexnet", [3, 224, 224], 1000, 61_100_840),
     ("vgg11", [3, 224, 224], 1000, 132_863_336),
     ("vgg16", [3, 224, 224], 1000, 138_357_544),
@@ -167,7 +170,7 @@ fn making_values_again_keeps_less_of_every_net() {
             let [before, less, least] = [&none, &cheap, &segments].map(Plan::kept_bytes);
             println!("{what}: {before} bytes kept, cheap {less}, segments {least}");
             // Those have no norms: what their rectifiers make follows from nothing that waits.
-            let normed = !["lenet", "alexnet", "vgg11", "vgg16"].contains(name);
+            let normed = !["lenet", "mlp", "alexnet", "vgg11", "vgg16"].contains(name);
             assert!(less < before || (!normed && less == before), "{what}: cheap {less} of {before}");
             assert!(least <= before, "{what}: segments {least} of {before}");
             let alive = |plan: &Plan| plan.lifetimes.alive().into_iter().max().unwrap();
@@ -241,4 +244,39 @@ fn every_net_trains() {
         // What is saved for the backward pass does not touch the forward pass.
         assert!(losses.iter().all(|loss| *loss == losses[0]), "{name}: {losses:?}");
     }
+}
+
+/// Rows of a table: one table of embeddings for all categories, a linear layer over them and the numbers.
+#[test]
+fn nets_for_rows_embed_categories() {
+    let row = Row { numbers: 3, categories: 2, vocabulary: 50 };
+    let shape = StepShape { batch: 4, sample: Sample::Row(row), classes: 2 };
+    let mlp = Net::mlp(Mlp { hidden: vec![16].into(), dropout: 0.0 }).with_embedding(5);
+    let shapes = |net: &Net, shape: StepShape| -> Vec<(String, String)> {
+        let graph = training_step(net, shape, SGD).unwrap();
+        graph.parameters().map(|(_, value)| (value.name.clone(), value.shape.to_string())).collect()
+    };
+    let named = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter().map(|(name, shape)| ((*name).to_owned(), (*shape).to_owned())).collect()
+    };
+    let wanted = [
+        ("embedding.weight", "50×5"),
+        ("hidden0.weight", "16×13"),
+        ("hidden0.bias", "16"),
+        ("output.weight", "2×16"),
+        ("output.bias", "2"),
+    ];
+    assert_eq!(shapes(&mlp, shape), named(&wanted));
+    let layers = Net::sequential(vec![Layer::Linear { outputs: None }]).with_embedding(1);
+    let numbers = StepShape { sample: Sample::Row(Row { categories: 0, vocabulary: 0, ..row }), ..shape };
+    assert_eq!(shapes(&layers, numbers)[0], ("0.weight".to_owned(), "2×3".to_owned()));
+    let categories = StepShape { sample: Sample::Row(Row { numbers: 0, ..row }), classes: 1, ..shape };
+    let mse = Training { loss: Loss::Elements(ElementLoss::MeanSquared), ..SGD.into() };
+    training_step(&layers.clone().for_values(), categories, mse).unwrap();
+    // Cross-entropy is for classes, and convolutions are for images.
+    assert!(matches!(training_step(&layers.for_values(), categories, SGD), Err(ModelError::NoLoss { .. })));
+    assert!(matches!(
+        training_step(&Net::find("lenet").unwrap(), shape, SGD),
+        Err(ModelError::NoRows { net: "lenet" })
+    ));
 }

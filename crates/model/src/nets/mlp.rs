@@ -1,5 +1,6 @@
 //! A multi-layer perceptron: hidden layers with rectifiers and dropout, and a layer of outputs. Of images it takes the values one
-//! by one; of rows of a table the embeddings of the categories and the numbers.
+//! by one; of rows of a table the embeddings of the categories and the numbers. 402,250 parameters on 3×32×32 with
+//! 10 classes.
 
 use super::Build;
 use crate::layers::{linear, linear_relu};
