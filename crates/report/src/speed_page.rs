@@ -30,7 +30,7 @@ pub struct Peer {
     pub framework: String,
     /// What to know of it.
     pub note: String,
-    /// The net, at the size of [`WORKLOADS`].
+    /// The net, at the size of `WORKLOADS`.
     pub net: String,
     /// As [`StepReport::milliseconds_per_step`].
     pub milliseconds_per_step: Span,

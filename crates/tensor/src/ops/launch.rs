@@ -27,7 +27,7 @@ fn over_planes(shader: &'static str, planes: usize, size: usize, set: KernelSet)
 }
 
 /// The most rounds of the loops of a kernel that is chosen for its few invocations: with some to spare for the ends of loops, no more
-/// than [`MOST_ROUNDS`].
+/// than `MOST_ROUNDS`.
 pub const MOST_ITERATIONS: usize = 65_000;
 const _: () = assert!(MOST_ITERATIONS < MOST_ROUNDS);
 

@@ -75,7 +75,7 @@ impl SavePolicy {
         }
     }
 
-    /// What the planner needs. Of a store with a [budget](Store::budget) that is only what its rules say:
+    /// What the planner needs. Of a store with a [budget](SavePolicy::budget) that is only what its rules say:
     /// [`crate::planning::budget::choose`] makes a store of it that says all.
     pub fn policy(&self) -> Policy {
         let rule = |rule: &SaveRule| Rule {

@@ -46,7 +46,7 @@ impl ClassMap {
     /// the set, for messages.
     ///
     /// # Errors
-    /// [`ClassError`] if the set has classes that the net does not know.
+    /// `ClassError` if the set has classes that the net does not know.
     pub fn of(net: Classes<'_>, set: &str, of_set: Classes<'_>, by_number: bool) -> Result<Self, ClassError> {
         let same = Self::same(of_set.names.len());
         if net.names == of_set.names {

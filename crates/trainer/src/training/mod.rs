@@ -40,7 +40,7 @@ use stepper::Stepper;
 
 /// What to run, and where.
 pub struct Job<'a> {
-    /// The plans of the run, see [`plans()`].
+    /// The plans of the run, see [`crate::planning::plans`].
     pub plans: Plans,
     /// All settings.
     pub config: &'a Config,

@@ -72,7 +72,7 @@ impl<'a> Study<'a> {
     /// from the bench.
     ///
     /// # Errors
-    /// As [`Bench::new`].
+    /// As [`Study::new`].
     pub fn examine(&self, store: &str, policy: &Policy, state: &Named) -> Result<StudiedStore, Error> {
         let mut step = self.open(policy, state)?;
         let metrics = step.run()?;
@@ -83,7 +83,7 @@ impl<'a> Study<'a> {
     /// Examines a form on the inputs of all convolutions but the first.
     ///
     /// # Errors
-    /// As [`Bench::new`].
+    /// As [`Study::new`].
     pub fn rate(&self, form: CodecSpec, state: &Named) -> Result<RatePoint, Error> {
         let images = Rule { made_by: Some("input".into()), ..Rule::default() };
         let inputs = Rule { read_by: Some(CONVOLUTION.into()), codec: form.codec(), ..Rule::default() };
