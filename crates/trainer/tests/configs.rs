@@ -24,6 +24,11 @@ fn every_config_is_called_as_its_file_and_can_be_planned() {
         let request = planning::request(&config, image, classes).unwrap();
         let options = PlanOptions::unlimited(KernelSet::Tiles);
         let raw = Plans::new(&request, options.clone()).unwrap().report(&request);
+        if config.name == "flights" {
+            // Rows of a table: a net without convolutions, whose config compares no stores.
+            assert_eq!(raw.convolutions.ratio(), None);
+            continue;
+        }
         assert_eq!(raw.convolutions.ratio(), Some(1.0), "{}", config.name);
         assert!(config.compare.stores.len() > 1 && config.compare.stores[0].to_string() == "raw", "{}", config.name);
         for &store in &config.compare.stores[1..] {
