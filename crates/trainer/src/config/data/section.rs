@@ -1,8 +1,9 @@
 //! The section `data`: which set, how it is divided, and what chance does to its training images.
 
-use super::reader::{Reader, size, wrong};
-use super::source::{Node, Value};
-use super::{ConfigError, Data, Normalisation, Table};
+use super::{Data, Normalisation, Table};
+use crate::config::ConfigError;
+use crate::config::reader::{Reader, size, wrong};
+use crate::config::source::{Node, Value};
 use frugal_data::table::Schema;
 use frugal_data::{Augment, Dataset, Frame, Jitter, Orientation, ResizedCrop, Share};
 use frugal_model::{Row, Sample};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 type Result<T> = std::result::Result<T, ConfigError>;
 
 /// Reads the section.
-pub(super) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
+pub(in crate::config) fn data(root: &Reader<'_>, folder: &Path) -> Result<Data> {
     let keys = [
         "set",
         "target",
@@ -69,7 +70,7 @@ pub(crate) fn sample_with(image: [usize; 3], schema: Option<&Schema>) -> Sample 
 }
 
 /// So that the resolved config means the same from any folder.
-pub(super) fn absolute(path: PathBuf) -> PathBuf {
+pub(in crate::config) fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
@@ -246,7 +247,9 @@ fn augment(root: &Reader<'_>, data: &Reader<'_>) -> Result<Augment> {
         mixup: section.float("mixup", "from 0.001 to 100", |alpha| (1e-3..=100.0).contains(&alpha))?,
     };
     if let Some(node) = section.get("mixup")
-        && root.kind("loss", super::sections::LOSSES)?.is_some_and(|kind| kind != super::sections::LOSSES[0])
+        && root
+            .kind("loss", crate::config::sections::LOSSES)?
+            .is_some_and(|kind| kind != crate::config::sections::LOSSES[0])
     {
         let message = "`data.augment.mixup` mixes labels, and of the losses only cross-entropy takes a mix";
         return Err(ConfigError::at(&node.place, message, "not with this loss").help("remove it, or `loss.kind`"));
