@@ -34,20 +34,21 @@ fn records(run: &Path) -> Vec<Value> {
 #[test]
 fn an_auto_encoder_is_judged_by_how_far_its_images_are_off() {
     let desk = Desk::new();
-    let summary = train(&desk, "autoencoder", "run", &["--tensorboard"]);
+    let summary = train(&desk, "autoencoder", "run", &["--tensorboard", "--set", "train.epochs=8"]);
     let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value}"));
     let records = records(&desk.path("run"));
     assert!(records.iter().all(|record| record.get("accuracy").is_none() && record.get("test_accuracy").is_none()));
     let losses: Vec<f64> = records.iter().filter(|r| r["kind"] == "epoch").map(|r| number(&r["test_loss"])).collect();
-    assert!(losses.len() == 3 && losses[2] < losses[0] && losses[2] < 0.1, "{losses:?}");
+    let last = losses[losses.len() - 1];
+    assert!(losses.len() == 8 && last < losses[0] && last < 0.1, "{losses:?}");
     assert!(summary.get("test_accuracy").is_none(), "{summary}");
     let best = losses.iter().copied().fold(f64::MAX, f64::min);
-    assert_eq!((number(&summary["test_loss"]), number(&summary["best"][1])), (losses[2], best));
-    assert!((number(&summary["test_psnr"]) + 10.0 * losses[2].log10()).abs() < 1e-9);
+    assert_eq!((number(&summary["test_loss"]), number(&summary["best"][1])), (last, best));
+    assert!((number(&summary["test_psnr"]) + 10.0 * last.log10()).abs() < 1e-9);
 
     // The same in double precision on the host, under the same noise.
     let evaluation = &summary["evaluation"];
-    assert!((number(&evaluation["squared_error"]) / losses[2] - 1.0).abs() < 1e-4, "{evaluation} {losses:?}");
+    assert!((number(&evaluation["squared_error"]) / last - 1.0).abs() < 1e-4, "{evaluation} {losses:?}");
     let report: Value = serde_json::from_str(&desk.ok(&["eval", "run", "--json"])).unwrap();
     assert_eq!(report["squared_error"], evaluation["squared_error"]);
     let text = desk.ok(&["eval", "run"]);
@@ -67,13 +68,13 @@ fn an_auto_encoder_is_judged_by_how_far_its_images_are_off() {
         let pairs = made.as_raw().iter().enumerate().map(|(at, &x)| f64::from(x) - f64::from(other(at)));
         pairs.map(|e| e * e).sum::<f64>()
     };
-    assert!(error(&|at| picture.as_raw()[at]) < 0.8 * error(&|_| 0), "it is nothing like its picture");
+    assert!(error(&|at| picture.as_raw()[at]) < 0.5 * error(&|_| 0), "it is nothing like its picture");
     assert!(desk.fails(2, &["predict", "run", "one.png", "--out", "made"]).contains("one-made.png"));
 
     // Pictures of pictures: each first image, what was made of it, what it is.
     let events = fs::read(desk.path("run/events.out.tfevents.1.frugal")).unwrap();
     let shown = events.windows(9).filter(|window| window == b"answers/0").count();
-    assert_eq!(shown, 3, "once an epoch");
+    assert_eq!(shown, losses.len(), "once an epoch");
 }
 
 #[test]
