@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares two builds of Frugal: the same weights, plans and tables, bit for bit, then speed in turns.
 
-Both programs train from the same starting weights, which OLD wrote, each into a folder of its own. Then the folders are
+Both programs train from the same starting weights, which OLD wrote, each into a separate folder. Then the folders are
 compared, and what `frugal plan` says:
 
 - tensors of weights and checkpoints by name: element type, shape and every bit;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Writes a page about the speed of this machine's GPU, in Markdown: LeNet, ResNet-20, ResNet-18 and ResNet-50 in several forms,
-# beside what is here of PyTorch and Burn, and all operators beside the floor. Usage:
+# beside what is here of PyTorch and Burn, and all operators beside the roofline. Usage:
 #
 #     benches/peers/gpu.sh PAGE.md
 #

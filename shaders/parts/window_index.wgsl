@@ -1,4 +1,4 @@
-{# Places in pooling windows, packed as crates/tensor/src/codec/window_index.rs has it: digits of words to the base PLACES,
+{# Places in pooling windows, packed as crates/tensor/src/ops/pool/window_index.rs has it: digits of words to the base PLACES,
    the first the lowest.
    Variables: places, per_word; bits of a digit if places is a power of two, else 0. -#}
 const PLACES = {{ places }}u;

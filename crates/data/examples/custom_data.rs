@@ -1,4 +1,4 @@
-//! A data set of one's own: discs, squares and crosses that are drawn when they are asked for. The loader shuffles, normalises
+//! A custom data set: discs, squares and crosses that are drawn on request. The loader shuffles, normalises
 //! and batches them on worker threads, and a small residual net learns to tell them apart.
 //!
 //! ```text

@@ -63,7 +63,7 @@ impl fmt::Debug for Batch {
     }
 }
 
-/// Arrays that wait for their next batch. It never holds more than were in use at one time.
+/// Free arrays, to be filled with a batch again. The pool never holds more than were in use at one time.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Mutex<Vec<Vec<Array>>>);
 

@@ -10,7 +10,7 @@ pub enum DataError {
     /// The name is not in the catalogue.
     #[error("no data set is called `{name}`; there are: {known}")]
     Unknown {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
         /// The names that exist, comma-separated.
         known: String,
@@ -43,7 +43,7 @@ pub enum DataError {
         source: io::Error,
     },
 
-    /// A sample of one's own ([`Samples`](super::Samples)) cannot be read.
+    /// A custom sample ([`Samples`](super::Samples)) cannot be read.
     #[error("sample {index} cannot be read: {source}")]
     Sample {
         /// Which, from 0.

@@ -27,7 +27,7 @@
 //! # Ok::<(), frugal_data::DataError>(())
 //! ```
 //!
-//! `examples/custom_data.rs` trains on a set of its own.
+//! `examples/custom_data.rs` trains on a custom set.
 
 mod account;
 mod arrays;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::DataError;
 use super::dataset::sample_len;
 
-/// Images of a form of one's own: made up, in a data base, over the network. [`Split::of`](super::Split::of) makes a split of
+/// Images of a custom form: made up, in a data base, over the network. [`Split::of`](super::Split::of) makes a split of
 /// them, which is shuffled, augmented, divided and batched as any other.
 ///
 /// The loader's worker threads read samples when their batch is due, in any order and again in each epoch; the same index must

@@ -1,4 +1,4 @@
-//! A training loop of one's own: a net of layers, a schedule, evaluation on samples that it never saw, reading parameters, and
+//! A custom training loop: a net of layers, a schedule, evaluation on samples that it never saw, reading parameters, and
 //! weights as safetensors. The library without the program, on one page.
 //!
 //! ```text
@@ -58,7 +58,7 @@ fn learning_rate(step: u32) -> f32 {
 
 /// Panics if something is not as it should be; public, because a test runs it.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Two steps over the same parameters: one that trains, with values waiting in the form that the policy names, and one that
+    // Two steps over the same parameters: one that trains, with saved tensors kept in the form that the policy names, and one that
     // evaluates.
     let gpu = Gpu::open(None)?;
     let (mut graph, loss) = forward(Mode::Training)?;

@@ -9,7 +9,7 @@ pub enum ModelError {
     /// There is no net of this name.
     #[error("there is no net `{name}`; there are: {known}")]
     NoSuchNet {
-        /// What was asked for.
+        /// What was requested.
         name: String,
         /// What there is.
         known: String,

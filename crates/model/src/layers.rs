@@ -204,7 +204,7 @@ pub fn batch_norm(graph: &mut Graph, name: &str, x: ValueId, mode: Mode) -> Resu
     batch_norm_like(graph, name, x, NORM, mode)
 }
 
-/// [`batch_norm`] with an ε and a momentum of its own.
+/// [`batch_norm`] with this ε and this momentum.
 ///
 /// # Errors
 /// [`GraphError::Shape`] if x has no channels.

@@ -117,7 +117,7 @@ impl Layer {
         }
     }
 
-    /// Layers without parameters of their own.
+    /// Layers without parameters.
     fn apply_within(&self, graph: &mut Graph, x: ValueId, build: Build) -> Result<ValueId, GraphError> {
         match self {
             Layer::Activation(activation) => graph.activate(x, *activation),
@@ -135,7 +135,7 @@ impl Layer {
                 let x = graph.within("shortcut", |graph| forward(graph, x, shortcut, build))?;
                 graph.add(y, x)
             }
-            _ => unreachable!("layers with parameters have a case of their own"),
+            _ => unreachable!("layers with parameters were matched before"),
         }
     }
 }

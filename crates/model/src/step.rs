@@ -23,15 +23,15 @@ pub struct Training {
     /// The loss.
     pub loss: Loss,
     /// How parameters move.
-    pub recipe: UpdateConfig,
+    pub update: UpdateConfig,
     /// Whether training is told a share of each class (targets, N×classes) and not a label: samples are mixed.
     pub mixed: bool,
 }
 
 impl<R: Into<UpdateConfig>> From<R> for Training {
     /// By cross-entropy.
-    fn from(recipe: R) -> Self {
-        Self { loss: Loss::default(), recipe: recipe.into(), mixed: false }
+    fn from(update: R) -> Self {
+        Self { loss: Loss::default(), update: update.into(), mixed: false }
     }
 }
 
@@ -69,14 +69,14 @@ fn forward(net: &Net, shape: StepShape, training: Training, mode: Mode) -> Resul
 pub fn training_step(net: &Net, shape: StepShape, training: impl Into<Training>) -> Result<Graph, ModelError> {
     let training = training.into();
     let (mut graph, loss) = forward(net, shape, training, Mode::Training)?;
-    let scale = training.recipe.loss_scale.map(|setting| graph.loss_scale(setting)).transpose()?;
+    let scale = training.update.loss_scale.map(|setting| graph.loss_scale(setting)).transpose()?;
     let gradients = graph.differentiate(&[(loss, scale)])?;
-    graph.train(training.recipe, loss, &gradients)?;
+    graph.train(training.update, loss, &gradients)?;
     Ok(graph)
 }
 
 /// Forward and backward alone: nothing changes the parameters. Returns each parameter's name with its gradient. Uploads and
-/// metrics as in [`training_step`]; control only if an operator or a codec draws random numbers. The recipe has no part in it.
+/// metrics as in [`training_step`]; control only if an operator or a codec draws random numbers. The update has no part in it.
 ///
 /// # Errors
 /// [`ModelError::Graph`] if the net does not fit the images, [`ModelError::NoLoss`] if the loss is not for what it makes.
@@ -122,7 +122,7 @@ pub fn evaluation_step(net: &Net, shape: StepShape, training: impl Into<Training
         let predictions = graph.output(PREDICTIONS).expect("every forward pass names it");
         graph.mark_metric(predictions);
     }
-    if training.recipe.average.is_some() {
+    if training.update.average.is_some() {
         graph.use_averages();
     }
     Ok(graph)

@@ -160,7 +160,7 @@ impl Task {
         }
     }
 
-    /// The loss where nothing else is asked for.
+    /// The default loss.
     pub fn usual_loss(self) -> Loss {
         match self {
             Self::Classes => Loss::default(),

@@ -176,10 +176,10 @@ fn making_values_again_keeps_less_of_every_net() {
             let alive = |plan: &Plan| plan.lifetimes.alive().into_iter().max().unwrap();
             assert!(alive(&cheap) <= alive(&none), "{what}: cheap has the lower peak");
             for plan in [cheap, segments] {
-                let rebuilt = plan.stored.iter().any(|stored| stored.is_recomputed());
+                let recomputed = plan.stored.iter().any(|stored| stored.is_recomputed());
                 // A norm that runs again makes its statistics again, too: a few bytes less without any value recomputed.
                 let saves = plan.kept_bytes() < before - before / 1000;
-                assert!(rebuilt == saves, "{what}: made again {rebuilt}, {} of {before} kept", plan.kept_bytes());
+                assert!(recomputed == saves, "{what}: recomputed {recomputed}, {} of {before} kept", plan.kept_bytes());
                 let layers = plan.layers();
                 let by_layer = layers.iter().flat_map(|layer| &layer.kept).map(|value| value.stored_bytes).sum::<u64>();
                 assert_eq!(by_layer, plan.kept_bytes(), "{what}: what each layer keeps adds up");

@@ -35,12 +35,12 @@ struct Said {
 }
 
 impl Training {
-    fn new(gpu: &Rc<Gpu>, net: &str, recipe: UpdateConfig, policy: &Policy) -> Self {
+    fn new(gpu: &Rc<Gpu>, net: &str, update: UpdateConfig, policy: &Policy) -> Self {
         let shape = StepShape { batch: SAMPLES, sample: IMAGE.into(), classes: 10 };
-        let graph = training_step(&Net::find(net).unwrap(), shape, recipe).unwrap();
+        let graph = training_step(&Net::find(net).unwrap(), shape, update).unwrap();
         let session =
             PlannedSession::new(gpu.clone(), vec![Plan::new(graph, policy, gpu.plan_options()).unwrap()], 1).unwrap();
-        let mut training = Self { session, accumulates: recipe.accumulate, rate: 0.02, done: 0 };
+        let mut training = Self { session, accumulates: update.accumulate, rate: 0.02, done: 0 };
         if training.session.plans()[0].has_data_sized() {
             training.with_uploads(0, FLAG_CALIBRATES, |session, uploads| {
                 session.calibrate(0, uploads, 2.0 * MARGIN).unwrap()
@@ -96,20 +96,20 @@ impl Training {
 fn in_f32_a_scaled_loss_changes_no_bit() {
     let gpu = Gpu::open(None).expect("the tests need an adapter");
     let plain = UpdateConfig::from(Optimizer::Sgd(SGD));
-    let recipes = [
+    let updates = [
         plain,
         UpdateConfig { clip_norm: Some(0.5), average: Some(0.9), ..Optimizer::Adam(ADAM).into() },
         UpdateConfig { accumulate: true, clip_norm: Some(0.5), ..plain },
     ];
     for net in ["lenet", "resnet8"] {
         for policy in [Policy::raw(), Policy::with(ErrorBounded::default())] {
-            for recipe in recipes {
+            for update in updates {
                 let loss_scale = Some(LossScale { start: 1024.0, grow_after: 3 });
-                let mut one = Training::new(&gpu, net, recipe, &policy);
-                let mut other = Training::new(&gpu, net, UpdateConfig { loss_scale, ..recipe }, &policy);
+                let mut one = Training::new(&gpu, net, update, &policy);
+                let mut other = Training::new(&gpu, net, UpdateConfig { loss_scale, ..update }, &policy);
                 for step in 0..6 {
                     let (one, other) = (one.step(), other.step());
-                    assert_eq!(one.loss, other.loss, "{net}, {recipe:?}: step {step}");
+                    assert_eq!(one.loss, other.loss, "{net}, {update:?}: step {step}");
                     assert_eq!(one.scale, None);
                 }
                 // Sums over batches are of scaled gradients.
@@ -118,14 +118,14 @@ fn in_f32_a_scaled_loss_changes_no_bit() {
                 };
                 let (one, two) = (without_sums(&one), without_sums(&other));
                 let differ: Vec<&String> = one.keys().filter(|name| one[*name] != two[*name]).collect();
-                assert!(differ.is_empty() && one.len() == two.len(), "{net}, {recipe:?}: {differ:?}");
+                assert!(differ.is_empty() && one.len() == two.len(), "{net}, {update:?}: {differ:?}");
                 // Doubled after every three good updates.
-                let updates = if recipe.accumulate { 3 } else { 6 };
+                let updates = if update.accumulate { 3 } else { 6 };
                 let scale = other.session.read(LossScale::NAME).unwrap();
                 assert_eq!(
                     scale,
                     [1024.0 * 2f32.powi(updates / 3)],
-                    "{net}, {recipe:?}, {} forms",
+                    "{net}, {update:?}, {} forms",
                     other.session.plans()[0].stored.len()
                 );
             }
@@ -146,11 +146,11 @@ fn f16_gpu() -> Option<Rc<Gpu>> {
 #[test]
 fn f16_learns_as_f32_does() {
     let Some(gpu) = f16_gpu() else { return };
-    let recipe = UpdateConfig::from(Optimizer::Sgd(SGD));
-    let scaled = UpdateConfig { loss_scale: Some(LossScale::default()), ..recipe };
+    let update = UpdateConfig::from(Optimizer::Sgd(SGD));
+    let scaled = UpdateConfig { loss_scale: Some(LossScale::default()), ..update };
     let f32_gpu = Gpu::open(None).unwrap();
     for (net, rate, steps, falls_to) in [("lenet", 0.004, 40, 0.6), ("resnet8", 0.02, 24, 0.95)] {
-        let mut single = Training::new(&f32_gpu, net, recipe, &Policy::raw());
+        let mut single = Training::new(&f32_gpu, net, update, &Policy::raw());
         let mut half = Training::new(&gpu, net, scaled, &Policy::raw());
         (single.rate, half.rate) = (rate, rate);
         let mut losses = Vec::new();
@@ -180,10 +180,10 @@ fn f16_learns_as_f32_does() {
 #[test]
 fn in_f16_the_f16_store_and_a_second_forward_pass_change_no_bit() {
     let Some(gpu) = f16_gpu() else { return };
-    let recipe = UpdateConfig { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
+    let update = UpdateConfig { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
     for net in ["lenet", "resnet8"] {
         let policies = [Policy::raw(), Policy::with(F16), Policy::raw().recompute(Recompute::Segments)];
-        let [mut raw, mut stored, mut again] = policies.map(|policy| Training::new(&gpu, net, recipe, &policy));
+        let [mut raw, mut stored, mut again] = policies.map(|policy| Training::new(&gpu, net, update, &policy));
         let plan = &stored.session.plans()[0];
         let coded = plan.stored.iter().filter(|stored| stored.form == F16.name());
         let coded: Vec<&str> = coded.map(|stored| plan.graph.value(stored.source).name.as_str()).collect();
@@ -197,7 +197,7 @@ fn in_f16_the_f16_store_and_a_second_forward_pass_change_no_bit() {
             assert!(if net == "lenet" { again == loss } else { near }, "{net}, step {step}: {again} for {loss}");
         }
         assert!(raw.state() == stored.state(), "{net}: f16");
-        assert!(net != "lenet" || raw.state() == again.state(), "{net}: made again");
+        assert!(net != "lenet" || raw.state() == again.state(), "{net}: recomputed");
     }
 }
 
@@ -205,7 +205,7 @@ fn in_f16_the_f16_store_and_a_second_forward_pass_change_no_bit() {
 #[test]
 fn every_store_trains_in_f16() {
     let Some(gpu) = f16_gpu() else { return };
-    let recipe = UpdateConfig { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
+    let update = UpdateConfig { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
     let split = || Policy::with(FrequencySplit { bits: 4, ..FrequencySplit::default() });
     let lossy = [
         Policy::with(Uniform { bits: 8, group: 32 }),
@@ -214,10 +214,10 @@ fn every_store_trains_in_f16() {
         Policy::with(ErrorBounded::default()),
     ];
     for net in ["lenet", "resnet8"] {
-        let mut raw = Training::new(&gpu, net, recipe, &Policy::raw());
+        let mut raw = Training::new(&gpu, net, update, &Policy::raw());
         let losses: Vec<f64> = (0..4).map(|_| raw.step().loss).collect();
         for policy in &lossy {
-            let mut coded = Training::new(&gpu, net, recipe, policy);
+            let mut coded = Training::new(&gpu, net, update, policy);
             let [kept, kept_raw] = [&coded, &raw].map(|training| training.session.plans()[0].kept_bytes());
             assert!(kept < kept_raw * 3 / 4, "{net}, {policy:?}: {kept} of {kept_raw} bytes");
             for (step, loss) in losses.iter().enumerate() {
@@ -239,8 +239,8 @@ fn a_scale_too_large_is_halved_until_gradients_are_finite_and_nothing_else_moves
     let Some(gpu) = f16_gpu() else { return };
     let start = 2f32.powi(36);
     let loss_scale = Some(LossScale { start, grow_after: 2000 });
-    let recipe = UpdateConfig { loss_scale, average: Some(0.9), ..Optimizer::Adam(ADAM).into() };
-    let mut training = Training::new(&gpu, "resnet8", recipe, &Policy::raw());
+    let update = UpdateConfig { loss_scale, average: Some(0.9), ..Optimizer::Adam(ADAM).into() };
+    let mut training = Training::new(&gpu, "resnet8", update, &Policy::raw());
     let before = training.state();
     let mut skipped = 0;
     loop {

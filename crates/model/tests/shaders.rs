@@ -46,20 +46,20 @@ fn trainings() -> Vec<Graph> {
     let mut graphs = Vec::new();
     let plain = elements.map(Loss::Elements).into_iter().chain([smoothed]).map(|loss| (loss, false));
     for (loss, mixed) in plain.chain([Loss::default(), smoothed].map(|loss| (loss, true))) {
-        let recipe = UpdateConfig::from(optimizers()[0]);
-        graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, recipe, mixed })));
+        let update = UpdateConfig::from(optimizers()[0]);
+        graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, update, mixed })));
     }
     for optimizer in optimizers() {
         for (clip_norm, accumulate) in [(None, true), (Some(1.0), false), (Some(1.0), true)] {
             for loss_scale in [None, Some(LossScale::default())] {
-                let recipe = UpdateConfig { optimizer, clip_norm, accumulate, average: Some(0.9), loss_scale };
-                graphs.extend(step(10, recipe.into()));
+                let update = UpdateConfig { optimizer, clip_norm, accumulate, average: Some(0.9), loss_scale };
+                graphs.extend(step(10, update.into()));
             }
         }
     }
     for loss in elements.map(Loss::Elements).into_iter().chain([smoothed]) {
-        let recipe = UpdateConfig { loss_scale: Some(LossScale::default()), ..optimizers()[0].into() };
-        graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, recipe, mixed: false })));
+        let update = UpdateConfig { loss_scale: Some(LossScale::default()), ..optimizers()[0].into() };
+        graphs.extend([8, 9].into_iter().flat_map(|classes| step(classes, Training { loss, update, mixed: false })));
     }
     graphs
 }

@@ -7,9 +7,11 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Convolutions {
     /// Values that are saved for the backward pass.
-    pub waiting: usize,
+    #[serde(rename = "waiting")]
+    pub kept: usize,
     /// Values that are recomputed instead.
-    pub rebuilt: usize,
+    #[serde(rename = "rebuilt")]
+    pub recomputed: usize,
     /// Raw bytes of those that are saved.
     pub raw_bytes: u64,
     /// Bytes of their forms: where sizes follow the data, the mean over training.
@@ -28,11 +30,11 @@ impl Convolutions {
         let mut all = Self::default();
         for value in kept.filter(|kept| kept.convolution_input) {
             if value.is_recomputed() {
-                all.rebuilt += 1;
+                all.recomputed += 1;
                 continue;
             }
             let stored = size(value);
-            all.waiting += 1;
+            all.kept += 1;
             all.raw_bytes += value.raw_bytes;
             all.stored_bytes += stored;
             all.mask_bytes += value.mask_bytes;
@@ -47,7 +49,7 @@ impl Convolutions {
     /// Raw over stored bytes of those that are saved, as papers count. None if there are none, or if next to all are recomputed and
     /// the images alone wait: a ratio would say nothing.
     pub fn ratio(&self) -> Option<f64> {
-        let says_nothing = self.rebuilt > 0 && self.raw_bytes == self.images_raw_bytes;
+        let says_nothing = self.recomputed > 0 && self.raw_bytes == self.images_raw_bytes;
         quotient(self.raw_bytes, self.stored_bytes).filter(|_| !says_nothing)
     }
 
@@ -64,8 +66,8 @@ impl Convolutions {
 
     /// How many are recomputed, if any are.
     pub fn recomputed(&self) -> Option<String> {
-        let all = self.waiting + self.rebuilt;
-        (self.rebuilt > 0).then(|| format!("{} of the {all} values that convolutions read", self.rebuilt))
+        let all = self.kept + self.recomputed;
+        (self.recomputed > 0).then(|| format!("{} of the {all} values that convolutions read", self.recomputed))
     }
 }
 

@@ -122,12 +122,12 @@ impl fmt::Display for PlanReport {
         writeln!(f, "\nlargest peaks, besides parameters and optimizer")?;
         for moment in &self.largest_moments {
             writeln!(f, "  {:>9}  {}, {}", bytes(moment.bytes), moment.layer, moment.operator)?;
-            let (waiting, flying): (Vec<&Alive>, Vec<&Alive>) = moment.alive.iter().partition(|alive| alive.kept);
+            let (kept, flying): (Vec<&Alive>, Vec<&Alive>) = moment.alive.iter().partition(|alive| alive.kept);
             let (shown, rest) = flying.split_at(flying.len().min(ALIVE));
             for alive in shown {
                 writeln!(f, "{:>15}  {}, {}", bytes(alive.bytes), alive.name, alive.form)?;
             }
-            for (group, what) in [(&waiting[..], "saved for the backward pass"), (rest, "smaller ones")] {
+            for (group, what) in [(&kept[..], "saved for the backward pass"), (rest, "smaller ones")] {
                 let sum = group.iter().map(|alive| alive.bytes).sum();
                 writeln!(f, "{:>15}  {} {what}", bytes(sum), group.len())?;
             }

@@ -60,7 +60,7 @@ pub struct StepReport {
     pub bytes: StepBytes,
     /// From the start of the program to the end of the first step.
     pub seconds: Seconds,
-    /// What an exchange of gradients costs, if that was asked for.
+    /// What an exchange of gradients costs, if one was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<ExchangeReport>,
     /// Of all steps over the one batch, those of the warm-up included.

@@ -1,4 +1,4 @@
-//! A codec of one's own: bfloat16, the upper half of a single, two in a word. Its promise is checked on every magnitude, and
+//! A custom codec: bfloat16, the upper half of a single, two in a word. Its promise is checked on every magnitude, and
 //! then a graph keeps a value with it.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! An operator of one's own: softsign, y = x / (1 + |x|), with shape rule, shader and gradient rule, checked against doubles.
+//! A custom operator: softsign, y = x / (1 + |x|), with shape rule, shader and gradient rule, checked against doubles.
 //!
 //! ```text
 //! cargo run --release -p frugal-tensor --example custom_operator

@@ -3,15 +3,15 @@
 //! A training step is a plan. The stages are plain values, each made from the one before:
 //!
 //! ```text
-//! Graph ─▶ differentiate ─▶ store ─▶ Plan ─▶ Executable, StoreLayout ─▶ Session
-//! values,   each rule names   each kept  lifetimes,  tables of plain data:     buffers, pipelines and
-//! shapes    what it keeps     value gets offsets,    dispatches, places,       bind groups, replayed
-//!                             a codec    the ledger  uploads, read-backs       once per batch
+//! Graph ─▶ differentiate ──▶ passes ──▶ Plan ─▶ Executable, StoreLayout ─▶ Session
+//! values,   each rule names   each saved  lifetimes,  tables of plain data:     buffers, pipelines and
+//! shapes    the tensors that  tensor gets offsets,    dispatches, places,       bind groups, replayed
+//!           it saves          a codec     the ledger  uploads, read-backs       once per batch
 //! ```
 //!
 //! * [`ir`]: values, nodes, shapes, and what an operator says of itself.
-//! * [`ops`]: one room per operator family: its shape rule, its kernels, its gradient rule.
-//! * [`codec`]: the forms in which a value can wait from the forward to the backward pass.
+//! * [`ops`]: one module per operator family: its shape rule, its kernels, its gradient rule.
+//! * [`codec`]: the forms in which a tensor is saved between the forward and the backward pass.
 //! * [`passes`]: rewrites of the graph: the gradient graph, stores, the order of nodes, nodes done in one pass.
 //! * [`plan`]: lifetimes become buffers, nodes become dispatches; what runs as plain data; the byte ledger.
 //! * [`step`]: the protocol of a step between the host and the kernels.
@@ -34,7 +34,7 @@
 //! let dw = graph.differentiate(&[(y, Some(dy))])?[&w];
 //! graph.mark_metric(dw);
 //!
-//! // x and tanh wait for it: as they are, or in four bits an element.
+//! // x and tanh are saved for it: as they are, or in four bits an element.
 //! let options = PlanOptions::unlimited(KernelSet::Tiles);
 //! let raw = Plan::new(graph.clone(), &Policy::raw(), options.clone())?;
 //! let coded = Plan::new(graph, &Policy::with(Uniform { bits: 4, group: 256 }), options)?;
@@ -45,7 +45,7 @@
 //! ```
 //!
 //! What runs plans is a [`PlannedSession`]: `examples/custom_operator.rs` and `examples/custom_codec.rs` do it on a page each, with an
-//! operator and a storage form of their own.
+//! custom operator and a custom codec.
 
 pub mod codec;
 pub mod ir;

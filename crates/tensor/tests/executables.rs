@@ -39,7 +39,7 @@ fn training() -> Graph {
     g
 }
 
-/// Runs a step of an executable over a batch of its own and returns the loss.
+/// Runs a step of an executable over one batch and returns the loss.
 fn step(session: &mut Session, executable: usize, number: u32, flags: u32) -> f32 {
     let images: Vec<f32> = Stream::new(3, number.into()).uniform().take(BATCH * 512).collect();
     let labels: Vec<u32> = (0..BATCH as u32).map(|n| (n + number) % 4).collect();

@@ -1,4 +1,4 @@
-//! Values that are made again: the same bits where they wait raw, the exact mask where they wait with an error, and fewer
+//! Values that are recomputed: the same bits where they wait raw, the exact mask where they wait with an error, and fewer
 //! bytes in any case.
 
 use frugal_tensor::codec::{F16, FrequencySplit, Recompute, Uniform};
@@ -28,7 +28,7 @@ fn norm(g: &mut Graph, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
     })
 }
 
-/// A net with everything that can be made again: norms, rectifiers, residual additions, biases, dropout, concatenations,
+/// A net with everything that can be recomputed: norms, rectifiers, residual additions, biases, dropout, concatenations,
 /// views, max pooling behind norms with windows that overlap and that do not; and with pooling between.
 fn training_step() -> Result<Graph, GraphError> {
     training_step_with(false)

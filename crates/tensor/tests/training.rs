@@ -303,7 +303,7 @@ fn parametrisations_nest() {
     assert_eq!([factors(&frozen_outside), factors(&frozen_inside)], [both.clone(), both]);
 }
 
-/// It hands out what nobody asked for.
+/// It makes a value of another shape than requested.
 #[derive(Debug)]
 struct Wrong;
 

@@ -27,7 +27,7 @@ fn a_step_is_measured_from_the_same_start_every_time() {
         assert!(parts[part].as_f64().unwrap() > 0.0, "{part}");
     }
     // Nothing is coded, and what is recomputed is but seen under another shape.
-    assert_eq!(["encode", "decode", "rebuild"].map(|part| parts[part].as_f64()), [Some(0.0); 3]);
+    assert_eq!(["encode", "decode", "recompute"].map(|part| parts[part].as_f64()), [Some(0.0); 3]);
     let sum = |list: &str, field: &str| -> f64 {
         report[list].as_array().unwrap().iter().map(|row| row[field].as_f64().unwrap()).sum()
     };

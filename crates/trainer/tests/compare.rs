@@ -228,7 +228,7 @@ fn a_comparison_that_is_killed_goes_on_to_the_same_table() {
     assert!(text.contains("the comparison in killed is finished") && text.contains("report.html"), "{text}");
     let text = desk.fails(2, &["eval", "killed"]);
     assert!(text.contains("the folder of a comparison, not that of a run"), "{text}");
-    // It may be asked for more.
+    // It can be extended.
     let text = desk.fails(2, &["resume", "killed", "--set", "optimizer.lr=0.1"]);
     assert!(text.contains("made with other settings: optimizer"), "{text}");
     desk.ok(&["resume", "killed", "--set", "compare.seeds=3", "--set", "compare.examine=false"]);

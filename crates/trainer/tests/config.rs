@@ -144,16 +144,16 @@ fn losses_optimizers_and_what_goes_with_them() {
     let course = Course::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 };
     assert_eq!(config.schedule.course, course);
     let config = parse(GOOD, &["train.accumulate=4", "train.clip_norm=2", "train.ema=0.999"]).unwrap();
-    let recipe = config.training().recipe;
-    assert_eq!((recipe.accumulate, recipe.clip_norm, recipe.average), (true, Some(2.0), Some(0.999)));
+    let update = config.training().update;
+    assert_eq!((update.accumulate, update.clip_norm, update.average), (true, Some(2.0), Some(0.999)));
     // What was resolved says the same again.
     assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
 
-    assert_eq!((config.train.precision, recipe.loss_scale), (Precision::F32, None));
+    assert_eq!((config.train.precision, update.loss_scale), (Precision::F32, None));
     let config = parse(GOOD, &["train.precision=f16"]).unwrap();
-    assert_eq!(config.training().recipe.loss_scale, Some(LossScale { start: 65_536.0, grow_after: 2000 }));
+    assert_eq!(config.training().update.loss_scale, Some(LossScale { start: 65_536.0, grow_after: 2000 }));
     let config = parse(GOOD, &["train.precision=f16", "train.loss_scale=128"]).unwrap();
-    assert_eq!(config.training().recipe.loss_scale.unwrap().start, 128.0);
+    assert_eq!(config.training().update.loss_scale.unwrap().start, 128.0);
     assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
 
     check(GOOD, &["train.precision=f8"], "`train.precision` cannot be", "f16", "f8");

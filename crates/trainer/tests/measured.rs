@@ -97,7 +97,7 @@ fn what_is_planned_exactly_stays_as_it_was_planned() {
 #[test]
 fn what_is_made_again_has_no_ratio() {
     let cheap = made_up::plan_of("frequency-split+cheap");
-    assert_eq!((cheap.convolutions.rebuilt, cheap.convolutions.waiting), (6, 1));
+    assert_eq!((cheap.convolutions.recomputed, cheap.convolutions.kept), (6, 1));
     assert_eq!(cheap.convolutions.ratio(), None);
     let text = cheap.to_string();
     assert!(text.ends_with("\n6 of the 7 values that convolutions read are recomputed instead of saved"), "{text}");

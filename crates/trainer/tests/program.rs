@@ -189,7 +189,7 @@ fn plan_needs_no_file_and_its_numbers_add_up() {
         let alive = moment["alive"].as_array().unwrap();
         assert_eq!(moment["bytes"], alive.iter().map(|alive| alive["bytes"].as_u64().unwrap()).sum::<u64>(), "{net}");
         let text = desk.ok(&arguments);
-        assert_eq!(text.contains("rebuilt"), store.contains('+'), "{text}");
+        assert_eq!(text.contains("recomputed"), store.contains('+'), "{text}");
         assert!(text.contains("saved for the backward pass"), "{text}");
     }
     let planned: Value = serde_json::from_str(&desk.ok(&["plan", "digits.toml", "--json"])).unwrap();

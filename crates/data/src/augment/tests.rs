@@ -287,7 +287,7 @@ fn targets_move_with_their_images() {
     let jitter = Some(Jitter { brightness: 0.3, ..Jitter::default() });
     let (changed, same) = of(Augment { jitter, cutout: Some(3), ..moves.clone() }, 0.0, 1);
     assert!(same == targets && changed != images);
-    // Normal noise of the deviation that was asked for, the same whoever makes it.
+    // Normal noise of the requested deviation, the same whoever makes it.
     let (noisy, same) = of(moves.clone(), 0.25, 0);
     assert!(same == targets && of(moves, 0.25, 3).0 == noisy);
     let noise: Vec<f64> = noisy.iter().zip(&images).take(60 * 64).map(|(a, b)| f64::from(a - b)).collect();

@@ -104,7 +104,7 @@ impl Input {
                 let stream = unpacked(Cursor::new(*bytes)).map_err(DataError::io("read", Path::new(name)))?;
                 (stream, false)
             }
-            Input::Parquet(_) => unreachable!("Parquet has a reader of its own"),
+            Input::Parquet(_) => unreachable!("Parquet files are read by another function"),
         };
         let read = Rc::new(Cell::new(0));
         let stream = Guarded { stream, read: read.clone() };

@@ -66,7 +66,7 @@ pub enum ColumnKind {
     },
     /// Categories: each has a row of the table of embeddings, after one for what is unknown, rare or missing.
     Category {
-        /// Those that have a row of their own, in the order of the rows.
+        /// Those that have an embedding row each, in the order of the rows.
         vocabulary: Vec<String>,
     },
 }

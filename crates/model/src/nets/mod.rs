@@ -72,7 +72,7 @@ pub struct Net {
 
 pub use mlp::Mlp;
 
-/// Elements of a category's embedding where nothing else is asked for.
+/// Elements of a category's embedding, by default.
 const EMBEDDING: usize = 8;
 
 const fn net(name: &'static str, about: &'static str, forward: Forward) -> Net {
@@ -98,7 +98,7 @@ macro_rules! resnet_cifar {
 }
 
 /// What `mlp` is.
-const MLP: &str = "hidden layers with rectifiers: for rows of tables, whose categories it embeds, and for images";
+const MLP: &str = "multi-layer perceptron: for rows of tables, whose categories are embedded, and for images";
 
 static NETS: &[Net] = &[
     net("lenet", "two 5×5 convolutions with max pooling, two fully connected layers", lenet::forward),

@@ -208,7 +208,7 @@ impl Comparison {
                 number(memory.kept_ratio_convolutions, 4),
                 number(memory.convolutions.ratio_with_masks(), 4),
                 number(memory.convolutions.ratio_without_images(), 4),
-                memory.convolutions.rebuilt.to_string(),
+                memory.convolutions.recomputed.to_string(),
                 memory.peak_bytes.to_string(),
                 number(Some(memory.peak_ratio), 4),
                 self.budget.to_string(),

@@ -110,8 +110,8 @@ impl Page<'_> {
     fn layers(&self) -> Vec<Layer> {
         let Some(first) = self.plans.first() else { return Vec::new() };
         let dash = |number: u64| if number == 0 { "–".to_owned() } else { bytes(number) };
-        let waiting = first.layers.iter().filter(|layer| layer.kept_raw_bytes > 0 || layer.kept_bytes > 0);
-        let mut layers: Vec<Layer> = waiting
+        let kept = first.layers.iter().filter(|layer| layer.kept_raw_bytes > 0 || layer.kept_bytes > 0);
+        let mut layers: Vec<Layer> = kept
             .map(|layer| {
                 let of = |plan: &PlanReport| {
                     let layer = plan.layers.iter().find(|other| other.name == layer.name);

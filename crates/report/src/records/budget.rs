@@ -5,7 +5,7 @@ use serde::Serialize;
 /// What was chosen for a budget, and what it is worth.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Chosen {
-    /// What was asked for, in bytes.
+    /// What was requested, in bytes.
     pub budget: u64,
     /// What the run allocates, in bytes.
     pub peak: u64,

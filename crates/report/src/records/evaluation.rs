@@ -118,7 +118,7 @@ impl Classification {
     }
 }
 
-/// Each row of the matrix on a line of its own, however the rest is laid out.
+/// Each row of the matrix on one line, however the rest is laid out.
 #[expect(clippy::ref_option, reason = "serde asks for it so")]
 fn row_by_row<S: Serializer>(rows: &Option<Vec<Vec<u64>>>, serializer: S) -> Result<S::Ok, S::Error> {
     let rows = rows.as_deref().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Codecs: the forms in which a value can wait.
+//! Codecs: the forms in which a tensor is saved between the forward and the backward pass.
 //!
-//! A codec is a pair of operators, encode and decode, with an exact size. The rewrite [`crate::passes::store`] is the only
-//! place that knows both gradients and codecs: operators do not know in which form their values wait, codecs do not know for
-//! whom.
+//! A codec is a pair of operators, encode and decode, with an exact size. The pass `save_tensors` is the only
+//! place that knows both gradients and codecs: operators do not know in which form their tensors are saved, codecs
+//! do not know for whom.
 
 pub mod data_sized;
 pub mod error_bounded;
@@ -111,7 +111,7 @@ fn stream(context: &KernelContext) -> u32 {
 }
 
 /// The form of values that are recomputed.
-pub(crate) const RECOMPUTED: &str = "rebuilt";
+pub(crate) const RECOMPUTED: &str = "recomputed";
 
 /// A kept value and the form it waits in.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ pub struct Stored {
     /// The forward value.
     pub source: ValueId,
     /// What waits: the source itself, or packed words. Of a value that is [recomputed](Stored::is_recomputed) nothing waits.
-    pub waiting: ValueId,
+    pub kept: ValueId,
     /// The name of the form.
     pub form: &'static str,
     /// The rule of the policy that chose the form.
@@ -132,8 +132,8 @@ pub struct Stored {
 }
 
 impl Stored {
-    pub(crate) fn new(source: ValueId, waiting: ValueId, form: &'static str, rule: Option<usize>) -> Self {
-        Self { source, waiting, form, rule, decoded: Vec::new(), data_sized: None }
+    pub(crate) fn new(source: ValueId, kept: ValueId, form: &'static str, rule: Option<usize>) -> Self {
+        Self { source, kept, form, rule, decoded: Vec::new(), data_sized: None }
     }
 
     pub(crate) fn recomputed(source: ValueId) -> Self {

@@ -47,7 +47,7 @@ pub enum GraphError {
         /// What is wrong.
         fault: Box<Fault>,
     },
-    /// A parametrisation made a value of another shape than the layer asked for.
+    /// A parametrisation made a value of another shape than the layer requested.
     #[error("the parametrisation of `{name}` made a value of {made}, but the layer asks for {asked}")]
     Parametrisation {
         /// Full name of the parameter.

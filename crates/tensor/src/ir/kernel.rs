@@ -238,7 +238,7 @@ impl Kernel {
         }
     }
 
-    /// A kernel with a shader of one's own, without variables, parameters, bindings or workgroups. The source is WGSL, or a
+    /// A kernel with a custom shader, without variables, parameters, bindings or workgroups. The source is WGSL, or a
     /// template for it: what this crate's templates include from `shaders/parts`, it may include as well. The name is for
     /// messages.
     ///
@@ -251,7 +251,7 @@ impl Kernel {
         Self { source: Some(source), ..Self::new(name) }
     }
 
-    /// The path of its shader under `shaders/`, without `.wgsl`, or the name of one's own.
+    /// The path of its shader under `shaders/`, without `.wgsl`, or the name of a custom shader.
     pub fn name(&self) -> &'static str {
         self.shader
     }

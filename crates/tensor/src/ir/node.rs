@@ -22,7 +22,7 @@ pub enum Phase {
 pub struct Node {
     /// What is done.
     pub operator: Rc<dyn Operator>,
-    /// The layer that asked for it.
+    /// The layer that it belongs to.
     pub layer: String,
     /// The part of the step.
     pub phase: Phase,

@@ -51,7 +51,7 @@ impl Output {
         Self { element: Element::Bit, differentiable: false, ..Self::new(name, shape) }
     }
 
-    /// The same output with a role of its own.
+    /// The same output with this role.
     pub fn of_role(mut self, role: Role) -> Self {
         self.role = Some(role);
         self

@@ -15,7 +15,7 @@ pub struct ParameterRequest {
     pub init: Init,
 }
 
-/// A way to make parameters: a layer that asks for one reads what this returns, of the shape that was asked for.
+/// A way to make parameters: a layer that asks for one reads what this returns, of the requested shape.
 ///
 /// It may ask the graph for other parameters, which then come of the parametrisations around it, for constants and for
 /// statistics, and apply operators to them: a product of two factors, a quantised or pruned weight.

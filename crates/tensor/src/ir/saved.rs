@@ -49,7 +49,7 @@ pub enum Need {
 
 /// A forward value that a gradient rule reads again.
 ///
-/// Backward nodes read `decoded`, a value that nothing makes yet: the storage rewrite ([`crate::passes::store`]) decides
+/// Backward nodes read `decoded`, a value that nothing makes yet: the pass `save_tensors` decides
 /// whether it is the source itself, comes out of a codec or is recomputed of others. One source may be kept under
 /// several decoded.
 #[derive(Clone, Debug)]

@@ -108,7 +108,7 @@ impl Init {
 /// A value of the graph: a tensor whose shape is known before anything runs.
 #[derive(Clone, Debug)]
 pub struct Value {
-    /// Dotted path, for example `layer1.0.conv1.weight`. What the forward pass makes has a name of its own: of two rectifiers
+    /// Dotted path, for example `layer1.0.conv1.weight`. What the forward pass makes has a unique name: of two rectifiers
     /// of one layer the second makes `layer.relu2`.
     pub name: String,
     /// Extents.

@@ -172,7 +172,7 @@ impl Operator for ActivationRecompute {
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
+        Ok(vec![Output::new("recomputed", inputs[0].shape.clone())])
     }
 
     fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
@@ -200,7 +200,7 @@ impl Graph {
     /// max(x, 0).
     ///
     /// # Errors
-    /// None of its own.
+    /// None.
     pub fn relu(&mut self, x: ValueId) -> Result<ValueId, GraphError> {
         self.activate(x, Activation::Relu)
     }

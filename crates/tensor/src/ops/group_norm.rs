@@ -159,7 +159,7 @@ impl Operator for GroupNormRecompute {
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
+        Ok(vec![Output::new("recomputed", inputs[0].shape.clone())])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -58,7 +58,7 @@ impl Graph {
     /// x as a matrix with one row per sample.
     ///
     /// # Errors
-    /// None of its own.
+    /// None.
     pub fn flatten(&mut self, x: ValueId) -> Result<ValueId, GraphError> {
         let shape = self.shape(x);
         let samples = shape.extents().first().copied().unwrap_or(1);

@@ -13,8 +13,6 @@ mod save_tensors;
 mod schedule_updates;
 mod swap_relu_maxpool;
 
-pub use save_tensors::store;
-
 use crate::codec::{Policy, Stored};
 use crate::ir::{Graph, GraphError, KernelSet, Node, Precision, ValueId, verify};
 
@@ -130,7 +128,7 @@ pub(crate) fn lower(
         finish(&mut graph, lowering)?;
         Ok(peak(&graph))
     };
-    let (mut graph, stored) = save_tensors::store_within(graph, policy, &peak)?;
+    let (mut graph, stored) = save_tensors::save_tensors_within(graph, policy, &peak)?;
     let (unfused_nodes, buckets) = finish(&mut graph, lowering)?;
     Ok(Lowered { graph, unfused_nodes, stored, buckets })
 }

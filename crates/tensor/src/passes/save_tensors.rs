@@ -1,4 +1,4 @@
-//! The form in which each kept value waits from the forward to the backward pass.
+//! The form in which each saved tensor is kept from the forward to the backward pass.
 
 use super::{Pass, counted, recompute};
 use crate::codec::mask::EncodeMask;
@@ -8,20 +8,16 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-/// Puts a codec on each kept value: encodes right after it is made, so that its last forward reader may overwrite it,
-/// and decodes right before the first backward reader. Before that, what the policy makes again ([`recompute`]) is taken
-/// out of what is kept.
+/// Puts a codec on each saved tensor: encodes right after it is made, so that its last forward reader may overwrite it,
+/// and decodes right before the first backward reader. Before that, what the policy recomputes ([`recompute`]) is taken
+/// out of what is saved; `wide` values are not recomputed by additions and pooling.
 ///
-/// A mask is taken from the values themselves where they wait raw for another reader anyway, and from packed bits
+/// A mask is taken from the values themselves where they are kept raw for another reader anyway, and from packed bits
 /// otherwise.
 ///
 /// # Errors
 /// [`GraphError::Shape`] if a codec takes a value that its operators refuse.
-pub fn store(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, GraphError> {
-    store_with(graph, policy, u64::MAX)
-}
-
-fn store_with(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Stored>, GraphError> {
+fn save_tensors(graph: &mut Graph, policy: &Policy, wide: u64) -> Result<Vec<Stored>, GraphError> {
     let recomputed = Pass::Recompute.run(graph, |graph| {
         let nodes = graph.nodes().len();
         let recomputed = recompute::rewrite(graph, policy, wide)?;
@@ -142,7 +138,7 @@ fn choose_forms(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, Graph
                 stored[index].decoded.push(decoded);
                 graph.set_phase(Phase::Backward);
                 let (decode, reads) = decode;
-                let mut inputs = vec![stored[index].waiting];
+                let mut inputs = vec![stored[index].kept];
                 inputs.extend(reads);
                 let mut decode = graph.make_node(decode, &inputs, layer)?;
                 decode.outputs = vec![decoded];
@@ -155,7 +151,7 @@ fn choose_forms(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, Graph
                     (Element::U32, Role::Activation) => "window index",
                     _ => "raw",
                 };
-                if !stored.iter().any(|s: &Stored| s.waiting == source) {
+                if !stored.iter().any(|s: &Stored| s.kept == source) {
                     stored.push(Stored::new(source, source, form, rule));
                 }
             }
@@ -188,19 +184,19 @@ fn choose_forms(graph: &mut Graph, policy: &Policy) -> Result<Vec<Stored>, Graph
     Ok(stored)
 }
 
-/// Stores what the graph keeps as the policy says ([`super::store`]). If values are recomputed cheaply and `peak` is higher
+/// Saves tensors as the policy says ([`save_tensors`]). If values are recomputed cheaply and `peak` is higher
 /// by that than with nothing recomputed, the widest that are made by additions and pooling are kept.
 ///
 /// # Errors
-/// As [`super::store`].
-pub(super) fn store_within(
+/// As [`save_tensors`].
+pub(super) fn save_tensors_within(
     graph: Graph,
     policy: &Policy,
     peak: &dyn Fn(&Graph) -> Result<u64, GraphError>,
 ) -> Result<(Graph, Vec<Stored>), GraphError> {
     let with = |policy: &Policy, wide: u64| {
         let mut graph = graph.clone();
-        let stored = store_with(&mut graph, policy, wide)?;
+        let stored = save_tensors(&mut graph, policy, wide)?;
         Ok((graph, stored))
     };
     let mut chosen = with(policy, u64::MAX)?;

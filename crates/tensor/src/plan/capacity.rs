@@ -53,7 +53,7 @@ impl Plan {
     /// Whether the values of a step fitted their capacities.
     pub fn capacity_status(&self, reports: &[SizeReport]) -> CapacityStatus {
         let status = |((stored, data_sized), report): ((&Stored, &dyn DataSized), &SizeReport)| {
-            let capacity = (self.graph.shape(stored.waiting).elements() - data_sized.fixed_words()) as f64;
+            let capacity = (self.graph.shape(stored.kept).elements() - data_sized.fixed_words()) as f64;
             match f64::from(report.used) / capacity {
                 fill if fill > 1.0 => CapacityStatus::Exceeded,
                 fill if fill > TIGHT => CapacityStatus::Tight,
@@ -73,7 +73,7 @@ impl Plan {
         let all: f64 = reports.iter().map(|report| f64::from(report.used)).sum();
         let mean = all / reports.len().max(1) as f64;
         let size = |((stored, data_sized), report): ((&Stored, &dyn DataSized), &SizeReport)| {
-            (stored.waiting, data_sized.fixed_words() + capacity(report.used.into(), mean, margin))
+            (stored.kept, data_sized.fixed_words() + capacity(report.used.into(), mean, margin))
         };
         self.resized(&self.data_sized().zip(reports).map(size).collect::<Vec<_>>())
     }

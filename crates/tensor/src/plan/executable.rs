@@ -70,7 +70,7 @@ pub enum Location {
 /// A node of an executable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutableNode {
-    /// The layer that asked for it.
+    /// The layer that it belongs to.
     pub layer: String,
     /// What is done, in words.
     pub operator: String,

@@ -32,7 +32,7 @@ pub struct Bytes {
 pub struct KeptValue {
     /// What it is a form of.
     pub name: String,
-    /// `raw`, `mask`, `window index`, `frequency-split` …; `rebuilt` if it is recomputed and nothing is kept.
+    /// `raw`, `mask`, `window index`, `frequency-split` …; `recomputed` if it is recomputed and nothing is kept.
     pub form: &'static str,
     /// Bytes of the value itself.
     pub raw_bytes: u64,
@@ -184,7 +184,7 @@ impl Plan {
             }
             layer.kept.extend(node.outputs.iter().chain(&node.inputs).filter_map(|&v| {
                 let made_here = node.outputs.contains(&v) || self.graph.value(v).role == Role::Input;
-                let stored = self.stored.iter().find(|s| s.waiting == v)?;
+                let stored = self.stored.iter().find(|s| s.kept == v)?;
                 let recomputed = stored.is_recomputed();
                 (made_here && (recomputed || kept.contains(&v))).then(|| KeptValue {
                     name: self.graph.value(stored.source).name.clone(),
@@ -205,7 +205,7 @@ impl Plan {
     fn mask_bytes(&self, stored: &Stored) -> u64 {
         let Some(decoded) = stored.decoded.first() else { return 0 };
         let decode = self.unfused_nodes.iter().find(|node| node.outputs.contains(decoded));
-        let others = decode.into_iter().flat_map(|node| &node.inputs).filter(|&&input| input != stored.waiting);
+        let others = decode.into_iter().flat_map(|node| &node.inputs).filter(|&&input| input != stored.kept);
         others.map(|&input| self.graph.value(input)).filter(|v| v.role == Role::Stored).map(|v| v.bytes()).sum()
     }
 

@@ -121,7 +121,7 @@ impl Plan {
     }
 
     /// Plans a graph over the parameters and statistics of this plan, in whichever form and precision. What else lives across its
-    /// steps, such as states of its own, joins the [store](StoreLayout) that both have.
+    /// steps, such as its optimiser's states, joins the [store](StoreLayout) that both have.
     ///
     /// # Errors
     /// [`PlanError::NotShared`] if this plan lacks one of them or has it in another shape, and those of [`Plan::new`].

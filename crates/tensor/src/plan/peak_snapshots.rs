@@ -24,7 +24,7 @@ pub struct PeakSnapshot {
 pub struct Alive {
     /// The value in it, or whose scratch it is.
     pub name: String,
-    /// `activation`, `gradient`, `decoded`, `rebuilt`, `scratch`, `input`, or the form in which it is kept.
+    /// `activation`, `gradient`, `decoded`, `recomputed`, `scratch`, `input`, or the form in which it is kept.
     pub form: &'static str,
     /// Whether it is kept from the forward to the backward pass; readers of JSON know it as `waits`.
     #[serde(rename = "waits")]
@@ -98,7 +98,7 @@ impl Plan {
     /// The form of each value that is kept.
     fn kept_forms(&self) -> HashMap<ValueId, &'static str> {
         let forms: BTreeMap<ValueId, &'static str> =
-            self.stored.iter().filter(|s| !s.is_recomputed()).map(|s| (s.waiting, s.form)).collect();
+            self.stored.iter().filter(|s| !s.is_recomputed()).map(|s| (s.kept, s.form)).collect();
         let kept: HashSet<ValueId> = self.kept_values().into_iter().collect();
         kept.into_iter().map(|value| (value, forms.get(&value).copied().unwrap_or("raw"))).collect()
     }
@@ -114,7 +114,7 @@ impl Plan {
                 match self.graph.nodes().iter().find(made).map(|node| node.phase) {
                     Some(Phase::Forward) => "encoded",
                     Some(_) if self.stored.iter().any(|stored| stored.decoded.contains(&value)) => "decoded",
-                    _ => "rebuilt",
+                    _ => "recomputed",
                 }
             }
             _ => "activation",

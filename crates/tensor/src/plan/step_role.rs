@@ -41,7 +41,7 @@ impl StepRole {
             StepRole::Update => "update",
             StepRole::Encode => "encode",
             StepRole::Decode => "decode",
-            StepRole::Recompute => "rebuild",
+            StepRole::Recompute => "recompute",
         }
     }
 }
@@ -55,8 +55,8 @@ impl Plan {
 
 /// What each node of a graph is there for.
 pub(super) fn step_roles(graph: &Graph, stored: &[Stored]) -> Vec<StepRole> {
-    let coded = stored.iter().filter(|stored| stored.waiting != stored.source);
-    let encoded: Vec<_> = coded.map(|stored| stored.waiting).collect();
+    let coded = stored.iter().filter(|stored| stored.kept != stored.source);
+    let encoded: Vec<_> = coded.map(|stored| stored.kept).collect();
     let decoded: Vec<_> = stored.iter().flat_map(|stored| stored.decoded.iter().copied()).collect();
     let role = |node: &Node| match node.phase {
         _ if node.outputs.iter().any(|output| encoded.contains(output)) => StepRole::Encode,

@@ -39,7 +39,7 @@ impl Adapter {
         adapters
     }
 
-    /// The adapter asked for by position in [`Adapter::all`] or by part of its name; without a wish the one that
+    /// The adapter requested by position in [`Adapter::all`] or by part of its name; without a wish the one that
     /// `WGPU_ADAPTER_NAME` names, else the first.
     ///
     /// # Errors

@@ -17,10 +17,10 @@ pub enum GpuError {
          In a container: pass the GPU through, or install the software driver inside"
     )]
     NoAdapter,
-    /// There are adapters, but not the one asked for.
+    /// There are adapters, but not the requested one.
     #[error("no adapter matches `{wanted}`; there are:\n{available}")]
     NoSuchAdapter {
-        /// What was asked for.
+        /// What was requested.
         wanted: String,
         /// One adapter a line.
         available: String,
@@ -33,7 +33,7 @@ pub enum GpuError {
         /// What the driver says.
         reason: String,
     },
-    /// f16 is asked for, and the adapter's shaders have none.
+    /// f16 is requested, and the adapter's shaders have none.
     #[error("adapter `{adapter}` has no f16 in shaders; it computes in f32 alone")]
     NoF16 {
         /// Its name.
@@ -49,12 +49,12 @@ pub enum GpuError {
     },
     /// The device has less memory left than the plan needs.
     #[error(
-        "adapter `{adapter}` is out of memory: {bytes} bytes were asked for; choose a smaller batch or a smaller store"
+        "adapter `{adapter}` is out of memory: {bytes} bytes were requested; choose a smaller batch or a smaller store"
     )]
     OutOfMemory {
         /// Its name.
         adapter: String,
-        /// What was asked for.
+        /// What was requested.
         bytes: u64,
     },
     /// The device stopped working: driver reset, time-out of a long dispatch, unplugged.
@@ -71,7 +71,7 @@ pub enum GpuError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Data of the wrong size was offered or asked for.
+    /// Data of the wrong size was given or requested.
     #[error("`{name}` takes {expected} bytes, not {given}")]
     WrongSize {
         /// Which value.

@@ -64,7 +64,7 @@ impl Gpu {
     /// Opens it in another way. To compute in f16, a few products have to come out right first.
     ///
     /// # Errors
-    /// As [`Gpu::open`], [`GpuError::NoF16`], [`GpuError::SelfTest`], or what befell the device.
+    /// As [`Gpu::open`], [`GpuError::NoF16`], [`GpuError::SelfTest`], or a failure of the device.
     pub fn open_with(wish: Option<&str>, options: GpuOptions) -> Result<Rc<Gpu>, GpuError> {
         let adapter = Adapter::choose(wish)?;
         let operands = adapter.operands(options.precision)?;
@@ -139,7 +139,7 @@ impl Gpu {
         self.device.get_internal_counters().hal.buffer_memory.read() as u64
     }
 
-    /// The first failure since the last check, as an error; `bytes` is what was just asked for.
+    /// The first failure since the last check, as an error; `bytes` is what was requested last.
     pub(crate) fn check(&self, bytes: u64) -> Result<(), GpuError> {
         let failure = self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         match failure {

@@ -96,7 +96,7 @@ impl PlannedSession {
     /// lost; collect them first.
     ///
     /// # Errors
-    /// [`GpuError::Refused`] if the plan cannot be had, [`GpuError::OutOfMemory`], or what befell the device.
+    /// [`GpuError::Refused`] if the plan cannot be had, [`GpuError::OutOfMemory`], or a failure of the device.
     pub fn replan(&mut self, plan: usize, reports: &[SizeReport], margin: f64) -> Result<(), GpuError> {
         let replanned =
             self.plans[plan].with_capacity(reports, margin).map_err(|error| GpuError::Refused(error.to_string()))?;

@@ -17,7 +17,7 @@ const LARGEST: f32 = 65_504.0;
 /// Lets the device multiply and hold numbers, and judges what comes out.
 ///
 /// # Errors
-/// [`GpuError::SelfTest`] with the first number that comes out wrong, or what befell the device.
+/// [`GpuError::SelfTest`] with the first number that comes out wrong, or a failure of the device.
 pub(super) fn run(gpu: &Rc<Gpu>) -> Result<(), GpuError> {
     let wrong = |what| GpuError::SelfTest { adapter: gpu.adapter.info.name.clone(), what };
     for extents in EXTENTS {

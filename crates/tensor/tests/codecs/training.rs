@@ -152,8 +152,7 @@ fn train_squeezed(gpu: &Rc<Gpu>, middle: Middle, policy: &Policy, squeezed: Opti
     for step in 0..STEPS {
         if squeezed == Some(step) {
             let plan = &session.plans()[0];
-            let least =
-                |(stored, data_sized): (&Stored, &dyn DataSized)| (stored.waiting, data_sized.fixed_words() + 9);
+            let least = |(stored, data_sized): (&Stored, &dyn DataSized)| (stored.kept, data_sized.fixed_words() + 9);
             let plan = plan.resized(&plan.data_sized().map(least).collect::<Vec<_>>()).unwrap();
             session.replace(0, plan).unwrap();
         }
@@ -260,6 +259,6 @@ fn steering_leaves_the_gradients_of_norm_and_rectifier_in_one_pass() {
     let count = |name| plan.graph.nodes().iter().filter(|node| node.operator.name() == name).count();
     assert_eq!([count("batch norm and activation gradient"), count("batch norm gradient")], [1, 0]);
     let gains = plan.graph.nodes().iter().filter(|node| node.operator.name() == "gradient gain");
-    let reads_mask = |&id: &ValueId| plan.stored.iter().any(|stored| stored.form == "mask" && stored.waiting == id);
+    let reads_mask = |&id: &ValueId| plan.stored.iter().any(|stored| stored.form == "mask" && stored.kept == id);
     assert_eq!(gains.filter(|node| node.inputs.iter().any(reads_mask)).count(), 1);
 }

@@ -108,12 +108,12 @@ fn keeps_as_few_bytes_as_it_can() {
             Activation::Sigmoid | Activation::Tanh | Activation::Gelu | Activation::Silu => 32,
             _ => 1,
         };
-        let waiting: u64 = plan.stored.iter().map(|stored| plan.graph.value(stored.waiting).bytes()).sum();
-        assert_eq!(waiting, 8 * 64 * bits / 8, "{activation:?}");
+        let kept: u64 = plan.stored.iter().map(|stored| plan.graph.value(stored.kept).bytes()).sum();
+        assert_eq!(kept, 8 * 64 * bits / 8, "{activation:?}");
     }
 }
 
-/// Where x is kept for a reader of its own, y is made again from it: the same gradients, fewer bytes.
+/// Where x is kept for a reader of its own, y is recomputed from it: the same gradients, fewer bytes.
 #[test]
 fn made_again_instead_of_kept() {
     let gpu = gpu();

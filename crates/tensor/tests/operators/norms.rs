@@ -86,7 +86,7 @@ fn keeps_its_input_and_two_numbers_for_each_row() {
     graph.differentiate(&[(y, Some(arriving))]).unwrap();
     let plan = Plan::new(graph, &Policy::raw(), gpu().plan_options()).unwrap();
     let kept = |kind: Role| {
-        let of_role = plan.stored.iter().map(|stored| plan.graph.value(stored.waiting)).filter(|v| v.role == kind);
+        let of_role = plan.stored.iter().map(|stored| plan.graph.value(stored.kept)).filter(|v| v.role == kind);
         of_role.map(|value| value.bytes()).sum::<u64>()
     };
     assert_eq!((kept(Role::Input), kept(Role::Activation)), (4 * 6 * 64 * 4, 4 * 2 * 2 * 4));

@@ -74,7 +74,7 @@ const SIZES: [usize; 3] = [3, 130, 1000];
 const START: [f32; 3] = [0.5, -0.25, 1.0];
 
 /// A session over parameters whose gradients are uploaded.
-fn session(recipe: UpdateConfig) -> PlannedSession {
+fn session(update: UpdateConfig) -> PlannedSession {
     let gpu = gpu();
     let mut g = Graph::new();
     let mut gradients = HashMap::new();
@@ -84,7 +84,7 @@ fn session(recipe: UpdateConfig) -> PlannedSession {
         gradients.insert(p, d);
     }
     let loss = g.input("loss", [4], Element::F32);
-    g.train(recipe, loss, &gradients).unwrap();
+    g.train(update, loss, &gradients).unwrap();
     let plan = Plan::new(g, &Policy::raw(), gpu.plan_options()).unwrap();
     PlannedSession::new(gpu, vec![plan], 0).unwrap()
 }
@@ -183,8 +183,8 @@ fn summed_gradients() {
     let counts = [8.0f32, 8.0, 3.0];
     for optimizer in ALL {
         for clip_norm in [None, Some(1.0)] {
-            let recipe = UpdateConfig { accumulate: true, clip_norm, average: Some(0.5), ..optimizer.into() };
-            let mut session = session(recipe);
+            let update = UpdateConfig { accumulate: true, clip_norm, average: Some(0.5), ..optimizer.into() };
+            let mut session = session(update);
             let mut wanted = references();
             for number in 0..4u32 {
                 let batches: Vec<Vec<Vec<f32>>> =
@@ -218,9 +218,9 @@ fn summed_gradients() {
 #[test]
 fn a_step_that_does_not_count_changes_nothing() {
     for optimizer in ALL {
-        let recipe =
+        let update =
             UpdateConfig { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9), loss_scale: None };
-        let mut session = session(recipe);
+        let mut session = session(update);
         let control = |done: u32, flags: u32| [done, 1, 0.1f32.to_bits(), flags];
         step(&mut session, &gradients(1, 1.0), control(0, FLAG_FIRST), 4.0);
         step(&mut session, &gradients(2, 1.0), control(1, FLAG_FIRST | FLAG_HOLD | updates_before(1)), 4.0);
@@ -296,9 +296,9 @@ fn loss_scales() {
 /// Of three batches to a step the second overflows: the sum tells it, and the next step begins anew. The scale stays within a step.
 #[test]
 fn loss_scales_of_summed_gradients() {
-    let recipe =
+    let update =
         UpdateConfig { accumulate: true, loss_scale: Some(LossScale { start: 64.0, grow_after: 1 }), ..ALL[3].into() };
-    let mut session = session(recipe);
+    let mut session = session(update);
     let mut wanted = references();
     let scales = [64.0f32, 32.0, 64.0];
     for (number, scale) in scales.into_iter().enumerate() {

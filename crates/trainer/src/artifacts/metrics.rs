@@ -104,7 +104,7 @@ impl Metrics {
     /// Shows how the parameters are distributed, where TensorBoard is wanted.
     ///
     /// # Errors
-    /// [`Error::Io`], or what befell the device.
+    /// [`Error::Io`], or a failure of the device.
     pub fn parameters(&mut self, step: u64, session: &PlannedSession) -> Result<(), Error> {
         let Some(tensorboard) = &mut self.tensorboard else { return Ok(()) };
         for (_, value) in session.plans()[0].graph.parameters() {

@@ -225,9 +225,9 @@ fn updates() -> Result<Vec<Case>, Error> {
     let rms = RmsProp { alpha: 0.99, epsilon: 1e-8, momentum: 0.9, weight_decay: 0.0 };
     let everything =
         UpdateConfig { optimizer: SGD, clip_norm: Some(1.0), accumulate: true, average: Some(0.99), loss_scale: None };
-    let case = |recipe: UpdateConfig| {
+    let case = |update: UpdateConfig| {
         let shape = StepShape { batch: 64, sample: [1, 28, 28].into(), classes: 10 };
-        step("lenet fc1 weight", "lenet", shape, recipe.into(), CodecSpec::Raw, |plan, node, part| {
+        step("lenet fc1 weight", "lenet", shape, update.into(), CodecSpec::Raw, |plan, node, part| {
             let inputs = plan.graph.nodes()[node].inputs.iter();
             part == StepRole::Update && inputs.map(|&input| plan.graph.shape(input).elements()).max() == Some(100_352)
         })

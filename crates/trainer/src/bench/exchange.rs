@@ -16,7 +16,7 @@ const TRACED: usize = 5;
 /// Runs a step in one piece and the same step with a loopback of its gradients in turns, over one store.
 ///
 /// # Errors
-/// [`Error::Plan`] if the step cannot be divided; what befell the device.
+/// [`Error::Plan`] if the step cannot be divided; a failure of the device.
 pub fn measure(
     gpu: &Rc<Gpu>,
     graph: Graph,

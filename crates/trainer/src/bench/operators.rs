@@ -73,7 +73,7 @@ pub(super) fn time(
 /// Measures the roofline and every operator of which `filter`, or its layer, has the text in its name. `say` hears of each.
 ///
 /// # Errors
-/// What befell the device; [`Error::Plan`] if the adapter cannot bind a layer; [`Error::Usage`] if nothing has that name.
+/// A failure of the device; [`Error::Plan`] if the adapter cannot bind a layer; [`Error::Usage`] if nothing has that name.
 pub fn measure(
     gpu: &Rc<Gpu>,
     sampling: Sampling,

@@ -1,7 +1,7 @@
 //! What a page about one machine needs: steps of some nets in several forms, operators beside the roofline, and what other
 //! frameworks were measured at.
 //!
-//! Every measurement is a process of its own, a call of this program: one that runs out of memory or loses the device takes
+//! Every measurement is a separate process, a call of this program: one that runs out of memory or loses the device takes
 //! no other with it, and peaks of memory and first steps are each one's own.
 
 use crate::Error;

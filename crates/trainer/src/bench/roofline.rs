@@ -17,7 +17,7 @@ const PRODUCTS: [usize; 2] = [512, 1024];
 /// Measures what the adapter can do at all: a few seconds.
 ///
 /// # Errors
-/// What befell the device, or [`Error::Plan`] if it can bind next to nothing.
+/// A failure of the device, or [`Error::Plan`] if it can bind next to nothing.
 pub fn measure(gpu: &Rc<Gpu>, sampling: Sampling) -> Result<Roofline, Error> {
     let limit = gpu.plan_options().max_binding;
     let mut copies = Vec::new();

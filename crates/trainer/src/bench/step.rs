@@ -39,7 +39,7 @@ pub struct Settings<'a> {
 /// Measures a step. `began` is when the program did, `opened` how long opening the device took.
 ///
 /// # Errors
-/// As [`crate::planning::Plans::new`]; what befell the device; [`Error::Io`] if the start cannot be written.
+/// As [`crate::planning::Plans::new`]; a failure of the device; [`Error::Io`] if the start cannot be written.
 pub fn measure(
     request: &Request,
     gpu: &Rc<Gpu>,
@@ -49,7 +49,7 @@ pub fn measure(
 ) -> Result<StepReport, Error> {
     let (net, shape) = (&request.net, request.shape);
     let clock = Instant::now();
-    let (store, _) = budget::settle(request, gpu.plan_options())?;
+    let (store, _) = budget::choose_policy(request, gpu.plan_options())?;
     let plan = Plan::new(training_step(net, shape, request.training)?, &store.policy(), gpu.plan_options())?;
     let planned = clock.elapsed().as_secs_f64();
 

@@ -34,11 +34,11 @@ const MOST_TIMES: u32 = 1 << 12;
 /// `say` hears of each.
 ///
 /// # Errors
-/// As [`crate::planning::Plans::new`]; what befell the device.
+/// As [`crate::planning::Plans::new`]; a failure of the device.
 pub fn tune(request: &Request, gpu: &Rc<Gpu>, most: Duration, mut say: impl FnMut(&str)) -> Result<Tuning, Error> {
     let clock = Instant::now();
     let usual = PlanOptions { tiles: None, ..gpu.plan_options() };
-    let (store, _) = budget::settle(request, usual.clone())?;
+    let (store, _) = budget::choose_policy(request, usual.clone())?;
     let plan = Plan::new(training_step(&request.net, request.shape, request.training)?, &store.policy(), usual)?;
     let mut works: BTreeMap<Work, (usize, Tunable, usize)> = BTreeMap::new();
     for (node, tunable) in plan.tunables() {

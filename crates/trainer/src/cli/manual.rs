@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use std::path::PathBuf;
 
-/// Print what a shell needs to complete verbs and options.
+/// Print what a shell needs to complete subcommands and options.
 ///
 /// For bash, for example: frugal completions bash > ~/.local/share/bash-completion/completions/frugal
 #[derive(Debug, Args)]

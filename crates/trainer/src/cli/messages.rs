@@ -1,4 +1,4 @@
-//! How errors are shown, and the help and the version that are asked for.
+//! How errors are shown, and the help and the version.
 //!
 //! What users and files say is shown without control characters; the colours around it are sent.
 

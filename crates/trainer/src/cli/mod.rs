@@ -1,4 +1,4 @@
-//! The command line: verbs and options.
+//! The command line: subcommands and options.
 
 mod bench;
 mod compare;

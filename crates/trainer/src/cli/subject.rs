@@ -73,7 +73,7 @@ impl Subject {
         }
         if let Some(precision) = self.precision {
             request.precision = precision.into();
-            request.training.recipe.loss_scale = (request.precision == Precision::F16).then(LossScale::default);
+            request.training.update.loss_scale = (request.precision == Precision::F16).then(LossScale::default);
         }
         Ok(request)
     }

@@ -165,14 +165,14 @@ impl Config {
         let Train { accumulate, clip_norm, ema, .. } = self.train;
         let usual = LossScale::default();
         let start = self.train.loss_scale.map_or(usual.start, |start| start as f32);
-        let recipe = UpdateConfig {
+        let update = UpdateConfig {
             optimizer: self.optimizer.operator(),
             clip_norm: clip_norm.map(|norm| norm as f32),
             accumulate: accumulate > 1,
             average: ema,
             loss_scale: (self.train.precision == Precision::F16).then_some(LossScale { start, ..usual }),
         };
-        Training { loss: self.loss.operator(), recipe, mixed: self.data.augment.mixup.is_some() }
+        Training { loss: self.loss.operator(), update, mixed: self.data.augment.mixup.is_some() }
     }
 
     /// The settings as a file that gives them again.

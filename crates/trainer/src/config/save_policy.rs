@@ -1,4 +1,4 @@
-//! The section `store`: a default, rules for some of the values, and what is recomputed instead of waiting.
+//! The section `store`: a default, rules for some of the values, and what is recomputed instead of saved.
 
 use super::policy_spec::{RECOMPUTE, by_name, is_none, recompute};
 use super::reader::{Reader, size, wrong};
@@ -53,7 +53,7 @@ impl From<PolicySpec> for SavePolicy {
 }
 
 impl SavePolicy {
-    /// With another default, and with what it makes again. The rules stay, but raw means raw throughout: it is what the
+    /// With another default, and with what it recomputes. The rules stay, but raw means raw throughout: it is what the
     /// others are measured against.
     pub fn with_default(&self, choice: impl Into<PolicySpec>) -> Self {
         let choice = choice.into();

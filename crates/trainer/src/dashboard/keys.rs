@@ -27,7 +27,7 @@ mod unix {
     use std::os::fd::AsFd;
     use std::time::{Duration, Instant};
 
-    /// The keyboard, with keys that were read and not yet asked for.
+    /// The keyboard, with keys that were read and not yet taken.
     #[derive(Debug)]
     pub struct Keys {
         keyboard: File,

@@ -5,7 +5,7 @@
 //!              keys ─▶ as Ctrl-C
 //! ```
 //!
-//! It shows the records that the run writes down anyway. A thread of its own draws; the loop hands it what happened and
+//! It shows the records that the run writes down anyway. A separate thread draws; the loop hands it what happened and
 //! never waits for it.
 
 mod curve;

@@ -196,7 +196,7 @@ impl Error {
         move |source| Error::Io { action, path, source }
     }
 
-    /// 2 if the user asked for something that cannot be, 130 if the user stopped a run, 1 if a run failed.
+    /// 2 if the user requested what cannot be done, 130 if the user stopped a run, 1 if a run failed.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Interrupted { .. } | Error::ComparisonInterrupted { .. } => 130,

@@ -26,7 +26,7 @@ pub enum TilesError {
         /// Which, and why.
         source: Box<TileError>,
     },
-    /// It was asked for by name, but belongs to another adapter.
+    /// It was requested by name, but belongs to another adapter.
     #[error("{} was measured on {there}, not on {here}", path.display())]
     Foreign {
         /// The file.

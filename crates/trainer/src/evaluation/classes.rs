@@ -42,7 +42,7 @@ impl ClassMap {
         Self { classes: (0..classes as u32).collect(), note: None }
     }
 
-    /// Matches classes by their names, or by number where that is asked for or either side has no names. `set` is the name of
+    /// Matches classes by their names, or by number where that is requested or either side has no names. `set` is the name of
     /// the set, for messages.
     ///
     /// # Errors

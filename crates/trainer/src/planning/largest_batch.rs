@@ -8,7 +8,7 @@ use frugal_report::largest_batch::{LargestBatch, MOST_SAMPLES};
 use frugal_tensor::{GraphError, PlanError, PlanOptions};
 
 /// Looks for the largest batch whose run allocates at most `limit` bytes, with few plans: the peak is taken to grow with the
-/// batch (`Bracket`). A store with a budget has to be settled before ([`budget::settle`](crate::planning::budget::settle)): its
+/// batch (`Bracket`). A store with a budget has to be settled before ([`budget::choose_policy`](crate::planning::budget::choose_policy)): its
 /// forms are chosen for one batch. That of the request does not matter.
 ///
 /// # Errors

@@ -68,7 +68,7 @@ impl Plans {
     /// # Errors
     /// As [`Plans::new`].
     pub fn against(raw: &Rc<Plan>, request: &Request) -> Result<Self, Error> {
-        let (store, chosen) = budget::settle(request, raw.options.clone())?;
+        let (store, chosen) = budget::choose_policy(request, raw.options.clone())?;
         let request = &Request { store, ..request.clone() };
         let (train, evaluation) = Self::without_raw(request, raw.options.clone())?;
         let bytes = train.bytes(&[&evaluation], raw);
@@ -76,7 +76,7 @@ impl Plans {
     }
 
     /// The training step and the evaluation beside it: all that a run allocates for. The store says all forms itself
-    /// ([`budget::settle`]).
+    /// ([`budget::choose_policy`]).
     ///
     /// # Errors
     /// As [`Plans::new`].

@@ -71,7 +71,7 @@ impl StoreLog {
                 name: plan.graph.value(stored.source).name.clone(),
                 raw_bytes: plan.graph.value(stored.source).bytes(),
                 mean_bytes: sum / self.steps.max(1),
-                planned_bytes: plan.graph.value(stored.waiting).bytes(),
+                planned_bytes: plan.graph.value(stored.kept).bytes(),
             })
             .collect();
         values.reverse();

@@ -44,7 +44,7 @@ mod signals {
     use signal_hook::iterator::Signals;
     use std::{io, mem, ptr, thread};
 
-    /// Calls `react` for each signal, on a thread of its own.
+    /// Calls `react` for each signal, on a separate thread.
     pub fn handle(react: fn()) -> io::Result<()> {
         let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
         let mut signals = Signals::new(heeded)?;

@@ -4,7 +4,7 @@
 //! evaluation that is due, writes the checkpoint that is due, and ends if it is told to. A run that is resumed begins by
 //! settling.
 
-use super::stepper::{Finished, Judged, StepContext, Stepper};
+use super::stepper::{Finished, ScoredSamples, StepContext, Stepper};
 use crate::Error;
 use crate::artifacts::DataFacts;
 use crate::artifacts::metrics::Metrics;
@@ -108,7 +108,7 @@ impl Epochs<'_> {
             // Resumed with fewer epochs or less patience than it had: it ends where no end was in sight.
             self.state.pending = true;
         }
-        self.settle()?;
+        self.finish_due()?;
         self.paces.restart();
         let mut since = Instant::now();
         while !self.is_over() {
@@ -123,7 +123,7 @@ impl Epochs<'_> {
             if due.evaluation || due.checkpoint || interrupt::is_asked() {
                 self.land()?;
                 self.state.epoch_seconds += since.elapsed().as_secs_f64();
-                self.settle()?;
+                self.finish_due()?;
                 self.paces.restart();
                 since = Instant::now();
             }
@@ -164,7 +164,7 @@ impl Epochs<'_> {
     }
 
     /// The last step that was submitted.
-    fn moment(&self) -> StepContext {
+    fn context(&self) -> StepContext {
         let (step, batches) = (self.state.step, self.batches());
         let batch = step.saturating_sub(1);
         let updates = self.updates(batch);
@@ -188,7 +188,7 @@ impl Epochs<'_> {
         if self.state.step == 1 && self.facts.columns.is_none() {
             self.metrics.images(1, batch.f32s(IMAGES), &self.facts)?;
         }
-        let finished = self.stepper.step(TRAIN, StepContext { data_wait_ms, ..self.moment() }, batch)?;
+        let finished = self.stepper.step(TRAIN, StepContext { data_wait_ms, ..self.context() }, batch)?;
         self.paces.tick();
         self.take(&finished)?;
         self.watch_budget();
@@ -202,7 +202,7 @@ impl Epochs<'_> {
     }
 
     /// Does what is due after the last step, with nothing on its way.
-    fn settle(&mut self) -> Result<(), Error> {
+    fn finish_due(&mut self) -> Result<(), Error> {
         let due = self.due();
         let mut checkpoint = self.state.pending && due.checkpoint;
         let mut best = false;
@@ -267,7 +267,7 @@ impl Epochs<'_> {
 
     fn evaluations(&mut self) -> Result<Option<EpochRecord>, Error> {
         let Loaders { validation, test, .. } = self.loaders;
-        let StepContext { epoch, step, .. } = self.moment();
+        let StepContext { epoch, step, .. } = self.context();
         let mut record = EpochRecord {
             epoch,
             step,
@@ -276,15 +276,15 @@ impl Epochs<'_> {
             ..EpochRecord::default()
         };
         if let Some(held_out) = validation {
-            let Some((sums, judged)) = self.judge_by(held_out)? else { return Ok(None) };
-            (record.validation_auc, record.validation_r_squared) = self.of_predictions(&judged);
+            let Some((sums, scored)) = self.judge_by(held_out)? else { return Ok(None) };
+            (record.validation_auc, record.validation_r_squared) = self.of_predictions(&scored);
             (record.validation_loss, record.validation_accuracy) = (Some(sums.loss()), self.accuracy(&sums));
             record.validation_psnr = self.measure.psnr(sums.loss());
         }
         // With a validation set, the test set is for the end: nothing is chosen by it.
         if validation.is_none() || self.is_last(&record) {
-            let Some((sums, judged)) = self.judge_by(test)? else { return Ok(None) };
-            (record.test_auc, record.test_r_squared) = self.of_predictions(&judged);
+            let Some((sums, scored)) = self.judge_by(test)? else { return Ok(None) };
+            (record.test_auc, record.test_r_squared) = self.of_predictions(&scored);
             (record.test_loss, record.test_accuracy) = (Some(sums.loss()), self.accuracy(&sums));
             record.test_psnr = self.measure.psnr(sums.loss());
         }
@@ -293,11 +293,11 @@ impl Epochs<'_> {
 
     /// The area under the receiver operating characteristic, and the share of the variance that is explained, as far as the task
     /// has them.
-    fn of_predictions(&self, judged: &[(f64, f64)]) -> (Option<f64>, Option<f64>) {
+    fn of_predictions(&self, scored: &[(f64, f64)]) -> (Option<f64>, Option<f64>) {
         match self.task {
-            _ if judged.is_empty() => (None, None),
-            Task::Values => (None, metrics::r_squared(judged)),
-            _ => (metrics::auc(judged.iter().map(|&(score, class)| (score, class == 1.0)).collect()), None),
+            _ if scored.is_empty() => (None, None),
+            Task::Values => (None, metrics::r_squared(scored)),
+            _ => (metrics::auc(scored.iter().map(|&(score, class)| (score, class == 1.0)).collect()), None),
         }
     }
 
@@ -308,13 +308,13 @@ impl Epochs<'_> {
     }
 
     /// Goes through samples without learning from them; none if the user interrupts it.
-    fn judge_by(&mut self, samples: &Loader) -> Result<Option<(Sums, Judged)>, Error> {
-        let moment = self.moment();
-        let (mut sums, mut all_judged) = (Sums::default(), Vec::new());
+    fn judge_by(&mut self, samples: &Loader) -> Result<Option<(Sums, ScoredSamples)>, Error> {
+        let context = self.context();
+        let (mut sums, mut all_scored) = (Sums::default(), Vec::new());
         let mut add = |finished: Vec<Finished>| {
-            for Finished { loss, correct, counted, judged, .. } in finished {
+            for Finished { loss, correct, counted, scored, .. } in finished {
                 sums.add(loss, correct, counted);
-                all_judged.extend(judged);
+                all_scored.extend(scored);
             }
         };
         let mut interrupted = false;
@@ -323,10 +323,10 @@ impl Epochs<'_> {
             if interrupted {
                 break;
             }
-            add(self.stepper.step(EVALUATE, moment, batch?)?);
+            add(self.stepper.step(EVALUATE, context, batch?)?);
         }
         add(self.stepper.drain()?);
-        Ok(Some((sums, all_judged)).filter(|_| !interrupted))
+        Ok(Some((sums, all_scored)).filter(|_| !interrupted))
     }
 
     /// The state of the run, with nothing on its way.
@@ -349,7 +349,7 @@ impl Epochs<'_> {
         Checkpoint::of(&self.stepper.session, about)
     }
 
-    /// What the host knows, up to this moment.
+    /// What the host knows, up to this context.
     pub fn state(&self) -> TrainState {
         let mut state = self.state.clone();
         state.seconds += self.begin.elapsed().as_secs_f64();
@@ -377,28 +377,28 @@ impl Epochs<'_> {
 
     /// Books finished training steps.
     fn take(&mut self, finished: &[Finished]) -> Result<(), Error> {
-        for Finished { plan, moment, loss, correct, counted, scale, records, .. } in finished {
+        for Finished { plan, context, loss, correct, counted, scale, records, .. } in finished {
             debug_assert_eq!(*plan, TRAIN, "evaluations wait for themselves");
-            let (moment, loss, correct, counted) = (*moment, *loss, *correct, *counted);
+            let (context, loss, correct, counted) = (*context, *loss, *correct, *counted);
             self.state.training.add(loss, correct, counted);
             let samples_per_second = f64::from(counted) / self.paces.last.max(1e-9);
             self.record(Record::Step(StepRecord {
-                step: moment.step,
-                epoch: moment.epoch,
+                step: context.step,
+                epoch: context.epoch,
                 loss,
                 accuracy: self.measure.is_accuracy().then(|| correct / counted.max(1.0)),
-                learning_rate: moment.learning_rate,
+                learning_rate: context.learning_rate,
                 loss_scale: scale.map(|scale| scale.scale),
                 skipped: scale.is_some_and(|scale| scale.skipped),
                 samples_per_second,
-                data_wait_ms: moment.data_wait_ms,
+                data_wait_ms: context.data_wait_ms,
             }))?;
             if !records.is_empty() {
                 let plan = &self.stepper.session.plans()[TRAIN];
                 self.state.stores.add(plan, records);
-                if StoreLog::is_logged(moment.step) {
+                if StoreLog::is_logged(context.step) {
                     let values = StoreLog::now(plan, records);
-                    self.record(Record::Stores { step: moment.step, values })?;
+                    self.record(Record::Stores { step: context.step, values })?;
                     self.progress.bytes(|| {
                         let plans = self.stepper.session.plans();
                         plans[TRAIN].bytes(&[&plans[EVALUATE]], &self.raw)

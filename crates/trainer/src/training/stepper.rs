@@ -3,7 +3,7 @@
 //! Metrics come back some steps late. When a loss turns out not to be finite, its batch is therefore still there, and
 //! the step can be gone through again, node by node, to find where it went wrong. Nothing is copied for that: the batch's
 //! buffers just return to the loader's pool a few steps later. The same holds for a step whose stored values overflowed:
-//! there is made more, and it is done again.
+//! its capacity is raised, and it is repeated.
 
 use crate::Error;
 use crate::planning::uploads::{Inputs, slices};
@@ -39,7 +39,7 @@ pub(crate) struct StepContext {
 /// A step that was submitted.
 pub(super) struct Flight {
     pub plan: usize,
-    pub moment: StepContext,
+    pub context: StepContext,
     batch: Batch,
     control: Vec<u32>,
 }
@@ -48,21 +48,21 @@ pub(super) struct Flight {
 #[derive(Clone, Debug)]
 pub(super) struct Finished {
     pub plan: usize,
-    pub moment: StepContext,
+    pub context: StepContext,
     /// Mean over the samples that count.
     pub loss: f32,
     pub correct: f32,
     pub counted: f32,
-    /// Of evaluations whose metrics take all predictions: see [`judged`].
-    pub judged: Judged,
+    /// Of evaluations whose metrics take all predictions: see [`scored`].
+    pub scored: ScoredSamples,
     /// What gradients were multiplied by, if they were.
     pub scale: Option<StepScale>,
-    /// What codecs that learn from step to step say, in the order of the plan's steered values.
+    /// The reports of data-sized values, in the order of the plan's data-sized values.
     pub records: Vec<SizeReport>,
 }
 
-/// What a net says of samples, and what is true: see [`judged`].
-pub(super) type Judged = Vec<(f64, f64)>;
+/// The prediction and the target of each sample: see [`scored`].
+pub(super) type ScoredSamples = Vec<(f64, f64)>;
 
 /// The loss scale of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,46 +78,46 @@ pub(super) struct Stepper {
     inputs: Vec<Inputs>,
     seed: u32,
     in_flight: VecDeque<Flight>,
-    learning: Learning,
+    calibration: Calibration,
     capacity_history: CapacityHistory,
     /// What came of steps that did not count.
     pub discarded: Discarded,
 }
 
-/// What codecs that learn from step to step ask of the host.
-enum Learning {
+/// How far the bounds and capacities of data-sized values are known.
+enum Calibration {
     /// Bounds and sizes are not known yet.
-    Begin,
-    /// All is well.
-    Settled,
+    Pending,
+    /// Bounds and capacities hold.
+    Current,
     /// Capacities are to be planned anew before the next step: they may be exceeded, or smaller ones will do.
-    Due,
+    Replan,
 }
 
 impl Stepper {
     /// For a session in which so many steps have been done.
     pub fn new(session: PlannedSession, seed: u32, steps: u64) -> Self {
         let inputs = session.plans().iter().map(Inputs::of).collect();
-        let learns = session.plans()[TRAIN].has_data_sized();
-        let learning = if learns && steps == 0 { Learning::Begin } else { Learning::Settled };
+        let calibrates = session.plans()[TRAIN].has_data_sized();
+        let calibration = if calibrates && steps == 0 { Calibration::Pending } else { Calibration::Current };
         let (capacity_history, discarded) = (CapacityHistory::after(steps), Discarded::default());
-        Self { session, inputs, seed, in_flight: VecDeque::new(), learning, capacity_history, discarded }
+        Self { session, inputs, seed, in_flight: VecDeque::new(), calibration, capacity_history, discarded }
     }
 
     /// Submits a step; returns those that have finished meanwhile.
-    pub fn step(&mut self, plan: usize, moment: StepContext, batch: Batch) -> Result<Vec<Finished>, Error> {
-        let done_before = moment.step.saturating_sub(1) as u32;
-        let control = Control::new(done_before, self.seed).flags(moment.flags).learning_rate(moment.learning_rate);
+    pub fn step(&mut self, plan: usize, context: StepContext, batch: Batch) -> Result<Vec<Finished>, Error> {
+        let done_before = context.step.saturating_sub(1) as u32;
+        let control = Control::new(done_before, self.seed).flags(context.flags).learning_rate(context.learning_rate);
         let control = self.encoded(plan, &control)?;
-        let flight = Flight { plan, moment, batch, control };
+        let flight = Flight { plan, context, batch, control };
         let mut finished = Vec::new();
-        match std::mem::replace(&mut self.learning, Learning::Settled) {
-            Learning::Settled => {}
-            Learning::Begin if plan == TRAIN => self.probe(&flight)?,
-            Learning::Begin => self.learning = Learning::Begin,
-            Learning::Due => {
+        match std::mem::replace(&mut self.calibration, Calibration::Current) {
+            Calibration::Current => {}
+            Calibration::Pending if plan == TRAIN => self.probe(&flight)?,
+            Calibration::Pending => self.calibration = Calibration::Pending,
+            Calibration::Replan => {
                 finished = self.drain()?;
-                self.replan(moment.step)?;
+                self.replan(context.step)?;
             }
         }
         finished.extend(self.submit(flight)?);
@@ -142,23 +142,23 @@ impl Stepper {
         Ok(predictions)
     }
 
-    /// What a plan is told, in words.
+    /// The words of a plan's control upload.
     fn encoded(&self, plan: usize, control: &Control) -> Result<Vec<u32>, Error> {
         let layout = self.session.plans()[plan].graph.control_layout();
         Ok(layout.encode(control).map_err(GpuError::from)?)
     }
 
-    /// Learns bounds and sizes from a step that changes nothing else.
+    /// Calibrates bounds and capacities by steps that change nothing else.
     fn probe(&mut self, flight: &Flight) -> Result<(), Error> {
         let mut control = flight.control.clone();
         control[CONTROL_FLAGS as usize] |= FLAG_CALIBRATES;
         let uploads = self.inputs[TRAIN].bytes(&flight.batch, &control);
-        Ok(self.session.calibrate(TRAIN, &slices(&uploads), margin(flight.moment.step))?)
+        Ok(self.session.calibrate(TRAIN, &slices(&uploads), margin(flight.context.step))?)
     }
 
     /// Plans capacities by all that is known. No step may be in flight.
     fn replan(&mut self, step: u64) -> Result<(), Error> {
-        self.learning = Learning::Settled;
+        self.calibration = Calibration::Current;
         Ok(self.session.replan(TRAIN, &self.capacity_history.most(), margin(step))?)
     }
 
@@ -172,7 +172,7 @@ impl Stepper {
     /// Waits for all steps in flight.
     pub fn drain(&mut self) -> Result<Vec<Finished>, Error> {
         let mut finished = Vec::new();
-        // What is done again after an overflow is in flight once more.
+        // A step that is repeated after an overflow is in flight once more.
         while !self.in_flight.is_empty() {
             let metrics = self.session.finished()?;
             finished.extend(self.land_all(metrics)?);
@@ -187,28 +187,28 @@ impl Stepper {
             debug_assert_eq!(flight.plan, metrics.executable);
             let plan = &self.session.plans()[flight.plan];
             let records = plan.size_reports(&metrics.words);
-            let room = plan.capacity_status(&records);
-            let marked = !records.is_empty() && self.capacity_history.add(flight.moment.step, &records);
-            if room == CapacityStatus::Exceeded && self.loss_of(flight.plan, &metrics).is_finite() {
-                finished.extend(self.again(flight)?);
-                // The others are among those that are done again.
+            let status = plan.capacity_status(&records);
+            let marked = !records.is_empty() && self.capacity_history.add(flight.context.step, &records);
+            if status == CapacityStatus::Exceeded && self.loss_of(flight.plan, &metrics).is_finite() {
+                finished.extend(self.repeat_from(flight)?);
+                // The others are among those that are repeated.
                 return Ok(finished);
             }
-            if room == CapacityStatus::Tight || marked {
-                self.learning = Learning::Due;
+            if status == CapacityStatus::Tight || marked {
+                self.calibration = Calibration::Replan;
             }
             finished.push(self.land(flight, &metrics, records)?);
         }
         Ok(finished)
     }
 
-    /// Does a step again that overflowed for what it stores, and all after it: the device has left everything that
-    /// lives across steps as it was.
-    fn again(&mut self, first: Flight) -> Result<Vec<Finished>, Error> {
+    /// Repeats a step in which a data-sized value overflowed, and all steps after it: the device has left everything that lives across
+    /// steps as it was.
+    fn repeat_from(&mut self, first: Flight) -> Result<Vec<Finished>, Error> {
         let flights: Vec<Flight> = std::iter::once(first).chain(self.in_flight.drain(..)).collect();
         self.discarded.overflows += 1;
         self.discarded.steps += flights.len() as u64;
-        self.replan(flights[0].moment.step)?;
+        self.replan(flights[0].context.step)?;
         self.session.resume_updates()?;
         let mut finished = Vec::new();
         for flight in flights {
@@ -227,11 +227,11 @@ impl Stepper {
     fn land(&mut self, flight: Flight, metrics: &StepMetrics, records: Vec<SizeReport>) -> Result<Finished, Error> {
         let plan = &self.session.plans()[flight.plan];
         let output = |name: &str| plan.graph.output(name).and_then(|id| plan.metric_range(id));
-        let first = output(LOSS).map_or(0, |words| words.start);
+        let first = output(LOSS).expect("every step reads its loss back").start;
         let [loss, correct, counted] = [0, 1, 2].map(|word| metrics.f32(first + word));
-        let judged = output(PREDICTIONS).map_or(Vec::new(), |words| {
+        let scored = output(PREDICTIONS).map_or(Vec::new(), |words| {
             let predictions: Vec<f32> = metrics.words[words].iter().map(|&word| f32::from_bits(word)).collect();
-            judged(&predictions, &flight.batch)
+            scored(&predictions, &flight.batch)
         });
         let scale = plan
             .metric(LossScale::USED)
@@ -245,28 +245,28 @@ impl Stepper {
                 finding += "; activations are in f16, which holds at most 65,504 (`train.precision`)";
             }
             return Err(Error::Diverged {
-                step: flight.moment.step,
-                epoch: flight.moment.epoch,
+                step: flight.context.step,
+                epoch: flight.context.epoch,
                 evaluation: flight.plan == EVALUATE,
                 finding,
-                learning_rate: flight.moment.learning_rate,
+                learning_rate: flight.context.learning_rate,
             });
         }
-        Ok(Finished { plan: flight.plan, moment: flight.moment, loss, correct, counted, judged, scale, records })
+        Ok(Finished { plan: flight.plan, context: flight.context, loss, correct, counted, scored, scale, records })
     }
 }
 
-/// For each sample what the net says of it, and what is true: the number that was to be predicted, or, of two classes, by how much
-/// the logit of the second is larger, and which it is.
-fn judged(predictions: &[f32], batch: &Batch) -> Judged {
+/// The prediction and the target of each sample: two numbers in a regression; of two classes by how much the logit of the second is
+/// larger, and the label.
+fn scored(predictions: &[f32], batch: &Batch) -> ScoredSamples {
     let each = predictions.chunks_exact(predictions.len() / batch.rows).take(batch.samples);
-    let said = each.map(|values| match *values {
+    let predicted = each.map(|values| match *values {
         [first, second] => f64::from(second) - f64::from(first),
         _ => f64::from(values[0]),
     });
     match batch.u32s(LABELS) {
-        [] => said.zip(batch.f32s(TARGETS).iter().map(|&target| target.into())).collect(),
-        labels => said.zip(labels.iter().map(|&label| label.into())).collect(),
+        [] => predicted.zip(batch.f32s(TARGETS).iter().map(|&target| target.into())).collect(),
+        labels => predicted.zip(labels.iter().map(|&label| label.into())).collect(),
     }
 }
 

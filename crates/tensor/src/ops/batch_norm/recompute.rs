@@ -22,7 +22,7 @@ impl Operator for BatchNormRecompute {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         check(&inputs[..INPUTS])?;
-        Ok(vec![Output::new("rebuilt", inputs[0].shape.clone())])
+        Ok(vec![Output::new("recomputed", inputs[0].shape.clone())])
     }
 
     /// Of x by γ and inv_std; of what is added as it is.

@@ -45,11 +45,11 @@ impl Graph {
     /// [`GraphError::NameTaken`] if a parameter's state exists already, [`GraphError::Shape`] if a setting makes no sense.
     pub fn train(
         &mut self,
-        recipe: impl Into<UpdateConfig>,
+        update: impl Into<UpdateConfig>,
         loss: ValueId,
         gradients: &HashMap<ValueId, ValueId>,
     ) -> Result<(), GraphError> {
-        self.move_parameters(recipe.into(), Some(loss), gradients)
+        self.move_parameters(update.into(), Some(loss), gradients)
     }
 
     /// [`Graph::train`] by an optimiser alone, which needs no loss.
@@ -62,11 +62,11 @@ impl Graph {
 
     fn move_parameters(
         &mut self,
-        recipe: UpdateConfig,
+        update: UpdateConfig,
         loss: Option<ValueId>,
         gradients: &HashMap<ValueId, ValueId>,
     ) -> Result<(), GraphError> {
-        let UpdateConfig { optimizer, clip_norm, accumulate, average, loss_scale } = recipe;
+        let UpdateConfig { optimizer, clip_norm, accumulate, average, loss_scale } = update;
         let summed_by = loss.filter(|_| accumulate);
         let summed = summed_by.is_some();
         let learning_rate = self.scalar(LEARNING_RATE);

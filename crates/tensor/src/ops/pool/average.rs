@@ -1,4 +1,4 @@
-//! Average pooling: over whole planes, over sliding windows, or over as many windows as are asked for.
+//! Average pooling: over whole planes, over sliding windows, or over a given number of windows.
 
 use super::Windows;
 use crate::ir::{
@@ -68,7 +68,7 @@ impl Operator for GlobalAveragePoolGradient {
 pub enum AveragePool {
     /// Windows that slide. Padding counts as zeros, as PyTorch has it by default.
     Sliding(Windows),
-    /// As many windows, down and across, as are asked for: window o of n over m elements reaches from ⌊o·m/n⌋ to
+    /// As many windows, down and across, as given: window o of n over m elements reaches from ⌊o·m/n⌋ to
     /// ⌈(o + 1)·m/n⌉, PyTorch's rule.
     Adaptive([usize; 2]),
 }

@@ -170,7 +170,7 @@ impl Operator for MaxPoolRecompute {
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        Ok(vec![Output::new("rebuilt", self.0.windows().output(&inputs[0].shape)?)])
+        Ok(vec![Output::new("recomputed", self.0.windows().output(&inputs[0].shape)?)])
     }
 
     /// Of x as it is. An element that is the largest of several windows brings its error to each; the variance of a sum over

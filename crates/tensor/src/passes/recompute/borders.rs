@@ -5,11 +5,11 @@
 //!
 //! > what crosses the cuts up to this one + all that the gradient rules keep of the segment, raw + values in flight.
 //!
-//! The last segment is not run again, because its backward pass comes right after it; what it keeps waits as it always does.
+//! The last segment is not run again, because its backward pass comes right after it; what it keeps stored as it always does.
 //! With n equal layers the largest of these sums is least for √n segments or so, as the paper says. Layers are not equal,
 //! so the planner searches: for a limit on all of these sums it finds the cuts that wait with the fewest bytes, by going
 //! through all pairs of neighbouring cuts (dynamic programming, n² steps for n nodes), and halves its way to the least
-//! limit that can be held. If that is the one without any cut, as it may be under a codec that shrinks what waits more
+//! limit that can be held. If that is the one without any cut, as it may be under a codec that shrinks what stored more
 //! than a segment is shorter than the net, nothing is run again.
 
 use super::cheap::is_there;
@@ -50,7 +50,7 @@ impl Forward {
         self.cuts.partition_point(|&cut| cut <= position)
     }
 
-    /// Whether a value is made before a cut and read after it, so that it waits.
+    /// Whether a value is made before a cut and read after it, so that it stored.
     pub fn crosses(&self, value: ValueId) -> bool {
         let Some(&made) = self.made_at.get(&value) else { return true };
         self.last_read.get(&value).is_some_and(|&read| self.segment(made) != self.segment(read))
@@ -67,23 +67,23 @@ impl Forward {
     fn choose(&self, graph: &Graph, policy: &Policy) -> Vec<usize> {
         let n = self.nodes.len();
         let origins = Origin::of(graph, self.made_at.keys().copied());
-        let waiting = |id: ValueId| waiting_bytes(graph.value(id), policy, &origins[&id]);
-        // What the gradient rules keep of each node, raw and as it waits.
+        let stored_bytes = |id: ValueId| kept_bytes(graph.value(id), policy, &origins[&id]);
+        // What the gradient rules keep of each node, raw and as it is kept.
         let mut raw_of: HashMap<ValueId, u64> = HashMap::new();
-        let mut waiting_of: HashMap<ValueId, u64> = HashMap::new();
+        let mut kept_of: HashMap<ValueId, u64> = HashMap::new();
         for saved in graph.saved_tensors().iter().filter(|saved| self.made_at.contains_key(&saved.source)) {
             let bytes = graph.value(saved.source).bytes();
-            let (raw, waits) = match saved.need {
+            let (raw, stored) = match saved.need {
                 Need::Within(_) => (bytes / 32, bytes / 32),
-                Need::Values => (bytes, waiting(saved.source)),
+                Need::Values => (bytes, stored_bytes(saved.source)),
                 Need::Exact => (bytes, bytes),
             };
             if self.repeats(graph, saved.source) {
                 let most = raw_of.entry(saved.source).or_default();
                 *most = raw.max(*most);
             }
-            let most = waiting_of.entry(saved.source).or_default();
-            *most = waits.max(*most);
+            let most = kept_of.entry(saved.source).or_default();
+            *most = stored.max(*most);
         }
         let sums = |of: &HashMap<ValueId, u64>| {
             let mut sums = vec![0; n + 1];
@@ -91,13 +91,13 @@ impl Forward {
             (0..n).for_each(|position| sums[position + 1] += sums[position]);
             sums
         };
-        let (raw, waits) = (sums(&raw_of), sums(&waiting_of));
+        let (raw, stored) = (sums(&raw_of), sums(&kept_of));
 
-        // For a cut and the one before it: what crosses the first and not the second, as it waits and as it is kept raw.
+        // For a cut and the one before it: what crosses the first and not the second, in its form and raw.
         let mut crossing = vec![vec![(0, 0); n + 1]; n + 1];
         let counts = |v: ValueId| !is_there(graph.value(v)) && !graph.value(v).is_metric();
         for (&value, &made) in self.made_at.iter().filter(|(v, _)| counts(**v)) {
-            let bytes = (waiting(value), raw_of.get(&value).copied().unwrap_or(0));
+            let bytes = (stored_bytes(value), raw_of.get(&value).copied().unwrap_or(0));
             for row in &mut crossing[made + 1..=self.last_read.get(&value).copied().unwrap_or(made).max(made)] {
                 row[made].0 += bytes.0;
                 row[made].1 += bytes.1;
@@ -133,7 +133,7 @@ impl Forward {
             let mut flight = 0;
             let last = (0..n).rev().filter_map(|cut| {
                 flight = largest[cut].max(flight);
-                let bytes = least[cut]?.0 + waits[n] - waits[cut] + FLIGHT * flight;
+                let bytes = least[cut]?.0 + stored[n] - stored[cut] + FLIGHT * flight;
                 (bytes <= limit).then_some((bytes, cut))
             });
             let (_, mut cut) = last.min()?;
@@ -145,7 +145,7 @@ impl Forward {
             cuts.reverse();
             Some(cuts)
         };
-        let (mut low, mut high) = (0, waits[n] + FLIGHT * largest.iter().max().unwrap_or(&0));
+        let (mut low, mut high) = (0, stored[n] + FLIGHT * largest.iter().max().unwrap_or(&0));
         let mut best = search(high).unwrap_or_default();
         // Between neighbours there is no middle.
         while high - low > (high / 256).max(1) {
@@ -164,7 +164,7 @@ fn largest(graph: &Graph, node: &Node) -> u64 {
 }
 
 /// Bytes of a value in the form that the policy chooses for it.
-fn waiting_bytes(value: &Value, policy: &Policy, origin: &Origin) -> u64 {
+fn kept_bytes(value: &Value, policy: &Policy, origin: &Origin) -> u64 {
     let Some(codec) = policy.choose(value, origin, &|_| true).codec else {
         return value.bytes();
     };

@@ -6,18 +6,18 @@
 //! decoded. That memory is free again before the norm's gradient decodes x anew. Where max pooling lies between norm and
 //! rectifier, its exact indices say what to take of the norm's result.
 //!
-//! **What is kept.** A value is recomputed where everything that it follows from is kept for readers of its own, so nothing
+//! **What is kept.** A value is recomputed where everything that it follows from is kept for other readers, so nothing
 //! is kept in its place but masks. Residual additions make long chains of that: the output of a block is
 //! `relu(norm(x) + output of the block before)`, and so on to the beginning of the stage. Each block adds two passes (decode;
 //! norm, add, rectify), so in a stage of n blocks keeping no output at all would cost n² of them. Outputs are
-//! therefore kept as soon as a rebuild would take more than `PASSES` passes: every seventh block or so. A block has several
-//! kept values of its own, so this costs few bytes, and it bounds the work by a constant for each block. Passes are counted
+//! therefore kept as soon as recomputing would take more than `PASSES` passes: every seventh block or so. A block has several
+//! kept values besides, so this costs few bytes, and it bounds the work by a constant for each block. Passes are counted
 //! in elements visited: those over what is pooled count as often as it is larger than what comes of it. A part of a
 //! concatenation is recomputed with each of those that it is in, so it is kept where it takes more than a norm.
 //!
 //! **What is in flight.** To make an addition again takes memory for both addends where decoding takes it for one value, and
 //! to pool again takes memory for what is pooled. Where that would make a step's peak higher than with nothing recomputed,
-//! because a net has few layers and its first are the widest, the widest such results are kept (`store_within`).
+//! because a net has few layers and its first are the widest, the widest such results are kept (`save_tensors_within`).
 
 use crate::ir::{
     Graph, GraphError, Need, Node, Operator, Phase, RecomputeInput, RecomputeRule, Role, SavedTensor, Value, ValueId,
@@ -198,7 +198,7 @@ impl<'g> Recomputer<'g> {
             return Ok(value);
         }
         let Some((maker, rule)) = self.rule_of(value, need) else {
-            // A view of its own lives no longer than its one reader.
+            // A separate decoded value lives no longer than its one reader.
             return Ok(self.graph.save(value, need));
         };
         let mut so_far = None;
@@ -237,7 +237,7 @@ impl<'g> Recomputer<'g> {
             nodes.push(node);
             so_far = Some(output);
         }
-        Ok(so_far.expect("a rebuild has steps"))
+        Ok(so_far.expect("recomputing has steps"))
     }
 
     /// What is small waits under one view for all its readers.

@@ -99,7 +99,7 @@ impl Run<'_> {
         Ok(read_instead)
     }
 
-    /// Runs a node again; one that would change something beside its outputs only rebuilds the first of them.
+    /// Runs a node again; one that would change something beside its outputs only recomputes the first of them.
     fn node(&mut self, node: &Node) -> Result<(), GraphError> {
         let values: Vec<&Value> = node.inputs.iter().map(|&v| self.graph.value(v)).collect();
         let rule = (!node.operator.mutates().is_empty()).then(|| node.operator.recompute(&values)).flatten();

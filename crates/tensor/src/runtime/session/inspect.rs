@@ -11,7 +11,7 @@ impl Session {
     /// used again.
     ///
     /// # Errors
-    /// What befell the device.
+    /// A failure of the device.
     pub fn read_value(&self, executable: usize, id: ValueId) -> Result<Vec<u32>, GpuError> {
         let nowhere = || GpuError::NoSuchValue(self.executables[executable].value(id).name.clone());
         let (source, place) = self.place(executable, id).ok_or_else(nowhere)?;
@@ -38,7 +38,7 @@ impl Session {
     /// As [`Session::read_value`], the elements of an f32 value, in whichever precision memory holds it.
     ///
     /// # Errors
-    /// What befell the device.
+    /// A failure of the device.
     pub fn read_elements(&self, executable: usize, id: ValueId) -> Result<Vec<f32>, GpuError> {
         let words = self.read_value(executable, id)?;
         let value = self.executables[executable].value(id);

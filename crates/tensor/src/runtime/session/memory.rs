@@ -105,7 +105,7 @@ impl Session {
     /// Puts an executable in the place of one. What lives across steps stays as it is.
     ///
     /// # Errors
-    /// [`GpuError::Plan`] if the store lacks what it needs, [`GpuError::OutOfMemory`], or what befell the device. Metrics of steps in
+    /// [`GpuError::Plan`] if the store lacks what it needs, [`GpuError::OutOfMemory`], or a failure of the device. Metrics of steps in
     /// flight are lost: collect them first.
     pub fn replace(&mut self, executable: usize, with: Rc<Executable>) -> Result<(), GpuError> {
         self.store.check(&with)?;

@@ -154,7 +154,7 @@ impl Session {
     /// Reads a persistent value, after everything submitted.
     ///
     /// # Errors
-    /// [`GpuError::NoSuchValue`], or what befell the device.
+    /// [`GpuError::NoSuchValue`], or a failure of the device.
     pub fn read(&self, name: &str) -> Result<Vec<f32>, GpuError> {
         Ok(self.read_words(name)?.into_iter().map(f32::from_bits).collect())
     }
@@ -171,7 +171,7 @@ impl Session {
     /// Lets steps move what lives across steps again, after one that stopped all updates ([`crate::Graph::status`]).
     ///
     /// # Errors
-    /// [`GpuError::NoSuchValue`] if nothing could stop them, or what befell the device.
+    /// [`GpuError::NoSuchValue`] if nothing could stop them, or a failure of the device.
     pub fn resume_updates(&self) -> Result<(), GpuError> {
         let mut words = self.read_words(STATUS)?;
         words[STATUS_STOP as usize] = 0;
@@ -195,7 +195,7 @@ impl Session {
     /// others with [`Session::finished`].
     ///
     /// # Errors
-    /// [`GpuError::WrongSize`] for an upload, or what befell the device.
+    /// [`GpuError::WrongSize`] for an upload, or a failure of the device.
     pub fn step(&mut self, executable: usize, uploads: &[&[u8]]) -> Result<Vec<StepMetrics>, GpuError> {
         let finished = self.make_way(executable)?;
         let mut encoder = self.upload(executable, uploads)?;
@@ -295,7 +295,7 @@ impl Session {
     /// Waits for all steps in flight and returns their metrics.
     ///
     /// # Errors
-    /// What befell the device.
+    /// A failure of the device.
     pub fn finished(&mut self) -> Result<Vec<StepMetrics>, GpuError> {
         let mut finished = Vec::new();
         while let Some(metrics) = self.collect_one()? {

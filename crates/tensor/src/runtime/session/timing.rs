@@ -113,7 +113,7 @@ impl Session {
     /// [`Session::step_by_node`]), and returns the seconds that one time took, by the host's clock.
     ///
     /// # Errors
-    /// What befell the device.
+    /// A failure of the device.
     pub fn time_node(&self, executable: usize, node: usize, times: u32) -> Result<f64, GpuError> {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {

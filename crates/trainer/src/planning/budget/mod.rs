@@ -28,7 +28,7 @@ use search::{Search, best};
 ///
 /// # Errors
 /// As [`choose`].
-pub fn settle(request: &Request, options: PlanOptions) -> Result<(SavePolicy, Option<Chosen>), Error> {
+pub fn choose_policy(request: &Request, options: PlanOptions) -> Result<(SavePolicy, Option<Chosen>), Error> {
     match request.store.budget() {
         Some(budget) => choose(request, budget, options).map(|(store, chosen)| (store, Some(chosen))),
         None => Ok((request.store.clone(), None)),

@@ -14,9 +14,9 @@ use std::collections::BTreeSet;
 pub(super) struct Outline {
     alive: Vec<u64>,
     /// The source of each saved tensor, and its block: the number, bytes, first and last moment.
-    waiting: Vec<(ValueId, Option<(usize, Block)>)>,
+    kept: Vec<(ValueId, Option<(usize, Block)>)>,
     /// What is recomputed.
-    pub rebuilt: Vec<ValueId>,
+    pub recomputed: Vec<ValueId>,
     /// By how much the memory for values in flight is larger than what is alive at its largest moment.
     pub gaps: u64,
 }
@@ -25,14 +25,14 @@ impl Outline {
     pub fn of(plan: &Plan) -> Self {
         let alive = plan.lifetimes.alive();
         let most = alive.iter().copied().max().unwrap_or(0);
-        let (rebuilt, waiting): (Vec<&Stored>, Vec<&Stored>) = plan.stored.iter().partition(|s| s.is_recomputed());
+        let (recomputed, kept): (Vec<&Stored>, Vec<&Stored>) = plan.stored.iter().partition(|s| s.is_recomputed());
         let block = |stored: &&Stored| {
-            let block = plan.lifetimes.of_value[stored.waiting.index()];
+            let block = plan.lifetimes.of_value[stored.kept.index()];
             (stored.source, block.map(|index| (index, plan.lifetimes.blocks[index].clone())))
         };
         Self {
-            waiting: waiting.iter().map(block).collect(),
-            rebuilt: rebuilt.iter().map(|stored| stored.source).collect(),
+            kept: kept.iter().map(block).collect(),
+            recomputed: recomputed.iter().map(|stored| stored.source).collect(),
             gaps: plan.executable.transient_pages.iter().sum::<u64>().saturating_sub(most),
             alive,
         }
@@ -40,7 +40,7 @@ impl Outline {
 
     /// The values of which something is saved.
     pub fn sources(&self) -> BTreeSet<ValueId> {
-        self.waiting.iter().map(|(source, _)| *source).collect()
+        self.kept.iter().map(|(source, _)| *source).collect()
     }
 }
 
@@ -60,7 +60,7 @@ impl Moments {
         let overhead = peak.saturating_sub(besides.iter().copied().max().unwrap_or(0));
         let mut spans = vec![None; sites.len()];
         let mut taken = BTreeSet::new();
-        for (source, block) in &outline.waiting {
+        for (source, block) in &outline.kept {
             let Ok(site) = sites.binary_search_by_key(source, |site| site.source) else { continue };
             let Some((number, block)) = block else { continue };
             // Views share one.

@@ -1,7 +1,7 @@
 //! The search: plans of single stores, rounds that go on from the best of them, and single changes in the end.
 
 use super::moments::{Moments, Outline};
-use super::points::{PASS, Point, REBUILD, TAKES_ALL, points};
+use super::points::{PASS, Point, RECOMPUTE, TAKES_ALL, points};
 use super::sites::{Site, Sites};
 use crate::Error;
 use crate::config::{CodecSpec, SavePolicy, SaveRule};
@@ -108,9 +108,9 @@ impl<'a> Search<'a> {
             (variance + option.variance, cost + option.cost)
         });
         let elements = |value: ValueId| self.step.shape(value).elements() as f64;
-        let rebuilt: f64 = outline.rebuilt.iter().map(|&source| elements(source)).sum();
-        let all: f64 = self.sites.iter().map(|site| elements(site.source)).sum::<f64>() + rebuilt;
-        let cost = cost + PASS * REBUILD * rebuilt / all.max(1.0);
+        let recomputed: f64 = outline.recomputed.iter().map(|&source| elements(source)).sum();
+        let all: f64 = self.sites.iter().map(|site| elements(site.source)).sum::<f64>() + recomputed;
+        let cost = cost + PASS * RECOMPUTE * recomputed / all.max(1.0);
         Trial { chosen, single, store, outline, peak, variance, cost }
     }
 

@@ -51,19 +51,19 @@ impl Sites {
     pub fn add(&mut self, rules: usize, point: usize, plan: &Plan) {
         let graph = &plan.graph;
         let readers = GradientReaders::of(graph);
-        let mut waiting: BTreeMap<ValueId, u64> = BTreeMap::new();
+        let mut kept: BTreeMap<ValueId, u64> = BTreeMap::new();
         for stored in plan.stored.iter().filter(|s| !s.is_recomputed()) {
-            *waiting.entry(stored.source).or_default() += graph.value(stored.waiting).bytes();
+            *kept.entry(stored.source).or_default() += graph.value(stored.kept).bytes();
         }
         let open = |s: &&Stored| {
             let fixed = s.rule.is_some_and(|rule| rule < rules);
             graph.value(s.source).element == Element::F32 && !s.is_recomputed() && !fixed && s.form != "mask"
         };
         for stored in plan.stored.iter().filter(open) {
-            if (stored.source == stored.waiting) != (point == 0) {
+            if (stored.source == stored.kept) != (point == 0) {
                 continue;
             }
-            self.bytes.entry(stored.source).or_default().insert(point, waiting[&stored.source]);
+            self.bytes.entry(stored.source).or_default().insert(point, kept[&stored.source]);
             let decoded = stored.decoded.iter().copied().chain((point == 0).then_some(stored.source));
             let gradients = decoded.flat_map(|view| readers.gradients(graph, view));
             self.reached.entry(stored.source).or_default().extend(gradients);
@@ -78,8 +78,8 @@ impl Sites {
             self.bytes.keys().flat_map(|source| self.reached[source].iter().copied()).collect();
         let graph = &raw.graph;
         let elements = |value: ValueId| graph.shape(value).elements() as f64;
-        let rebuilt = raw.stored.iter().filter(|s| s.is_recomputed()).map(|s| s.source);
-        let sum: f64 = self.bytes.keys().copied().chain(rebuilt).map(elements).sum();
+        let recomputed = raw.stored.iter().filter(|s| s.is_recomputed()).map(|s| s.source);
+        let sum: f64 = self.bytes.keys().copied().chain(recomputed).map(elements).sum();
         let made = graph.nodes().iter().flat_map(|node| node.outputs.iter().map(move |&output| (output, &node.layer)));
         let layers: BTreeMap<ValueId, &String> = made.collect();
         let site = |(source, mut options): (ValueId, BTreeMap<usize, u64>)| {

@@ -20,7 +20,7 @@ impl Matched<'_> {
     /// Writes the values into a session of that net.
     ///
     /// # Errors
-    /// What befell the device.
+    /// A failure of the device.
     pub fn restore(&self, session: &PlannedSession) -> Result<(), Error> {
         self.0.iter().try_for_each(|(name, tensor)| Ok(session.write_words(name, &tensor.words)?))
     }

@@ -119,7 +119,7 @@ impl Checkpoint {
     /// Reads what lives across steps from a session in which no step is on its way.
     ///
     /// # Errors
-    /// What befell the device.
+    /// A failure of the device.
     pub fn of(session: &PlannedSession, mut about: About) -> Result<Self, Error> {
         let plan = &session.plans()[0];
         let mut tensors = BTreeMap::new();
@@ -158,7 +158,7 @@ impl Checkpoint {
         for (name, stored, data_sized) in reports(plan) {
             let possible = plan.capacities(data_sized);
             match self.about.capacities.get(&name) {
-                Some(words) if possible.contains(words) => sizes.push((stored.waiting, *words as usize)),
+                Some(words) if possible.contains(words) => sizes.push((stored.kept, *words as usize)),
                 Some(words) => {
                     let (least, most) = possible.into_inner();
                     let what = format!("is {words} for `{name}`, not from {least} to {most}");
@@ -243,10 +243,10 @@ const RECORD: &str = "record";
 
 /// For each data-sized value: the name of its report, and its words.
 pub fn capacities(plan: &Plan) -> BTreeMap<String, u64> {
-    reports(plan).map(|(name, stored, _)| (name, plan.graph.shape(stored.waiting).elements() as u64)).collect()
+    reports(plan).map(|(name, stored, _)| (name, plan.graph.shape(stored.kept).elements() as u64)).collect()
 }
 
-/// Reports have names of their own; the values whose sizes they report need not.
+/// Reports have unique names; the values whose sizes they report need not.
 fn reports(plan: &Plan) -> impl Iterator<Item = (String, &Stored, &dyn DataSized)> {
     plan.data_sized()
         .map(|(stored, data_sized)| (plan.graph.value(data_sized.report()).name.clone(), stored, data_sized))

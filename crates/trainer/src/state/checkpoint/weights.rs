@@ -81,7 +81,7 @@ impl Weights {
     /// Those that a session has come to, averages in the place of parameters where it has both. `path` is where they will be.
     ///
     /// # Errors
-    /// What befell the device.
+    /// A failure of the device.
     pub fn of_session(session: &PlannedSession, path: PathBuf, origin: Origin) -> Result<Self, Error> {
         let graph = &session.plans()[0].graph;
         let mut tensors = BTreeMap::new();

@@ -52,7 +52,7 @@ pub(super) fn rms(values: impl Iterator<Item = f64>) -> f64 {
 
 /// Whether a codec has changed the value: a mask waits beside it, for another reader.
 fn is_coded(stored: &&Stored) -> bool {
-    stored.source != stored.waiting && stored.form != "mask"
+    stored.source != stored.kept && stored.form != "mask"
 }
 
 /// A step without update, ready to run.
@@ -143,7 +143,7 @@ impl<'a> Step<'a> {
         let plan = &self.session.plans()[0];
         let each: Vec<Vec<u64>> = metrics.iter().map(|m| plan.used_bytes(&plan.size_reports(&m.words))).collect();
         let mean = |index: usize| each.iter().map(|used| used[index]).sum::<u64>() / each.len().max(1) as u64;
-        plan.data_sized().enumerate().map(|(index, (stored, _))| (stored.waiting, mean(index))).collect()
+        plan.data_sized().enumerate().map(|(index, (stored, _))| (stored.kept, mean(index))).collect()
     }
 
     /// Goes through the first batch node by node: takes each value when it is encoded, and compares it with what comes
@@ -154,7 +154,7 @@ impl<'a> Step<'a> {
         let raw_shares = self.raw_shares(metrics);
         let control = [SETTLED, self.seed, 0, 0];
         let uploads = self.inputs.bytes(&self.batches[0], &control);
-        let mut waiting: HashMap<ValueId, Vec<f32>> = HashMap::new();
+        let mut pending: HashMap<ValueId, Vec<f32>> = HashMap::new();
         let mut errors = Vec::new();
         let read = |session: &Session, id: ValueId| -> Result<Vec<f32>, GpuError> {
             Ok(session.read_elements(0, id)?.into_iter().take(MOST_ELEMENTS).collect())
@@ -163,16 +163,16 @@ impl<'a> Step<'a> {
         session.step_by_node(0, &slices(&uploads), |session, node| {
             let Plan { graph, stored, .. } = &plans[0];
             let node = &graph.nodes()[node];
-            for Stored { source, waiting: form, form: name, .. } in stored.iter().filter(is_coded) {
+            for Stored { source, kept: form, form: name, .. } in stored.iter().filter(is_coded) {
                 let value = graph.value(*source);
                 let decoded = node.outputs.first().filter(|&&id| {
                     let output = graph.value(id);
                     output.role == Role::Stored && output.element == Element::F32 && node.inputs.contains(form)
                 });
                 if node.outputs.contains(form) {
-                    waiting.insert(*form, read(session, *source)?);
+                    pending.insert(*form, read(session, *source)?);
                 } else if let Some(&decoded) = decoded
-                    && let Some(x) = waiting.remove(form)
+                    && let Some(x) = pending.remove(form)
                 {
                     let back = read(session, decoded)?;
                     let off = || x.iter().zip(&back).map(|(x, y)| (f64::from(*x) - f64::from(*y)).abs());
@@ -211,7 +211,7 @@ impl<'a> Step<'a> {
         let plan = &self.session.plans()[0];
         let reports = metrics.first().map(|m| plan.size_reports(&m.words)).unwrap_or_default();
         let facts = plan.data_sized().zip(plan.coding_facts(&reports));
-        facts.filter_map(|((stored, _), facts)| Some((stored.waiting, facts.bound?))).collect()
+        facts.filter_map(|((stored, _), facts)| Some((stored.kept, facts.bound?))).collect()
     }
 
     /// The share of tiles that were kept raw in these steps, on average, of values whose codecs have tiles.
@@ -224,7 +224,7 @@ impl<'a> Step<'a> {
             shares.map(|shares| shares.iter().sum::<f64>() / each.len().max(1) as f64)
         };
         let values = plan.data_sized().enumerate();
-        values.filter_map(|(index, (stored, _))| Some((stored.waiting, mean(index)?))).collect()
+        values.filter_map(|(index, (stored, _))| Some((stored.kept, mean(index)?))).collect()
     }
 
     /// Raw and stored bytes of the convolutions' kept inputs, without the images.
@@ -232,11 +232,11 @@ impl<'a> Step<'a> {
         let used = self.used(metrics);
         let Plan { graph, stored, .. } = &self.session.plans()[0];
         let counts = |s: &&Stored| {
-            let values = is_coded(s) || s.source == s.waiting;
+            let values = is_coded(s) || s.source == s.kept;
             values && graph.value(s.source).role != Role::Input && is_convolved(graph, s.source)
         };
         let inputs = stored.iter().filter(counts);
         let bytes = |id: ValueId| used.get(&id).copied().unwrap_or(graph.value(id).bytes());
-        inputs.fold([0, 0], |[raw, kept], s| [raw + bytes(s.source), kept + bytes(s.waiting)])
+        inputs.fold([0, 0], |[raw, kept], s| [raw + bytes(s.source), kept + bytes(s.kept)])
     }
 }
