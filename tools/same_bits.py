@@ -9,13 +9,14 @@ compared, and what `frugal plan` says:
   a new key is no failure either, a missing one is;
 - lines of text by the numbers in them.
 
-Left out, by the name of the field, is what differs from run to run: times, rates, versions and paths. Speed is the ratio of
-medians of `bench step`, processor time of `plan`, and peak memory of the process, of OLD and NEW in turns.
+Left out, by the name of the field, is what differs from run to run: times, rates, versions and paths. Speed is the median of
+the ratios, turn by turn, of `bench step`, processor time of `plan`, and peak memory of the process, of OLD and NEW in turns.
 
 Exit status: 0 equal, 1 something differs, 2 equal, but slower or larger than allowed.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -239,7 +240,9 @@ def compare_bits(old, new, kept, folder, quick, report):
     write_config(config, RESNET | {"train": "ema = 0.9\n"}, start(RESNET))
     store = ["--set", "store.default=error-bounded+cheap"]
     stopped = ours("train", config, *store, kept / "stopped")
-    if not (kept / "resumed").exists():
+    resumed = kept / "resumed"
+    if not resumed.exists() or (resumed / "config.toml").read_text() != config.read_text():
+        shutil.rmtree(resumed, ignore_errors=True)
         shutil.copytree(stopped, kept / "resumed")
         run(old, "resume", kept / "resumed", "--epochs", 2)
     run(new, "train", config, *store, "--out", folder / "resumed")
@@ -312,7 +315,13 @@ def main():
     report, exceeded = Report(), []
     with tempfile.TemporaryDirectory(prefix="same-bits-") as folder:
         kept = (options.keep_old or Path(folder) / "old").resolve()
+        program, whose = hashlib.sha256(Path(old).read_bytes()).hexdigest(), kept / "program.sha256"
+        if kept.exists() and not (whose.exists() and whose.read_text() == program):
+            if any(kept.iterdir()) and not whose.exists():
+                parser.error(f"{kept} holds something else than what OLD left")
+            shutil.rmtree(kept)
         kept.mkdir(parents=True, exist_ok=True)
+        whose.write_text(program)
         try:
             if not options.speed:
                 compare_bits(old, new, kept, Path(folder), options.quick, report)

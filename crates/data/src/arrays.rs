@@ -202,11 +202,6 @@ pub trait ArraySource: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever keeps a sample from being read; it stands in the place of its batch.
     fn read(&self, chunk: Chunk<'_>, arrays: &mut [Array]) -> Result<(), crate::DataError>;
-
-    /// Whether reading a sample takes far longer than copying it: then more threads are worth their memory.
-    fn is_slow(&self) -> bool {
-        false
-    }
 }
 
 #[cfg(test)]

@@ -29,11 +29,6 @@ impl Batch {
         self.arrays.iter().find(|array| array.name == name)
     }
 
-    /// All arrays.
-    pub fn arrays(&self) -> &[Array] {
-        &self.arrays
-    }
-
     /// The floats of an array; none if there is no array of floats of this name.
     pub fn f32s(&self, name: &str) -> &[f32] {
         match self.array(name).map(|array| &array.elements) {

@@ -428,7 +428,7 @@ impl Split {
         self.select(&[])
     }
 
-    fn select(&self, indices: &[u32]) -> Split {
+    pub(super) fn select(&self, indices: &[u32]) -> Split {
         let of = || indices.iter().map(|&index| index as usize);
         let chosen = |bytes: &[u8]| {
             let len = self.sample_len();

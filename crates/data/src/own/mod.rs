@@ -10,7 +10,7 @@
 
 mod assemble;
 mod folder;
-mod names;
+pub(crate) mod names;
 mod npy;
 mod npz;
 #[cfg(feature = "parquet")]

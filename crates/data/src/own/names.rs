@@ -95,7 +95,7 @@ pub(super) fn of_folder(folder: &Path) -> String {
 }
 
 /// The first of many names, and how many there are.
-pub(super) fn shortened<T: AsRef<str>>(names: &[T]) -> String {
+pub(crate) fn shortened<T: AsRef<str>>(names: &[T]) -> String {
     let number = if names.len() > MOST_SHOWN { format!(" ({} in all)", names.len()) } else { String::new() };
     first(names) + &number
 }

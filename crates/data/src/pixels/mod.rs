@@ -4,7 +4,7 @@
 //! file ─▶ layout (is it whole?) ─▶ header (size, orientation, limits) ─▶ decode ─▶ turn ─▶ grey or colour ─▶ resize
 //! ```
 
-mod header;
+pub(crate) mod header;
 mod layout;
 mod resize;
 

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use super::cells::Input;
 use super::schema::{Column, ColumnKind, Schema, Target, TargetKind};
 use super::{TableOptions, is_missing};
-use crate::DataError;
+use crate::{Account, DataError};
 
 /// More classes than any table has: a target with more is a number, or a mistake.
 const MOST_CLASSES: usize = 1 << 16;
 /// Rows of the table of embeddings, at most.
 const MOST_CATEGORIES: usize = 1 << 24;
+/// The most different cells that are counted of a column in which all are numbers so far.
+const MOST_NUMBERS: usize = 1 << 17;
 
 /// The target of each row that has one: a label, or a number.
 #[derive(Debug, Default)]
@@ -113,12 +115,15 @@ struct Seen {
     /// Of the numbers (Welford 1962).
     mean: f64,
     squares: f64,
-    /// Rows of each category; not counted of columns that are said to be numbers.
+    /// Rows of each category. Not counted of columns that are said to be numbers, and given up where there are too many.
     categories: HashMap<String, u64>,
+    /// Whether there were too many different cells to count.
+    too_many: bool,
 }
 
 impl Seen {
-    fn add(&mut self, cell: &str, counts: bool) {
+    /// Adds a cell. Categories are counted if there is a limit to how many different cells are, as long as all are numbers.
+    fn add(&mut self, cell: &str, most_numbers: Option<usize>) {
         if is_missing(cell) {
             self.missing += 1;
             return;
@@ -130,30 +135,36 @@ impl Seen {
             self.mean += error / self.numbers as f64;
             self.squares += error * (value - self.mean);
         }
-        if counts {
+        if let Some(most_numbers) = most_numbers.filter(|_| !self.too_many) {
+            let most = if self.numbers == self.present { most_numbers } else { MOST_CATEGORIES };
+            let different = self.categories.len();
             match self.categories.get_mut(cell) {
                 Some(count) => *count += 1,
-                None => {
+                None if different < most => {
                     self.categories.insert(cell.to_owned(), 1);
+                }
+                None => {
+                    self.too_many = true;
+                    self.categories = HashMap::new();
                 }
             }
         }
     }
 }
 
-/// Learns a schema from the rows that `learns` takes, by their numbers. `said` hears what is left out and what is unusual.
+/// Learns a schema from the rows that `learns` takes, by their numbers. The account says what is left out and what is unusual.
 pub(super) fn schema(
     input: &Input,
     header: &[String],
     target: Target,
     options: &TableOptions,
     learns: impl Fn(usize) -> bool,
-    mut said: impl FnMut(String),
+    account: &mut Account,
 ) -> Result<Schema, DataError> {
     let named = |names: &[String], name: &String| names.contains(name);
     let is_used = |name: &String| *name != target.name && !named(&options.ignore, name) && !name.is_empty();
     header.iter().enumerate().filter(|(_, name)| name.is_empty()).for_each(|(index, _)| {
-        said(format!("column {} of {}, which has no name", index + 1, input.name()));
+        account.left_out.push(format!("column {} of {}, which has no name", index + 1, input.name()));
     });
     let mut seen: Vec<Seen> = header.iter().map(|_| Seen::default()).collect();
     let mut row = 0;
@@ -161,8 +172,9 @@ pub(super) fn schema(
         if learns(row) {
             for ((name, cell), seen) in header.iter().zip(&line.cells).zip(&mut seen) {
                 if is_used(name) {
-                    // Once a cell is no number, the column cannot be one; until then its categories are counted as well.
-                    seen.add(cell, !named(&options.numbers, name));
+                    // A column may still turn out to be one of categories: those are counted as well.
+                    let most = if named(&options.categories, name) { MOST_CATEGORIES } else { MOST_NUMBERS };
+                    seen.add(cell, (!named(&options.numbers, name)).then_some(most));
                 }
             }
         }
@@ -174,11 +186,23 @@ pub(super) fn schema(
         let is_number = named(&options.numbers, name)
             || !named(&options.categories, name) && seen.present > 0 && seen.numbers == seen.present;
         let std = (seen.squares / seen.numbers.max(1) as f64).sqrt();
+        if !is_number && seen.too_many {
+            let what = format!(
+                "the column `{name}` has too many different cells for categories; name it in `numbers` or `ignore` in [data]"
+            );
+            return Err(DataError::Table { place: input.name(), what });
+        }
+        if !is_number && !named(&options.categories, name) && seen.numbers > 0 {
+            let (texts, all) = (seen.present - seen.numbers, seen.present);
+            account.notes.push(format!(
+                "column `{name}` counts as categories, as {texts} of its {all} cells are no numbers; `numbers` in [data] makes it one of numbers"
+            ));
+        }
         let kind = if seen.present == 0 {
-            said(format!("column `{name}`, which has no value in training rows"));
+            account.left_out.push(format!("column `{name}`, which has no value in training rows"));
             continue;
         } else if is_number && !(std as f32).is_normal() {
-            said(format!("column `{name}`, which has one value in all training rows"));
+            account.left_out.push(format!("column `{name}`, which has one value in all training rows"));
             continue;
         } else if is_number {
             ColumnKind::Number { mean: seen.mean, std, flagged: seen.missing > 0 }
@@ -188,7 +212,7 @@ pub(super) fn schema(
             vocabulary.sort();
             if vocabulary.is_empty() || seen.categories.len() == 1 && seen.missing == 0 {
                 let (all, rare) = (seen.categories.len(), options.rare);
-                said(match all {
+                account.left_out.push(match all {
                     1 => format!("column `{name}`, which has one value in all training rows"),
                     _ => format!(
                         "column `{name}`, none of whose {all} categories has {rare} training rows (`data.rare`)"

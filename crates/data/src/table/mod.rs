@@ -23,7 +23,7 @@ pub use schema::{Column, ColumnKind, Schema, Target, TargetKind};
 pub(crate) use store::{RowSource, Rows};
 
 use crate::arrays::{ArraySpec, ElementType, TARGETS};
-use crate::{Account, DataError, Dataset, Purpose, Split, draw};
+use crate::{Account, DataError, Dataset, Purpose, Split, draw, own::names::shortened};
 use cells::Input;
 pub use cells::is_table;
 use learn::Targets;
@@ -59,6 +59,8 @@ struct Files {
     train: Input,
     validation: Option<(Input, String)>,
     test: Option<(Input, String)>,
+    /// Tables in the folder that are none of these.
+    others: Vec<String>,
 }
 
 /// The embedded table of flights.
@@ -98,7 +100,8 @@ pub fn embedded_options(given: TableOptions) -> TableOptions {
 pub fn open_embedded(options: &TableOptions) -> Result<Dataset, DataError> {
     let [train, validation, test] = FLIGHTS.map(|(name, bytes)| Input::Embedded(name, bytes));
     let own = "the set's own".to_owned();
-    let files = Files { train, validation: Some((validation, own.clone())), test: Some((test, own)) };
+    let files =
+        Files { train, validation: Some((validation, own.clone())), test: Some((test, own)), others: Vec::new() };
     learned(EMBEDDED, &files, options, Purpose::Train)
 }
 
@@ -118,10 +121,10 @@ pub fn open(path: &Path, options: &TableOptions, purpose: Purpose) -> Result<Dat
 /// # Errors
 /// As [`open`].
 pub fn open_as(path: &Path, schema: &Schema, most_in_memory: Option<usize>) -> Result<Dataset, DataError> {
-    let Files { train, test, .. } = find(path)?;
+    let Files { train, test, others, .. } = find(path)?;
     let (input, origin) = test.unwrap_or((train, "all rows, as the table has no test part".to_owned()));
     let mut writer = Builder::new(schema, most_in_memory);
-    let mut account = Account { test: origin, ..Account::default() };
+    let mut account = Account { test: origin, left_out: no_part(&others).into_iter().collect(), ..Account::default() };
     let encoded = writer.add(&input, true, &mut account)?;
     let (records, arrays) = writer.finish(&mut account);
     let split = encoded.split(&records, &arrays, 0..encoded.rows(), schema)?;
@@ -164,15 +167,19 @@ fn find(path: &Path) -> Result<Files, DataError> {
     }
     if !path.is_dir() {
         let train = input(path).ok_or_else(|| own(NO_TABLE.to_owned()))?;
-        return Ok(Files { train, validation: None, test: None });
+        return Ok(Files { train, validation: None, test: None, others: Vec::new() });
     }
-    let mut found: HashMap<&str, PathBuf> = HashMap::new();
+    let (mut found, mut others): (HashMap<&str, PathBuf>, Vec<String>) = Default::default();
     for entry in std::fs::read_dir(path).map_err(DataError::io("list", path))? {
         let file = entry.map_err(DataError::io("list", path))?.path();
         let part = match name_of(&file).to_lowercase().as_str() {
             "train" => "train",
             "val" | "valid" | "validation" => "validation",
             "test" => "test",
+            _ if input(&file).is_some() => {
+                others.push(file.file_name().unwrap_or_default().to_string_lossy().into_owned());
+                continue;
+            }
             _ => continue,
         };
         if input(&file).is_some()
@@ -189,12 +196,20 @@ fn find(path: &Path) -> Result<Files, DataError> {
     let Some((train, _)) = part("train") else {
         return Err(own("it has no table `train.csv` (or .tsv, .parquet)".to_owned()));
     };
-    Ok(Files { train, validation: part("validation"), test: part("test") })
+    let (validation, test) = (part("validation"), part("test"));
+    others.sort();
+    Ok(Files { train, validation, test, others })
+}
+
+/// What is said of tables in a folder that are none of its parts.
+fn no_part(files: &[String]) -> Option<String> {
+    let s = if files.len() == 1 { "" } else { "s" };
+    (!files.is_empty()).then(|| format!("the file{s} {}, whose name{s} say no part", shortened(files)))
 }
 
 /// A set whose columns are learned from its training rows.
 fn learned(name: &str, files: &Files, options: &TableOptions, purpose: Purpose) -> Result<Dataset, DataError> {
-    let Files { train, validation, test } = files;
+    let Files { train, validation, test, others } = files;
     let header = train.header()?;
     let at = check_columns(train, &header, options)?;
     let mut targets = learn::targets(train, at, options)?;
@@ -205,10 +220,8 @@ fn learned(name: &str, files: &Files, options: &TableOptions, purpose: Purpose) 
         (Some(only), None) => (None, Some(only)),
         (validation, test) => (validation.as_ref(), test.as_ref()),
     };
-    let held_out = match (test, purpose) {
-        (None, Purpose::Train) => draw::divide(&labels, labels.len() / 5, 0).0,
-        _ => Vec::new(),
-    };
+    let drawn = (test.is_none() && purpose == Purpose::Train).then(|| draw::divide(&labels, labels.len() / 5, 0));
+    let held_out: &[u32] = drawn.as_ref().map_or(&[], |(held_out, _)| held_out);
     let mut learns = vec![false; targets.len()];
     places.iter().for_each(|&place| learns[place as usize] = true);
     held_out.iter().for_each(|&index| learns[places[index as usize] as usize] = false);
@@ -222,8 +235,9 @@ fn learned(name: &str, files: &Files, options: &TableOptions, purpose: Purpose) 
         TargetKind::Class { classes }
     };
     let mut account = Account::default();
+    account.left_out.extend(no_part(others));
     let target = Target { name: options.target.clone(), kind };
-    let schema = learn::schema(train, &header, target, options, |row| learns[row], |what| account.left_out.push(what))?;
+    let schema = learn::schema(train, &header, target, options, |row| learns[row], &mut account)?;
     drop(targets);
 
     let mut builder = Builder::new(&schema, options.most_in_memory);
@@ -243,8 +257,8 @@ fn learned(name: &str, files: &Files, options: &TableOptions, purpose: Purpose) 
         (Some(test), _) => (all, split(test)?),
         (None, Purpose::Train) => {
             account.test = "a fifth of all, drawn class by class".to_owned();
-            let (test, train) = all.divide(all.len() / 5, 0);
-            (train, test)
+            let (held_out, others) = drawn.expect("drawn above, as there is no test part");
+            (all.select(&others), all.select(&held_out))
         }
         (None, Purpose::Evaluate) => {
             account.test = "all rows, as the table has no test part".to_owned();

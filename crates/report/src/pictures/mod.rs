@@ -12,6 +12,7 @@ use super::trace::Trace;
 use crate::records::RatePoint;
 use palette::Palette;
 use sheet::Drawing;
+pub use sheet::encode_png;
 
 /// A picture.
 #[derive(Clone, Debug)]

@@ -2,6 +2,8 @@
 
 use super::palette::{Look, Mark};
 use crate::text::shown;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -126,10 +128,20 @@ pub fn png(drawing: &impl Drawing) -> Vec<u8> {
     let mut pixels = vec![0; (3 * width * height) as usize];
     // The library puts the middle of a line of text, not that of its letters, where it is told.
     paint(drawing, BitMapBackend::with_buffer(&mut pixels, (width, height)), 0.16);
-    let image = image::RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel");
-    let mut file = std::io::Cursor::new(Vec::new());
-    image.write_to(&mut file, image::ImageFormat::Png).expect("memory takes all bytes");
-    file.into_inner()
+    encode_png(&pixels, [height, width].map(|extent| extent as usize), true)
+}
+
+/// A PNG file of rows of pixels, of one byte each (grey) or three (`colour`).
+///
+/// # Panics
+/// If there are not as many bytes as `[height, width]` says.
+pub fn encode_png(pixels: &[u8], [height, width]: [usize; 2], colour: bool) -> Vec<u8> {
+    let colour = if colour { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
+    let mut file = Vec::new();
+    // The encoder itself: a choice among formats would compile all of them.
+    let encoder = PngEncoder::new(&mut file);
+    encoder.write_image(pixels, width as u32, height as u32, colour).expect("memory takes all bytes");
+    file
 }
 
 fn size(drawing: &impl Drawing) -> (u32, u32) {

@@ -1,22 +1,16 @@
 //! Images of a net as files.
 
-use image::{ColorType, ImageFormat};
-use std::io::Cursor;
+use frugal_report::pictures::encode_png;
 
 /// A PNG of C×H×W values from 0 (black) to 1 (white); none unless there are one or three channels.
 pub fn png(planes: &[f32], [channels, height, width]: [usize; 3]) -> Option<Vec<u8>> {
-    let colour = match channels {
-        1 => ColorType::L8,
-        3 => ColorType::Rgb8,
-        _ => return None,
-    };
+    if ![1, 3].contains(&channels) {
+        return None;
+    }
     let byte = |value: f32| (255.0 * value).round().clamp(0.0, 255.0) as u8;
     let pixels = (0..height * width).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel)));
     let bytes: Vec<u8> = pixels.map(|(pixel, channel)| byte(planes[channel * height * width + pixel])).collect();
-    let mut encoded = Cursor::new(Vec::new());
-    image::write_buffer_with_format(&mut encoded, &bytes, width as u32, height as u32, colour, ImageFormat::Png)
-        .expect("PNG takes any picture");
-    Some(encoded.into_inner())
+    Some(encode_png(&bytes, [height, width], channels == 3))
 }
 
 /// Images of one shape side by side, as C×H×(n·W).

@@ -73,7 +73,8 @@ impl Numbers {
         let target = facts.columns.as_ref().map(|columns| &columns.target);
         let (mean, std) = match target.map(|target| &target.kind) {
             Some(TargetKind::Number { mean, std }) => (*mean, *std),
-            _ => (0.0, 1.0),
+            // Numbers that no table gave are in their own unit.
+            Some(TargetKind::Class { .. }) | None => (0.0, 1.0),
         };
         Self { target: target.map_or(String::new(), |target| target.name.clone()), mean, std, pairs: Vec::new() }
     }

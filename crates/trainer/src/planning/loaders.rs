@@ -3,7 +3,8 @@
 use crate::Error;
 use crate::config::{Config, sample_of};
 use crate::planning::step_shape;
-use frugal_data::{DataError, Dataset, Loader, LoaderOptions};
+use crate::planning::uploads::can_become;
+use frugal_data::{ArraySpec, DataError, Dataset, Loader, LoaderOptions};
 use frugal_model::{Sample, Task};
 
 /// The loaders of a run.
@@ -42,7 +43,9 @@ impl Loaders {
         // Of nets that make images these are channels.
         let classes = step_shape(&config.model.net()?, config.data.batch, sample, data.classes).classes;
         check(&loaders.train, config.task(), sample, classes, mixed)?;
-        check(&loaders.test, config.task(), sample, classes, false)?;
+        for loader in loaders.validation.iter().chain([&loaders.test]) {
+            check(loader, config.task(), sample, classes, false)?;
+        }
         Ok(loaders)
     }
 }
@@ -52,10 +55,13 @@ fn check(loader: &Loader, task: Task, sample: Sample, classes: usize, mixed: boo
     let target = task.target(sample, classes, mixed);
     for wanted in sample.inputs().into_iter().chain([target]) {
         let found = loader.arrays().iter().find(|array| array.name == wanted.name);
-        if found.is_none_or(|array| array.sample_len() != Some(wanted.extents.iter().product())) {
+        let becomes = |array: &&ArraySpec| can_become(array.element, wanted.element);
+        if found.filter(becomes).is_none_or(|array| array.sample_len() != Some(wanted.extents.iter().product())) {
             let (name, extents) = (wanted.name, wanted.extents);
+            let has =
+                found.map_or("none".to_owned(), |array| format!("one of {:?}, {:?}", array.extents, array.element));
             let what =
-                format!("the net's task takes an array `{name}` of {extents:?} for each sample, and the set has none");
+                format!("the net's task takes an array `{name}` of {extents:?} for each sample, and the set has {has}");
             return Err(DataError::Invalid(what).into());
         }
     }

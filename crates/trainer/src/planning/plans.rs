@@ -100,12 +100,11 @@ impl Plans {
 
     /// Every layer and every byte, for reading; `request` is what the plans were made for.
     pub fn report(&self, request: &Request) -> PlanReport {
-        let plans = self;
         let batch = request.shape.batch;
-        let raw: BTreeMap<String, u64> = plans.raw.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
+        let raw: BTreeMap<String, u64> = self.raw.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
         let mut layers: Vec<LayerReport> = Vec::new();
         let mut encoded_inputs: Vec<KeptValue> = Vec::new();
-        for mut layer in plans.train.layers() {
+        for mut layer in self.train.layers() {
             // An input that is encoded counts for the layer that reads it, as it does where it is kept raw.
             if layer.operators.is_empty() {
                 encoded_inputs.append(&mut layer.kept);
@@ -131,16 +130,16 @@ impl Plans {
             classes: request.shape.classes,
             batch,
             store: request.store.to_string(),
-            kernels: kernel_set_name(plans.train.options.set),
-            parameters: plans.train.graph.parameters().map(|(_, value)| value.shape.elements() as u64).sum(),
-            macs_per_sample: plans.train.graph.multiply_adds() / batch as u64,
-            bytes: plans.bytes,
-            kept_per_sample: PerSample { raw: per_sample(plans.bytes.kept_raw), stored: per_sample(plans.bytes.kept) },
+            kernels: kernel_set_name(self.train.options.set),
+            parameters: self.train.graph.parameters().map(|(_, value)| value.shape.elements() as u64).sum(),
+            macs_per_sample: self.train.graph.multiply_adds() / batch as u64,
+            bytes: self.bytes,
+            kept_per_sample: PerSample { raw: per_sample(self.bytes.kept_raw), stored: per_sample(self.bytes.kept) },
             convolutions: Convolutions::of(layers.iter().flat_map(|layer| &layer.kept), |kept| kept.stored_bytes),
             layers,
-            largest_moments: plans.train.peak_snapshots(MOMENTS),
-            chosen: plans.chosen.clone(),
-            warnings: plans.warnings(),
+            largest_moments: self.train.peak_snapshots(MOMENTS),
+            chosen: self.chosen.clone(),
+            warnings: self.warnings(),
         }
     }
 

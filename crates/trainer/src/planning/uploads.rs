@@ -1,7 +1,7 @@
 //! What a step uploads: arrays of a batch, by the names of the step's inputs.
 
 use bytemuck::cast_slice;
-use frugal_data::{Array, Batch};
+use frugal_data::{Array, Batch, ElementType};
 use frugal_tensor::Plan;
 use frugal_tensor::ir::Element;
 use frugal_tensor::step::CONTROL;
@@ -31,6 +31,15 @@ impl Inputs {
             }
         };
         self.0.iter().map(fill).collect()
+    }
+}
+
+/// Whether elements of an array can become those of an input: see [`words`].
+pub(crate) fn can_become(array: ElementType, input: Element) -> bool {
+    match input {
+        Element::F32 => true,
+        Element::U32 => matches!(array, ElementType::U8 | ElementType::U32),
+        _ => false,
     }
 }
 
@@ -68,5 +77,10 @@ mod tests {
         let floats = array(Elements::F32(vec![0.5]));
         assert!(matches!(words(&floats, Element::F32), Some(Cow::Borrowed(_))));
         assert!(words(&floats, Element::U32).is_none());
+        for (array, element) in [(&bytes, ElementType::U8), (&floats, ElementType::F32)] {
+            for input in [Element::F32, Element::U32] {
+                assert_eq!(can_become(element, input), words(array, input).is_some());
+            }
+        }
     }
 }

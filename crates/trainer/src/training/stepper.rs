@@ -21,6 +21,7 @@ use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::step::{CONTROL_FLAGS, Control, FLAG_CALIBRATES};
 use frugal_tensor::{GpuError, PlannedSession};
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// When a step happens.
 #[derive(Clone, Copy, Debug)]
@@ -189,7 +190,7 @@ impl Stepper {
             let records = plan.size_reports(&metrics.words);
             let status = plan.capacity_status(&records);
             let marked = !records.is_empty() && self.capacity_history.add(flight.context.step, &records);
-            if status == CapacityStatus::Exceeded && self.loss_of(flight.plan, &metrics).is_finite() {
+            if status == CapacityStatus::Exceeded && self.counts_of(flight.plan, &metrics)[0].is_finite() {
                 finished.extend(self.repeat_from(flight)?);
                 // The others are among those that are repeated.
                 return Ok(finished);
@@ -217,22 +218,24 @@ impl Stepper {
         Ok(finished)
     }
 
-    /// The loss that a step read back.
-    fn loss_of(&self, plan: usize, metrics: &StepMetrics) -> f32 {
+    /// The words of a plan's metrics that hold a named output, if the step reads it back.
+    fn words_of(&self, plan: usize, output: &str) -> Option<Range<usize>> {
         let plan = &self.session.plans()[plan];
-        let words = plan.graph.output(LOSS).and_then(|id| plan.metric_range(id));
-        metrics.f32(words.expect("every step reads its loss back").start)
+        plan.graph.output(output).and_then(|id| plan.metric_range(id))
+    }
+
+    /// Loss, correct predictions and counted samples of a step.
+    fn counts_of(&self, plan: usize, metrics: &StepMetrics) -> [f32; 3] {
+        let first = self.words_of(plan, LOSS).expect("every step reads its loss back").start;
+        [0, 1, 2].map(|word| metrics.f32(first + word))
     }
 
     fn land(&mut self, flight: Flight, metrics: &StepMetrics, records: Vec<SizeReport>) -> Result<Finished, Error> {
         let plan = &self.session.plans()[flight.plan];
-        let output = |name: &str| plan.graph.output(name).and_then(|id| plan.metric_range(id));
-        let first = output(LOSS).expect("every step reads its loss back").start;
-        let [loss, correct, counted] = [0, 1, 2].map(|word| metrics.f32(first + word));
-        let scored = output(PREDICTIONS).map_or(Vec::new(), |words| {
-            let predictions: Vec<f32> = metrics.words[words].iter().map(|&word| f32::from_bits(word)).collect();
-            scored(&predictions, &flight.batch)
-        });
+        let [loss, correct, counted] = self.counts_of(flight.plan, metrics);
+        let predictions = self.words_of(flight.plan, PREDICTIONS);
+        let scored =
+            predictions.map_or(Vec::new(), |words| scored(bytemuck::cast_slice(&metrics.words[words]), &flight.batch));
         let scale = plan
             .metric(LossScale::USED)
             .map(|word| StepScale { scale: metrics.f32(word), skipped: metrics.f32(word + 1) == 1.0 });
