@@ -179,3 +179,44 @@ fn executables_that_do_not_fit_one_store_are_refused() {
     let layout = StoreLayout::of(&[&plan.executable, &other.executable], u64::MAX);
     assert!(matches!(layout.unwrap_err(), PlanError::ShapesDiffer { name, .. } if name == "head"));
 }
+
+/// A product of two parameters in one executable has the name of a parameter of the other.
+#[test]
+fn what_lives_within_a_step_keeps_nothing_of_its_name_out_of_the_store() {
+    let options = frugal_tensor::PlanOptions::unlimited(frugal_tensor::ir::KernelSet::Tiles);
+    let graph = |makes: bool| {
+        let mut g = Graph::new();
+        let x = g.input("x", [4, 8], Element::F32);
+        let w = if makes {
+            let u = g.parameter("u", [8, 8], Init::Constant(0.5)).unwrap();
+            g.within("head", |g| g.multiply(u, u)).unwrap()
+        } else {
+            g.parameter("head.product", [8, 8], Init::Constant(0.25)).unwrap()
+        };
+        assert_eq!(g.value(w).name, "head.product");
+        let y = g.linear(x, w).unwrap();
+        g.mark_metric(y);
+        Plan::new(g, &Policy::raw(), options.clone()).unwrap()
+    };
+    let (makes, reads) = (graph(true), graph(false));
+    let store = StoreLayout::of(&[&makes.executable, &reads.executable], u64::MAX).unwrap();
+    let names: Vec<&str> = store.values.iter().map(|value| value.name.as_str()).collect();
+    assert_eq!(names, ["u", "head.product"]);
+}
+
+#[test]
+fn two_constants_of_one_name_are_refused() {
+    let options = frugal_tensor::PlanOptions::unlimited(frugal_tensor::ir::KernelSet::Tiles);
+    let plan = |factor: f32| {
+        let mut g = Graph::new();
+        let x = g.input("x", [2], Element::F32);
+        let scale = g.constant("scale", [2], Element::F32, vec![factor.to_bits(); 2]).unwrap();
+        let y = g.multiply(x, scale).unwrap();
+        g.mark_metric(y);
+        Plan::new(g, &Policy::raw(), options.clone()).unwrap()
+    };
+    let (one, same, other) = (plan(2.0), plan(2.0), plan(3.0));
+    assert!(StoreLayout::of(&[&one.executable, &same.executable], u64::MAX).is_ok());
+    let refused = StoreLayout::of(&[&one.executable, &other.executable], u64::MAX);
+    assert!(matches!(refused, Err(PlanError::ConstantsDiffer(name)) if name == "scale"));
+}

@@ -121,7 +121,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% endfor %}{% endfor %}
 {% endfor %}{% endfor %}
 {% for i in range(TH) %}
-{% set written = ["followed(", ", shift)"] if kind is defined else ["", ""] %}
+{% set written = ["epilogue(", ", shift)"] if kind is defined else ["", ""] %}
     let row_ok{{i}} = oy + {{i}}u < p.oh;
 {% for j in range(TW // vec) %}
     if (row_ok{{i}} & (tx * {{TW // vec}}u + {{j}}u < out_length)) {

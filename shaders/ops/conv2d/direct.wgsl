@@ -210,7 +210,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
 {% endfor %}
   }
 {% for b in range(channel_blocks) %}
-{% set written = ["followed(", ", shift" ~ b ~ ")"] if kind is defined else ["", ""] %}
+{% set written = ["epilogue(", ", shift" ~ b ~ ")"] if kind is defined else ["", ""] %}
   let y_at{{b}} = ((n * p.k + k{{b}}) * p.oh + ty * {{TH}}u) * p.ow + tx * {{TW}}u;
 {% if kind is defined %}
   let shift{{b}} = Packet(shift_of({% if grouped is defined %}member * p.k + {% endif %}min(k{{b}}, p.k - 1u)));

@@ -92,7 +92,7 @@ fn out_column(column: u32) -> u32 {
 {% set vector, last = false, 3 %}
 {% include "parts/epilogue.wgsl" %}
 fn put(at: u32, sum: f32{{ ", row: u32, column: u32" if kind is defined }}) {
-    dx[at] = {{ "followed(sum, shift_of(" ~ first_row ~ "row))" if kind is defined else "sum" }};
+    dx[at] = {{ "epilogue(sum, shift_of(" ~ first_row ~ "row))" if kind is defined else "sum" }};
 }
 
 {% include "parts/gemm_" ~ core ~ ".wgsl" %}

@@ -29,7 +29,7 @@ fn main(
         return;
     }
     let row = n * p.classes;
-{{ softmax(step) }}
+{{ softmax(step, true) }}
 {% if shares %}
     var loss = 0.0;
     var likeliest = 0u;

@@ -28,6 +28,6 @@ fn main() {
     let mean = sum.x / max(count, 1.0);
     loss[0] = vec4(mean, sum.y, count, 0.0);
     if !is_finite(mean) {
-        status[STATUS_STOP] = STOP_NOT_FINITE;
+        status[STATUS_STOP] |= STOP_NOT_FINITE;
     }
 }

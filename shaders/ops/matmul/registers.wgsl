@@ -141,14 +141,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   if (i0 + {{i}}u < p.m) {
 {% if c_vec %}
 {% for j in range(cols // 4) %}
-{% set before, after = ("followed(", ", shift" ~ j ~ ")") if kind is defined else ("", "") %}
+{% set before, after = ("epilogue(", ", shift" ~ j ~ ")") if kind is defined else ("", "") %}
     if (j0 + {{j * 4 * LANES}}u + lane * 4u < p.n) {
       c[(i0 + {{i}}u) * (p.n / 4u) + (j0 + {{j * 4 * LANES}}u) / 4u + lane] = {{before}}vec4<f32>(sum{{i}}_{{j * 4}}, sum{{i}}_{{j * 4 + 1}}, sum{{i}}_{{j * 4 + 2}}, sum{{i}}_{{j * 4 + 3}}){{after}};
     }
 {% endfor %}
 {% else %}
 {% for j in range(cols) %}
-{% set before, after = ("followed(", ", shift" ~ j ~ ")") if kind is defined else ("", "") %}
+{% set before, after = ("epilogue(", ", shift" ~ j ~ ")") if kind is defined else ("", "") %}
     if (j0 + {{j * LANES}}u + lane < p.n) { c[(i0 + {{i}}u) * p.n + j0 + {{j * LANES}}u + lane] = {{before}}sum{{i}}_{{j}}{{after}}; }
 {% endfor %}
 {% endif %}

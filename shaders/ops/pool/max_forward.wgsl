@@ -58,7 +58,7 @@ fn main(
                 }
             }
         }
-        y[output] = {{ "followed(best, 0.0)" if kind is defined else "best" }};
+        y[output] = {{ "epilogue(best, 0.0)" if kind is defined else "best" }};
         packed += place * base;
         base *= PLACES;
         // Counted on: divisions cost more than all else here.

@@ -32,8 +32,8 @@ pub trait Codec: fmt::Debug {
     /// Whether it takes this value; others stay raw.
     fn takes(&self, value: &Value) -> bool;
 
-    /// Whether it can serve those who read the value as `view` in the backward pass.
-    fn serves(&self, _graph: &Graph, _readers: &GradientReaders, _view: ValueId) -> bool {
+    /// Whether it can serve those who read the value as `decoded` in the backward pass.
+    fn serves(&self, _graph: &Graph, _readers: &GradientReaders, _decoded: ValueId) -> bool {
         true
     }
 

@@ -1,5 +1,6 @@
 //! The graph: values and nodes, in the order of execution.
 
+use super::step::ControlLayout;
 use super::{
     Element, GraphError, Init, MOST_ELEMENTS, Node, Operator, Parametrisation, Phase, Precision, Role, SavedTensor,
     Shape, Value, ValueId,
@@ -7,7 +8,6 @@ use super::{
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::step::ControlLayout;
 /// What a pass did to a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassRecord {

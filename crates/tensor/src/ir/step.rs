@@ -9,6 +9,7 @@
 
 use super::{Element, Graph, GraphError, Init, Role, ValueId};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Name of the input that [`Graph::control`] returns.
 pub const CONTROL: &str = "control";
@@ -133,8 +134,7 @@ impl ControlLayout {
         words[CONTROL_SEED as usize] = control.seed;
         words[CONTROL_FLAGS as usize] = control.flags;
         for (index, name) in self.scalars.iter().enumerate() {
-            let given = control.scalars.iter().rev().find(|(given, _)| given == name);
-            let (_, value) = given.ok_or_else(|| MissingScalar(name.clone()))?;
+            let value = control.get(name).ok_or_else(|| MissingScalar(name.clone()))?;
             words[Self::word(index)] = value.to_bits();
         }
         Ok(words)
@@ -150,7 +150,7 @@ pub struct Control {
     pub seed: u32,
     /// [`FLAG_CALIBRATES`] and the others.
     pub flags: u32,
-    scalars: Vec<(&'static str, f32)>,
+    scalars: Vec<(Cow<'static, str>, f32)>,
 }
 
 impl Control {
@@ -165,8 +165,8 @@ impl Control {
     }
 
     /// With a scalar; the last of a name counts.
-    pub fn scalar(mut self, name: &'static str, value: f32) -> Self {
-        self.scalars.push((name, value));
+    pub fn scalar(mut self, name: impl Into<Cow<'static, str>>, value: f32) -> Self {
+        self.scalars.push((name.into(), value));
         self
     }
 

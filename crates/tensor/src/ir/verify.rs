@@ -2,7 +2,7 @@
 
 use super::{Element, Graph, Node, OperatorKind, Phase, Precision, Shape, Value, ValueId};
 
-/// What is wrong with a graph. Each variant names the node where it shows, by layer and operator.
+/// What is wrong with a graph. Each variant names the node or the saved tensor where it shows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {

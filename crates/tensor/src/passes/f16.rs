@@ -39,13 +39,12 @@ impl Graph {
     /// Views share their memory, and kept values are read as they are, so both ends have one precision: f32 where one of them
     /// must. In f32 is also what adds up to something in f32, such as a parameter's gradient.
     fn agree(&mut self) {
-        let decoded = self
+        let views = self
             .nodes
             .iter()
             .filter(|node| node.operator.kind() == OperatorKind::View)
             .map(|node| (node.inputs[0], node.outputs[0]));
-        let same: Vec<_> =
-            decoded.chain(self.saved_tensors.iter().map(|saved| (saved.source, saved.decoded))).collect();
+        let same: Vec<_> = views.chain(self.saved_tensors.iter().map(|saved| (saved.source, saved.decoded))).collect();
         let sums = self.nodes.iter().filter(|node| node.operator.kind() == OperatorKind::Add);
         let terms: Vec<_> = sums.flat_map(|node| node.inputs.iter().map(|&term| (node.outputs[0], term))).collect();
         loop {

@@ -1,8 +1,7 @@
 //! The order of rectifiers and max pooling, which is free.
 
 use super::counted;
-use crate::ir::{Graph, OperatorKind, Phase, Role, ValueId};
-use std::collections::HashMap;
+use crate::ir::{Graph, OperatorKind, Phase, Readers, Role, ValueId};
 
 impl Graph {
     /// Puts max pooling before the rectifier whose output it alone reads: max(f(x)) = f(max(x)) for all f that never
@@ -13,17 +12,11 @@ impl Graph {
     /// Values of which somebody else knows (`known`: roots of the backward pass) stay what they are.
     pub(super) fn swap_relu_maxpool(&mut self, known: &[ValueId]) -> String {
         let mut swapped = 0;
-        let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
-        for (index, node) in self.nodes.iter().enumerate() {
-            for &input in &node.inputs {
-                readers.entry(input).or_default().push(index);
-            }
-        }
+        let readers = Readers::of(self.nodes.iter().enumerate());
         for rectifier in 0..self.nodes.len() {
             let node = &self.nodes[rectifier];
             let (&[input], &[between]) = (&node.inputs[..], &node.outputs[..]) else { continue };
-            let [pool] = readers.get(&between).map_or(&[][..], Vec::as_slice) else { continue };
-            let pool = *pool;
+            let &[pool] = readers.of_value(between) else { continue };
             let never_decreases = match node.operator.kind() {
                 OperatorKind::Activation(activation) => activation.never_decreases(),
                 _ => false,

@@ -74,6 +74,12 @@ pub enum PlanError {
         /// Its extents in the other.
         other: Shape,
     },
+    /// Executables over one store have a value of one name with two types of elements.
+    #[error("executables cannot share `{0}`: its elements are of two types")]
+    ElementsDiffer(String),
+    /// Executables over one store have two constants of one name.
+    #[error("executables cannot share `{0}`: it is a constant, and they have two of them")]
+    ConstantsDiffer(String),
     /// The host cannot exchange gradients in the middle of the step.
     #[error("the bucket of gradients with `{0}` is read before all of it is made, so the host cannot exchange it")]
     NoExchange(String),

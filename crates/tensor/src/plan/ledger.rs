@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// Where the bytes of a run go. `peak` is what the run allocates; the others add up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
-    /// Parameters, running statistics, codecs' records.
+    /// Parameters, running statistics, reports of data-sized values.
     pub parameters: u64,
     /// Most bytes of parameters' gradients that are alive at once (each is used up by its update right away).
     pub gradients: u64,
@@ -66,7 +66,7 @@ pub struct LayerBytes {
     pub operators: Vec<&'static str>,
     /// Extents of what it makes.
     pub output: Vec<usize>,
-    /// ParameterUpdate elements.
+    /// Trained elements.
     pub parameters: u64,
     /// Multiply-adds per sample.
     pub macs_per_sample: u64,

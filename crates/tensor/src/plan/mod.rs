@@ -104,8 +104,6 @@ pub struct Plan {
     pub executable: Rc<Executable>,
     /// The nodes before some of them were joined: what each layer does by itself.
     unfused_nodes: Vec<Node>,
-    /// The gradients that the host exchanges in the middle of the step.
-    buckets: Vec<Vec<ValueId>>,
 }
 
 impl Plan {
@@ -117,7 +115,7 @@ impl Plan {
         let peak = |graph: &Graph| Lifetimes::new(graph, &options).alive().into_iter().max().unwrap_or(0);
         let lowering = Lowering { precision: options.operands.precision(), set: options.set, buckets: options.buckets };
         let Lowered { graph, unfused_nodes, stored, buckets } = passes::lower(graph, policy, lowering, &peak)?;
-        Self::lay_out(graph, unfused_nodes, stored, buckets, options)
+        Self::lay_out(graph, unfused_nodes, stored, &buckets, options)
     }
 
     /// Plans a graph over the parameters and statistics of this plan, in whichever form and precision. What else lives across its
@@ -155,13 +153,8 @@ impl Plan {
         for &(value, words) in sizes {
             graph.value_mut(value).shape = [words].into();
         }
-        Self::lay_out(
-            graph,
-            self.unfused_nodes.clone(),
-            self.stored.clone(),
-            self.buckets.clone(),
-            self.options.clone(),
-        )
+        let buckets: Vec<Vec<ValueId>> = self.executable.buckets.iter().map(|bucket| bucket.values.clone()).collect();
+        Self::lay_out(graph, self.unfused_nodes.clone(), self.stored.clone(), &buckets, self.options.clone())
     }
 
     /// Places for values, dispatches for nodes.
@@ -169,14 +162,14 @@ impl Plan {
         graph: Graph,
         unfused_nodes: Vec<Node>,
         stored: Vec<Stored>,
-        buckets: Vec<Vec<ValueId>>,
+        buckets: &[Vec<ValueId>],
         options: PlanOptions,
     ) -> Result<Self, PlanError> {
         check_sizes(&graph, options.max_binding)?;
         let lifetimes = Lifetimes::new(&graph, &options);
         check_scratch(&graph, &lifetimes, options.max_binding)?;
-        let executable = Rc::new(assemble::executable(&graph, &stored, &buckets, &lifetimes, &options)?);
-        Ok(Self { graph, stored, options, lifetimes, executable, unfused_nodes, buckets })
+        let executable = Rc::new(assemble::executable(&graph, &stored, buckets, &lifetimes, &options)?);
+        Ok(Self { graph, stored, options, lifetimes, executable, unfused_nodes })
     }
 
     /// What a table of tiles may choose for each node, by the node's number; tables are for products in f32.

@@ -34,7 +34,8 @@ impl StoreLayout {
     /// them says.
     ///
     /// # Errors
-    /// [`PlanError::ShapesDiffer`] if two executables have a value of one name in two shapes.
+    /// [`PlanError::ShapesDiffer`] if two executables have a value of one name in two shapes, [`PlanError::ElementsDiffer`] if in two
+    /// types, [`PlanError::ConstantsDiffer`] if they have two constants of one name.
     pub fn of(executables: &[&Executable], max_buffer: u64) -> Result<Self, PlanError> {
         let layout = Self::union(executables, max_buffer);
         let fits = |executable: &&Executable| layout.check(executable);
@@ -46,8 +47,12 @@ impl StoreLayout {
         let mut values: Vec<StoredValue> = Vec::new();
         let mut known = std::collections::HashSet::new();
         for value in executables.iter().flat_map(|executable| &executable.values) {
-            let (Some(init), true) = (value.init.clone(), known.insert(value.name.as_str())) else { continue };
-            let (name, shape, element) = (value.name.clone(), value.shape.clone(), value.element);
+            // A value that lives within a step of one executable may have the name of one that lives across those of another.
+            let Some(init) = &value.init else { continue };
+            if !known.insert(value.name.as_str()) {
+                continue;
+            }
+            let (name, shape, element, init) = (value.name.clone(), value.shape.clone(), value.element, init.clone());
             values.push(StoredValue {
                 name,
                 shape,
@@ -78,18 +83,24 @@ impl StoreLayout {
     /// Whether an executable finds all that it needs.
     ///
     /// # Errors
-    /// [`PlanError::ShapesDiffer`] or [`PlanError::NotShared`] if it does not.
+    /// [`PlanError::ShapesDiffer`], [`PlanError::ElementsDiffer`], [`PlanError::ConstantsDiffer`] or [`PlanError::NotShared`] if it does not.
     pub fn check(&self, executable: &Executable) -> Result<(), PlanError> {
         let here: std::collections::HashMap<&str, &StoredValue> =
             self.values.iter().map(|value| (value.name.as_str(), value)).collect();
         for value in executable.values.iter().filter(|value| value.init.is_some()) {
             let stored = here.get(value.name.as_str()).ok_or_else(|| PlanError::NotShared(value.name.clone()))?;
-            if stored.shape != value.shape || stored.element != value.element || value.precision != Precision::F32 {
+            if stored.element != value.element || value.precision != Precision::F32 {
+                return Err(PlanError::ElementsDiffer(value.name.clone()));
+            }
+            if stored.shape != value.shape {
                 return Err(PlanError::ShapesDiffer {
                     name: value.name.clone(),
                     one: stored.shape.clone(),
                     other: value.shape.clone(),
                 });
+            }
+            if matches!(value.init, Some(Init::Words(_))) && value.init.as_ref() != Some(&stored.init) {
+                return Err(PlanError::ConstantsDiffer(value.name.clone()));
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::{Gpu, GpuError, Session};
 use crate::codec::{DataSized, SizeReport};
-use crate::ir::step::{STATUS, STOP_CALIBRATES};
+use crate::ir::step::STOP_CALIBRATES;
 use crate::plan::{CapacityStatus, Plan, PlanError, StoreLayout};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
@@ -70,7 +70,7 @@ impl PlannedSession {
     pub fn calibrate(&mut self, plan: usize, uploads: &[&[u8]], margin: f64) -> Result<(), GpuError> {
         let mut before: Vec<SizeReport> = Vec::new();
         for _ in 0..MOST_STEPS {
-            self.write_words(STATUS, &[STOP_CALIBRATES, 0, 0, 0])?;
+            self.set_stop(STOP_CALIBRATES)?;
             self.step(plan, uploads)?;
             let metrics = self.finished()?.pop().expect("a step that reports has metrics");
             let planned = &self.plans[plan];

@@ -19,7 +19,7 @@ use frugal_tensor::ops::optimizer::LossScale;
 use frugal_tensor::plan::CapacityStatus;
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::step::{CONTROL_FLAGS, Control, FLAG_CALIBRATES};
-use frugal_tensor::{GpuError, PlannedSession};
+use frugal_tensor::{GpuError, Plan, PlannedSession};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -77,12 +77,38 @@ pub(super) struct Stepper {
     pub session: PlannedSession,
     /// Of each plan.
     inputs: Vec<Inputs>,
+    /// Of each plan; planning sizes anew moves nothing of what is read back.
+    read_back: Vec<ReadBack>,
     seed: u32,
     in_flight: VecDeque<Flight>,
     calibration: Calibration,
     capacity_history: CapacityHistory,
     /// What came of steps that did not count.
     pub discarded: Discarded,
+}
+
+/// Which words of a step's metrics hold what.
+struct ReadBack {
+    /// Loss, correct predictions and counted samples, from this word on.
+    counts: usize,
+    predictions: Option<Range<usize>>,
+    /// Where the loss scale begins: the scale, and whether the step was skipped.
+    scale: Option<usize>,
+}
+
+impl ReadBack {
+    fn of(plan: &Plan) -> Self {
+        let words = |name: &str| plan.graph.output(name).and_then(|id| plan.metric_range(id));
+        Self {
+            counts: words(LOSS).expect("every step reads its loss back").start,
+            predictions: words(PREDICTIONS),
+            scale: plan.metric(LossScale::USED),
+        }
+    }
+
+    fn counts(&self, metrics: &StepMetrics) -> [f32; 3] {
+        [0, 1, 2].map(|word| metrics.f32(self.counts + word))
+    }
 }
 
 /// How far the bounds and capacities of data-sized values are known.
@@ -99,10 +125,11 @@ impl Stepper {
     /// For a session in which so many steps have been done.
     pub fn new(session: PlannedSession, seed: u32, steps: u64) -> Self {
         let inputs = session.plans().iter().map(Inputs::of).collect();
+        let read_back = session.plans().iter().map(ReadBack::of).collect();
         let calibrates = session.plans()[TRAIN].has_data_sized();
         let calibration = if calibrates && steps == 0 { Calibration::Pending } else { Calibration::Current };
         let (capacity_history, discarded) = (CapacityHistory::after(steps), Discarded::default());
-        Self { session, inputs, seed, in_flight: VecDeque::new(), calibration, capacity_history, discarded }
+        Self { session, inputs, read_back, seed, in_flight: VecDeque::new(), calibration, capacity_history, discarded }
     }
 
     /// Submits a step; returns those that have finished meanwhile.
@@ -190,7 +217,7 @@ impl Stepper {
             let records = plan.size_reports(&metrics.words);
             let status = plan.capacity_status(&records);
             let marked = !records.is_empty() && self.capacity_history.add(flight.context.step, &records);
-            if status == CapacityStatus::Exceeded && self.counts_of(flight.plan, &metrics)[0].is_finite() {
+            if status == CapacityStatus::Exceeded && self.read_back[flight.plan].counts(&metrics)[0].is_finite() {
                 finished.extend(self.repeat_from(flight)?);
                 // The others are among those that are repeated.
                 return Ok(finished);
@@ -218,27 +245,15 @@ impl Stepper {
         Ok(finished)
     }
 
-    /// The words of a plan's metrics that hold a named output, if the step reads it back.
-    fn words_of(&self, plan: usize, output: &str) -> Option<Range<usize>> {
-        let plan = &self.session.plans()[plan];
-        plan.graph.output(output).and_then(|id| plan.metric_range(id))
-    }
-
-    /// Loss, correct predictions and counted samples of a step.
-    fn counts_of(&self, plan: usize, metrics: &StepMetrics) -> [f32; 3] {
-        let first = self.words_of(plan, LOSS).expect("every step reads its loss back").start;
-        [0, 1, 2].map(|word| metrics.f32(first + word))
-    }
-
     fn land(&mut self, flight: Flight, metrics: &StepMetrics, records: Vec<SizeReport>) -> Result<Finished, Error> {
         let plan = &self.session.plans()[flight.plan];
-        let [loss, correct, counted] = self.counts_of(flight.plan, metrics);
-        let predictions = self.words_of(flight.plan, PREDICTIONS);
+        let read_back = &self.read_back[flight.plan];
+        let [loss, correct, counted] = read_back.counts(metrics);
+        let predictions = read_back.predictions.clone();
         let scored =
             predictions.map_or(Vec::new(), |words| scored(bytemuck::cast_slice(&metrics.words[words]), &flight.batch));
-        let scale = plan
-            .metric(LossScale::USED)
-            .map(|word| StepScale { scale: metrics.f32(word), skipped: metrics.f32(word + 1) == 1.0 });
+        let scale =
+            read_back.scale.map(|word| StepScale { scale: metrics.f32(word), skipped: metrics.f32(word + 1) == 1.0 });
         let hopeless = scale.is_some_and(|scale| scale.skipped && scale.scale <= LossScale::LEAST);
         if !loss.is_finite() || hopeless {
             let uploads = self.inputs[flight.plan].bytes(&flight.batch, &flight.control);

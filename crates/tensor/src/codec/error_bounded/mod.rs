@@ -130,8 +130,8 @@ impl Codec for ErrorBounded {
     }
 
     /// Values whose errors the theory knows.
-    fn serves(&self, graph: &Graph, readers: &GradientReaders, view: ValueId) -> bool {
-        readers.any(graph, view)
+    fn serves(&self, graph: &Graph, readers: &GradientReaders, decoded: ValueId) -> bool {
+        readers.any(graph, decoded)
     }
 
     fn attach(&self, graph: &mut Graph, site: &Site) -> Result<Attached, GraphError> {

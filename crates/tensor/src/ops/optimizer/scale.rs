@@ -35,7 +35,7 @@ impl LossScale {
 }
 
 impl Graph {
-    /// The single element that a backward pass begins with ([`Graph::differentiate`]) if a update scales the loss; made on first
+    /// The single element that a backward pass begins with ([`Graph::differentiate`]) if an update scales the loss; made on first
     /// use.
     ///
     /// # Errors

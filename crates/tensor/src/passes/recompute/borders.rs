@@ -1,15 +1,15 @@
 //! Where a net is cut into segments.
 //!
 //! A cut before a forward node costs what crosses it: the values made before and read after it, in the form in which they
-//! wait. When the backward pass is at the segment behind a cut, what crosses later cuts is gone, and there are
+//! are kept. When the backward pass is at the segment behind a cut, what crosses later cuts is gone, and there are
 //!
 //! > what crosses the cuts up to this one + all that the gradient rules keep of the segment, raw + values in flight.
 //!
-//! The last segment is not run again, because its backward pass comes right after it; what it keeps stored as it always does.
+//! The last segment is not run again, because its backward pass comes right after it; what it saves is stored as always.
 //! With n equal layers the largest of these sums is least for √n segments or so, as the paper says. Layers are not equal,
-//! so the planner searches: for a limit on all of these sums it finds the cuts that wait with the fewest bytes, by going
+//! so the planner searches: for a limit on all of these sums it finds the cuts that keep the fewest bytes, by going
 //! through all pairs of neighbouring cuts (dynamic programming, n² steps for n nodes), and halves its way to the least
-//! limit that can be held. If that is the one without any cut, as it may be under a codec that shrinks what stored more
+//! limit that can be held. If that is the one without any cut, as it may be under a codec that shrinks what is stored more
 //! than a segment is shorter than the net, nothing is run again.
 
 use super::cheap::is_there;
@@ -50,7 +50,7 @@ impl Forward {
         self.cuts.partition_point(|&cut| cut <= position)
     }
 
-    /// Whether a value is made before a cut and read after it, so that it stored.
+    /// Whether a value is made before a cut and read after it, so that it is stored.
     pub fn crosses(&self, value: ValueId) -> bool {
         let Some(&made) = self.made_at.get(&value) else { return true };
         self.last_read.get(&value).is_some_and(|&read| self.segment(made) != self.segment(read))

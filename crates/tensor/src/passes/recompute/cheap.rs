@@ -50,7 +50,7 @@ pub(super) fn rewrite(graph: &mut Graph, wide: Option<u64>) -> Result<Vec<ValueI
     let of_decoded: HashMap<ValueId, SavedTensor> =
         recomputed.into_iter().map(|saved| (saved.decoded, saved)).collect();
     let mut rewritten = Vec::with_capacity(nodes.len());
-    // By its view, what was recomputed, and for which node last.
+    // By its decoded value, what was recomputed, and for which node last.
     let mut made: HashMap<ValueId, (ValueId, usize)> = HashMap::new();
     for (index, node) in nodes.iter().enumerate() {
         let mut node = node.clone();
@@ -240,7 +240,7 @@ impl<'g> Recomputer<'g> {
         Ok(so_far.expect("recomputing has steps"))
     }
 
-    /// What is small waits under one view for all its readers.
+    /// What is small has one decoded value for all its readers.
     fn shared(&mut self, value: ValueId, need: Need) -> ValueId {
         let known = self.graph.saved_tensors().iter().find(|saved| saved.source == value && saved.need == need);
         known.map(|saved| saved.decoded).unwrap_or_else(|| self.graph.save(value, need))

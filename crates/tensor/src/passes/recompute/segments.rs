@@ -59,7 +59,7 @@ pub(super) fn rewrite(graph: &mut Graph, policy: &Policy) -> Result<Vec<ValueId>
 struct Run<'g> {
     graph: &'g mut Graph,
     forward: &'g Forward,
-    /// By the value of the first run, that of the second, or the view of what waited.
+    /// By the value of the first run, that of the second, or the decoded value of what was saved.
     made: HashMap<ValueId, ValueId>,
     nodes: Vec<Node>,
 }

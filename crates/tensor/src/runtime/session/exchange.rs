@@ -1,6 +1,7 @@
 //! Steps in the middle of which the host reads values and writes them back, while the device works on.
 
 use super::staging::Staging;
+use super::timing::stamps_of;
 use super::{Session, StepMetrics};
 use crate::plan::{Executable, Segment};
 use crate::runtime::adapter::CLOCK;
@@ -106,9 +107,7 @@ impl Stamps {
         let submission = gpu.queue.submit([encoder.finish()]);
         self.staging.map(wgpu::MapMode::Read, submission);
         self.staging.wait(gpu)?;
-        let words = self.staging.take_words(self.bytes)?;
-        let stamps: Vec<u64> =
-            words.chunks_exact(2).map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32).collect();
+        let stamps = stamps_of(&self.staging.take_words(self.bytes)?);
         let seconds =
             |stamp: u64| stamp.saturating_sub(stamps[0]) as f64 * f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
         Ok(stamps.chunks_exact(2).map(|pair| [seconds(pair[0]), seconds(pair[1])]).collect())
@@ -200,12 +199,14 @@ impl Session {
             for &bucket in &segment.reads {
                 self.copy_bucket(executable, bucket, &mut encoder);
             }
+            if number + 1 == table.segments.len() {
+                let submission = self.submit_last(executable, encoder)?;
+                Tracing::note(tracing, TraceEvent::Submitted(number));
+                self.map_buckets(executable, segment, &submission);
+                break;
+            }
             let next = self.gpu.device.create_command_encoder(&Default::default());
-            let whole = std::mem::replace(&mut encoder, next);
-            let submission = match number + 1 == table.segments.len() {
-                true => self.submit_last(executable, whole)?,
-                false => self.gpu.queue.submit([whole.finish()]),
-            };
+            let submission = self.gpu.queue.submit([std::mem::replace(&mut encoder, next).finish()]);
             Tracing::note(tracing, TraceEvent::Submitted(number));
             self.map_buckets(executable, segment, &submission);
         }

@@ -173,8 +173,13 @@ impl Session {
     /// # Errors
     /// [`GpuError::NoSuchValue`] if nothing could stop them, or a failure of the device.
     pub fn resume_updates(&self) -> Result<(), GpuError> {
+        self.set_stop(0)
+    }
+
+    /// Sets the bits that stop updates; the other words of the status stay.
+    pub(in crate::runtime) fn set_stop(&self, bits: u32) -> Result<(), GpuError> {
         let mut words = self.read_words(STATUS)?;
-        words[STATUS_STOP as usize] = 0;
+        words[STATUS_STOP as usize] = bits;
         self.write_words(STATUS, &words)
     }
 

@@ -27,6 +27,11 @@ pub struct NodeTimes {
     pub clock: Clock,
 }
 
+/// Time stamps from the words that the device writes, the lower one first.
+pub(super) fn stamps_of(words: &[u32]) -> Vec<u64> {
+    words.chunks_exact(2).map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32).collect()
+}
+
 impl Session {
     /// Runs a step and says how long each of its nodes took, by the device's clock where it can be read between dispatches.
     ///
@@ -90,9 +95,7 @@ impl Session {
         let submission = self.gpu.queue.submit([encoder.finish()]);
         staging.map(wgpu::MapMode::Read, submission);
         staging.wait(&self.gpu)?;
-        let words = staging.take_words(bytes)?;
-        let stamps: Vec<u64> =
-            words.chunks_exact(2).map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32).collect();
+        let stamps = stamps_of(&staging.take_words(bytes)?);
         let period = f64::from(self.gpu.queue.get_timestamp_period()) * 1e-9;
         Ok(stamps.windows(2).take(nodes).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * period).collect())
     }
