@@ -2,8 +2,8 @@
 
 use super::step::ControlLayout;
 use super::{
-    Element, GraphError, Init, MOST_ELEMENTS, Node, Operator, Parametrisation, Phase, Precision, Role, SavedTensor,
-    Shape, Value, ValueId,
+    Element, GraphError, Init, MOST_ELEMENTS, Node, Operator, Parametrisation, Part, Phase, Precision, Role,
+    SavedTensor, Shape, Value, ValueId,
 };
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -197,6 +197,7 @@ impl Graph {
             read_back: false,
             frozen: false,
             init: None,
+            part: None,
             needs_gradient: false,
         })
     }
@@ -229,6 +230,7 @@ impl Graph {
             read_back: role == Role::Report,
             frozen: false,
             init: Some(init),
+            part: None,
             needs_gradient: role == Role::Parameter,
         }))
     }
@@ -282,6 +284,32 @@ impl Graph {
     pub(crate) fn add_value(&mut self, value: Value) -> ValueId {
         self.values.push(value);
         ValueId(self.values.len() - 1)
+    }
+
+    /// Adds a part of a value along the outermost axis; it has the value's name. A part of what is given is an activation to those that
+    /// look at roles: the whole is what the host uploads or keeps.
+    pub fn add_part(&mut self, part: Part, shape: impl Into<Shape>) -> ValueId {
+        let whole = self.value(part.of);
+        let role = if whole.is_given() { Role::Activation } else { whole.role };
+        let value = Value {
+            shape: shape.into(),
+            role,
+            read_back: false,
+            init: None,
+            part: Some(part),
+            needs_gradient: false,
+            ..whole.clone()
+        };
+        self.add_value(value)
+    }
+
+    /// The value in whose memory this one lies, and at how many bytes from its start: itself, unless it is a window.
+    pub(crate) fn memory_of(&self, mut id: ValueId) -> (ValueId, u64) {
+        let mut bytes = 0;
+        while let Some((whole, offset)) = self.value(id).window() {
+            (id, bytes) = (whole, bytes + offset);
+        }
+        (id, bytes)
     }
 
     /// Applies an operator and returns all its outputs.
@@ -363,6 +391,7 @@ impl Graph {
                     read_back: output.read_back,
                     frozen: false,
                     init: None,
+                    part: None,
                     needs_gradient: needs_gradient && output.differentiable,
                 })
             })

@@ -6,6 +6,7 @@
 
 mod activation;
 mod backward;
+mod batch;
 mod error;
 mod graph;
 mod kernel;
@@ -27,6 +28,7 @@ mod verify;
 
 pub use activation::{Activation, RELU6};
 pub use backward::Backward;
+pub use batch::{AlongBatch, BatchSlice, Part, SplitStep, SplitValue};
 pub use error::GraphError;
 pub(crate) use error::batch_advice;
 pub use graph::{Graph, ParameterUpdate, PassRecord};

@@ -2,8 +2,8 @@
 
 use super::tiles::Tunable;
 use super::{
-    Backward, Element, ErrorRole, Graph, GraphError, Kernel, KernelContext, Node, OperatorKind, RecomputeRule, Role,
-    Shape, Value, ValueId,
+    AlongBatch, Backward, BatchSlice, Element, ErrorRole, Graph, GraphError, Kernel, KernelContext, Node, OperatorKind,
+    RecomputeRule, Role, Shape, SplitStep, Value, ValueId,
 };
 use std::fmt;
 use std::rc::Rc;
@@ -130,6 +130,29 @@ pub trait Operator: fmt::Debug {
     /// inputs of the next, unless [`Operator::outputs`] refuses these; its outputs are those of the next, then the other ones
     /// of this one. See `Graph::fuse_epilogues` and [`crate::passes::recompute`].
     fn fused(&self, _next: &dyn Operator) -> Option<Rc<dyn Operator>> {
+        None
+    }
+
+    /// How it goes along the batch. One that says nothing is never run in slices.
+    fn along_batch(&self) -> AlongBatch {
+        AlongBatch::Whole
+    }
+
+    /// The operator for a slice, where it has a shape or a count of its own that grows with the batch; `None` if it serves slices as it
+    /// is.
+    fn for_slice(&self, _slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        None
+    }
+
+    /// Of a [`AlongBatch::Sum`], the operator for all slices but the first: its last inputs are what the outputs were, which it
+    /// [mutates](Operator::mutates) by adding to them, and it makes no outputs. One that has no such operator is not run in slices.
+    fn adding(&self) -> Option<Rc<dyn Operator>> {
+        None
+    }
+
+    /// The passes of which it consists, where they go along the batch in different ways: batch norm is a map to sums of planes, a sum
+    /// of these over all samples, and a map. Together they make the same bits.
+    fn split(&self) -> Option<Vec<SplitStep>> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! Values: what flows along the graph.
 
-use super::{Precision, Shape};
+use super::{Part, Precision, Shape};
 use serde::{Deserialize, Serialize};
 
 /// Names a value of one graph.
@@ -125,6 +125,8 @@ pub struct Value {
     pub frozen: bool,
     /// How it starts, if it is persistent.
     pub init: Option<Init>,
+    /// What it is a part of, if it is one.
+    pub part: Option<Part>,
     /// Whether the gradient of the loss with respect to it is wanted, here or further up.
     pub needs_gradient: bool,
 }
@@ -143,6 +145,11 @@ impl Value {
     /// Whether it keeps its memory from one step to the next.
     pub fn is_persistent(&self) -> bool {
         self.lifetime() == Lifetime::AcrossSteps
+    }
+
+    /// The value in whose memory it lies, and how many bytes from its start, if it is a window.
+    pub fn window(&self) -> Option<(ValueId, u64)> {
+        self.part.and_then(|part| Some((part.of, part.offset?)))
     }
 
     /// Whether it lives within a step and is read back after it: it is held in f32, as the step leaves it.

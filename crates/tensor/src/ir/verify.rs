@@ -1,6 +1,6 @@
 //! Whether a graph is sound: what every pass may rely on and must leave behind.
 
-use super::{Element, Graph, Node, OperatorKind, Phase, Precision, Shape, Value, ValueId};
+use super::{AlongBatch, Element, Graph, Node, OperatorKind, Part, Phase, Precision, Shape, Value, ValueId};
 
 /// What is wrong with a graph. Each variant names the node or the saved tensor where it shows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +114,8 @@ struct Check<'g> {
     root: Vec<ValueId>,
     /// By root, the node that changed the value in place, after which it is not what was made.
     changed_by: Vec<Option<&'g Node>>,
+    /// How many parts of each value nodes have yet to make; the last of them makes the whole.
+    parts_to_come: Vec<usize>,
     /// A node of the backward pass.
     backward: Option<&'g Node>,
 }
@@ -123,8 +125,14 @@ impl<'g> Check<'g> {
         let mut made: Vec<bool> = graph.ids().map(|(_, value)| value.is_given()).collect();
         // A pass will store it, so it may be read before something makes it.
         graph.saved_tensors().iter().for_each(|saved| made[saved.decoded.index()] = true);
-        let root = graph.ids().map(|(id, _)| id).collect();
-        Self { graph, made, root, changed_by: vec![None; graph.values().len()], backward: None }
+        let root = graph.ids().map(|(id, _)| graph.memory_of(id).0).collect();
+        let mut parts_to_come = vec![0; graph.values().len()];
+        for output in graph.nodes().iter().flat_map(|node| &node.outputs) {
+            if let Some(part) = graph.value(*output).part {
+                parts_to_come[part.of.index()] += 1;
+            }
+        }
+        Self { graph, made, root, changed_by: vec![None; graph.values().len()], parts_to_come, backward: None }
     }
 
     fn node(&mut self, node: &'g Node) -> Result<(), Fault> {
@@ -138,11 +146,13 @@ impl<'g> Check<'g> {
         }
         for &input in &node.inputs {
             let value = || self.graph.value(input).name.clone();
-            if !self.made[input.index()] {
+            // A window is there if the whole is.
+            let whole = self.graph.memory_of(input).0;
+            if !self.made[input.index()] && !self.made[whole.index()] {
                 return Err(Fault::NotMade { layer: layer(), operator, value: value() });
             }
             if let Some(writer) = self.changed_by[self.root[input.index()].index()]
-                .filter(|writer| spoils(writer, node, self.graph.value(input)))
+                .filter(|writer| spoils(writer, node, self.graph.value(whole)))
             {
                 return Err(Fault::ReadAfterWrite {
                     layer: layer(),
@@ -181,6 +191,15 @@ impl<'g> Check<'g> {
             let name = || value.name.clone();
             if std::mem::replace(&mut self.made[output.index()], true) {
                 return Err(Fault::MadeTwice { layer: layer(), operator, value: name() });
+            }
+            let mut part = value.part;
+            while let Some(Part { of: whole, .. }) = part {
+                self.parts_to_come[whole.index()] -= 1;
+                if self.parts_to_come[whole.index()] > 0 {
+                    break;
+                }
+                self.made[whole.index()] = true;
+                part = self.graph.value(whole).part;
             }
             if value.shape != expected.shape {
                 let (expected, found) = (expected.shape, value.shape.clone());
@@ -223,10 +242,11 @@ fn saved_tensors(graph: &Graph) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether a value that one node changed is no longer what the reader wants: a step's own value is used up by that, and one that
-/// lives across steps has moved on once an update has changed it.
+/// Whether a value that one node changed is no longer what the reader wants: a step's own value is used up by that, unless the
+/// writer added a slice's share to a sum, and one that lives across steps has moved on once an update has changed it.
 fn spoils(writer: &Node, reader: &Node, value: &Value) -> bool {
-    !value.is_persistent() || (writer.phase == Phase::Update && reader.phase != Phase::Update)
+    let adds = matches!(writer.operator.along_batch(), AlongBatch::Sum { .. });
+    (!value.is_persistent() && !adds) || (writer.phase == Phase::Update && reader.phase != Phase::Update)
 }
 
 #[cfg(test)]

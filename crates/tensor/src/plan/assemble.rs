@@ -34,7 +34,10 @@ pub(super) fn executable(
         bytes: value.bytes(),
         is_input: value.role == Role::Input,
         init: value.init.clone().filter(|_| value.is_persistent()),
-        location: location(id).map(|location| sized(location, value.bytes())),
+        // A part of a stored value is found by its whole.
+        location: location(id)
+            .filter(|location| value.is_persistent() || matches!(location, Location::Transient(_)))
+            .map(|location| within(location, graph.memory_of(id).1, value.bytes())),
     });
     let nodes = graph.nodes().iter().zip(step_roles(graph, stored)).map(|(node, role)| ExecutableNode {
         layer: node.layer.clone(),
@@ -78,6 +81,14 @@ fn locations(graph: &Graph, lifetimes: &Lifetimes, options: &PlanOptions) -> (Ve
     (locations, pages)
 }
 
+/// The part of a location from an offset on, with so many bytes.
+fn within(location: Location, offset: u64, size: u64) -> Location {
+    match location {
+        Location::Transient(place) => Location::Transient(Place { size, offset: place.offset + offset, ..place }),
+        stored => stored,
+    }
+}
+
 /// The location with so many bytes.
 fn sized(location: Location, size: u64) -> Location {
     match location {
@@ -103,14 +114,15 @@ fn add_dispatches(
             let bound = |binding: &Binding| {
                 let of_value = |id: ValueId| {
                     let block = lifetimes.of_value[id.index()].expect("values that are read or made have blocks");
-                    (block, graph.value(id).bytes())
+                    (block, graph.memory_of(id).1, graph.value(id).bytes())
                 };
-                let (block, size) = match *binding {
+                let of_scratch = |(block, bytes)| (block, 0, bytes);
+                let (block, offset, size) = match *binding {
                     Binding::Input(i) => of_value(node.inputs[i]),
                     Binding::Output(i) => of_value(node.outputs[i]),
-                    Binding::Scratch(i) => lifetimes.of_scratch[index][i],
+                    Binding::Scratch(i) => of_scratch(lifetimes.of_scratch[index][i]),
                 };
-                (*binding, BoundBytes { location: sized(locations[block], size), size })
+                (*binding, BoundBytes { location: sized(locations[block], size), offset, size })
             };
             let bindings = kernel.bindings.iter().map(bound).collect();
             let uniforms = &mut executable.uniforms;

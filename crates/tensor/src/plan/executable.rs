@@ -102,6 +102,8 @@ pub struct Dispatch {
 pub struct BoundBytes {
     /// Where they lie.
     pub location: Location,
+    /// Bytes in front of them in what lies there: more than none for a part of it.
+    pub offset: u64,
     /// How many, without padding.
     pub size: u64,
 }
@@ -220,10 +222,13 @@ impl fmt::Display for Executable {
                 }
                 let [columns, rows] = dispatch.grid;
                 write!(f, "    {} on {columns}×{rows}:", self.shaders[dispatch.shader])?;
-                for (_, BoundBytes { location, size }) in &dispatch.bindings {
+                for (_, BoundBytes { location, offset: inside, size }) in &dispatch.bindings {
                     match location {
+                        Location::Stored(id) if *inside > 0 => write!(f, " {}:{inside}+{size}", self.value(*id).name)?,
                         Location::Stored(id) => write!(f, " {}", self.value(*id).name)?,
-                        Location::Transient(place) => write!(f, " {}:{}+{size}", place.page, place.offset)?,
+                        Location::Transient(place) => {
+                            write!(f, " {}:{}+{size}", place.page, place.offset + inside)?;
+                        }
                     }
                 }
                 writeln!(f)?;

@@ -78,8 +78,10 @@ impl Lifetimes {
         let moments = graph.nodes().len() + 1;
         let mut last_use = vec![None; graph.values().len()];
         for (index, node) in graph.nodes().iter().enumerate() {
-            for value in &node.inputs {
-                last_use[value.index()] = Some(index + 1);
+            // A window is its whole's memory in use, whoever reads or makes it.
+            let outputs = node.outputs.iter().filter(|&&output| graph.value(output).window().is_some());
+            for &value in node.inputs.iter().chain(outputs) {
+                last_use[graph.memory_of(value).0.index()] = Some(index + 1);
             }
         }
         let mut this = Self {
@@ -99,8 +101,21 @@ impl Lifetimes {
         for (index, node) in graph.nodes().iter().enumerate() {
             let now = index + 1;
             let is_view = node.operator.kind() == OperatorKind::View;
+            for &window in node.inputs.iter().filter(|&&input| graph.value(input).window().is_some()) {
+                this.of_value[window.index()] = this.of_value[graph.memory_of(window).0.index()];
+            }
             for (place, &output) in node.outputs.iter().enumerate() {
                 let value = graph.value(output);
+                if value.window().is_some() {
+                    let whole = graph.memory_of(output).0;
+                    if this.of_value[whole.index()].is_none() {
+                        let value = graph.value(whole);
+                        let end = if value.is_metric() { moments } else { last_use[whole.index()].unwrap_or(now) };
+                        this.add(whole, value.bytes(), now, end, false);
+                    }
+                    this.of_value[output.index()] = this.of_value[whole.index()];
+                    continue;
+                }
                 let end = if value.is_metric() { moments } else { last_use[output.index()].unwrap_or(now) };
                 let source = match place {
                     0 if is_view => Some(node.inputs[0]),
@@ -112,6 +127,7 @@ impl Lifetimes {
                     let b = &this.blocks[block];
                     let dies = !b.persistent
                         && b.end == now
+                        && graph.value(source).window().is_none()
                         && graph.value(source).bytes() == value.bytes()
                         && graph.value(source).precision == value.precision
                         && node.inputs.iter().filter(|v| this.of_value[v.index()] == Some(block)).count() == 1;

@@ -59,8 +59,8 @@ pub(super) fn record(gpu: &Gpu, executable: &Executable, buffers: &Buffers<'_>) 
                 };
                 // Whole vec4s: blocks are padded to more than that.
                 let size = bytes.size.next_multiple_of(16);
-                entries
-                    .push(wgpu::BindGroupEntry { binding: index as u32 + 1, resource: binding(buffer, offset, size) });
+                let resource = binding(buffer, offset + bytes.offset, size);
+                entries.push(wgpu::BindGroupEntry { binding: index as u32 + 1, resource });
             }
             let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some(&shaders[dispatch.shader].shader),

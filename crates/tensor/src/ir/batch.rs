@@ -1,0 +1,95 @@
+//! Slices along the batch: samples are the outermost axis, so a slice of a value is a part of its memory.
+//!
+//! Operators say here how they go along the batch; the pass [`slice_batch`](crate::passes) runs them slice by slice.
+
+use super::{Operator, ValueId};
+use std::rc::Rc;
+
+/// What a value is a part of, along the outermost axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The whole.
+    pub of: ValueId,
+    /// Elements of the whole in front of it. Random numbers count from there, so that parts draw what the whole would.
+    pub first: usize,
+    /// Bytes of the whole's memory in front of it, a multiple of [`crate::plan::ALIGNMENT`], for a *window*: it has no memory of its
+    /// own. A *piece* has none, and a whole of pieces has no memory.
+    pub offset: Option<u64>,
+}
+
+/// How an operator goes along the outermost axis of what it reads and makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AlongBatch {
+    /// It needs everything at once, or nothing is known of it.
+    Whole,
+    /// Each range of samples of all outputs comes of the same range of the inputs.
+    Map {
+        /// The inputs that each slice reads in full, such as weights and statistics.
+        whole: Vec<usize>,
+    },
+    /// Its outputs are sums over samples: those of a slice are added to those of the slices before
+    /// ([`Operator::adding`]).
+    Sum {
+        /// The inputs that each slice reads in full.
+        whole: Vec<usize>,
+    },
+}
+
+impl AlongBatch {
+    /// A map whose inputs at these places are read in full.
+    pub fn map(whole: impl Into<Vec<usize>>) -> Self {
+        Self::Map { whole: whole.into() }
+    }
+
+    /// A sum over samples, whose inputs at these places are read in full.
+    pub fn sum(whole: impl Into<Vec<usize>>) -> Self {
+        Self::Sum { whole: whole.into() }
+    }
+}
+
+/// A range of samples of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchSlice {
+    /// The first sample.
+    pub first: usize,
+    /// Samples.
+    pub samples: usize,
+    /// Samples of the batch.
+    pub of: usize,
+}
+
+impl BatchSlice {
+    /// The share of a count that grows with the batch, such as the outermost extent of a shape: a whole number of them belongs to each
+    /// sample.
+    pub fn share(&self, count: usize) -> usize {
+        count / self.of * self.samples
+    }
+
+    /// How much of such a count belongs to the samples in front.
+    pub fn before(&self, count: usize) -> usize {
+        count / self.of * self.first
+    }
+}
+
+/// A value that a step of a split operator reads or makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitValue {
+    /// An input of the operator.
+    Input(usize),
+    /// An output of the operator.
+    Output(usize),
+    /// What a step makes and later ones read, by a number of its own.
+    Between(usize),
+}
+
+/// A pass of which an operator consists: what it does, as an operator of its own. See [`Operator::split`].
+#[derive(Clone, Debug)]
+pub struct SplitStep {
+    /// What is done.
+    pub operator: Rc<dyn Operator>,
+    /// What it reads.
+    pub inputs: Vec<SplitValue>,
+    /// What it makes.
+    pub outputs: Vec<SplitValue>,
+}
