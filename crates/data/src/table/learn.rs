@@ -12,7 +12,7 @@ const MOST_CLASSES: usize = 1 << 16;
 /// Rows of the table of embeddings, at most.
 const MOST_CATEGORIES: usize = 1 << 24;
 /// The most different cells that are counted of a column in which all are numbers so far.
-const MOST_NUMBERS: usize = 1 << 17;
+pub(super) const MOST_NUMBERS: usize = 1 << 17;
 
 /// The target of each row that has one: a label, or a number.
 #[derive(Debug, Default)]

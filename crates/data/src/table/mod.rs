@@ -203,8 +203,8 @@ fn find(path: &Path) -> Result<Files, DataError> {
 
 /// What is said of tables in a folder that are none of its parts.
 fn no_part(files: &[String]) -> Option<String> {
-    let s = if files.len() == 1 { "" } else { "s" };
-    (!files.is_empty()).then(|| format!("the file{s} {}, whose name{s} say no part", shortened(files)))
+    let (file, say) = if files.len() == 1 { ("file", "name says") } else { ("files", "names say") };
+    (!files.is_empty()).then(|| format!("the {file} {}, whose {say} no part", shortened(files)))
 }
 
 /// A set whose columns are learned from its training rows.

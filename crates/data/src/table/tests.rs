@@ -181,6 +181,69 @@ fn hostile_tables_are_refused_by_line_and_column() {
 }
 
 #[test]
+fn tables_of_no_part_in_a_folder_are_said() {
+    let folder = parts("x,y\n1,a\n2,b\n", "x,y\n1,a\n");
+    let set = open(folder.path(), &options("y"), Purpose::Train).unwrap();
+    assert!(set.account.left_out.is_empty(), "{:?}", set.account);
+    // Hidden beside the parts: a table that nobody would miss until much later. What is no table is no matter.
+    fs::write(folder.path().join("holdout.csv"), "x,y\n3,a\n").unwrap();
+    fs::write(folder.path().join("README.txt"), "flats").unwrap();
+    let one = "the file holdout.csv, whose name says no part";
+    let set = open(folder.path(), &options("y"), Purpose::Train).unwrap();
+    assert_eq!(set.account.left_out, [one]);
+    let seen = open_as(folder.path(), set.schema.as_ref().unwrap(), None).unwrap();
+    assert_eq!(seen.account.left_out, [one]);
+    fs::write(folder.path().join("extra.tsv.gz"), "").unwrap();
+    let set = open(folder.path(), &options("y"), Purpose::Train).unwrap();
+    assert_eq!(set.account.left_out, ["the files extra.tsv.gz, holdout.csv, whose names say no part"]);
+}
+
+#[test]
+fn columns_of_numbers_and_texts_are_said_to_count_as_categories() {
+    let rows = "mixed,words,size,y\n1,red,1,a\n2,blue,2,b\nunknown,red,3,a\nNA,blue,4,b\n";
+    let folder = parts(rows, "mixed,words,size,y\n1,red,1,a\n");
+    let set = open(folder.path(), &options("y"), Purpose::Train).unwrap();
+    let vocabulary = ["1", "2", "unknown"].map(str::to_owned).to_vec();
+    assert_eq!(set.schema.as_ref().unwrap().columns[0].kind, ColumnKind::Category { vocabulary });
+    let said = |set: &Dataset| -> Vec<String> {
+        set.account.notes.iter().filter(|note| note.starts_with("column")).cloned().collect()
+    };
+    let note = "column `mixed` counts as categories, as 1 of its 3 cells are no numbers; `numbers` in [data] makes it one of \
+                numbers";
+    assert_eq!(said(&set), [note]);
+    // Nothing is to be said to somebody who chose.
+    let chosen = TableOptions { categories: vec!["mixed".to_owned()], ..options("y") };
+    assert_eq!(said(&open(folder.path(), &chosen, Purpose::Train).unwrap()), [""; 0]);
+    let chosen = TableOptions { numbers: vec!["mixed".to_owned()], ..options("y") };
+    let error = open(folder.path(), &chosen, Purpose::Train).unwrap_err().to_string();
+    assert!(error.contains("line 4, column `mixed`: \"unknown\" is no number"), "{error}");
+}
+
+/// A late text must not turn a long column of numbers into a vocabulary of them.
+#[test]
+fn a_text_after_too_many_different_numbers_is_an_error() {
+    let open_with = |different: usize, text: &str, table: &TableOptions| {
+        let numbers: String = (0..different).map(|row| format!("{row},{}\n", row % 2)).collect();
+        let folder = parts(&format!("x,y\n{numbers}{text}"), "x,y\n1,0\n");
+        open(folder.path(), table, Purpose::Train).map(|set| set.schema.as_ref().unwrap().columns[0].kind.clone())
+    };
+    let most = learn::MOST_NUMBERS;
+    let error = open_with(most + 1, "few,0\n", &options("y")).unwrap_err().to_string();
+    let wanted =
+        "the column `x` has too many different cells for categories; name it in `numbers` or `ignore` in [data]";
+    assert!(error.contains(wanted), "{error}");
+    // As many as the limit are counted, numbers alone have none, and neither has a column that is named.
+    let categories = |kind: ColumnKind| match kind {
+        ColumnKind::Category { vocabulary } => vocabulary.len(),
+        ColumnKind::Number { .. } => 0,
+    };
+    assert_eq!(categories(open_with(most, "few,0\n", &options("y")).unwrap()), most + 1);
+    assert_eq!(categories(open_with(most + 1, "", &options("y")).unwrap()), 0);
+    let named = TableOptions { categories: vec!["x".to_owned()], ..options("y") };
+    assert_eq!(categories(open_with(most + 1, "few,0\n", &named).unwrap()), most + 2);
+}
+
+#[test]
 fn quoted_cells_marks_and_blank_names_are_read() {
     let text = "\u{feff},name,y\r\n0,\"a, \"\"b\"\"\",1\r\n1,\"c\nd\",0\r\n2,\"a, \"\"b\"\"\",1\r\n3,e,0\r\n4,e,0\r\n";
     let (_folder, path) = file("t.csv", text);
