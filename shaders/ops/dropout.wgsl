@@ -7,6 +7,8 @@ struct Params {
     stream: u32,
     rate: f32,
     scale: f32,
+    // Elements of the whole in front of x.
+    first: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -21,6 +23,6 @@ struct Params {
 {% include "parts/random.wgsl" %}
 
 fn each(i: u32) {
-    let u = draw4(stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]), 4u * i);
+    let u = draw4(stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]), p.first + 4u * i);
     {{ "x" if in_place else "y" }}[i] = select(vec4<f32>(), p.scale * x[i], u >= vec4(p.rate));
 }

@@ -142,7 +142,7 @@ fn main(
                 let value = x[(plane * elements + i) / STEP];
                 let row = cell_at(i / p.width, p.down, p.height) * p.across;
                 let mean = mean_of(base, row + cell_at(i % p.width, p.across, p.width));
-                packed |= codes_of(value - mean, coder, stream, plane * elements + i) << ({{ bits }}u * j);
+                packed |= codes_of(value - mean, coder, stream, p.first + plane * elements + i) << ({{ bits }}u * j);
             }
             if is_beside(word) {
                 beside = packed;
@@ -196,7 +196,7 @@ fn main(
         let mean_{{ start }} = mean_of(base, cell_of(place));
         place = after(place);
 {% for bit in range(start, start + bits * run, bits * step) %}
-        packed |= codes_of(x[at] - mean_{{ start }}, coder, stream, at * STEP) << {{ bit }}u;
+        packed |= codes_of(x[at] - mean_{{ start }}, coder, stream, p.first + at * STEP) << {{ bit }}u;
         at++;
 {% endfor %}
 {% endfor %}
@@ -211,7 +211,7 @@ fn main(
         let mean = mean_of(base, cell_of(place));
         place = after(place);
         for (var i = 0u; i < {{ run }}u && at < stop; i += STEP) {
-            packed |= codes_of(x[at] - mean, coder, stream, at * STEP) << filled;
+            packed |= codes_of(x[at] - mean, coder, stream, p.first + at * STEP) << filled;
             filled += STEP_BITS;
             at++;
         }

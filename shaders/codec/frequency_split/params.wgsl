@@ -15,6 +15,8 @@ struct Params {
     codes: u32,
     stride: u32,
     stream: u32,
+    // The number of the first element: those of the whole in front of a part.
+    first: u32,
 }
 
 {% include "parts/packet.wgsl" %}

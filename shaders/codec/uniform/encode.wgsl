@@ -70,7 +70,7 @@ fn main(
     let coder = coder_of(min_maxes[0]);
     var codes = 0u;
     if here {
-        codes = codes_of(value, coder, stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]), 4u * i);
+        codes = codes_of(value, coder, stream_of(p.stream, control[CONTROL_SEED], control[CONTROL_STEP]), p.first + 4u * i);
     }
     parts[lane] = codes << (STEP_BITS * (lane % WORD));
     workgroupBarrier();
@@ -113,7 +113,7 @@ fn main(
     for (var i = start; i < end; i += WORD) {
         var packed = 0u;
         for (var j = 0u; j < min(WORD, end - i); j++) {
-            packed |= codes_of(load(i + j), coder, stream, 4u * (i + j)) << (STEP_BITS * j);
+            packed |= codes_of(load(i + j), coder, stream, p.first + 4u * (i + j)) << (STEP_BITS * j);
         }
         words[p.groups + i / WORD] = packed;
     }

@@ -6,6 +6,8 @@ struct Params {
     elements: u32,
     groups: u32,
     stream: u32,
+    // The number of the first element: those of the whole in front of a part.
+    first: u32,
 }
 
 {% include "parts/packet.wgsl" %}

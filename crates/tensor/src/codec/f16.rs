@@ -8,7 +8,11 @@
 //! count.
 
 use super::{Attached, Codec, Site};
-use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Precision, Shape, Value};
+use crate::ir::{
+    AlongBatch, BatchSlice, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Precision, Shape,
+    Value,
+};
+use std::rc::Rc;
 
 /// Half precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +65,10 @@ impl Operator for Encode {
         Ok(vec![Output::words("f16", self.0.words(&inputs[0].shape))])
     }
 
+    fn along_batch(&self) -> AlongBatch {
+        AlongBatch::map([1])
+    }
+
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         vec![kernel("codec/f16/encode", context.inputs[0].shape.elements(), context.set)]
     }
@@ -73,6 +81,14 @@ impl Operator for Decode {
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("decoded", self.0.clone())])
+    }
+
+    fn along_batch(&self) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self(slice.shape(&self.0))))
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {

@@ -26,11 +26,15 @@
 //!
 //! Layout, words per plane: one (m low half, s high half), then ⌈means/2⌉ (two means each), then ⌈elements·Q/32⌉ codes. If the
 //! last word of codes is no more than half full and the number of means is odd, it lies in the half that the last mean leaves:
-//! a 7×7 plane at Q = 2 takes five words.
+//! a 7×7 plane at Q = 2 takes five words. Slices of a batch are whole planes, and decode to the bits of the whole.
 
-use super::{Attached, Codec, Site, stream};
-use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, want};
+use super::{Attached, Codec, Site, numbers};
+use crate::ir::{
+    AlongBatch, BatchSlice, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Parameter, Shape,
+    Value, want,
+};
 use crate::ops::launch::MOST_ITERATIONS;
+use std::rc::Rc;
 
 /// Frequency split with block size B and Q bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +135,7 @@ impl FrequencySplit {
 
     /// A kernel of either direction: CPU-backed drivers get one invocation per plane, which walks along the rows without
     /// dividing indices; otherwise the caller says how many workgroups.
-    fn kernel(&self, shader: &'static str, shape: &Shape, set: KernelSet, stream: u32) -> Kernel {
+    fn kernel(&self, shader: &'static str, shape: &Shape, set: KernelSet, numbers: [Parameter; 2]) -> Kernel {
         let [n, c, h, w] = shape.nchw().expect("the codec takes only N×C×H×W");
         let [range, means, codes] = self.plane_words(h, w);
         let [down, across, block] = self.means(h, w);
@@ -145,7 +149,7 @@ impl FrequencySplit {
             .variable("tiles", tiles)
             .parameters([n * c, h, w, block, down, across])
             .parameters([range + means, self.code_words(h, w), range + means + codes])
-            .parameter(stream);
+            .parameters(numbers);
         if tiles { kernel } else { kernel.invocations(n * c, 8) }
     }
 }
@@ -189,6 +193,10 @@ impl Operator for Encode {
         Ok(vec![Output::words("frequency_split", words)])
     }
 
+    fn along_batch(&self) -> AlongBatch {
+        AlongBatch::map([1])
+    }
+
     /// On GPUs one workgroup for each plane.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let shape = &context.inputs[0].shape;
@@ -196,7 +204,7 @@ impl Operator for Encode {
         let [_, across, block] = self.0.means(h, w);
         let widest = if self.0.parity { w.div_ceil(across) } else { w.min(block) };
         let wide = if self.0.vector(h, w) { widest / 4 } else { widest };
-        let kernel = self.0.kernel("codec/frequency_split/encode", shape, context.set, stream(context));
+        let kernel = self.0.kernel("codec/frequency_split/encode", shape, context.set, numbers(context));
         let kernel = kernel.variable("wide", wide);
         let shared = self.0.shares_planes(h, w, context.set);
         let kernel = if shared { kernel.workgroups(n * c) } else { kernel };
@@ -213,11 +221,19 @@ impl Operator for Decode {
         Ok(vec![Output::new("decoded", self.shape.clone())])
     }
 
+    fn along_batch(&self) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { shape: slice.shape(&self.shape), ..*self }))
+    }
+
     /// On GPUs one invocation per word of codes.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [n, c, h, w] = self.shape.nchw().expect("the codec takes only N×C×H×W");
         let codes = self.codec.code_words(h, w);
-        let kernel = self.codec.kernel("codec/frequency_split/decode", &self.shape, context.set, 0);
+        let kernel = self.codec.kernel("codec/frequency_split/decode", &self.shape, context.set, [Parameter(0); 2]);
         let shared = self.codec.shares_planes(h, w, context.set);
         let kernel = if shared { kernel.invocations(n * c * codes, 64) } else { kernel };
         vec![kernel.inputs([0]).outputs([0])]

@@ -2,9 +2,10 @@
 //! needs; exact.
 //!
 //! Bit `i % 32` of word `i / 32` belongs to element `i` in row-major order. The reading kernel takes the bits as they
-//! are, so there is no decoder.
+//! are, so there is no decoder. A slice of a
+//! batch has words of its own.
 
-use crate::ir::{Interval, Kernel, KernelContext, Operator, Output, Value};
+use crate::ir::{AlongBatch, Interval, Kernel, KernelContext, Operator, Output, Value};
 
 /// Words for this many bits.
 pub fn words(elements: usize) -> usize {
@@ -22,6 +23,10 @@ impl Operator for EncodeMask {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::words("mask", words(inputs[0].shape.elements()))])
+    }
+
+    fn along_batch(&self) -> AlongBatch {
+        AlongBatch::map([])
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {

@@ -20,7 +20,7 @@ pub(crate) use policy::{Choice, Origin};
 pub use policy::{Policy, Recompute, Rule};
 pub use uniform::Uniform;
 
-use crate::ir::{Graph, GraphError, KernelContext, Operator, Value, ValueId};
+use crate::ir::{Graph, GraphError, KernelContext, Operator, Parameter, Value, ValueId};
 use std::fmt;
 use std::rc::Rc;
 
@@ -104,10 +104,15 @@ impl Attached {
     }
 }
 
-/// What an encoder draws random numbers for: two values must not draw the same ones.
+/// What an encoder draws random numbers for: two values must not draw the same ones, and parts of one have its name.
 fn stream(context: &KernelContext) -> u32 {
     let names = [context.inputs[0], context.outputs[0]].into_iter().flat_map(|value| value.name.bytes());
     names.fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)))
+}
+
+/// The words of a kernel's `Params` by which an encoder draws random numbers: the stream, and the number of the first element.
+fn numbers(context: &KernelContext) -> [Parameter; 2] {
+    [stream(context).into(), context.inputs[0].first_element().into()]
 }
 
 /// The form of values that are recomputed.

@@ -16,9 +16,16 @@
 //!
 //! Layout: a word for each group (m low half, s high half), then b bits for each element in order. The last group may be
 //! shorter; up to three codes beyond the last element mean nothing.
+//!
+//! **Slices** of a batch begin a group each: with whole groups in each they decode to the bits of the whole, otherwise they keep the
+//! promise.
 
-use super::{Attached, Codec, Site, stream};
-use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, want};
+use super::{Attached, Codec, Site, numbers};
+use crate::ir::{
+    AlongBatch, BatchSlice, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Parameter, Shape,
+    Value, want,
+};
+use std::rc::Rc;
 
 /// Uniform quantisation with b bits in groups of G.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +60,13 @@ impl Uniform {
         want(fits, "group must be 32, 64, 128, 256, 512 or 1024")
     }
 
-    fn kernel(&self, shader: &'static str, shape: &Shape, stream: u32) -> Kernel {
+    fn kernel(&self, shader: &'static str, shape: &Shape, numbers: [Parameter; 2]) -> Kernel {
         let [groups, _] = self.words(shape);
         Kernel::new(shader)
             .variable("bits", self.bits)
             .variable("group", self.group)
             .parameters([shape.elements(), groups])
-            .parameter(stream)
+            .parameters(numbers)
     }
 }
 
@@ -99,12 +106,16 @@ impl Operator for Encode {
         Ok(vec![Output::words("uniform", self.0.words(&inputs[0].shape).iter().sum())])
     }
 
+    fn along_batch(&self) -> AlongBatch {
+        AlongBatch::map([1])
+    }
+
     /// On GPUs one workgroup per group, for CPU-backed drivers one invocation.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let shape = &context.inputs[0].shape;
         let [groups, _] = self.0.words(shape);
         let tiles = context.set == KernelSet::Tiles;
-        let kernel = self.0.kernel("codec/uniform/encode", shape, stream(context)).variable("tiles", tiles);
+        let kernel = self.0.kernel("codec/uniform/encode", shape, numbers(context)).variable("tiles", tiles);
         let kernel = if tiles { kernel.workgroups(groups) } else { kernel.invocations(groups, 8) };
         vec![kernel.inputs([0, 1]).outputs([0])]
     }
@@ -119,11 +130,19 @@ impl Operator for Decode {
         Ok(vec![Output::new("decoded", self.shape.clone())])
     }
 
+    fn along_batch(&self) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { shape: slice.shape(&self.shape), ..*self }))
+    }
+
     /// On GPUs four elements an invocation, for CPU-backed drivers 32, which share the load of their range.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let run = if context.set == KernelSet::Tiles { 1 } else { 8 };
         let runs = self.shape.elements().div_ceil(4 * run);
-        let kernel = self.codec.kernel("codec/uniform/decode", &self.shape, 0).variable("run", run);
+        let kernel = self.codec.kernel("codec/uniform/decode", &self.shape, [Parameter(0); 2]).variable("run", run);
         vec![kernel.inputs([0]).outputs([0]).invocations(runs, 64)]
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Operators say here how they go along the batch; the pass [`slice_batch`](crate::passes) runs them slice by slice.
 
-use super::{Operator, ValueId};
+use super::{Operator, Shape, ValueId};
 use std::rc::Rc;
 
 /// What a value is a part of, along the outermost axis.
@@ -64,6 +64,15 @@ impl BatchSlice {
     /// sample.
     pub fn share(&self, count: usize) -> usize {
         count / self.of * self.samples
+    }
+
+    /// The shape of the slice of a value of this shape.
+    pub fn shape(&self, whole: &Shape) -> Shape {
+        let mut extents = whole.extents().to_vec();
+        if let Some(outermost) = extents.first_mut() {
+            *outermost = self.share(*outermost);
+        }
+        Shape::new(extents)
     }
 
     /// How much of such a count belongs to the samples in front.

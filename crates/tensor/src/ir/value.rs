@@ -152,6 +152,12 @@ impl Value {
         self.part.and_then(|part| Some((part.of, part.offset?)))
     }
 
+    /// Elements of the whole in front of it, if it is a part; else 0. Random numbers count from there, so that parts draw what the
+    /// whole would.
+    pub fn first_element(&self) -> usize {
+        self.part.map_or(0, |part| part.first)
+    }
+
     /// Whether it lives within a step and is read back after it: it is held in f32, as the step leaves it.
     pub fn is_metric(&self) -> bool {
         self.read_back && !self.is_persistent()

@@ -9,7 +9,7 @@ use crate::random::hash;
 
 /// y = x / (1 − rate), or 0 with a probability of `rate`. Inputs: x, the control words ([`Graph::control`]).
 ///
-/// Element i stays if number i of the stream is at least `rate`; the stream is keyed by seed, step and `stream`. The
+/// Element i, of the whole if x is a part, stays if number i of the stream is at least `rate`; the stream is keyed by seed, step and `stream`. The
 /// gradient is the same operator, applied to what arrives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
@@ -45,6 +45,7 @@ impl Operator for Dropout {
         let kernel = launch::elementwise("ops/dropout", context)
             .parameter(self.stream)
             .parameters([self.rate, 1.0 / (1.0 - self.rate)])
+            .parameter(context.inputs[0].first_element())
             .inputs([0, 1]);
         vec![if context.in_place { kernel } else { kernel.bind(Binding::Output(0)) }]
     }

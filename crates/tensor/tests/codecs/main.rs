@@ -8,6 +8,7 @@ mod large;
 mod mask;
 mod nonzero;
 mod reference;
+mod slices;
 mod theory;
 mod training;
 mod uniform;

@@ -1,8 +1,9 @@
 //! Dropout.
 
-use frugal_tensor::ir::{Element, Graph, Init};
+use frugal_tensor::ir::{Element, Graph, Init, Part};
 use frugal_tensor::ops::dropout::Dropout;
 use frugal_tensor::random::{Stream, unit};
+use frugal_tensor::step::CONTROL;
 use frugal_tensor::{Plan, PlannedSession, Policy};
 use frugal_testkit::{STEP, Tensor, check, gpu};
 
@@ -58,4 +59,26 @@ fn dropout_draws_anew_and_keeps_nothing() {
             assert!((equal - 0.5).abs() < 0.01, "masks {j} and {i}: {equal} equal");
         }
     }
+}
+
+/// A part of a batch drops what the whole would.
+#[test]
+fn parts_drop_what_the_whole_drops() {
+    let gpu = gpu();
+    let mut graph = Graph::new();
+    let x = graph.input("x", [5, 64], Element::F32);
+    let control = graph.control();
+    let part =
+        |samples: usize, first: usize| (Part { of: x, first: 64 * first, offset: Some(256 * first as u64) }, samples);
+    let parts = [part(5, 0), part(2, 0), part(2, 2), part(1, 4)];
+    for (part, samples) in parts {
+        let part = graph.add_part(part, [samples, 64]);
+        let y = graph.apply_one(Dropout { rate: 0.5, stream: 77 }, &[part, control]).unwrap();
+        graph.mark_metric(y);
+    }
+    let plan = Plan::new(graph, &Policy::raw(), gpu.plan_options()).unwrap();
+    let mut session = PlannedSession::new(gpu, vec![plan], 0).unwrap();
+    session.step_with(0, &[("x", (&vec![1.0f32; 320]).into()), (CONTROL, (&STEP).into())]).unwrap();
+    let words = session.finished().unwrap().pop().unwrap().words;
+    assert!(words[..320] == words[320..]);
 }
