@@ -11,6 +11,8 @@ pub enum OperatorKind {
     Other,
     /// The input under another shape: no kernel, the same memory.
     View,
+    /// Numbers by a table of the bytes that the first input holds: the same picture, read.
+    NormalizeBytes,
     /// The sum of two values of one shape.
     Add,
     /// The sum of a value and one element for each of its channels.

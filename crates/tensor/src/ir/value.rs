@@ -22,6 +22,8 @@ pub enum Element {
     F32,
     /// A word of 32 bits: a label, or a part of a codec's packed form.
     U32,
+    /// A byte, 4 to a word, the first in the lowest place: pictures as they come. The shape counts bytes; kernels bind the words.
+    U8,
     /// A bit, 32 to a word, the first in the lowest place. The shape counts bits; kernels bind the words.
     Bit,
 }
@@ -31,6 +33,7 @@ impl Element {
     pub fn words(self, elements: usize) -> usize {
         match self {
             Self::F32 | Self::U32 => elements,
+            Self::U8 => elements.div_ceil(4),
             Self::Bit => elements.div_ceil(32),
         }
     }

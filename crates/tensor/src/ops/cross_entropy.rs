@@ -64,7 +64,7 @@ impl Operator for CrossEntropy {
             Element::U32 => {
                 want(inputs[1].shape.extents() == [samples], format!("there must be {samples} labels"))?;
             }
-            Element::Bit => return Err("labels are words, shares are f32".into()),
+            Element::U8 | Element::Bit => return Err("labels are words, shares are f32".into()),
         }
         want(inputs[2].shape.extents() == [samples], format!("the mask must have {samples} elements"))?;
         Ok(vec![Output::new("loss", [4]).always_f32()])

@@ -84,7 +84,7 @@ impl Operator for MeanOfElements {
                 want(prediction.rank() == 2, "with labels, predictions must be samples × classes")?;
                 want(target.shape.extents() == [samples], format!("there must be {samples} labels"))?;
             }
-            Element::Bit => return Err("labels are words, other targets are f32".into()),
+            Element::U8 | Element::Bit => return Err("labels are words, other targets are f32".into()),
         }
         want(inputs[2].shape.extents() == [samples], format!("the mask must have {samples} elements"))?;
         Ok(vec![Output::new("loss", [4]).always_f32()])

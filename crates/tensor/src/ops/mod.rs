@@ -19,6 +19,7 @@ pub(crate) mod launch;
 pub mod loss;
 pub mod matmul;
 pub mod multiply;
+pub mod normalize_bytes;
 pub mod optimizer;
 pub mod pool;
 pub mod reshape;

@@ -128,6 +128,16 @@ pub struct Segment {
     pub reads: Vec<usize>,
 }
 
+impl ExecutableValue {
+    /// Bytes that the host gives for it: of packed bytes those of its elements, without what fills the last word.
+    pub fn given_bytes(&self) -> u64 {
+        match self.element {
+            Element::U8 => self.shape.elements() as u64,
+            _ => self.bytes,
+        }
+    }
+}
+
 impl Executable {
     /// A value.
     pub fn value(&self, id: ValueId) -> &ExecutableValue {

@@ -214,6 +214,12 @@ impl Plan {
         let nodes = self.unfused_nodes.iter();
         let convolutions =
             nodes.filter(|n| n.phase == Phase::Forward && n.operator.kind() == OperatorKind::Convolution);
-        convolutions.flat_map(|node| node.inputs.iter().copied()).collect()
+        let mut read: BTreeSet<ValueId> = convolutions.flat_map(|node| node.inputs.iter().copied()).collect();
+        // Pictures that came as bytes are kept as such.
+        let pictures = self.unfused_nodes.iter().filter(|n| n.operator.kind() == OperatorKind::NormalizeBytes);
+        let bytes: Vec<ValueId> =
+            pictures.filter(|node| read.contains(&node.outputs[0])).map(|node| node.inputs[0]).collect();
+        read.extend(bytes);
+        read
     }
 }

@@ -92,8 +92,8 @@ pub enum GpuError {
     /// An input that the plan reads was left out.
     #[error("the input `{0}` was not given")]
     NotGiven(String),
-    /// Elements were given for words, or words for elements.
-    #[error("the input `{name}` takes {}, not the other kind", if *element == Element::F32 { "f32 elements" } else { "u32 words" })]
+    /// Elements of another type were given than the input has.
+    #[error("the input `{name}` takes {}, and elements of another type were given", elements(*element))]
     WrongElement {
         /// Which input.
         name: String,
@@ -109,4 +109,14 @@ pub enum GpuError {
     /// The plan is wrong.
     #[error(transparent)]
     Plan(#[from] PlanError),
+}
+
+/// What elements are called.
+fn elements(element: Element) -> &'static str {
+    match element {
+        Element::F32 => "f32 elements",
+        Element::U32 => "u32 words",
+        Element::U8 => "bytes",
+        Element::Bit => "packed bits",
+    }
 }

@@ -10,6 +10,7 @@ mod dropout;
 mod epilogue;
 mod losses;
 mod movement;
+mod normalize_bytes;
 mod norms;
 mod optimizers;
 mod pooling;

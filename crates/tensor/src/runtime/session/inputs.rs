@@ -13,6 +13,8 @@ pub enum Data<'a> {
     Elements(&'a [f32]),
     /// Words of an input of [`Element::U32`].
     Words(&'a [u32]),
+    /// Bytes of an input of [`Element::U8`].
+    Bytes(&'a [u8]),
     /// What the step is told ([`crate::step::CONTROL`]).
     Control(&'a Control),
 }
@@ -22,6 +24,7 @@ impl Data<'_> {
         match self {
             Data::Elements(_) => Element::F32,
             Data::Words(_) | Data::Control(_) => Element::U32,
+            Data::Bytes(_) => Element::U8,
         }
     }
 }
@@ -53,6 +56,18 @@ impl<'a> From<&'a Vec<u32>> for Data<'a> {
 impl<'a, const N: usize> From<&'a [u32; N]> for Data<'a> {
     fn from(words: &'a [u32; N]) -> Self {
         Data::Words(words)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Data<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Data::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Data<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Data::Bytes(bytes)
     }
 }
 
@@ -89,6 +104,7 @@ impl Session {
             uploads.push(match data {
                 Data::Elements(elements) => bytemuck::cast_slice(elements),
                 Data::Words(words) => bytemuck::cast_slice(words),
+                Data::Bytes(bytes) => bytes,
                 Data::Control(_) => bytemuck::cast_slice(&control),
             });
         }

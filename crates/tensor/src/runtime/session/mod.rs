@@ -256,9 +256,9 @@ impl Session {
         let ids = &self.executables[executable].uploads;
         for (id, bytes) in ids.iter().zip(uploads.iter().map(Some).chain(std::iter::repeat(None))) {
             let value = self.executables[executable].value(*id);
-            let given = bytes.map_or(0, |b| b.len() as u64);
-            if given != value.bytes {
-                return Err(GpuError::WrongSize { name: value.name.clone(), expected: value.bytes, given });
+            let (expected, given) = (value.given_bytes(), bytes.map_or(0, |b| b.len() as u64));
+            if given != expected {
+                return Err(GpuError::WrongSize { name: value.name.clone(), expected, given });
             }
         }
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());

@@ -54,15 +54,18 @@ impl Staging {
         mapped.map_err(|error| GpuError::Lost(error.to_string()))
     }
 
-    /// Fills the buffer, which has to be mapped, one piece after the other, and gives it back to the device.
+    /// Fills the buffer, which has to be mapped, one piece after the other, each from a whole word on, and gives it back to the
+    /// device.
     pub(super) fn fill<'b>(&self, pieces: impl Iterator<Item = &'b [u8]>) -> Result<(), GpuError> {
         {
             let mut view =
                 self.buffer.get_mapped_range_mut(..).map_err(|error| GpuError::Refused(error.to_string()))?;
             let mut offset = 0;
             for bytes in pieces {
-                view.slice(offset..offset + bytes.len()).copy_from_slice(bytes);
-                offset += bytes.len();
+                let end = offset + bytes.len();
+                view.slice(offset..end).copy_from_slice(bytes);
+                offset = end.next_multiple_of(4);
+                view.slice(end..offset).copy_from_slice(&[0; 3][..offset - end]);
             }
         }
         self.buffer.unmap();
