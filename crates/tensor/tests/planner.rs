@@ -222,13 +222,13 @@ fn samples_are_counted_by_the_batch_of_the_step() {
     let layers = plan(8, 4, 32, 1 << 20).unwrap().layers();
     let product = layers.iter().find(|layer| layer.name == "product").unwrap();
     assert_eq!(product.macs_per_sample, 16 * 4 * 32);
-    // 2,048 bytes a sample; a parameter of 16,384 bytes beside 4,096 of a sample.
+    // 2,048 bytes a sample; a parameter of 16,384 bytes, which is cut by rows, beside 4,096 of a sample.
     let largest_batch = |refused: Result<Plan, PlanError>| match refused.unwrap_err() {
         PlanError::TooLarge { largest_batch, .. } => largest_batch,
         other => panic!("{other}"),
     };
     assert_eq!(largest_batch(plan(8, 4, 32, 10_000)), Some(4));
-    assert_eq!(largest_batch(plan(1, 64, 64, 10_000)), None);
+    assert!(plan(1, 64, 64, 10_000).is_ok());
 }
 
 /// What the rules make of a net with two convolutions: the form and the rule of each value that waits, by the layer and

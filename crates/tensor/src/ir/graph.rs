@@ -99,7 +99,7 @@ impl Graph {
     }
 
     /// Every value with its name.
-    pub fn ids(&self) -> impl Iterator<Item = (ValueId, &Value)> {
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = (ValueId, &Value)> {
         self.values.iter().enumerate().map(|(index, value)| (ValueId(index), value))
     }
 

@@ -29,6 +29,18 @@ pub enum OperatorKind {
     MaxPool,
     /// The gradients of a batch norm, of that alone.
     BatchNormGradient,
+    /// op(A)·op(B) of matrices A and B, and nothing else.
+    MatrixProduct {
+        /// Whether A is given transposed.
+        transpose_a: bool,
+        /// Whether B is given transposed.
+        transpose_b: bool,
+    },
+    /// Changes some of its inputs element by element: an element of those at these places meets the same element of the others and
+    /// inputs that are read in full.
+    ElementwiseUpdate(&'static [usize]),
+    /// The sum of the squares of the first input, added to the second, if there is one.
+    SquareSum,
 }
 
 /// What an error of an input does.

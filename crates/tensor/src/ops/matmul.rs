@@ -4,8 +4,8 @@ use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use super::gemm::{self, Gemm};
 use crate::ir::{
     Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, KernelSet, MOST_ROUNDS, Need, Operands, Operator,
-    Output, Value, ValueId, WeightGradientRole, tiles::Choice, tiles::PRODUCT, tiles::Registers, tiles::Tunable,
-    tiles::Work, want,
+    OperatorKind, Output, Value, ValueId, WeightGradientRole, tiles::Choice, tiles::PRODUCT, tiles::Registers,
+    tiles::Tunable, tiles::Work, want,
 };
 use std::rc::Rc;
 
@@ -72,6 +72,10 @@ impl MatMul {
 impl Operator for MatMul {
     fn name(&self) -> &'static str {
         "matrix product"
+    }
+
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::MatrixProduct { transpose_a: self.transpose_a, transpose_b: self.transpose_b }
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {

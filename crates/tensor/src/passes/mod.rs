@@ -4,6 +4,7 @@
 //! assertions are on, the graph is [verified](crate::ir::verify) after each.
 
 mod autodiff;
+mod cut_parameters;
 mod defer_branches;
 mod exchange_gradients;
 mod f16;
@@ -15,6 +16,7 @@ mod swap_relu_maxpool;
 
 use crate::codec::{Policy, Stored};
 use crate::ir::{Graph, GraphError, KernelSet, Node, Precision, ValueId, verify};
+use cut_parameters::Limits;
 
 /// A pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Pass {
     SaveTensors,
     /// Adds what controls data-sized values from step to step.
     ControlSizes,
+    /// Cuts parameters that are larger than a binding, and large gradients that only updates need, by rows.
+    CutParameters,
     /// Moves each update right behind the last node that it must follow, so that gradients live briefly.
     ScheduleUpdates,
     /// Joins nodes with those that can be done in the same pass over the elements.
@@ -41,7 +45,7 @@ pub enum Pass {
 }
 
 /// All passes, in the order in which they run.
-pub const PASSES: [Pass; 9] = [
+pub const PASSES: [Pass; 10] = [
     Pass::SwapReluMaxpool,
     Pass::Autodiff,
     Pass::DeferBranches,
@@ -49,6 +53,7 @@ pub const PASSES: [Pass; 9] = [
     Pass::Recompute,
     Pass::SaveTensors,
     Pass::ControlSizes,
+    Pass::CutParameters,
     Pass::ScheduleUpdates,
     Pass::FuseEpilogues,
 ];
@@ -64,6 +69,7 @@ impl Pass {
             Self::Recompute => "recompute",
             Self::SaveTensors => "save_tensors",
             Self::ControlSizes => "control_sizes",
+            Self::CutParameters => "cut_parameters",
             Self::ScheduleUpdates => "schedule_updates",
             Self::FuseEpilogues => "fuse_epilogues",
         }
@@ -93,6 +99,8 @@ pub(crate) struct Lowering {
     pub set: KernelSet,
     /// In how many buckets the host exchanges gradients in the middle of the step.
     pub buckets: usize,
+    /// Most bytes that one binding may hold.
+    pub max_binding: u64,
 }
 
 /// What the passes make of a graph.
@@ -137,8 +145,10 @@ pub(crate) fn lower(
 type Finished = (Vec<Node>, Vec<Vec<ValueId>>);
 
 /// The last passes, on a graph whose saved tensors have their forms.
-fn finish(graph: &mut Graph, Lowering { set, buckets, .. }: Lowering) -> Result<Finished, GraphError> {
+fn finish(graph: &mut Graph, Lowering { set, buckets, max_binding, .. }: Lowering) -> Result<Finished, GraphError> {
     let buckets = graph.gradient_buckets(buckets);
+    let limits = Limits { binding: max_binding, exchanged: &buckets };
+    Pass::CutParameters.run(graph, |graph| Ok(((), graph.cut_parameters(limits)?)))?;
     Pass::ScheduleUpdates.run(graph, |graph| Ok(((), graph.schedule_updates(&buckets))))?;
     let unfused = graph.nodes().to_vec();
     // The oracle does one thing at a time.

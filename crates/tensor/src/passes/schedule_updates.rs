@@ -13,7 +13,7 @@ impl Graph {
     pub fn schedule_updates(&mut self, buckets: &[Vec<ValueId>]) -> String {
         let (updates, nodes): (Vec<Node>, Vec<Node>) =
             self.take_nodes().into_iter().partition(|node| node.phase == Phase::Update);
-        let mut last = LastUses::new(self.values().len());
+        let mut last = LastUses::new(self);
         for (position, node) in nodes.iter().enumerate() {
             last.note(node, position + 1);
         }
@@ -51,28 +51,42 @@ impl Graph {
     }
 }
 
-/// The place behind the last node that reads each value, and behind the last that makes or changes it.
+/// The place behind the last node that reads each value, and behind the last that makes or changes it; those of windows are their
+/// whole's.
 struct LastUses {
+    /// The value in whose memory each lies.
+    memory: Vec<ValueId>,
     read: Vec<usize>,
     written: Vec<usize>,
 }
 
 impl LastUses {
-    fn new(values: usize) -> Self {
-        Self { read: vec![0; values], written: vec![0; values] }
+    fn new(graph: &Graph) -> Self {
+        let memory: Vec<ValueId> = graph.ids().map(|(id, _)| graph.memory_of(id).0).collect();
+        let values = memory.len();
+        Self { memory, read: vec![0; values], written: vec![0; values] }
+    }
+
+    fn memory(&self, value: ValueId) -> usize {
+        self.memory[value.index()].index()
     }
 
     /// A node whose uses of values are over at this place.
     fn note(&mut self, node: &Node, place: usize) {
-        let later = |last: &mut usize| *last = place.max(*last);
-        node.inputs.iter().for_each(|input| later(&mut self.read[input.index()]));
-        changed(node).chain(node.outputs.iter().copied()).for_each(|value| later(&mut self.written[value.index()]));
+        for &input in &node.inputs {
+            let memory = self.memory(input);
+            self.read[memory] = place.max(self.read[memory]);
+        }
+        for value in changed(node).chain(node.outputs.iter().copied()) {
+            let memory = self.memory(value);
+            self.written[memory] = place.max(self.written[memory]);
+        }
     }
 
     /// The first place for an update: behind all that make or change what it reads, or read what it changes.
     fn before(&self, update: &Node) -> usize {
-        let read = update.inputs.iter().map(|input| self.written[input.index()]);
-        read.chain(changed(update).map(|value| self.read[value.index()])).max().unwrap_or(0)
+        let read = update.inputs.iter().map(|&input| self.written[self.memory(input)]);
+        read.chain(changed(update).map(|value| self.read[self.memory(value)])).max().unwrap_or(0)
     }
 }
 

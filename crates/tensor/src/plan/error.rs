@@ -23,6 +23,18 @@ pub enum PlanError {
         /// The largest batch whose values all fit; none if the value does not belong to a batch.
         largest_batch: Option<usize>,
     },
+    /// A value is larger than a buffer of the adapter may be, though kernels would bind it in parts.
+    #[error("`{name}`, {shape}, takes {bytes} bytes, but a buffer holds at most {limit} on this adapter")]
+    NoBuffer {
+        /// The value.
+        name: String,
+        /// Its extents.
+        shape: Shape,
+        /// Its size.
+        bytes: u64,
+        /// What the adapter allows.
+        limit: u64,
+    },
     /// What a kernel needs besides its values is more than it may bind on the adapter.
     #[error(
         "layer `{layer}`: {operator} needs {bytes} bytes of scratch, but a kernel can bind at most {limit} on this adapter"

@@ -173,13 +173,16 @@ impl Plan {
             let first_output = self.graph.value(node.outputs[0]);
             if first_output.role != Role::Stored {
                 layer.output = first_output.shape.extents().to_vec();
-                layer.operators.push(node.operator.name());
+                // Of a parameter that is cut by rows each block has a product.
+                if layer.operators.last() != Some(&node.operator.name()) {
+                    layer.operators.push(node.operator.name());
+                }
             }
             layer.macs_per_sample += self.graph.node_multiply_adds(node) / self.graph.batch() as u64;
             for &input in &node.inputs {
-                let value = self.graph.value(input);
-                if value.role == Role::Parameter {
-                    layer.parameters += value.shape.elements() as u64;
+                let whole = self.graph.memory_of(input).0;
+                if self.graph.value(whole).role == Role::Parameter {
+                    layer.parameters += self.graph.shape(input).elements() as u64;
                 }
             }
             layer.kept.extend(node.outputs.iter().chain(&node.inputs).filter_map(|&v| {

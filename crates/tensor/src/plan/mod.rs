@@ -113,7 +113,12 @@ impl Plan {
     /// [`PlanError::TooLarge`] if a value cannot be bound on the adapter.
     pub fn new(graph: Graph, policy: &Policy, options: PlanOptions) -> Result<Self, PlanError> {
         let peak = |graph: &Graph| Lifetimes::new(graph, &options).alive().into_iter().max().unwrap_or(0);
-        let lowering = Lowering { precision: options.operands.precision(), set: options.set, buckets: options.buckets };
+        let lowering = Lowering {
+            precision: options.operands.precision(),
+            set: options.set,
+            buckets: options.buckets,
+            max_binding: options.max_binding.min(LARGEST_VALUE),
+        };
         let Lowered { graph, unfused_nodes, stored, buckets } = passes::lower(graph, policy, lowering, &peak)?;
         Self::lay_out(graph, unfused_nodes, stored, &buckets, options)
     }
@@ -165,7 +170,7 @@ impl Plan {
         buckets: &[Vec<ValueId>],
         options: PlanOptions,
     ) -> Result<Self, PlanError> {
-        check_sizes(&graph, options.max_binding)?;
+        check_sizes(&graph, &options)?;
         let lifetimes = Lifetimes::new(&graph, &options);
         check_scratch(&graph, &lifetimes, options.max_binding)?;
         let executable = Rc::new(assemble::executable(&graph, &stored, buckets, &lifetimes, &options)?);
@@ -212,30 +217,49 @@ impl Plan {
     }
 }
 
-/// Refuses values that no kernel can bind.
-fn check_sizes(graph: &Graph, limit: u64) -> Result<(), PlanError> {
+/// Refuses values that no kernel can bind, and those that no buffer can hold. What is read and made in parts need not be bound.
+fn check_sizes(graph: &Graph, options: &PlanOptions) -> Result<(), PlanError> {
+    let [mut bound, mut allocated] = [vec![false; graph.values().len()], vec![false; graph.values().len()]];
+    graph.ids().for_each(|(id, value)| allocated[id.index()] = value.is_persistent());
+    for &value in graph.nodes().iter().flat_map(|node| node.inputs.iter().chain(&node.outputs)) {
+        bound[value.index()] = true;
+        allocated[graph.memory_of(value).0.index()] = true;
+    }
     let most = |value: &Value| match value.precision {
-        Precision::F32 => limit.min(LARGEST_VALUE),
-        Precision::F16 => limit.min(LARGEST_VALUE / 2),
+        Precision::F32 => options.max_binding.min(LARGEST_VALUE),
+        Precision::F16 => options.max_binding.min(LARGEST_VALUE / 2),
     };
     // The first of equals: the value itself rather than its gradient.
-    let too_large = graph.values().iter().rev().filter(|v| v.bytes() > most(v));
-    let Some(largest) = too_large.max_by_key(|v| v.bytes()) else {
-        return Ok(());
+    let largest = |exceeds: &dyn Fn(ValueId, &Value) -> bool| {
+        let values = graph.ids().filter(|(id, value)| exceeds(*id, value)).map(|(_, value)| value);
+        values.rev().max_by_key(|value| value.bytes())
     };
-    let limit = most(largest);
-    let layer = graph
-        .nodes()
-        .iter()
-        .find(|n| n.outputs.iter().any(|&o| graph.value(o).name == largest.name))
-        .map_or(largest.name.clone(), |n| n.layer.clone());
-    let most_elements = limit * largest.shape.elements() as u64 / largest.bytes().max(1);
-    let largest_batch = match largest.role {
-        // What lives across steps, and the gradient of such a value, has the same bytes whatever the batch.
-        role if largest.is_persistent() || role == Role::ParameterGradient => None,
-        _ => graph.largest_batch(&largest.shape, most_elements as usize),
-    };
-    Err(PlanError::TooLarge { layer, shape: largest.shape.clone(), bytes: largest.bytes(), limit, largest_batch })
+    if let Some(largest) = largest(&|id, value| bound[id.index()] && value.bytes() > most(value)) {
+        let limit = most(largest);
+        let layer = graph
+            .nodes()
+            .iter()
+            .find(|n| n.outputs.iter().any(|&o| graph.value(o).name == largest.name))
+            .map_or(largest.name.clone(), |n| n.layer.clone());
+        let most_elements = limit * largest.shape.elements() as u64 / largest.bytes().max(1);
+        let largest_batch = match largest.role {
+            // What lives across steps, and the gradient of such a value, has the same bytes whatever the batch.
+            role if largest.is_persistent() || role == Role::ParameterGradient => None,
+            _ => graph.largest_batch(&largest.shape, most_elements as usize),
+        };
+        let (shape, bytes) = (largest.shape.clone(), largest.bytes());
+        return Err(PlanError::TooLarge { layer, shape, bytes, limit, largest_batch });
+    }
+    let limit = options.max_buffer;
+    match largest(&|id, value| allocated[id.index()] && !bound[id.index()] && value.bytes() > limit) {
+        Some(value) => Err(PlanError::NoBuffer {
+            name: value.name.clone(),
+            shape: value.shape.clone(),
+            bytes: value.bytes(),
+            limit,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Refuses scratch that no kernel can bind.

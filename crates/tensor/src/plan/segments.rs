@@ -20,8 +20,10 @@ pub(super) fn segments(
     let mut spans = Vec::with_capacity(buckets.len());
     for bucket in buckets {
         let nodes = || graph.nodes().iter().enumerate();
-        let makes = |(_, node): &(usize, &crate::ir::Node)| node.outputs.iter().any(|output| bucket.contains(output));
-        let reads = |(_, node): &(usize, &crate::ir::Node)| node.inputs.iter().any(|input| bucket.contains(input));
+        // A window is its whole's memory.
+        let any = |values: &[ValueId]| values.iter().any(|&value| bucket.contains(&graph.memory_of(value).0));
+        let makes = |(_, node): &(usize, &crate::ir::Node)| any(&node.outputs);
+        let reads = |(_, node): &(usize, &crate::ir::Node)| any(&node.inputs);
         let made = nodes().filter(makes).map(|(place, _)| place + 1).max().unwrap_or(0);
         let read = nodes().find(reads).map_or(count, |(place, _)| place);
         if read < made {

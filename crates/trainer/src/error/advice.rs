@@ -172,6 +172,9 @@ fn io_advice(error: &std::io::Error) -> Option<String> {
 
 fn plan_advice(error: &PlanError) -> Option<String> {
     match error {
+        PlanError::TooLarge { largest_batch: None, .. } | PlanError::NoBuffer { .. } => {
+            Some("choose an adapter with larger limits (`frugal devices`), or make the layer narrower".to_owned())
+        }
         PlanError::TooLarge { largest_batch, .. } => batch_advice(*largest_batch),
         PlanError::Graph(error) => graph_advice(error),
         _ => None,

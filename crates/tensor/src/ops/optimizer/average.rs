@@ -1,6 +1,6 @@
 //! The exponential moving average of a parameter, which an evaluation may use in its place.
 
-use crate::ir::{Kernel, KernelContext, Operator, Output, Value, want};
+use crate::ir::{Kernel, KernelContext, Operator, OperatorKind, Output, Value, want};
 
 /// a ← decay·a + (1 − decay)·w after each update of w, and a ← w after the first. Inputs: a, w, control, status.
 #[derive(Debug)]
@@ -13,6 +13,10 @@ pub(super) struct Average {
 impl Operator for Average {
     fn name(&self) -> &'static str {
         "moving average"
+    }
+
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::ElementwiseUpdate(&[0, 1])
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {

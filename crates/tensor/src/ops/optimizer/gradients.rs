@@ -1,7 +1,7 @@
 //! What happens to gradients before an optimiser sees them, without a way to the host: summing over micro-batches, and
 //! clipping by their norm.
 
-use crate::ir::{Binding, Kernel, KernelContext, Operator, Output, Value, want};
+use crate::ir::{Binding, Kernel, KernelContext, Operator, OperatorKind, Output, Value, want};
 
 /// sum ← sum + samples · gradient, from 0 in the first micro-batch of a step; `samples` is how many the loss counted, whose mean
 /// the gradient is. Without a gradient the samples themselves are summed. Inputs: sum, loss, control, status, gradient.
@@ -32,6 +32,10 @@ impl Operator for Accumulate {
         "accumulate"
     }
 
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::ElementwiseUpdate(&[0, 4])
+    }
+
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![])
     }
@@ -54,6 +58,10 @@ impl Operator for Accumulate {
 impl Operator for SquareSum {
     fn name(&self) -> &'static str {
         "squared norm"
+    }
+
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::SquareSum
     }
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {

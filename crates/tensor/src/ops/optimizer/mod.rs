@@ -11,7 +11,7 @@ mod update_config;
 pub use scale::LossScale;
 pub use update_config::UpdateConfig;
 
-use crate::ir::{Kernel, KernelContext, Operator, Output, Value, want};
+use crate::ir::{Kernel, KernelContext, Operator, OperatorKind, Output, Value, want};
 use crate::step::Scalar;
 
 /// Stochastic gradient descent as PyTorch does it: g ← g + decay·p; m ← momentum·m + g (m ← g at the first step, which
@@ -108,6 +108,14 @@ impl Operator for Update {
             Optimizer::Adam(_) => "Adam",
             Optimizer::RmsProp(_) => "RMSprop",
         }
+    }
+
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::ElementwiseUpdate(match self.optimizer.states().len() {
+            0 => &[0, 1],
+            1 => &[0, 1, 4],
+            _ => &[0, 1, 4, 5],
+        })
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {

@@ -1,7 +1,7 @@
 //! Looking into a session, at the price of speed: any value, node by node.
 
-use super::Session;
 use super::staging::Staging;
+use super::{CHUNK, Session};
 use crate::ir::{Element, Precision, ValueId};
 use crate::plan::Place;
 use crate::runtime::GpuError;
@@ -20,19 +20,19 @@ impl Session {
 
     /// Reads bytes of a buffer, after everything submitted.
     pub(super) fn read_place(&self, source: &wgpu::Buffer, place: Place) -> Result<Vec<u32>, GpuError> {
-        let staging = Staging::new(
-            &self.gpu,
-            "read",
-            place.size,
-            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            false,
-        );
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(source, place.offset, &staging.buffer, 0, place.size);
-        let submission = self.gpu.queue.submit([encoder.finish()]);
-        staging.map(wgpu::MapMode::Read, submission);
-        staging.wait(&self.gpu)?;
-        staging.take_words(place.size)
+        let mut words = Vec::with_capacity(place.size as usize / 4);
+        for first in (0..place.size).step_by(CHUNK as usize) {
+            let size = CHUNK.min(place.size - first);
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+            let staging = Staging::new(&self.gpu, "read", size, usage, false);
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(source, place.offset + first, &staging.buffer, 0, size);
+            let submission = self.gpu.queue.submit([encoder.finish()]);
+            staging.map(wgpu::MapMode::Read, submission);
+            staging.wait(&self.gpu)?;
+            words.extend(staging.take_words(size)?);
+        }
+        Ok(words)
     }
 
     /// As [`Session::read_value`], the elements of an f32 value, in whichever precision memory holds it.

@@ -24,6 +24,9 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 pub use timing::{Clock, NodeTimes};
 
+/// Bytes that go to or from a value that lives across steps at once: large ones need no copy of their size.
+const CHUNK: u64 = 64 << 20;
+
 /// What a step reports.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -100,22 +103,34 @@ impl Session {
 
     fn initialise(&self, seed: u64) -> Result<(), GpuError> {
         for value in &self.store.values {
-            let elements: Vec<f32> = match &value.init {
-                Init::Words(words) => {
-                    self.write_at(value, bytemuck::cast_slice(words))?;
-                    continue;
+            let words = value.place.size as usize / 4;
+            match &value.init {
+                Init::Words(words) => self.write_at(value, bytemuck::cast_slice(words))?,
+                Init::Uniform { bound } => {
+                    let numbers = crate::random::Stream::named(seed, &value.name).uniform();
+                    self.write_numbers(value, words, numbers.map(|u| (2.0 * u - 1.0) * bound))?;
                 }
-                Init::Uniform { bound } => crate::random::Stream::named(seed, &value.name)
-                    .uniform()
-                    .map(|u| (2.0 * u - 1.0) * bound)
-                    .take(value.shape.elements())
-                    .collect(),
-                Init::Constant(constant) => vec![*constant; value.element.words(value.shape.elements())],
-            };
-            self.write_at(value, bytemuck::cast_slice(&elements))?;
+                Init::Constant(constant) => self.write_numbers(value, words, std::iter::repeat(*constant))?,
+            }
         }
         self.gpu.queue.submit([]);
         self.gpu.wait()
+    }
+
+    /// Writes so many numbers to a value, as many at once as the host need hold.
+    fn write_numbers(
+        &self,
+        value: &StoredValue,
+        count: usize,
+        mut numbers: impl Iterator<Item = f32>,
+    ) -> Result<(), GpuError> {
+        let mut chunk: Vec<f32> = Vec::new();
+        for first in (0..count).step_by(CHUNK as usize / 4) {
+            chunk.clear();
+            chunk.extend(numbers.by_ref().take((count - first).min(CHUNK as usize / 4)));
+            self.write_chunk(value, 4 * first as u64, bytemuck::cast_slice(&chunk))?;
+        }
+        Ok(())
     }
 
     fn write_at(&self, value: &StoredValue, bytes: &[u8]) -> Result<(), GpuError> {
@@ -123,7 +138,20 @@ impl Session {
         if given != expected {
             return Err(GpuError::WrongSize { name: value.name.clone(), expected, given });
         }
-        self.gpu.queue.write_buffer(&self.persistent[value.place.page], value.place.offset, bytes);
+        for (chunk, first) in bytes.chunks(CHUNK as usize).zip((0..).step_by(CHUNK as usize)) {
+            self.write_chunk(value, first, chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes of a value from one on. Between two full chunks the device takes what the first brought, so that the copies on
+    /// their way stay few.
+    fn write_chunk(&self, value: &StoredValue, first: u64, bytes: &[u8]) -> Result<(), GpuError> {
+        self.gpu.queue.write_buffer(&self.persistent[value.place.page], value.place.offset + first, bytes);
+        if bytes.len() as u64 == CHUNK {
+            self.gpu.queue.submit([]);
+            self.gpu.wait()?;
+        }
         Ok(())
     }
 
