@@ -24,10 +24,12 @@ fn main(
         return;
     }
     let step = bitcast<f32>(words[0]);
-    let dither_start = words[1];
-    let start = tile * TILE;
-    let stop = min(start + TILE, (p.elements + 3u) / 4u);
-    let head = words[HEAD + 2u * tile];
+    let dither_start = words[1] + p.first;
+    let here = tile_at(tile);
+    let start = here.start;
+    let stop = here.stop;
+    let block = block_size();
+    let head = words[head_of(tile)];
     let mode = head >> 30u;
     var at = p.payload + (head & 0x3fffffffu);
     if head == LOST {
@@ -43,7 +45,7 @@ fn main(
         }
         return;
     }
-    let parameters = words[HEAD + 2u * tile + 1u];
+    var parameters = words[head_of(tile) + 1u];
     let last = p.payload + p.capacity - 1u;
 {% if not masked %}
     var left = 0;
@@ -52,14 +54,15 @@ fn main(
     var low = words[min(at, last)];
     var high = words[min(at + 1u, last)];
     var used = 0u;
-    for (var first = start; first < stop; first += BLOCK) {
-        let parameter = (parameters >> (4u * ((first - start) / BLOCK))) & 15u;
+    for (var first = start; first < stop; first += block) {
+        let parameter = parameters & 15u;
+        parameters >>= 4u;
         let k = max(parameter, 1u) - 1u;
         let lower = (1u << k) - 1u;
 {% if masked %}
         var bits = 0u;
 {% endif %}
-        for (var i = first; i < min(first + BLOCK, stop); i++) {
+        for (var i = first; i < min(first + block, stop); i++) {
 {% if masked %}
             if i % 8u == 0u {
                 bits = mask[i / 8u];

@@ -159,15 +159,17 @@ fn main(
         return;
     }
     let step = bitcast<f32>(words[0]);
-    let scale = Scale(step, select(0.0, 1.0 / step, step > 0.0), words[1]);
+    let scale = Scale(step, select(0.0, 1.0 / step, step > 0.0), words[1] + p.first);
     let bound = bitcast<f32>(atomicLoad(&state[BOUND]));
-    let start = tile * TILE;
-    let stop = min(start + TILE, (p.elements + 3u) / 4u);
+    let here = tile_at(tile);
+    let start = here.start;
+    let stop = here.stop;
+    let block_vectors = block_size();
 
     var mode = PLAIN;
 {% if not masked %}
     // The last block is the sample that chooses the prediction.
-    let sample = start + (stop - 1u - start) / BLOCK * BLOCK;
+    let sample = start + (stop - 1u - start) / block_vectors * block_vectors;
     var sums = vec2<u32>();
     var before = 0;
     for (var i = sample; i < stop; i++) {
@@ -195,11 +197,13 @@ fn main(
         top = 0u;
 {% endif %}
     var looking = 0;
-    for (var first = start; first < stop; first += BLOCK) {
-        let block = look(first, min(first + BLOCK, stop), mode, scale, &looking);
+    var shift = 0u;
+    for (var first = start; first < stop; first += block_vectors) {
+        let block = look(first, min(first + block_vectors, stop), mode, scale, &looking);
         let chosen = choose(block);
         let coded = block.top > 0u;
-        parameters |= select(0u, chosen.x + 1u, coded) << (4u * ((first - start) / BLOCK));
+        parameters |= select(0u, chosen.x + 1u, coded) << shift;
+        shift += 4u;
         bits += select(0u, chosen.y, coded);
         nonzero += block.nonzero;
         worst = max(worst, block.worst);
@@ -222,11 +226,11 @@ fn main(
     let place = atomicAdd(&state[USED], size);
     if place + size > p.capacity {
         atomicOr(&status[STATUS_STOP], STOP_OVERFLOW);
-        words[HEAD + 2u * tile] = LOST;
+        words[head_of(tile)] = LOST;
         return;
     }
-    words[HEAD + 2u * tile] = place | (select(mode, RAW, raw) << 30u);
-    words[HEAD + 2u * tile + 1u] = parameters;
+    words[head_of(tile)] = place | (select(mode, RAW, raw) << 30u);
+    words[head_of(tile) + 1u] = parameters;
     var at = p.payload + place;
     if raw {
         for (var i = start; i < stop; i++) {
@@ -246,11 +250,12 @@ fn main(
     let last = at + size - 1u;
     // Zeros alone take no words.
     let end = select(stop, start, size == 0u);
-    for (var first = start; first < end; first += BLOCK) {
-        let parameter = (parameters >> (4u * ((first - start) / BLOCK))) & 15u;
+    for (var first = start; first < end; first += block_vectors) {
+        let parameter = parameters & 15u;
+        parameters >>= 4u;
         let k = max(parameter, 1u) - 1u;
         let lower = vec4((1u << k) - 1u);
-        for (var i = first; i < min(first + BLOCK, stop); i++) {
+        for (var i = first; i < min(first + block_vectors, stop); i++) {
             let s = symbols(load(i), i, mode, scale, &left);
             let long = s.u >> vec4(k);
             // As many zeros as long says, a one, the k lower bits; nothing for what is not coded.

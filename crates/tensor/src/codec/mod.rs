@@ -105,14 +105,14 @@ impl Attached {
 }
 
 /// What an encoder draws random numbers for: two values must not draw the same ones, and parts of one have its name.
-fn stream(context: &KernelContext) -> u32 {
-    let names = [context.inputs[0], context.outputs[0]].into_iter().flat_map(|value| value.name.bytes());
-    names.fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)))
+fn stream(source: &str, words: &str) -> u32 {
+    source.bytes().chain(words.bytes()).fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)))
 }
 
 /// The words of a kernel's `Params` by which an encoder draws random numbers: the stream, and the number of the first element.
 fn numbers(context: &KernelContext) -> [Parameter; 2] {
-    [stream(context).into(), context.inputs[0].first_element().into()]
+    let [source, words] = [context.inputs[0], context.outputs[0]];
+    [stream(&source.name, &words.name).into(), source.first_element().into()]
 }
 
 /// The form of values that are recomputed.

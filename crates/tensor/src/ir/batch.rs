@@ -23,7 +23,9 @@ pub struct Part {
 pub enum AlongBatch {
     /// It needs everything at once, or nothing is known of it.
     Whole,
-    /// Each range of samples of all outputs comes of the same range of the inputs.
+    /// Each range of samples of all outputs comes of the same range of the inputs. An input that is read in full may be one that it
+    /// [mutates](Operator::mutates): each slice writes its own share of it, one after the other in any order, and what else reads the
+    /// value comes behind all of them.
     Map {
         /// The inputs that each slice reads in full, such as weights and statistics.
         whole: Vec<usize>,

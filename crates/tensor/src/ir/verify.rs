@@ -243,10 +243,10 @@ fn saved_tensors(graph: &Graph) -> Result<(), Fault> {
 }
 
 /// Whether a value that one node changed is no longer what the reader wants: a step's own value is used up by that, unless the
-/// writer added a slice's share to a sum, and one that lives across steps has moved on once an update has changed it.
+/// writer added a slice's share to it, and one that lives across steps has moved on once an update has changed it.
 fn spoils(writer: &Node, reader: &Node, value: &Value) -> bool {
-    let adds = matches!(writer.operator.along_batch(), AlongBatch::Sum { .. });
-    (!value.is_persistent() && !adds) || (writer.phase == Phase::Update && reader.phase != Phase::Update)
+    let adds_share = writer.operator.along_batch() != AlongBatch::Whole;
+    (!value.is_persistent() && !adds_share) || (writer.phase == Phase::Update && reader.phase != Phase::Update)
 }
 
 #[cfg(test)]

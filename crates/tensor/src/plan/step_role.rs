@@ -2,7 +2,7 @@
 
 use super::Plan;
 use crate::codec::Stored;
-use crate::ir::{Graph, Node, Phase, Role};
+use crate::ir::{Graph, Node, Phase, Role, ValueId};
 use serde::{Deserialize, Serialize};
 
 /// What a node is there for.
@@ -58,8 +58,11 @@ pub(super) fn step_roles(graph: &Graph, stored: &[Stored]) -> Vec<StepRole> {
     let coded = stored.iter().filter(|stored| stored.kept != stored.source);
     let encoded: Vec<_> = coded.map(|stored| stored.kept).collect();
     let decoded: Vec<_> = stored.iter().flat_map(|stored| stored.decoded.iter().copied()).collect();
+    let changed = |node: &Node| -> Vec<ValueId> {
+        node.operator.mutates().iter().filter_map(|&input| node.inputs.get(input).copied()).collect()
+    };
     let role = |node: &Node| match node.phase {
-        _ if node.outputs.iter().any(|output| encoded.contains(output)) => StepRole::Encode,
+        _ if node.outputs.iter().chain(&changed(node)).any(|output| encoded.contains(output)) => StepRole::Encode,
         _ if node.outputs.iter().any(|output| decoded.contains(output)) => StepRole::Decode,
         Phase::Backward if node.outputs.iter().any(|&v| graph.value(v).role == Role::Stored) => StepRole::Recompute,
         Phase::Forward => StepRole::Forward,

@@ -1,14 +1,15 @@
 //! Coding to an error bound: the promise, the layout against a reference on the CPU, overflow.
 
-use super::hostile;
+use super::{hostile, slices::slices};
 use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState};
 use frugal_tensor::codec::mask::EncodeMask;
 use frugal_tensor::codec::{Codec, ErrorBounded, Site};
-use frugal_tensor::ir::{Element, Graph, Interval, KernelSet, Shape, ValueId};
+use frugal_tensor::ir::{AlongBatch, Element, Graph, Interval, KernelSet, Part, Shape, SplitValue, ValueId, verify};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::STOP_OVERFLOW;
 use frugal_tensor::{Gpu, Plan, PlannedSession, Policy};
 use frugal_testkit::{SETS, STEP, gpu, options};
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Encodes and decodes values of one shape, with room for `payload` words.
@@ -64,8 +65,22 @@ impl Trip {
 fn shapes() -> Vec<Shape> {
     let vectors = [1, 31, 511, 2049].map(|n| Shape::from([n]));
     let images =
-        [[2, 3, 14, 14], [1, 2, 28, 28], [3, 5, 7, 7], [1, 1, 2, 300], [1, 2, 64, 64], [2, 16, 8, 8]].map(Shape::from);
+        [[2, 3, 14, 14], [1, 2, 28, 28], [3, 5, 7, 7], [1, 1, 2, 300], [1, 2, 64, 64], [2, 16, 8, 8], [3, 2, 28, 28]];
+    // Two samples of a tile each, and a value whose samples are no whole words of a mask.
+    let images = images.into_iter().chain([[2, 8, 10, 10], [2, 4, 14, 15]]).map(Shape::from);
     vectors.into_iter().chain(images).collect()
+}
+
+/// The elements of each tile: of each sample, where that is at least a tile and whole words of a mask, as many as divide it evenly,
+/// rounded up to such a word.
+fn tiles(shape: &Shape) -> Vec<Range<usize>> {
+    let sample: usize = shape.extents()[1..].iter().product();
+    let (run, tile) = match sample {
+        512.. if sample.is_multiple_of(32) => (sample, sample.div_ceil(sample / 512).next_multiple_of(32)),
+        _ => (shape.elements(), 512),
+    };
+    let of_run = |first: usize| (0..run).step_by(tile).map(move |i| first + i..first + run.min(i + tile));
+    (0..shape.elements()).step_by(run).flat_map(of_run).collect()
 }
 
 #[test]
@@ -100,7 +115,8 @@ fn no_element_is_off_by_more_than_the_bound() {
                     assert!(record.used <= shape.elements().next_multiple_of(4) as u32, "{what}: {record:?}");
                     let heads = words[4..ErrorBounded::head_words(&shape)].iter().step_by(2);
                     assert_eq!(heads.filter(|head| **head >> 30 == 3).count(), record.raw_tiles as usize, "{what}");
-                    let unfit = x.chunks(512).filter(|tile| tile.iter().any(|x| !x.is_finite())).count();
+                    let unfit =
+                        tiles(&shape).into_iter().filter(|tile| x[tile.clone()].iter().any(|x| !x.is_finite())).count();
                     assert!((unfit..=ErrorBounded::tiles(&shape)).contains(&(record.raw_tiles as usize)), "{what}");
                 }
             }
@@ -140,21 +156,23 @@ fn dither(start: u32, element: usize) -> f32 {
 }
 
 /// What the words say, read as the module's documentation describes them. `open` are the elements that are coded.
-fn decode(words: &[u32], elements: usize, open: &dyn Fn(usize) -> bool, masked: bool) -> Vec<f32> {
+fn decode(words: &[u32], shape: &Shape, open: &dyn Fn(usize) -> bool, masked: bool) -> Vec<f32> {
     let (step, start) = (f32::from_bits(words[0]), words[1]);
-    let head = ErrorBounded::head_words(&Shape::from([elements]));
+    let (tiles, block) = (tiles(shape), (ErrorBounded::tile(shape) / 8).next_multiple_of(32));
+    let head = 4 + 2 * tiles.len();
+    assert_eq!(head, ErrorBounded::head_words(shape));
     let mut decoded = Vec::new();
-    for tile in 0..elements.div_ceil(512) {
+    for (tile, range) in tiles.into_iter().enumerate() {
+        let first_element = range.start;
         let [first, parameters] = [words[4 + 2 * tile], words[5 + 2 * tile]];
         let payload = &words[head + (first & 0x3fff_ffff) as usize..];
-        let range = 512 * tile..elements.min(512 * (tile + 1));
         if first >> 30 == 3 {
-            decoded.extend(range.map(|i| f32::from_bits(payload[i % 512])));
+            decoded.extend(range.map(|i| f32::from_bits(payload[i - first_element])));
             continue;
         }
         let (mut bits, mut left) = (Bits { words: payload, at: 0 }, 0);
         for i in range {
-            let k = parameters >> (4 * (i % 512 / 64)) & 15;
+            let k = parameters >> (4 * ((i - first_element) / block)) & 15;
             if !open(i) {
                 decoded.push(0.0);
                 continue;
@@ -189,7 +207,7 @@ fn words_say_what_the_documentation_says() {
                 let x: Vec<f32> = x.iter().map(|x| if masked { x.max(0.0) } else { *x }).collect();
                 for bound in [1e-4, 0.02, 0.4, 5.0] {
                     let (words, decoded, _) = trip.run(&x, bound);
-                    let expected = decode(&words, n, &|i| !masked || x[i] > 0.0, masked);
+                    let expected = decode(&words, &shape, &|i| !masked || x[i] > 0.0, masked);
                     let what = format!("input {number} {shape}, bound {bound}, masked {masked}, on {set:?}");
                     // Drivers may work out (q − d + ½) · step in another order: the last bit.
                     let near = |a: f32, b: f32| (a - b).abs() <= 3e-7 * (a.abs() + 2.0 * bound);
@@ -248,5 +266,128 @@ fn the_bound_holds_beyond_128_mib() {
     for (i, (x, y)) in x.iter().zip(&decoded).enumerate() {
         let holds = x.to_bits() == y.to_bits() || (x - y).abs() <= 0.05 + f32::MIN_POSITIVE;
         assert!(holds, "element {i}: {x} became {y}");
+    }
+}
+
+/// A value that is coded slice by slice into the same words, and decoded in other slices.
+struct Sliced {
+    session: PlannedSession,
+    record: String,
+    words: ValueId,
+    decoded: Vec<ValueId>,
+    masks: Vec<ValueId>,
+}
+
+impl Sliced {
+    /// With so many samples in a slice, in either direction.
+    fn new(
+        gpu: &Rc<Gpu>,
+        set: KernelSet,
+        shape: &Shape,
+        masked: bool,
+        payload: usize,
+        [encoded, decoded]: [usize; 2],
+    ) -> Self {
+        let mut graph = Graph::new();
+        let x = graph.input("x", shape.clone(), Element::F32);
+        let mask = masked.then(|| graph.apply_one(EncodeMask(Interval::POSITIVE), &[x]).unwrap());
+        let attached = ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
+        let inputs = [vec![x], attached.encode_reads].concat();
+        let [begin, tiles] = &attached.encode.split().expect("samples are whole tiles")[..] else { panic!() };
+        assert_eq!(begin.outputs, [SplitValue::Output(0)]);
+        let given = |value: &SplitValue, words: Option<ValueId>| match *value {
+            SplitValue::Input(place) => inputs[place],
+            value => words.filter(|_| value == SplitValue::Output(0)).expect("made by the first step"),
+        };
+        let of_begin: Vec<ValueId> = begin.inputs.iter().map(|value| given(value, None)).collect();
+        let words = graph.apply_shared(begin.operator.clone(), &of_begin).unwrap()[0];
+        let of_tiles: Vec<ValueId> = tiles.inputs.iter().map(|value| given(value, Some(words))).collect();
+        let AlongBatch::Map { whole } = tiles.operator.along_batch() else { panic!() };
+        assert_eq!(whole, [1, 2, 3]);
+        let mut masks = Vec::new();
+        for slice in slices(shape[0], encoded) {
+            let first = slice.before(shape.elements());
+            let part = graph.add_part(Part { of: x, first, offset: Some(4 * first as u64) }, slice.shape(shape));
+            let inputs = [vec![part], of_tiles[1..].to_vec()].concat();
+            let made = graph.apply_shared(tiles.operator.for_slice(slice).unwrap(), &inputs).unwrap();
+            assert_eq!(made.len(), usize::from(masked));
+            masks.extend(made);
+        }
+        let AlongBatch::Map { whole } = attached.decode.along_batch() else { panic!() };
+        assert_eq!(whole, [0]);
+        let decode = |(index, slice)| {
+            let decode = attached.decode.for_slice(slice).unwrap();
+            // The mask is cut as it was made.
+            let inputs = [vec![words], masks.get(index).copied().into_iter().collect()].concat();
+            graph.apply_shared(decode, &inputs).unwrap()[0]
+        };
+        let decoded: Vec<ValueId> = slices(shape[0], decoded).enumerate().map(decode).collect();
+        verify(&graph).unwrap();
+        decoded.iter().chain(&masks).for_each(|&value| graph.mark_metric(value));
+        let record = graph.value(attached.data_sized.unwrap().report()).name.clone();
+        let plan = Plan::new(graph, &Policy::raw(), options(gpu, set)).unwrap();
+        let plan = plan.resized(&[(words, ErrorBounded::head_words(shape) + payload)]).unwrap();
+        Self { session: PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap(), record, words, decoded, masks }
+    }
+
+    fn run(&mut self, x: &[f32], bound: f32) -> (Vec<f32>, ControllerState) {
+        let mut record = [0; CONTROLLER_STATE_WORDS];
+        record[0] = bound.to_bits();
+        self.session.write_words(&self.record, &record).unwrap();
+        self.session.step(0, &[bytemuck::cast_slice(x), bytemuck::cast_slice(&STEP)]).unwrap();
+        self.session.finished().unwrap();
+        let id = self.session.plans()[0].graph.find(&self.record).unwrap();
+        let record = ControllerState::read(&self.session.read_value(0, id).unwrap());
+        let read = |&value: &ValueId| self.session.read_value(0, value).unwrap();
+        let decoded = self.decoded.iter().flat_map(read).map(f32::from_bits).collect();
+        let bits: Vec<u32> = self.masks.iter().flat_map(read).collect();
+        if !bits.is_empty() {
+            // Samples are whole words of the mask.
+            assert!(x.iter().enumerate().all(|(i, x)| (bits[i / 32] >> (i % 32) & 1 == 1) == (*x > 0.0)));
+        }
+        (decoded, record)
+    }
+}
+
+/// Whole tiles of 512, and such as divide a sample evenly; the last slice is shorter. Both directions may have slices of their own.
+#[test]
+fn slices_are_coded_as_in_the_whole_and_report_the_same() {
+    let gpu = gpu();
+    for shape in [[3, 2, 16, 16], [5, 2, 28, 28], [3, 16, 10, 10]].map(Shape::from) {
+        for (set, masked) in SETS.into_iter().flat_map(|set| [(set, false), (set, true)]) {
+            let payload = shape.elements();
+            let mut whole = Trip::new(&gpu, set, &shape, masked, payload);
+            let other = if masked { 2 } else { 1 };
+            let mut sliced = Sliced::new(&gpu, set, &shape, masked, payload, [2, other]);
+            for (name, x) in hostile(&shape) {
+                let x: Vec<f32> = x.into_iter().map(|x| if masked && x <= 0.0 { 0.0 } else { x }).collect();
+                for bound in [0.0, 0.01, 0.3] {
+                    let what = format!("{name} {shape}, bound {bound}, masked {masked}, on {set:?}");
+                    let (_, expected, record) = whole.run(&x, bound);
+                    let (decoded, found) = sliced.run(&x, bound);
+                    assert_eq!(found, record, "{what}");
+                    let same = decoded.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(same && decoded.len() == expected.len(), "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// Whichever slice finds no room, the count goes on and the step stops.
+#[test]
+fn slices_without_room_say_what_the_whole_would_need() {
+    let gpu = gpu();
+    let shape = Shape::from([4, 2, 28, 28]);
+    let x: Vec<f32> = Stream::new(2, 0).uniform().take(shape.elements()).map(|u| u - 0.5).collect();
+    for set in SETS {
+        let demand = Trip::new(&gpu, set, &shape, false, shape.elements()).run(&x, 0.01).2.used;
+        for room in [1, demand as usize - 1, demand as usize] {
+            let mut sliced = Sliced::new(&gpu, set, &shape, false, room, [2, 2]);
+            assert_eq!(sliced.run(&x, 0.01).1.used, demand, "the count goes on");
+            let status = sliced.session.read("status").unwrap()[0].to_bits();
+            assert_eq!(status, if demand as usize > room { STOP_OVERFLOW } else { 0 }, "{room} of {demand}");
+            assert_eq!(sliced.session.plans()[0].graph.shape(sliced.words).elements(), 4 + 2 * 12 + room);
+        }
     }
 }

@@ -6,11 +6,11 @@
 //! the elements, as the theory of the bound wants them, and average out. Plain rounding codes coarse steps a little smaller,
 //! but its errors follow the elements, and gradients suffer twice as much (`docs/rejected.md`).
 //!
-//! Levels are coded in tiles of 512, each by one invocation:
+//! Levels are coded in tiles of 512 or more, each by one invocation (see `tiling.rs`):
 //!
 //! 1. as they are or as differences from the level to the left, whichever is smaller in the tile's last block;
-//! 2. as 0, −1, 1, −2 … ↦ 0, 1, 2, 3 …, in Rice codes: u / 2^k zeros, a one, the k lower bits of u. Blocks of 64 share k, the
-//!    best of 0 to 3 or the logarithm of a larger mean; a block of zeros takes no bits at all;
+//! 2. as 0, −1, 1, −2 … ↦ 0, 1, 2, 3 …, in Rice codes: u / 2^k zeros, a one, the k lower bits of u. Blocks of 64 to 128, at
+//!    most eight in a tile, share k, the best of 0 to 3 or the logarithm of a larger mean; a block of zeros takes no bits at all;
 //! 3. tiles with exact zeros without dither, so that zeros come back as zeros;
 //! 4. tiles that this would not shrink, or in which one element would break the bound or is not finite, wait raw.
 //!
@@ -25,26 +25,35 @@
 //! differ from run to run; what is decoded does not. The payload's size is planned ([`crate::Plan::resized`]). A tile for
 //! which the capacity is too small stops the step by [`crate::step::STOP_OVERFLOW`] in its status and decodes to zeros; the count of words in the report goes
 //! on, so that it tells what would have been needed.
+//!
+//! **Slices** of a batch put their tiles into the same words, one slice after the other, where tiles keep to samples: they are coded as
+//! in the whole, and read from it. Other values are coded whole.
 
 mod bound_controller;
 mod controller_state;
+mod tiling;
 
 pub use bound_controller::GradientReaders;
 pub use controller_state::word;
 pub use controller_state::{ControllerState, WORDS as CONTROLLER_STATE_WORDS};
 
 use bound_controller::BoundController;
+use tiling::{TILE, Tiling};
 
 use super::MARGIN;
 use super::{Attached, Codec, Site, mask, stream};
-use crate::ir::{Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want};
+use crate::ir::{
+    AlongBatch, BatchSlice, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, SplitStep,
+    SplitValue, Value, ValueId, want,
+};
 use std::rc::Rc;
 
 /// Below, bounds are finer than single precision, and everything is kept as it is.
 const LEAST_FRACTION: f32 = 1e-6;
 
-const TILE: usize = 512;
 const HEAD: usize = 4;
+/// What the coded form is called, after the layer.
+const WORDS: &str = "error_bounded";
 /// Step over bound: a little under 2, so that rounding in single precision does not break the promise.
 const STEP: f32 = 2.0 - 1.0 / 256.0;
 
@@ -111,13 +120,23 @@ impl ErrorBounded {
 
     /// Tiles of a value.
     pub fn tiles(shape: &Shape) -> usize {
-        shape.elements().div_ceil(TILE)
+        Tiling::of(shape).all_tiles()
+    }
+
+    /// Elements of a tile; the last of a sample may have fewer.
+    pub fn tile(shape: &Shape) -> usize {
+        Tiling::of(shape).tile
     }
 
     /// Words before the payload.
     pub fn head_words(shape: &Shape) -> usize {
-        HEAD + 2 * Self::tiles(shape)
+        head_words(&Tiling::of(shape))
     }
+}
+
+/// Words before the payload of a whole value.
+fn head_words(tiling: &Tiling) -> usize {
+    HEAD + 2 * tiling.all_tiles()
 }
 
 impl Codec for ErrorBounded {
@@ -140,10 +159,11 @@ impl Codec for ErrorBounded {
         let status = graph.status()?;
         let masked = site.mask.is_some();
         let payload = self.expected_words(&value.shape, masked);
+        let tiling = Tiling::of(&value.shape);
         Ok(Attached {
-            encode: Rc::new(Encode { settings: *self, masked, payload }),
+            encode: Rc::new(Encode { settings: *self, source: value.name.clone(), masked, payload, tiling }),
             encode_reads: vec![graph.control(), status, state],
-            decode: Rc::new(Decode { shape: value.shape.clone() }),
+            decode: Rc::new(Decode { shape: value.shape.clone(), tiling }),
             decode_reads: site.mask.into_iter().collect(),
             makes_mask: masked,
             data_sized: Some(Rc::new(BoundController {
@@ -160,26 +180,56 @@ impl Codec for ErrorBounded {
 #[derive(Debug)]
 struct Encode {
     settings: ErrorBounded,
+    /// Name of the value.
+    source: String,
     masked: bool,
     payload: usize,
+    tiling: Tiling,
+}
+
+/// The first step of an encoder, before any tile is coded. Inputs: control, state. Output: the words, with nothing but what all tiles
+/// need.
+#[derive(Debug)]
+struct Begin {
+    source: String,
+    words: usize,
+}
+
+/// Codes the tiles of a slice. Inputs: the value, status, state, the words. Output: masked, the mask.
+#[derive(Debug)]
+struct EncodeTiles {
+    masked: bool,
+    tiling: Tiling,
 }
 
 /// Inputs: the words; masked, the mask.
 #[derive(Debug)]
 struct Decode {
     shape: Shape,
+    tiling: Tiling,
 }
 
 /// A kernel of either direction; `words` is the whole size of the coded form.
-fn kernel(shader: &'static str, shape: &Shape, words: &Value, masked: bool, set: KernelSet) -> Kernel {
-    let tiles = ErrorBounded::tiles(shape);
+fn kernel(shader: &'static str, tiling: &Tiling, words: &Value, masked: bool, set: KernelSet) -> Kernel {
     let width = if set == KernelSet::Registers { 8usize } else { 64 };
-    let payload = ErrorBounded::head_words(shape);
+    let payload = head_words(tiling);
     Kernel::new(shader)
         .variable("masked", masked)
         .variable("width", width)
-        .parameters([shape.elements(), tiles, payload, words.shape.elements() - payload])
-        .invocations(tiles, width)
+        .parameters([tiling.elements, tiling.tiles(), tiling.first, tiling.first_tile()])
+        .parameters([tiling.tile.div_ceil(4), tiling.run.div_ceil(4), tiling.tiles_of_run()])
+        .parameters([payload, words.shape.elements() - payload])
+        .invocations(tiling.tiles(), width)
+}
+
+/// Sets the counts of a state to zero and writes what all tiles need, without bindings.
+fn begin(source: &str, words: &Value) -> Kernel {
+    Kernel::new("codec/error_bounded/begin").parameter(STEP).parameter(stream(source, &words.name)).workgroups(1)
+}
+
+/// The mask of so many elements.
+fn mask_output(elements: usize) -> Output {
+    Output::words("mask", mask::words(elements))
 }
 
 impl Operator for Encode {
@@ -187,27 +237,85 @@ impl Operator for Encode {
         "error-bounded encode"
     }
 
-    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
         self.settings.check()?;
-        let words = ErrorBounded::head_words(&inputs[0].shape) + self.payload;
-        let mask = self.masked.then(|| Output::words("mask", mask::words(inputs[0].shape.elements())));
-        Ok([Output::words("error_bounded", words)].into_iter().chain(mask).collect())
+        let words = Output::words(WORDS, head_words(&self.tiling) + self.payload);
+        let mask = self.masked.then(|| mask_output(self.tiling.elements));
+        Ok([words].into_iter().chain(mask).collect())
     }
 
     fn mutates(&self) -> &'static [usize] {
         &[2, 3]
     }
 
+    fn split(&self) -> Option<Vec<SplitStep>> {
+        let inputs =
+            |places: &[usize]| -> Vec<SplitValue> { places.iter().map(|&place| SplitValue::Input(place)).collect() };
+        let words = SplitValue::Output(0);
+        let begin = Begin { source: self.source.clone(), words: head_words(&self.tiling) + self.payload };
+        let tiles = EncodeTiles { masked: self.masked, tiling: self.tiling };
+        self.tiling.keeps_to_samples().then(|| {
+            vec![
+                SplitStep { operator: Rc::new(begin), inputs: inputs(&[1, 3]), outputs: vec![words] },
+                SplitStep {
+                    operator: Rc::new(tiles),
+                    inputs: [inputs(&[0, 2, 3]), vec![words]].concat(),
+                    outputs: self.masked.then_some(SplitValue::Output(1)).into_iter().collect(),
+                },
+            ]
+        })
+    }
+
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let begin = Kernel::new("codec/error_bounded/begin")
-            .parameter(STEP)
-            .parameter(stream(context))
-            .inputs([1, 3])
-            .outputs([0])
-            .workgroups(1);
-        let (shape, words) = (&context.inputs[0].shape, context.outputs[0]);
-        let encode = kernel("codec/error_bounded/encode", shape, words, self.masked, context.set);
+        let words = context.outputs[0];
+        let begin = begin(&self.source, words).inputs([1, 3]).outputs([0]);
+        let encode = kernel("codec/error_bounded/encode", &self.tiling, words, self.masked, context.set);
         vec![begin, encode.inputs([0, 2, 3]).outputs(0..context.outputs.len())]
+    }
+}
+
+impl Operator for Begin {
+    fn name(&self) -> &'static str {
+        "error-bounded begin"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(vec![Output::words(WORDS, self.words)])
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        &[1]
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        vec![begin(&self.source, context.outputs[0]).inputs([0, 1]).outputs([0])]
+    }
+}
+
+impl Operator for EncodeTiles {
+    fn name(&self) -> &'static str {
+        "error-bounded encode"
+    }
+
+    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
+        Ok(self.masked.then(|| mask_output(self.tiling.elements)).into_iter().collect())
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        &[1, 2, 3]
+    }
+
+    fn along_batch(&self) -> AlongBatch {
+        AlongBatch::map([1, 2, 3])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { tiling: self.tiling.slice(slice), ..*self }))
+    }
+
+    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
+        let encode = kernel("codec/error_bounded/encode", &self.tiling, context.inputs[3], self.masked, context.set);
+        vec![encode.inputs([0, 1, 2, 3]).outputs(0..context.outputs.len())]
     }
 }
 
@@ -220,9 +328,17 @@ impl Operator for Decode {
         Ok(vec![Output::new("decoded", self.shape.clone())])
     }
 
+    fn along_batch(&self) -> AlongBatch {
+        if self.tiling.keeps_to_samples() { AlongBatch::map([0]) } else { AlongBatch::Whole }
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { shape: slice.shape(&self.shape), tiling: self.tiling.slice(slice) }))
+    }
+
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let masked = context.inputs.len() > 1;
-        let decode = kernel("codec/error_bounded/decode", &self.shape, context.inputs[0], masked, context.set);
+        let decode = kernel("codec/error_bounded/decode", &self.tiling, context.inputs[0], masked, context.set);
         vec![decode.inputs(0..context.inputs.len()).outputs([0])]
     }
 }
