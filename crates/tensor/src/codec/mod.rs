@@ -10,6 +10,7 @@ pub mod f16;
 pub mod frequency_split;
 pub mod mask;
 mod policy;
+mod slices;
 pub mod uniform;
 
 pub use data_sized::{CodingFacts, ControllerNodes, DataSized, MARGIN, SizeReport};
@@ -18,6 +19,7 @@ pub use f16::F16;
 pub use frequency_split::FrequencySplit;
 pub(crate) use policy::{Choice, Origin};
 pub use policy::{Policy, Recompute, Rule};
+pub use slices::{Slices, Slicing};
 pub use uniform::Uniform;
 
 use crate::ir::{Graph, GraphError, KernelContext, Operator, Parameter, Value, ValueId};

@@ -1,6 +1,6 @@
 //! Which form each kept value gets: rules, tried in order, and a default.
 
-use super::Codec;
+use super::{Codec, Slices};
 use crate::ir::{Element, Graph, Phase, Value, ValueId, matches};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -14,6 +14,8 @@ pub struct Policy {
     pub default: Option<Rc<dyn Codec>>,
     /// What is recomputed in the backward pass, so that no form is chosen for it.
     pub recompute: Recompute,
+    /// Into how many slices along the batch a step is cut.
+    pub slices: Slices,
 }
 
 /// A codec for the values that meet all conditions and that the codec takes. Patterns have `*` for any text.
@@ -53,6 +55,11 @@ impl Policy {
     /// With values recomputed instead of kept.
     pub fn recompute(self, recompute: Recompute) -> Self {
         Self { recompute, ..self }
+    }
+
+    /// In slices along the batch.
+    pub fn slices(self, slices: Slices) -> Self {
+        Self { slices, ..self }
     }
 
     /// The choice for a value, among codecs that take it and that `serve` its readers.

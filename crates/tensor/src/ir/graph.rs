@@ -289,7 +289,12 @@ impl Graph {
     /// Adds a part of a value along the outermost axis; it has the value's name. A part of what is given is an activation to those that
     /// look at roles: the whole is what the host uploads or keeps.
     pub fn add_part(&mut self, part: Part, shape: impl Into<Shape>) -> ValueId {
-        let whole = self.value(part.of);
+        self.add_part_like(part.of, part, shape)
+    }
+
+    /// As [`Graph::add_part`], of a value that lies in the memory of `part.of`, perhaps under another shape.
+    pub(crate) fn add_part_like(&mut self, whole: ValueId, part: Part, shape: impl Into<Shape>) -> ValueId {
+        let whole = self.value(whole);
         let role = if whole.is_given() { Role::Activation } else { whole.role };
         let value = Value {
             shape: shape.into(),
@@ -301,6 +306,14 @@ impl Graph {
             ..whole.clone()
         };
         self.add_value(value)
+    }
+
+    /// The value of which this one is a part, or a part of a part: itself, unless it is one.
+    pub fn whole_of(&self, mut id: ValueId) -> ValueId {
+        while let Some(part) = self.value(id).part {
+            id = part.of;
+        }
+        id
     }
 
     /// The value in whose memory this one lies, and at how many bytes from its start: itself, unless it is a window.

@@ -171,6 +171,17 @@ impl Value {
         self.element.words(self.shape.elements())
     }
 
+    /// Bytes that so many of its elements take; `None` if they end within a word.
+    pub fn bytes_of(&self, elements: usize) -> Option<u64> {
+        let bits = match (self.element, self.precision) {
+            (Element::Bit, _) => 1,
+            (_, Precision::F16) => 16,
+            (Element::F32 | Element::U32, Precision::F32) => 32,
+        };
+        let bits = bits * elements as u64;
+        bits.is_multiple_of(32).then_some(bits / 8)
+    }
+
     /// Bytes of its elements, rounded up to whole words and without any other padding.
     pub fn bytes(&self) -> u64 {
         match self.precision {

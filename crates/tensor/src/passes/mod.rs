@@ -12,9 +12,10 @@ mod fuse_epilogues;
 pub mod recompute;
 mod save_tensors;
 mod schedule_updates;
+mod slice_batch;
 mod swap_relu_maxpool;
 
-use crate::codec::{Policy, Stored};
+use crate::codec::{Policy, Slices, Stored};
 use crate::ir::{Graph, GraphError, KernelSet, Node, Precision, ValueId, verify};
 use cut_parameters::Limits;
 
@@ -42,6 +43,8 @@ pub enum Pass {
     ScheduleUpdates,
     /// Joins nodes with those that can be done in the same pass over the elements.
     FuseEpilogues,
+    /// Runs stretches of the step slice by slice along the batch, so that wide values inside exist for one slice only.
+    SliceBatch,
 }
 
 /// All passes, in the order in which they run.
@@ -56,6 +59,7 @@ pub const PASSES: [Pass; 10] = [
     Pass::CutParameters,
     Pass::ScheduleUpdates,
     Pass::FuseEpilogues,
+    Pass::SliceBatch,
 ];
 
 impl Pass {
@@ -72,6 +76,7 @@ impl Pass {
             Self::CutParameters => "cut_parameters",
             Self::ScheduleUpdates => "schedule_updates",
             Self::FuseEpilogues => "fuse_epilogues",
+            Self::SliceBatch => "slice_batch",
         }
     }
 
@@ -131,13 +136,15 @@ pub(crate) fn lower(
     if lowering.precision == Precision::F16 {
         Pass::F16.run(&mut graph, |graph| Ok(((), graph.hold_in_f16())))?;
     }
+    let peak_of = peak;
     let peak = |graph: &Graph| -> Result<u64, GraphError> {
         let mut graph = graph.clone();
         finish(&mut graph, lowering)?;
-        Ok(peak(&graph))
+        Ok(peak_of(&graph))
     };
     let (mut graph, stored) = save_tensors::save_tensors_within(graph, policy, &peak)?;
     let (unfused_nodes, buckets) = finish(&mut graph, lowering)?;
+    let (graph, stored) = sliced(graph, stored, &buckets, policy.slices, &peak_of)?;
     Ok(Lowered { graph, unfused_nodes, stored, buckets })
 }
 
@@ -156,6 +163,29 @@ fn finish(graph: &mut Graph, Lowering { set, buckets, max_binding, .. }: Lowerin
         Pass::FuseEpilogues.run(graph, |graph| Ok(((), graph.fuse_epilogues())))?;
     }
     Ok((unfused, buckets))
+}
+
+/// A step in slices along the batch, as the policy asks for.
+fn sliced(
+    mut graph: Graph,
+    stored: Vec<Stored>,
+    buckets: &[Vec<ValueId>],
+    slices: Slices,
+    _peak: &dyn Fn(&Graph) -> u64,
+) -> Result<(Graph, Vec<Stored>), GraphError> {
+    let slicing = match slices {
+        Slices::Exactly(slicing) => slicing,
+        _ => return Ok((graph, stored)),
+    };
+    let Some((sliced, stored_sliced, did)) = slice_batch::slice_batch(&graph, &stored, slicing)? else {
+        return Ok((graph, stored));
+    };
+    graph = sliced;
+    Pass::SliceBatch.run(&mut graph, |graph| {
+        graph.schedule_updates(buckets);
+        Ok(((), did))
+    })?;
+    Ok((graph, stored_sliced))
 }
 
 /// `1 node`, `2 nodes`.

@@ -85,15 +85,17 @@ impl Plan {
             .collect();
         let mut kept = BTreeSet::new();
         for node in graph.nodes() {
+            let wholes = |values: &[ValueId]| values.iter().map(|&v| graph.whole_of(v)).collect::<Vec<_>>();
             match node.phase {
-                Phase::Forward => made.extend(node.outputs.iter().filter(|&&v| !graph.value(v).is_metric())),
-                Phase::Backward => kept.extend(node.inputs.iter().filter(|v| made.contains(v))),
+                Phase::Forward => made.extend(wholes(&node.outputs).iter().filter(|&&v| !graph.value(v).is_metric())),
+                Phase::Backward => kept.extend(wholes(&node.inputs).iter().filter(|v| made.contains(v))),
                 // Running statistics move once the loss is known: their few numbers are kept until then, but for no gradient.
                 Phase::Update => {}
             }
         }
         let mut blocks = BTreeSet::new();
-        kept.retain(|v: &ValueId| blocks.insert(self.lifetimes.of_value[v.index()]));
+        // What lies in pieces has no block of its own.
+        kept.retain(|v: &ValueId| self.lifetimes.of_value[v.index()].is_none_or(|block| blocks.insert(block)));
         kept.into_iter().collect()
     }
 

@@ -89,7 +89,7 @@ impl Plan {
         let made = nodes.flat_map(|(index, node)| node.outputs.iter().map(move |&output| (index + 1, output)));
         for (moment, value) in inputs.chain(made) {
             if let Some(block) = self.lifetimes.of_value[value.index()] {
-                holders[block].push((moment, value));
+                holders[block].push((moment, self.graph.whole_of(value)));
             }
         }
         holders

@@ -4,6 +4,7 @@ use super::Plan;
 use crate::codec::Stored;
 use crate::ir::{Graph, Node, Phase, Role, ValueId};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// What a node is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -56,14 +57,15 @@ impl Plan {
 /// What each node of a graph is there for.
 pub(super) fn step_roles(graph: &Graph, stored: &[Stored]) -> Vec<StepRole> {
     let coded = stored.iter().filter(|stored| stored.kept != stored.source);
-    let encoded: Vec<_> = coded.map(|stored| stored.kept).collect();
-    let decoded: Vec<_> = stored.iter().flat_map(|stored| stored.decoded.iter().copied()).collect();
+    let encoded: HashSet<_> = coded.map(|stored| stored.kept).collect();
+    let decoded: HashSet<_> = stored.iter().flat_map(|stored| stored.decoded.iter().copied()).collect();
     let changed = |node: &Node| -> Vec<ValueId> {
         node.operator.mutates().iter().filter_map(|&input| node.inputs.get(input).copied()).collect()
     };
+    let any = |values: &[ValueId], of: &HashSet<ValueId>| values.iter().any(|&value| of.contains(&graph.whole_of(value)));
     let role = |node: &Node| match node.phase {
-        _ if node.outputs.iter().chain(&changed(node)).any(|output| encoded.contains(output)) => StepRole::Encode,
-        _ if node.outputs.iter().any(|output| decoded.contains(output)) => StepRole::Decode,
+        _ if any(&node.outputs, &encoded) || any(&changed(node), &encoded) => StepRole::Encode,
+        _ if any(&node.outputs, &decoded) => StepRole::Decode,
         Phase::Backward if node.outputs.iter().any(|&v| graph.value(v).role == Role::Stored) => StepRole::Recompute,
         Phase::Forward => StepRole::Forward,
         Phase::Backward => StepRole::Backward,

@@ -1,0 +1,29 @@
+//! Into how many slices along the batch a step is cut: what a policy asks for.
+
+/// How finely a step is cut into slices along the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slicing {
+    /// Samples of the smallest slices.
+    pub samples: usize,
+    /// Bytes below which no stretch's widest value is cut: there, slices are several of the smallest together.
+    pub least_bytes: u64,
+    /// Multiply-adds for an element up to which a value is made in each stretch that reads it, where that needs less memory than to keep
+    /// it in full between them. Decoding has none; 0 makes nothing else twice that has any.
+    pub twice: u64,
+}
+
+/// Into how many slices along the batch a step is cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Slices {
+    /// Into none: every value exists in full.
+    #[default]
+    Off,
+    /// Into as many as bring the peak down without taking notably longer, by the planner's estimate.
+    Auto,
+    /// Into those that bring the peak down most.
+    Least,
+    /// Into so many; what is made twice follows from the peak.
+    Count(usize),
+    /// Exactly so.
+    Exactly(Slicing),
+}

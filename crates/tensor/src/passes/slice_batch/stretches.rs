@@ -1,0 +1,263 @@
+//! Which nodes run slice by slice, and which of them together.
+
+use super::counted;
+use crate::ir::{AlongBatch, Element, Graph, Node, OperatorKind, Phase, Role, Value, ValueId};
+use std::collections::{HashMap, HashSet};
+
+/// How a node of a step goes along the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Whole,
+    Map,
+    Sum,
+}
+
+/// A node, and how it runs.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub node: Node,
+    pub kind: Kind,
+    /// The places of inputs that each slice reads in full.
+    pub whole: Vec<usize>,
+}
+
+impl Item {
+    fn is_view(&self) -> bool {
+        self.node.operator.kind() == OperatorKind::View
+    }
+
+    /// The inputs of which a slice reads its part.
+    pub fn sliced(&self) -> impl Iterator<Item = ValueId> {
+        let inputs = self.node.inputs.iter().enumerate();
+        inputs.filter(|(place, _)| !self.whole.contains(place)).map(|(_, &input)| input)
+    }
+}
+
+/// Nodes that run slice by slice, and the whole ones that follow them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stretch {
+    pub sliced: Vec<Item>,
+    pub then: Vec<Node>,
+}
+
+/// A step in stretches.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stretches {
+    pub batch: usize,
+    pub list: Vec<Stretch>,
+    /// Values that must lie in memory in one: what something reads in full.
+    pub in_one: HashSet<ValueId>,
+    /// Packed words that a map makes: each slice has a layout of its own.
+    pub packed: HashSet<ValueId>,
+    /// The stretch in which a map makes a value.
+    pub made_in: HashMap<ValueId, usize>,
+    /// Values that are others under another shape.
+    pub view_of: HashMap<ValueId, ValueId>,
+}
+
+/// When a value is there: for a slice of a stretch that reads its part, and for one that reads all of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Available {
+    part: usize,
+    whole: usize,
+}
+
+impl Stretches {
+    pub fn of(graph: &Graph, nodes: Vec<Node>, updates: &[Node]) -> Self {
+        let (items, packed) = classify(graph, nodes, updates);
+        let mut this = Self { batch: graph.batch(), packed, ..Self::default() };
+        for item in &items {
+            match item.kind {
+                Kind::Whole => this.in_one.extend(&item.node.inputs),
+                _ => this.in_one.extend(item.whole.iter().map(|&place| item.node.inputs[place])),
+            }
+            if item.kind != Kind::Map {
+                this.in_one.extend(&item.node.outputs);
+            }
+        }
+        this.in_one.extend(updates.iter().flat_map(|update| &update.inputs));
+        this.in_one.extend(graph.ids().filter(|(_, value)| value.is_given() || value.is_metric()).map(|(id, _)| id));
+        this.gather(graph, items);
+        this
+    }
+
+    /// The value that one is, perhaps under another shape.
+    pub fn root(&self, mut id: ValueId) -> ValueId {
+        while let Some(&of) = self.view_of.get(&id) {
+            id = of;
+        }
+        id
+    }
+
+    /// How many nodes run in slices, in how many stretches.
+    pub fn counts(&self) -> String {
+        let filled = || self.list.iter().filter(|stretch| !stretch.sliced.is_empty());
+        let nodes = filled().map(|stretch| stretch.sliced.len()).sum();
+        format!("{} in {}", counted(nodes, "node"), counted_stretches(filled().count()))
+    }
+
+    fn gather(&mut self, graph: &Graph, items: Vec<Item>) {
+        let mut available: HashMap<ValueId, Available> = HashMap::new();
+        // From which stretch on a value can be made, if what is decoded is decoded anew.
+        let mut earliest: HashMap<ValueId, Available> = HashMap::new();
+        // The first stretch of the backward pass.
+        let mut backward = None;
+        // Whole nodes that need nothing of a slice follow stretch 0, which has no others.
+        let mut now = 1;
+        self.grow(now);
+        for item in items {
+            if item.is_view() && item.kind == Kind::Map {
+                let [of, view] = [item.node.inputs[0], item.node.outputs[0]];
+                self.view_of.insert(view, of);
+                available.insert(view, available.get(&of).copied().unwrap_or_default());
+                earliest.insert(view, earliest.get(&of).copied().unwrap_or_default());
+                continue;
+            }
+            let phase = item.node.phase;
+            if phase != Phase::Forward && backward.is_none() {
+                now += 1;
+                self.grow(now);
+                backward = Some(now);
+            }
+            let first = backward.filter(|_| phase != Phase::Forward).unwrap_or(1);
+            let needs = |when: &HashMap<ValueId, Available>| {
+                let inputs = item.node.inputs.iter().enumerate();
+                let at = inputs.map(|(place, input)| {
+                    let Available { part, whole } = when.get(input).copied().unwrap_or_default();
+                    let reads_all = item.kind == Kind::Whole || item.whole.contains(&place);
+                    if reads_all { whole } else { part }
+                });
+                at.fold(first, usize::max)
+            };
+            let (at, least) = (needs(&available), needs(&earliest));
+            if item.kind == Kind::Whole {
+                let changed = item.node.operator.mutates().iter().filter_map(|&place| item.node.inputs.get(place));
+                let changed: Vec<ValueId> = changed.copied().collect();
+                // It follows the stretch before the first that could read what it makes.
+                let follows = if changed.is_empty() { at - 1 } else { now.max(at - 1) };
+                self.grow(follows);
+                for &output in item.node.outputs.iter().chain(&changed) {
+                    let there = Available { part: follows + 1, whole: follows + 1 };
+                    available.insert(output, there);
+                    earliest.insert(output, there);
+                }
+                self.list[follows].then.push(item.node);
+                continue;
+            }
+            let reduces = item.kind == Kind::Sum || is_reduction(graph, &item);
+            let stretch = if reduces && least < now { least } else { now.max(at) };
+            self.grow(stretch);
+            now = now.max(stretch);
+            for &output in &item.node.outputs {
+                let there = match item.kind {
+                    Kind::Sum => Available { part: stretch + 1, whole: stretch + 1 },
+                    _ => Available { part: stretch, whole: stretch + 1 },
+                };
+                available.insert(output, there);
+                let again = is_decoded(graph, &item) && !self.in_one.contains(&output);
+                earliest.insert(output, if again { Available { part: least, whole: there.whole } } else { there });
+                if item.kind == Kind::Map {
+                    self.made_in.insert(output, stretch);
+                }
+            }
+            self.list[stretch].sliced.push(item);
+        }
+    }
+
+    fn grow(&mut self, stretch: usize) {
+        let needed = self.list.len().max(stretch + 1);
+        self.list.resize(needed, Stretch::default());
+    }
+}
+
+fn counted_stretches(count: usize) -> String {
+    format!("{count} stretch{}", if count == 1 { "" } else { "es" })
+}
+
+/// Whether a node only takes a value out of its stored form, or makes it of such in a pass over the elements.
+pub(super) fn is_decoded(graph: &Graph, item: &Item) -> bool {
+    item.kind == Kind::Map
+        && item.node.phase == Phase::Backward
+        && item.node.outputs.iter().all(|&output| graph.value(output).role == Role::Stored)
+        && graph.node_multiply_adds(&item.node) == 0
+}
+
+/// Whether a map makes little of much, such as the sums of planes: then it may run where what it reads is made.
+fn is_reduction(graph: &Graph, item: &Item) -> bool {
+    let bytes = |ids: &mut dyn Iterator<Item = ValueId>| ids.map(|id| graph.value(id).bytes()).min().unwrap_or(0);
+    let made: u64 = item.node.outputs.iter().map(|&id| graph.value(id).bytes()).sum();
+    4 * made <= bytes(&mut item.sliced())
+}
+
+/// Says of each node how it goes along the batch, and which values are packed words of slices.
+fn classify(graph: &Graph, nodes: Vec<Node>, updates: &[Node]) -> (Vec<Item>, HashSet<ValueId>) {
+    let batch = graph.batch();
+    let mut of_batch: HashSet<ValueId> = HashSet::new();
+    let is_input = |value: &Value| value.role == Role::Input && value.name != crate::step::CONTROL;
+    of_batch.extend(graph.ids().filter(|(_, value)| is_input(value)).map(|(id, _)| id));
+    let divides = |value: &Value| {
+        let outermost = value.shape.extents().first().copied().unwrap_or(0);
+        outermost > 0 && outermost.is_multiple_of(batch) && value.shape.rank() > 1
+    };
+    let is_packed = |value: &Value| value.element != Element::F32 && value.shape.rank() == 1;
+    let mut packed: HashSet<ValueId> = HashSet::new();
+    let mut items: Vec<Item> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let value = |&id: &ValueId| graph.value(id);
+        let related = node.inputs.iter().any(|input| of_batch.contains(input));
+        if related {
+            let made = node.outputs.iter().filter(|&&id| graph.value(id).role != Role::ParameterGradient);
+            of_batch.extend(made);
+        }
+        let (kind, whole) = match node.operator.along_batch() {
+            AlongBatch::Map { whole } => (Kind::Map, whole),
+            AlongBatch::Sum { whole } => (Kind::Sum, whole),
+            AlongBatch::Whole => (Kind::Whole, Vec::new()),
+        };
+        let mut inputs = node.inputs.iter().enumerate().filter(|(place, _)| !whole.contains(place));
+        let inputs_divide = inputs.all(|(_, input)| packed.contains(input) || divides(value(input)));
+        let outputs_divide = node.outputs.iter().map(value).all(|value| divides(value) || is_packed(value));
+        let fits = match kind {
+            Kind::Map => outputs_divide && node.operator.mutates().is_empty(),
+            Kind::Sum => node.operator.adding().is_some(),
+            Kind::Whole => false,
+        };
+        let reads_metric = node.outputs.iter().any(|&id| graph.value(id).role == Role::ParameterGradient);
+        let fits = fits && related && inputs_divide && !(kind == Kind::Map && reads_metric);
+        if fits && kind == Kind::Map {
+            packed.extend(node.outputs.iter().filter(|&id| is_packed(value(id))));
+        }
+        let (kind, whole) = if fits { (kind, whole) } else { (Kind::Whole, Vec::new()) };
+        items.push(Item { node, kind, whole });
+    }
+    settle(graph, &mut items, &mut packed, updates);
+    (items, packed)
+}
+
+/// Makes whole what would have to lie in one and cannot in slices: packed words, and views.
+fn settle(graph: &Graph, items: &mut [Item], packed: &mut HashSet<ValueId>, updates: &[Node]) {
+    loop {
+        let mut in_one: HashSet<ValueId> = updates.iter().flat_map(|update| update.inputs.iter().copied()).collect();
+        in_one.extend(graph.ids().filter(|(_, value)| value.is_metric()).map(|(id, _)| id));
+        for item in items.iter() {
+            match item.kind {
+                Kind::Whole => in_one.extend(&item.node.inputs),
+                _ => in_one.extend(item.whole.iter().map(|&place| item.node.inputs[place])),
+            }
+        }
+        let mut changed = false;
+        let mut unpacked: HashSet<ValueId> = HashSet::new();
+        for item in items.iter_mut().filter(|item| item.kind == Kind::Map) {
+            let stuck = |output: &ValueId| in_one.contains(output) && (item.is_view() || packed.contains(output));
+            if item.node.outputs.iter().any(stuck) || item.sliced().any(|input| unpacked.contains(&input)) {
+                unpacked.extend(item.node.outputs.iter().filter(|id| packed.contains(id)));
+                (item.kind, item.whole) = (Kind::Whole, Vec::new());
+                changed = true;
+            }
+        }
+        packed.retain(|id| !unpacked.contains(id));
+        if !changed {
+            return;
+        }
+    }
+}
