@@ -18,6 +18,7 @@ mod swap_relu_maxpool;
 use crate::codec::{Policy, Slices, Stored};
 use crate::ir::{Graph, GraphError, KernelSet, Node, Precision, ValueId, verify};
 use cut_parameters::Limits;
+use slice_batch::Sliced;
 
 /// A pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +145,7 @@ pub(crate) fn lower(
     };
     let (mut graph, stored) = save_tensors::save_tensors_within(graph, policy, &peak)?;
     let (unfused_nodes, buckets) = finish(&mut graph, lowering)?;
-    let (graph, stored) = sliced(graph, stored, &buckets, policy.slices, &peak_of)?;
+    let (graph, stored) = sliced(graph, stored, &buckets, policy.slices, lowering.set, &peak_of)?;
     Ok(Lowered { graph, unfused_nodes, stored, buckets })
 }
 
@@ -167,25 +168,27 @@ fn finish(graph: &mut Graph, Lowering { set, buckets, max_binding, .. }: Lowerin
 
 /// A step in slices along the batch, as the policy asks for.
 fn sliced(
-    mut graph: Graph,
+    graph: Graph,
     stored: Vec<Stored>,
     buckets: &[Vec<ValueId>],
     slices: Slices,
-    _peak: &dyn Fn(&Graph) -> u64,
+    set: KernelSet,
+    peak: &dyn Fn(&Graph) -> u64,
 ) -> Result<(Graph, Vec<Stored>), GraphError> {
-    let slicing = match slices {
-        Slices::Exactly(slicing) => slicing,
-        _ => return Ok((graph, stored)),
+    // Updates are to follow their gradients here, too.
+    let peak = |graph: &Graph| {
+        let mut graph = graph.clone();
+        graph.schedule_updates(buckets);
+        peak(&graph)
     };
-    let Some((sliced, stored_sliced, did)) = slice_batch::slice_batch(&graph, &stored, slicing)? else {
+    let Some(Sliced { mut graph, stored, did }) = slice_batch::search(&graph, &stored, slices, set, &peak)? else {
         return Ok((graph, stored));
     };
-    graph = sliced;
     Pass::SliceBatch.run(&mut graph, |graph| {
         graph.schedule_updates(buckets);
         Ok(((), did))
     })?;
-    Ok((graph, stored_sliced))
+    Ok((graph, stored))
 }
 
 /// `1 node`, `2 nodes`.

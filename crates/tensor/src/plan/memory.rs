@@ -238,6 +238,7 @@ fn most_at_once(blocks: &[&Block]) -> u64 {
 }
 
 /// Bytes of a page and the moments in which a block has them.
+#[derive(Clone, Copy)]
 struct Taken {
     from: u64,
     to: u64,
@@ -245,19 +246,56 @@ struct Taken {
     end: usize,
 }
 
+/// What is taken of a page, by stretches of moments: most blocks live briefly, and meet few others.
+struct TakenOfPage {
+    /// Moments of a stretch.
+    stretch: usize,
+    by_stretch: Vec<Vec<Taken>>,
+}
+
+impl TakenOfPage {
+    /// Stretches into which moments are divided.
+    const STRETCHES: usize = 512;
+
+    fn new(moments: usize) -> Self {
+        let stretch = moments.div_ceil(Self::STRETCHES).max(1);
+        Self { stretch, by_stretch: vec![Vec::new(); moments / stretch + 1] }
+    }
+
+    fn take(&mut self, taken: Taken) {
+        for stretch in taken.start / self.stretch..=taken.end / self.stretch {
+            self.by_stretch[stretch].push(taken);
+        }
+    }
+
+    /// What is in use at any of the block's moments, by place.
+    fn beside(&self, block: &Block) -> Vec<Taken> {
+        let mut beside: Vec<Taken> = Vec::new();
+        for stretch in block.start / self.stretch..=block.end / self.stretch {
+            let together = |other: &&Taken| {
+                // One that lies in several stretches counts in the first of them that the two share.
+                let first = other.start.max(block.start) / self.stretch;
+                other.start <= block.end && block.start <= other.end && first == stretch
+            };
+            beside.extend(self.by_stretch[stretch].iter().filter(together));
+        }
+        beside.sort_unstable_by_key(|taken| taken.from);
+        beside
+    }
+}
+
 /// Gives one block after the other the tightest gap that is left.
 fn place_in_order(blocks: &[&Block], order: &[usize], page_limit: u64) -> Placed {
     let mut places = vec![(0, 0); blocks.len()];
     let mut pages: Vec<u64> = Vec::new();
-    // By place.
-    let mut placed: Vec<Vec<Taken>> = Vec::new();
+    let moments = blocks.iter().map(|block| block.end).max().unwrap_or(0) + 1;
+    let mut placed: Vec<TakenOfPage> = Vec::new();
     for &index in order {
         let block = blocks[index];
         let found = (0..pages.len()).find_map(|page| {
-            let together = |other: &&Taken| other.start <= block.end && block.start <= other.end;
             let mut best: Option<(u64, u64)> = None;
             let mut cursor = 0;
-            for &Taken { from, to, .. } in placed[page].iter().filter(together) {
+            for Taken { from, to, .. } in placed[page].beside(block) {
                 if from >= cursor + block.size && best.is_none_or(|(gap, _)| from - cursor < gap) {
                     best = Some((from - cursor, cursor));
                 }
@@ -269,12 +307,10 @@ fn place_in_order(blocks: &[&Block], order: &[usize], page_limit: u64) -> Placed
         let (page, offset) = found.unwrap_or((pages.len(), 0));
         if page == pages.len() {
             pages.push(0);
-            placed.push(Vec::new());
+            placed.push(TakenOfPage::new(moments));
         }
         pages[page] = pages[page].max(offset + block.size);
-        let taken = Taken { from: offset, to: offset + block.size, start: block.start, end: block.end };
-        let before = placed[page].partition_point(|other| other.from <= offset);
-        placed[page].insert(before, taken);
+        placed[page].take(Taken { from: offset, to: offset + block.size, start: block.start, end: block.end });
         places[index] = (page, offset);
     }
     (places, pages)

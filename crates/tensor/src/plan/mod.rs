@@ -23,12 +23,12 @@ pub use peak_snapshots::{Alive, PeakSnapshot};
 pub use step_role::StepRole;
 pub use store_layout::{StoreLayout, StoredValue};
 
-use crate::codec::{Policy, Stored};
+use crate::codec::{Policy, Slices, Stored};
 use crate::ir::{
     Graph, KernelSet, MOST_ELEMENTS, Node, Operands, Precision, Role, TileTable, Value, ValueId, tiles::Tunable,
 };
 use crate::passes::{self, Lowered, Lowering};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -102,6 +102,8 @@ pub struct Plan {
     pub lifetimes: Lifetimes,
     /// What runs.
     pub executable: Rc<Executable>,
+    /// Into how many slices along the batch it was to be cut.
+    pub slices: Slices,
     /// The nodes before some of them were joined: what each layer does by itself.
     unfused_nodes: Vec<Node>,
 }
@@ -120,7 +122,7 @@ impl Plan {
             max_binding: options.max_binding.min(LARGEST_VALUE),
         };
         let Lowered { graph, unfused_nodes, stored, buckets } = passes::lower(graph, policy, lowering, &peak)?;
-        Self::lay_out(graph, unfused_nodes, stored, &buckets, options)
+        Self::lay_out(graph, unfused_nodes, stored, &buckets, options, policy.slices)
     }
 
     /// Plans a graph over the parameters and statistics of this plan, in whichever form and precision. What else lives across its
@@ -146,7 +148,7 @@ impl Plan {
     /// # Errors
     /// As [`Plan::sharing_store`].
     pub fn evaluation(&self, graph: Graph) -> Result<Self, PlanError> {
-        self.sharing_store(graph, &Policy::raw(), self.options.clone().in_precision(Precision::F32))
+        self.sharing_store(graph, &Policy::raw().slices(self.slices), self.options.clone().in_precision(Precision::F32))
     }
 
     /// The same plan with other sizes, in words, for data-sized values ([`crate::codec::DataSized`]).
@@ -159,7 +161,8 @@ impl Plan {
             graph.value_mut(value).shape = [words].into();
         }
         let buckets: Vec<Vec<ValueId>> = self.executable.buckets.iter().map(|bucket| bucket.values.clone()).collect();
-        Self::lay_out(graph, self.unfused_nodes.clone(), self.stored.clone(), &buckets, self.options.clone())
+        let (unfused_nodes, stored) = (self.unfused_nodes.clone(), self.stored.clone());
+        Self::lay_out(graph, unfused_nodes, stored, &buckets, self.options.clone(), self.slices)
     }
 
     /// Places for values, dispatches for nodes.
@@ -169,12 +172,13 @@ impl Plan {
         stored: Vec<Stored>,
         buckets: &[Vec<ValueId>],
         options: PlanOptions,
+        slices: Slices,
     ) -> Result<Self, PlanError> {
         check_sizes(&graph, &options)?;
         let lifetimes = Lifetimes::new(&graph, &options);
         check_scratch(&graph, &lifetimes, options.max_binding)?;
         let executable = Rc::new(assemble::executable(&graph, &stored, buckets, &lifetimes, &options)?);
-        Ok(Self { graph, stored, options, lifetimes, executable, unfused_nodes })
+        Ok(Self { graph, stored, options, lifetimes, executable, slices, unfused_nodes })
     }
 
     /// What a table of tiles may choose for each node, by the node's number; tables are for products in f32.

@@ -4,7 +4,7 @@ use super::policy_spec::{RECOMPUTE, by_name, is_none, recompute};
 use super::reader::{Reader, size, wrong};
 use super::source::{Node, Value};
 use super::{BoundTarget, CodecSpec, ConfigError, PolicySpec};
-use frugal_tensor::codec::{Policy, Recompute, Rule};
+use frugal_tensor::codec::{Policy, Recompute, Rule, Slices};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +19,9 @@ pub struct SavePolicy {
     /// What is recomputed in the backward pass.
     #[serde(serialize_with = "by_name", skip_serializing_if = "is_none")]
     pub recompute: Recompute,
+    /// Into how many slices along the batch a step is cut, if the config says.
+    #[serde(serialize_with = "as_setting", skip_serializing_if = "Option::is_none")]
+    pub slices: Option<Slices>,
     /// Tried in order; the first that fits decides.
     #[serde(rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<SaveRule>,
@@ -48,7 +51,7 @@ pub struct SaveRule {
 
 impl From<PolicySpec> for SavePolicy {
     fn from(choice: PolicySpec) -> Self {
-        Self { default: choice.form, recompute: choice.recompute, rules: Vec::new() }
+        Self { default: choice.form, recompute: choice.recompute, slices: None, rules: Vec::new() }
     }
 }
 
@@ -57,8 +60,11 @@ impl SavePolicy {
     /// others are measured against.
     pub fn with_default(&self, choice: impl Into<PolicySpec>) -> Self {
         let choice = choice.into();
-        let rules = if choice.form == CodecSpec::Raw { Vec::new() } else { self.rules.clone() };
-        Self { rules, ..choice.into() }
+        let (rules, slices) = match choice.form {
+            CodecSpec::Raw => (Vec::new(), None),
+            _ => (self.rules.clone(), self.slices),
+        };
+        Self { rules, slices, ..choice.into() }
     }
 
     /// As the section of a config.
@@ -90,8 +96,41 @@ impl SavePolicy {
             rules: self.rules.iter().map(rule).collect(),
             default: self.default.codec(),
             recompute: self.recompute,
+            slices: self.slices(),
         }
     }
+
+    /// Into how many slices along the batch a step is cut: where the config does not say, a step with everything raw into none.
+    pub fn slices(&self) -> Slices {
+        let raw = self.default == CodecSpec::Raw && self.rules.is_empty() && self.recompute == Recompute::None;
+        self.slices.unwrap_or(if raw { Slices::Off } else { Slices::Auto })
+    }
+}
+
+/// As a config has it.
+fn as_setting<S: serde::Serializer>(slices: &Option<Slices>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    match slices {
+        Some(Slices::Count(count)) => serializer.serialize_u64(*count as u64),
+        Some(Slices::Auto) => serializer.serialize_str("auto"),
+        Some(Slices::Least) => serializer.serialize_str("least"),
+        _ => serializer.serialize_str("off"),
+    }
+}
+
+/// Reads a number of slices, or a word for how it is chosen.
+fn slices(section: &Reader<'_>) -> Result<Option<Slices>> {
+    let Some(node) = section.get("slices") else { return Ok(None) };
+    if matches!(node.value, Value::Integer(_)) {
+        return Ok(section.integer("slices", 1, 65_536)?.map(|count| match count {
+            1 => Slices::Off,
+            count => Slices::Count(count as usize),
+        }));
+    }
+    Ok(section.choice("slices", &["auto", "least", "off"])?.map(|word| match word {
+        "auto" => Slices::Auto,
+        "least" => Slices::Least,
+        _ => Slices::Off,
+    }))
 }
 
 /// `frequency-split+cheap`, `f16 + 2 rules`.
@@ -123,7 +162,7 @@ impl fmt::Display for SaveRule {
 
 /// Reads the section.
 pub(super) fn store(root: &Reader<'_>) -> Result<SavePolicy> {
-    let section = root.section("store", &["default", "budget", "recompute", "rule"])?;
+    let section = root.section("store", &["default", "budget", "recompute", "slices", "rule"])?;
     let default = section.get("default").map(|node| choice(&section.path_of("default"), node)).transpose()?;
     let budget = size(&section, "budget")?.map(|budget| CodecSpec::Auto { budget }.into());
     if let (Some(default), Some(_), Some(node)) = (default, budget, section.get("budget")) {
@@ -145,7 +184,8 @@ pub(super) fn store(root: &Reader<'_>) -> Result<SavePolicy> {
     }
     let rules = section.list("rule")?.unwrap_or_default();
     let rules: Result<Vec<SaveRule>> = rules.iter().map(|(path, node)| rule(path, node)).collect();
-    Ok(SavePolicy { default: default.form, recompute: asked.unwrap_or(default.recompute), rules: rules? })
+    let recompute = asked.unwrap_or(default.recompute);
+    Ok(SavePolicy { default: default.form, recompute, slices: slices(&section)?, rules: rules? })
 }
 
 fn rule(path: &str, node: &Node) -> Result<SaveRule> {

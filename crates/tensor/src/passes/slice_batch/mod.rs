@@ -13,24 +13,32 @@
 //! The pieces of the idea are known: mini-batch serialization (arXiv 1810.00307), patch-wise execution (arXiv 2110.15352).
 
 mod emit;
+mod search;
 mod stretches;
 mod twice;
+
+pub(super) use search::search;
 
 use super::counted;
 use crate::codec::{Slicing, Stored};
 use crate::ir::{Graph, GraphError, Node, Phase, SplitValue, ValueId};
 use std::collections::HashMap;
 
-/// Runs a graph in slices; `None` if it cannot be cut so, because a part of a value would begin where no binding may. `stored` learns
-/// the further values that are decoded. For a graph whose nodes are final but for the place of its updates.
+/// A step in slices.
+#[derive(Debug)]
+pub(crate) struct Sliced {
+    pub graph: Graph,
+    /// The saved tensors, with the further values that are decoded.
+    pub stored: Vec<Stored>,
+    /// What was done, for people.
+    pub did: String,
+}
+
+/// Runs a graph in slices; `None` if it cannot be cut so, because a part of a value would begin where no binding may.  For a graph whose nodes are final but for the place of its updates.
 ///
 /// # Errors
 /// [`GraphError::Shape`] if an operator refuses a slice of what it takes whole.
-pub(crate) fn slice_batch(
-    graph: &Graph,
-    stored: &[Stored],
-    slicing: Slicing,
-) -> Result<Option<(Graph, Vec<Stored>, String)>, GraphError> {
+pub(crate) fn slice_batch(graph: &Graph, stored: &[Stored], slicing: Slicing) -> Result<Option<Sliced>, GraphError> {
     let batch = graph.batch();
     if slicing.samples == 0 || slicing.samples >= batch {
         return Ok(None);
@@ -51,7 +59,7 @@ pub(crate) fn slice_batch(
         counted(slicing.samples, "sample"),
         counted(again, "value")
     );
-    Ok(Some((graph, stored, did)))
+    Ok(Some(Sliced { graph, stored, did }))
 }
 
 /// The nodes, those that can be split as their steps.

@@ -51,7 +51,7 @@ pub fn choose(request: &Request, budget: u64, options: PlanOptions) -> Result<(S
     let mut singles = Vec::new();
     let mut least = u64::MAX;
     for &recompute in settings {
-        let bare = SavePolicy { default: CodecSpec::Raw, recompute, rules: store.rules.clone() };
+        let bare = SavePolicy { default: CodecSpec::Raw, recompute, slices: store.slices, rules: store.rules.clone() };
         let (search, mut trials) = Search::new(&step, &evaluation, options.clone(), bare, budget)?;
         singles.extend(trials.iter().filter_map(|trial| {
             let (store, error_over_noise) = (trial.single.clone()?, trial.variance.sqrt());
