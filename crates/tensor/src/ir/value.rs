@@ -175,6 +175,7 @@ impl Value {
     pub fn bytes_of(&self, elements: usize) -> Option<u64> {
         let bits = match (self.element, self.precision) {
             (Element::Bit, _) => 1,
+            (Element::U8, _) => 8,
             (_, Precision::F16) => 16,
             (Element::F32 | Element::U32, Precision::F32) => 32,
         };
