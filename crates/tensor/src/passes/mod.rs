@@ -49,7 +49,7 @@ pub enum Pass {
 }
 
 /// All passes, in the order in which they run.
-pub const PASSES: [Pass; 10] = [
+pub const PASSES: [Pass; 11] = [
     Pass::SwapReluMaxpool,
     Pass::Autodiff,
     Pass::DeferBranches,

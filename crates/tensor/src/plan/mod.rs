@@ -28,7 +28,7 @@ use crate::ir::{
     Graph, KernelSet, MOST_ELEMENTS, Node, Operands, Precision, Role, TileTable, Value, ValueId, tiles::Tunable,
 };
 use crate::passes::{self, Lowered, Lowering};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
