@@ -62,7 +62,8 @@ pub(super) fn step_roles(graph: &Graph, stored: &[Stored]) -> Vec<StepRole> {
     let changed = |node: &Node| -> Vec<ValueId> {
         node.operator.mutates().iter().filter_map(|&input| node.inputs.get(input).copied()).collect()
     };
-    let any = |values: &[ValueId], of: &HashSet<ValueId>| values.iter().any(|&value| of.contains(&graph.whole_of(value)));
+    let any =
+        |values: &[ValueId], of: &HashSet<ValueId>| values.iter().any(|&value| of.contains(&graph.whole_of(value)));
     let role = |node: &Node| match node.phase {
         _ if any(&node.outputs, &encoded) || any(&changed(node), &encoded) => StepRole::Encode,
         _ if any(&node.outputs, &decoded) => StepRole::Decode,
