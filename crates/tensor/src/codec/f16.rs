@@ -65,7 +65,7 @@ impl Operator for Encode {
         Ok(vec![Output::words("f16", self.0.words(&inputs[0].shape))])
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::map([1])
     }
 
@@ -83,7 +83,7 @@ impl Operator for Decode {
         Ok(vec![Output::new("decoded", self.0.clone())])
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::map([])
     }
 

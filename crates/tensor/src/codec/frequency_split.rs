@@ -193,7 +193,7 @@ impl Operator for Encode {
         Ok(vec![Output::words("frequency_split", words)])
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::map([1])
     }
 
@@ -221,7 +221,7 @@ impl Operator for Decode {
         Ok(vec![Output::new("decoded", self.shape.clone())])
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::map([])
     }
 

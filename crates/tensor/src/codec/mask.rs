@@ -25,7 +25,7 @@ impl Operator for EncodeMask {
         Ok(vec![Output::words("mask", words(inputs[0].shape.elements()))])
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::map([])
     }
 

@@ -106,7 +106,7 @@ impl Operator for Encode {
         Ok(vec![Output::words("uniform", self.0.words(&inputs[0].shape).iter().sum())])
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::map([1])
     }
 
@@ -130,7 +130,7 @@ impl Operator for Decode {
         Ok(vec![Output::new("decoded", self.shape.clone())])
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::map([])
     }
 

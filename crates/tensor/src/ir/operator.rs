@@ -133,8 +133,8 @@ pub trait Operator: fmt::Debug {
         None
     }
 
-    /// How it goes along the batch. One that says nothing is never run in slices.
-    fn along_batch(&self) -> AlongBatch {
+    /// How it goes along the batch, over whole inputs. One that says nothing is never run in slices.
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::Whole
     }
 
@@ -152,7 +152,7 @@ pub trait Operator: fmt::Debug {
 
     /// The passes of which it consists, where they go along the batch in different ways: batch norm is a map to sums of planes, a sum
     /// of these over all samples, and a map. Together they make the same bits.
-    fn split(&self) -> Option<Vec<SplitStep>> {
+    fn split(&self, _inputs: &[&Value]) -> Option<Vec<SplitStep>> {
         None
     }
 

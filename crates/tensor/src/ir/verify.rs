@@ -152,7 +152,7 @@ impl<'g> Check<'g> {
                 return Err(Fault::NotMade { layer: layer(), operator, value: value() });
             }
             if let Some(writer) = self.changed_by[self.root[input.index()].index()]
-                .filter(|writer| spoils(writer, node, self.graph.value(whole)))
+                .filter(|writer| spoils(self.graph, writer, node, self.graph.value(whole)))
             {
                 return Err(Fault::ReadAfterWrite {
                     layer: layer(),
@@ -244,8 +244,9 @@ fn saved_tensors(graph: &Graph) -> Result<(), Fault> {
 
 /// Whether a value that one node changed is no longer what the reader wants: a step's own value is used up by that, unless the
 /// writer added a slice's share to it, and one that lives across steps has moved on once an update has changed it.
-fn spoils(writer: &Node, reader: &Node, value: &Value) -> bool {
-    let adds_share = writer.operator.along_batch() != AlongBatch::Whole;
+fn spoils(graph: &Graph, writer: &Node, reader: &Node, value: &Value) -> bool {
+    let inputs: Vec<&Value> = writer.inputs.iter().map(|&input| graph.value(input)).collect();
+    let adds_share = writer.operator.along_batch(&inputs) != AlongBatch::Whole;
     (!value.is_persistent() && !adds_share) || (writer.phase == Phase::Update && reader.phase != Phase::Update)
 }
 

@@ -32,7 +32,7 @@ impl Operator for NormalizeBytes {
         Ok(vec![Output::new("normalized", inputs[0].shape.clone())])
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::map([1])
     }
 

@@ -293,7 +293,7 @@ impl Sliced {
         let mask = masked.then(|| graph.apply_one(EncodeMask(Interval::POSITIVE), &[x]).unwrap());
         let attached = ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
         let inputs = [vec![x], attached.encode_reads].concat();
-        let [begin, tiles] = &attached.encode.split().expect("samples are whole tiles")[..] else { panic!() };
+        let [begin, tiles] = &attached.encode.split(&[]).expect("samples are whole tiles")[..] else { panic!() };
         assert_eq!(begin.outputs, [SplitValue::Output(0)]);
         let given = |value: &SplitValue, words: Option<ValueId>| match *value {
             SplitValue::Input(place) => inputs[place],
@@ -302,7 +302,7 @@ impl Sliced {
         let of_begin: Vec<ValueId> = begin.inputs.iter().map(|value| given(value, None)).collect();
         let words = graph.apply_shared(begin.operator.clone(), &of_begin).unwrap()[0];
         let of_tiles: Vec<ValueId> = tiles.inputs.iter().map(|value| given(value, Some(words))).collect();
-        let AlongBatch::Map { whole } = tiles.operator.along_batch() else { panic!() };
+        let AlongBatch::Map { whole } = tiles.operator.along_batch(&[]) else { panic!() };
         assert_eq!(whole, [1, 2, 3]);
         let mut masks = Vec::new();
         for slice in slices(shape[0], encoded) {
@@ -313,7 +313,7 @@ impl Sliced {
             assert_eq!(made.len(), usize::from(masked));
             masks.extend(made);
         }
-        let AlongBatch::Map { whole } = attached.decode.along_batch() else { panic!() };
+        let AlongBatch::Map { whole } = attached.decode.along_batch(&[]) else { panic!() };
         assert_eq!(whole, [0]);
         let decode = |(index, slice)| {
             let decode = attached.decode.for_slice(slice).unwrap();

@@ -248,7 +248,7 @@ impl Operator for Encode {
         &[2, 3]
     }
 
-    fn split(&self) -> Option<Vec<SplitStep>> {
+    fn split(&self, _inputs: &[&Value]) -> Option<Vec<SplitStep>> {
         let inputs =
             |places: &[usize]| -> Vec<SplitValue> { places.iter().map(|&place| SplitValue::Input(place)).collect() };
         let words = SplitValue::Output(0);
@@ -305,7 +305,7 @@ impl Operator for EncodeTiles {
         &[1, 2, 3]
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         AlongBatch::map([1, 2, 3])
     }
 
@@ -328,7 +328,7 @@ impl Operator for Decode {
         Ok(vec![Output::new("decoded", self.shape.clone())])
     }
 
-    fn along_batch(&self) -> AlongBatch {
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
         if self.tiling.keeps_to_samples() { AlongBatch::map([0]) } else { AlongBatch::Whole }
     }
 
