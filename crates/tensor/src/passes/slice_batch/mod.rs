@@ -66,7 +66,8 @@ pub(crate) fn slice_batch(graph: &Graph, stored: &[Stored], slicing: Slicing) ->
 fn split(graph: &mut Graph) -> Result<Vec<Node>, GraphError> {
     let mut nodes = Vec::with_capacity(graph.nodes().len());
     for node in graph.take_nodes() {
-        let Some(steps) = node.operator.split() else {
+        let inputs: Vec<_> = node.inputs.iter().map(|&input| graph.value(input)).collect();
+        let Some(steps) = node.operator.split(&inputs) else {
             nodes.push(node);
             continue;
         };

@@ -209,7 +209,8 @@ fn classify(graph: &Graph, nodes: Vec<Node>, updates: &[Node]) -> (Vec<Item>, Ha
             let made = node.outputs.iter().filter(|&&id| graph.value(id).role != Role::ParameterGradient);
             of_batch.extend(made);
         }
-        let (kind, whole) = match node.operator.along_batch() {
+        let inputs: Vec<&Value> = node.inputs.iter().map(value).collect();
+        let (kind, whole) = match node.operator.along_batch(&inputs) {
             AlongBatch::Map { whole } => (Kind::Map, whole),
             AlongBatch::Sum { whole } => (Kind::Sum, whole),
             AlongBatch::Whole => (Kind::Whole, Vec::new()),
