@@ -8,6 +8,8 @@ struct Params {
     planes: u32,
     size: u32,
     channels: u32,
+    // Planes of the whole in front of those of a slice.
+    first: u32,
     interval: u32,
 {% if kind != "none" %}
     low: f32,
@@ -54,9 +56,9 @@ fn term(index: u32) -> Terms {
 fn finish(plane: u32, a: f32, b: f32) {
 {% if scaled or loss_scaled %}
     let s = {{ "scale[plane % p.channels]" if scaled else "1.0" }}{{ " / loss_scale[0]" if loss_scaled }};
-    parts[plane] = a * s * s;
+    parts[p.first + plane] = a * s * s;
 {% else %}
-    parts[plane] = a;
+    parts[p.first + plane] = a;
 {% endif %}
 }
 

@@ -24,6 +24,7 @@ pub mod optimizer;
 pub mod pool;
 pub mod reshape;
 pub mod roofline;
+pub(crate) mod room;
 pub mod slice;
 pub mod transpose;
 pub mod upsample;

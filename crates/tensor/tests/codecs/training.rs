@@ -1,10 +1,11 @@
 //! Every store trains through every operator, one seed gives one result, and a store that changes nothing changes nothing.
 
 use super::nonzero::NonZero;
+use super::slices::slices;
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::error_bounded::Target;
 use frugal_tensor::codec::{Codec, DataSized, ErrorBounded, F16, FrequencySplit, Stored, Uniform};
-use frugal_tensor::ir::{Element, Graph, Init, KernelSet, ValueId};
+use frugal_tensor::ir::{AlongBatch, Element, Graph, Init, KernelSet, Part, Shape, SplitValue, Value, ValueId};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
@@ -13,7 +14,7 @@ use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, FLAG_CALIBRATES, STOP_OVERFLOW};
 use frugal_tensor::{Gpu, Plan, PlanOptions, PlannedSession, Policy};
 use frugal_testkit::Lossless;
-use frugal_testkit::{gpu, options};
+use frugal_testkit::{SETS, STEP, gpu, options};
 use std::rc::Rc;
 
 const BATCH: usize = 16;
@@ -261,4 +262,70 @@ fn steering_leaves_the_gradients_of_norm_and_rectifier_in_one_pass() {
     let gains = plan.graph.nodes().iter().filter(|node| node.operator.name() == "gradient gain");
     let reads_mask = |&id: &ValueId| plan.stored.iter().any(|stored| stored.form == "mask" && stored.kept == id);
     assert_eq!(gains.filter(|node| node.inputs.iter().any(reads_mask)).count(), 1);
+}
+
+/// What bounds are steered by is summed slice by slice, with the bits of the whole.
+#[test]
+fn steering_takes_slices_as_the_whole() {
+    let gpu = gpu();
+    let names = ["convolution", "batch norm", "batch norm and rectifier", "bias and rectifier"];
+    for (name, middle) in MIDDLES.iter().filter(|(name, _)| names.contains(name)) {
+        let options_of_plan = PlanOptions::unlimited(KernelSet::Tiles);
+        let plan = Plan::new(net(*middle), &Policy::with(ErrorBounded::default()), options_of_plan).unwrap();
+        let gains: Vec<_> = plan.graph.nodes().iter().filter(|node| node.operator.name() == "gradient gain").collect();
+        assert!(!gains.is_empty(), "{name}");
+        for (gain, set) in gains.into_iter().flat_map(|gain| SETS.map(|set| (gain, set))) {
+            let mut graph = Graph::new();
+            let given: Vec<Value> = gain.inputs[1..].iter().map(|&id| plan.graph.value(id).clone()).collect();
+            let add = |value: &Value, graph: &mut Graph| graph.input(&value.name, value.shape.clone(), value.element);
+            let others: Vec<ValueId> = given.iter().map(|value| add(value, &mut graph)).collect();
+            let inputs = [vec![graph.control()], others].concat();
+            let whole = graph.apply_shared(gain.operator.clone(), &inputs).unwrap()[0];
+            let values: Vec<&Value> = inputs.iter().map(|&id| graph.value(id)).collect();
+            let [room, rows] = &gain.operator.split(&values).unwrap()[..] else { panic!("two steps") };
+            assert_eq!((&room.inputs[..], &rows.outputs[..]), (&[][..], &[][..]));
+            let sums = graph.apply_shared(room.operator.clone(), &[]).unwrap()[0];
+            let of_rows: Vec<ValueId> = rows
+                .inputs
+                .iter()
+                .map(|value| match *value {
+                    SplitValue::Input(place) => inputs[place],
+                    value => Some(sums).filter(|_| value == SplitValue::Output(0)).unwrap(),
+                })
+                .collect();
+            let values: Vec<&Value> = of_rows.iter().map(|&id| graph.value(id)).collect();
+            let AlongBatch::Map { whole: in_full } = rows.operator.along_batch(&values) else { panic!("it is a map") };
+            for slice in slices(BATCH, 12) {
+                let part = |(place, &id): (usize, &ValueId)| {
+                    if in_full.contains(&place) {
+                        return id;
+                    }
+                    let shape: Shape = graph.shape(id).clone();
+                    let first = slice.before(shape.elements());
+                    graph.add_part(Part { of: id, first, offset: Some(4 * first as u64) }, slice.shape(&shape))
+                };
+                let inputs: Vec<ValueId> = of_rows.iter().enumerate().map(part).collect();
+                graph.apply_shared(rows.operator.clone(), &inputs).unwrap();
+            }
+            graph.mark_metric(whole);
+            graph.mark_metric(sums);
+            let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
+            let data: Vec<Vec<u32>> = given
+                .iter()
+                .map(|value| {
+                    let noise = Stream::new(5, 1).uniform().take(value.shape.elements());
+                    let bits =
+                        |u: f32| if value.element == Element::F32 { (u - 0.5).to_bits() } else { u.to_bits() << 9 };
+                    noise.map(bits).collect()
+                })
+                .collect();
+            let mut uploads: Vec<&[u8]> = data.iter().map(|words| bytemuck::cast_slice(words)).collect();
+            uploads.push(bytemuck::cast_slice(&STEP));
+            session.step(0, &uploads).unwrap();
+            let words = session.finished().unwrap().pop().unwrap().words;
+            let (whole, sums) = words.split_at(words.len() / 2);
+            assert!(whole == sums && whole.iter().any(|&sum| sum != 0), "{name} on {set:?}");
+        }
+    }
 }

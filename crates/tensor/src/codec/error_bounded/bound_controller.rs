@@ -25,13 +25,14 @@
 //! All of it is worked out on the device, every few steps in the beginning and every `interval` steps later: the host
 //! waits for nothing, and the same run gives the same bounds.
 
+use super::gain::Gain;
 use super::{CONTROLLER_STATE_WORDS, ControllerState, ErrorBounded, Target};
 use crate::codec::{CodingFacts, ControllerNodes, DataSized, Stored};
 use crate::ir::{
     Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind, Output, ParameterUpdate,
     Phase, Readers, Shape, Value, ValueId, want,
 };
-use crate::ops::{activation::Activation, launch};
+use crate::ops::activation::Activation;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -248,45 +249,6 @@ impl Arriving {
             }
             _ => Self { behind: None, from: vec![reader.with], node: reader.node },
         }
-    }
-}
-
-/// Σ δ² of each plane, times scale². Inputs: control, δ (behind an activation what arrives there and what it kept), perhaps the
-/// scale of each channel, perhaps what δ was multiplied by.
-#[derive(Debug)]
-struct Gain {
-    interval: u32,
-    behind: Option<Activation>,
-    /// Whether channels have a scale.
-    scaled: bool,
-    /// Whether δ was multiplied.
-    loss_scaled: bool,
-}
-
-impl Operator for Gain {
-    fn name(&self) -> &'static str {
-        "gradient gain"
-    }
-
-    fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        let [samples, channels, _] = inputs[1].shape.planes().ok_or("a gradient needs samples and channels")?;
-        Ok(vec![Output::new("gain", [samples, channels]).always_f32()])
-    }
-
-    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let [samples, channels, size] = context.inputs[1].shape.planes().expect("checked by outputs");
-        let gain = launch::reduce_planes("codec/error_bounded/gain", samples * channels, size, context.set)
-            .variable("scaled", self.scaled)
-            .variable("loss_scaled", self.loss_scaled)
-            .variable("gated", true)
-            .parameter(channels)
-            .parameter(self.interval)
-            .inputs(0..context.inputs.len())
-            .outputs([0]);
-        vec![match self.behind {
-            Some(activation) => activation.slope(gain, context.inputs[2], false),
-            None => gain.variable("kind", "none"),
-        }]
     }
 }
 

@@ -31,6 +31,7 @@
 
 mod bound_controller;
 mod controller_state;
+mod gain;
 mod tiling;
 
 pub use bound_controller::GradientReaders;
