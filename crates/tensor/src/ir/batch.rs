@@ -23,18 +23,18 @@ pub struct Part {
 pub enum AlongBatch {
     /// It needs everything at once, or nothing is known of it.
     Whole,
-    /// Each range of samples of all outputs comes of the same range of the inputs. An input that is read in full may be one that it
-    /// [mutates](Operator::mutates): each slice writes its own share of it, one after the other in any order, and what else reads the
-    /// value comes behind all of them.
+    /// Each range of samples of all outputs comes of the same range of the inputs.
     Map {
         /// The inputs that each slice reads in full, such as weights and statistics.
         whole: Vec<usize>,
     },
-    /// Its outputs are sums over samples: those of a slice are added to those of the slices before
-    /// ([`Operator::adding`]).
+    /// Its outputs exist in full from the first slice on, and each slice adds its share ([`Operator::adding`]): sums over samples, or
+    /// words of which each slice writes some.
     Sum {
         /// The inputs that each slice reads in full.
         whole: Vec<usize>,
+        /// The outputs that are those of a map all the same.
+        mapped: Vec<usize>,
     },
 }
 
@@ -46,7 +46,7 @@ impl AlongBatch {
 
     /// A sum over samples, whose inputs at these places are read in full.
     pub fn sum(whole: impl Into<Vec<usize>>) -> Self {
-        Self::Sum { whole: whole.into() }
+        Self::Sum { whole: whole.into(), mapped: Vec::new() }
     }
 }
 

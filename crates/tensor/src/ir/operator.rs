@@ -145,7 +145,7 @@ pub trait Operator: fmt::Debug {
     }
 
     /// Of a [`AlongBatch::Sum`], the operator for all slices but the first: its last inputs are what the outputs were, which it
-    /// [mutates](Operator::mutates) by adding to them, and it makes no outputs. One that has no such operator is not run in slices.
+    /// [mutates](Operator::mutates) by adding to them, and it makes none but those of a map. One that has no such operator is not run in slices.
     fn adding(&self) -> Option<Rc<dyn Operator>> {
         None
     }

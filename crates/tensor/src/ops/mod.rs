@@ -24,7 +24,6 @@ pub mod optimizer;
 pub mod pool;
 pub mod reshape;
 pub mod roofline;
-pub(crate) mod room;
 pub mod slice;
 pub mod transpose;
 pub mod upsample;

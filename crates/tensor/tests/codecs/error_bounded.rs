@@ -4,7 +4,7 @@ use super::{hostile, slices::slices};
 use frugal_tensor::codec::error_bounded::{CONTROLLER_STATE_WORDS, ControllerState};
 use frugal_tensor::codec::mask::EncodeMask;
 use frugal_tensor::codec::{Codec, ErrorBounded, Site};
-use frugal_tensor::ir::{AlongBatch, Element, Graph, Interval, KernelSet, Part, Shape, SplitValue, ValueId, verify};
+use frugal_tensor::ir::{AlongBatch, Element, Graph, Interval, KernelSet, Operator, Part, Shape, ValueId, verify};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::STOP_OVERFLOW;
 use frugal_tensor::{Gpu, Plan, PlannedSession, Policy};
@@ -293,28 +293,28 @@ impl Sliced {
         let mask = masked.then(|| graph.apply_one(EncodeMask(Interval::POSITIVE), &[x]).unwrap());
         let attached = ErrorBounded::default().attach(&mut graph, &Site { source: x, mask }).unwrap();
         let inputs = [vec![x], attached.encode_reads].concat();
-        let [begin, tiles] = &attached.encode.split(&[]).expect("samples are whole tiles")[..] else { panic!() };
-        assert_eq!(begin.outputs, [SplitValue::Output(0)]);
-        let given = |value: &SplitValue, words: Option<ValueId>| match *value {
-            SplitValue::Input(place) => inputs[place],
-            value => words.filter(|_| value == SplitValue::Output(0)).expect("made by the first step"),
+        let along = |operator: &dyn Operator, inputs: &[ValueId], graph: &Graph| {
+            operator.along_batch(&inputs.iter().map(|&input| graph.value(input)).collect::<Vec<_>>())
         };
-        let of_begin: Vec<ValueId> = begin.inputs.iter().map(|value| given(value, None)).collect();
-        let words = graph.apply_shared(begin.operator.clone(), &of_begin).unwrap()[0];
-        let of_tiles: Vec<ValueId> = tiles.inputs.iter().map(|value| given(value, Some(words))).collect();
-        let AlongBatch::Map { whole } = tiles.operator.along_batch(&[]) else { panic!() };
-        assert_eq!(whole, [1, 2, 3]);
+        let mapped = Vec::from_iter(masked.then_some(1));
+        assert_eq!(along(&*attached.encode, &inputs, &graph), AlongBatch::Sum { whole: vec![1, 2, 3], mapped });
+        let mut words = Vec::new();
         let mut masks = Vec::new();
         for slice in slices(shape[0], encoded) {
             let first = slice.before(shape.elements());
             let part = graph.add_part(Part { of: x, first, offset: Some(4 * first as u64) }, slice.shape(shape));
-            let inputs = [vec![part], of_tiles[1..].to_vec()].concat();
-            let made = graph.apply_shared(tiles.operator.for_slice(slice).unwrap(), &inputs).unwrap();
+            let inputs = [vec![part], inputs[1..].to_vec(), words.clone()].concat();
+            let encode = attached.encode.for_slice(slice).unwrap();
+            let encode = if words.is_empty() { encode } else { encode.adding().unwrap() };
+            let mut made = graph.apply_shared(encode, &inputs).unwrap();
+            if words.is_empty() {
+                words.push(made.remove(0));
+            }
             assert_eq!(made.len(), usize::from(masked));
             masks.extend(made);
         }
-        let AlongBatch::Map { whole } = attached.decode.along_batch(&[]) else { panic!() };
-        assert_eq!(whole, [0]);
+        let words = words[0];
+        assert_eq!(along(&*attached.decode, &[words], &graph), AlongBatch::map([0]));
         let decode = |(index, slice)| {
             let decode = attached.decode.for_slice(slice).unwrap();
             // The mask is cut as it was made.

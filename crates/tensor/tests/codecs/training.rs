@@ -5,7 +5,7 @@ use super::slices::slices;
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::error_bounded::Target;
 use frugal_tensor::codec::{Codec, DataSized, ErrorBounded, F16, FrequencySplit, Stored, Uniform};
-use frugal_tensor::ir::{AlongBatch, Element, Graph, Init, KernelSet, Part, Shape, SplitValue, Value, ValueId};
+use frugal_tensor::ir::{AlongBatch, Element, Graph, Init, KernelSet, Part, Shape, Value, ValueId, verify};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
@@ -282,19 +282,11 @@ fn steering_takes_slices_as_the_whole() {
             let inputs = [vec![graph.control()], others].concat();
             let whole = graph.apply_shared(gain.operator.clone(), &inputs).unwrap()[0];
             let values: Vec<&Value> = inputs.iter().map(|&id| graph.value(id)).collect();
-            let [room, rows] = &gain.operator.split(&values).unwrap()[..] else { panic!("two steps") };
-            assert_eq!((&room.inputs[..], &rows.outputs[..]), (&[][..], &[][..]));
-            let sums = graph.apply_shared(room.operator.clone(), &[]).unwrap()[0];
-            let of_rows: Vec<ValueId> = rows
-                .inputs
-                .iter()
-                .map(|value| match *value {
-                    SplitValue::Input(place) => inputs[place],
-                    value => Some(sums).filter(|_| value == SplitValue::Output(0)).unwrap(),
-                })
-                .collect();
-            let values: Vec<&Value> = of_rows.iter().map(|&id| graph.value(id)).collect();
-            let AlongBatch::Map { whole: in_full } = rows.operator.along_batch(&values) else { panic!("it is a map") };
+            let AlongBatch::Sum { whole: in_full, mapped } = gain.operator.along_batch(&values) else {
+                panic!("a sum")
+            };
+            assert!(mapped.is_empty());
+            let mut sums: Vec<ValueId> = Vec::new();
             for slice in slices(BATCH, 12) {
                 let part = |(place, &id): (usize, &ValueId)| {
                     if in_full.contains(&place) {
@@ -304,11 +296,14 @@ fn steering_takes_slices_as_the_whole() {
                     let first = slice.before(shape.elements());
                     graph.add_part(Part { of: id, first, offset: Some(4 * first as u64) }, slice.shape(&shape))
                 };
-                let inputs: Vec<ValueId> = of_rows.iter().enumerate().map(part).collect();
-                graph.apply_shared(rows.operator.clone(), &inputs).unwrap();
+                let inputs: Vec<ValueId> = inputs.iter().enumerate().map(part).chain(sums.clone()).collect();
+                let operator = gain.operator.for_slice(slice).unwrap();
+                let operator = if sums.is_empty() { operator } else { operator.adding().unwrap() };
+                sums.extend(graph.apply_shared(operator, &inputs).unwrap());
             }
+            verify(&graph).unwrap();
             graph.mark_metric(whole);
-            graph.mark_metric(sums);
+            graph.mark_metric(sums[0]);
             let plan = Plan::new(graph, &Policy::raw(), options(&gpu, set)).unwrap();
             let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
             let data: Vec<Vec<u32>> = given

@@ -202,7 +202,7 @@ impl BoundController {
             let inputs: Vec<ValueId> =
                 [control].into_iter().chain(from).chain(reader.scale).chain(trained.scale).collect();
             let (scaled, loss_scaled) = (reader.scale.is_some(), trained.scale.is_some());
-            let gain = Gain { interval: self.interval, behind, scaled, loss_scaled };
+            let gain = Gain { interval: self.interval, behind, scaled, loss_scaled, slice: None };
             let gain = graph.make_node(Rc::new(gain), &inputs, layer.clone())?;
             let parts = gain.outputs[0];
             nodes.backward.push((node, gain));

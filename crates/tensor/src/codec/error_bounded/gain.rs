@@ -1,8 +1,7 @@
 //! What an error does to the gradient of a weight: Σ δ² over the planes of what arrives there.
 
-use crate::ir::{AlongBatch, Binding, Kernel, KernelContext, Operator, Output, SplitStep, SplitValue, Value};
-use crate::ops::{activation::Activation, launch, room::Room};
-use std::ops::Range;
+use crate::ir::{AlongBatch, BatchSlice, Binding, Kernel, KernelContext, Operator, Output, Value};
+use crate::ops::{activation::Activation, launch};
 use std::rc::Rc;
 
 /// Σ δ² of each plane, times scale². Inputs: control, δ (behind an activation what arrives there and what it kept), perhaps the
@@ -17,18 +16,26 @@ pub(super) struct Gain {
     pub scaled: bool,
     /// Whether δ was multiplied.
     pub loss_scaled: bool,
+    /// The slice of the batch to which δ belongs, if it is not all of it.
+    pub slice: Option<BatchSlice>,
 }
 
-/// The planes of a slice. Inputs: control, the sums of all planes, then those of [`Gain`] from δ on.
+/// The planes of a further slice. Inputs: those of [`Gain`], then the sums of all planes.
 #[derive(Debug)]
 struct GainOfSlice(Gain);
 
 impl Gain {
     const NAME: &'static str = "gradient gain";
 
-    /// The sums of the planes of δ, which is the first of the inputs at `places`.
-    fn kernel(&self, context: &KernelContext, places: Range<usize>, sums: Binding) -> Kernel {
-        let delta = context.inputs[places.start];
+    /// The places, of so many inputs, of those that are not of single samples: all but δ and what an activation kept.
+    fn read_in_full(&self, inputs: usize) -> Vec<usize> {
+        let first_other = 2 + usize::from(self.behind.is_some());
+        std::iter::once(0).chain(first_other..inputs).collect()
+    }
+
+    /// The sums of the planes of δ, from the first so many inputs.
+    fn kernel(&self, context: &KernelContext, inputs: usize, sums: Binding) -> Kernel {
+        let delta = context.inputs[1];
         let [samples, channels, size] = delta.shape.planes().expect("checked by outputs");
         let gain = launch::reduce_planes("codec/error_bounded/gain", samples * channels, size, context.set)
             .variable("scaled", self.scaled)
@@ -36,11 +43,10 @@ impl Gain {
             .variable("gated", true)
             .parameters([channels, delta.first_element() / size.max(1)])
             .parameter(self.interval)
-            .inputs([0])
-            .inputs(places.clone())
+            .inputs(0..inputs)
             .bind(sums);
         match self.behind {
-            Some(activation) => activation.slope(gain, context.inputs[places.start + 1], false),
+            Some(activation) => activation.slope(gain, context.inputs[2], false),
             None => gain.variable("kind", "none"),
         }
     }
@@ -53,30 +59,25 @@ impl Operator for Gain {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let [samples, channels, _] = inputs[1].shape.planes().ok_or("a gradient needs samples and channels")?;
+        let samples = self.slice.map_or(samples, |slice| samples / slice.samples * slice.of);
         Ok(vec![Output::new("gain", [samples, channels]).always_f32()])
     }
 
-    /// Slices fill rows of the sums, which are no windows: their bytes may be few.
-    fn split(&self, inputs: &[&Value]) -> Option<Vec<SplitStep>> {
-        let [samples, channels, _] = inputs[1].shape.planes()?;
-        let sums = SplitValue::Output(0);
-        let others = (1..inputs.len()).map(SplitValue::Input);
-        Some(vec![
-            SplitStep {
-                operator: Rc::new(Room { name: "gain", shape: [samples, channels].into() }),
-                inputs: Vec::new(),
-                outputs: vec![sums],
-            },
-            SplitStep {
-                operator: Rc::new(GainOfSlice(self.clone())),
-                inputs: [SplitValue::Input(0), sums].into_iter().chain(others).collect(),
-                outputs: Vec::new(),
-            },
-        ])
+    /// Slices fill rows of the sums. These are no parts of them, because few channels are less than memory is aligned to.
+    fn along_batch(&self, inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::sum(self.read_in_full(inputs.len()))
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { slice: Some(slice), ..self.clone() }))
+    }
+
+    fn adding(&self) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(GainOfSlice(self.clone())))
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        vec![self.kernel(context, 1..context.inputs.len(), Binding::Output(0))]
+        vec![self.kernel(context, context.inputs.len(), Binding::Output(0))]
     }
 }
 
@@ -89,17 +90,22 @@ impl Operator for GainOfSlice {
         Ok(Vec::new())
     }
 
+    /// The last input.
     fn mutates(&self) -> &'static [usize] {
-        &[1]
+        match [self.0.behind.is_some(), self.0.scaled, self.0.loss_scaled].into_iter().filter(|more| *more).count() {
+            0 => &[2],
+            1 => &[3],
+            2 => &[4],
+            _ => &[5],
+        }
     }
 
-    /// Besides δ and what the activation kept all is read in full.
     fn along_batch(&self, inputs: &[&Value]) -> AlongBatch {
-        let others = 3 + usize::from(self.0.behind.is_some())..inputs.len();
-        AlongBatch::map([0, 1].into_iter().chain(others).collect::<Vec<usize>>())
+        AlongBatch::sum(self.0.read_in_full(inputs.len()))
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        vec![self.0.kernel(context, 2..context.inputs.len(), Binding::Input(1))]
+        let sums = context.inputs.len() - 1;
+        vec![self.0.kernel(context, sums, Binding::Input(sums))]
     }
 }

@@ -44,8 +44,8 @@ use tiling::{TILE, Tiling};
 use super::MARGIN;
 use super::{Attached, Codec, Site, mask, stream};
 use crate::ir::{
-    AlongBatch, BatchSlice, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, SplitStep,
-    SplitValue, Value, ValueId, want,
+    AlongBatch, BatchSlice, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value,
+    ValueId, want,
 };
 use std::rc::Rc;
 
@@ -188,15 +188,7 @@ struct Encode {
     tiling: Tiling,
 }
 
-/// The first step of an encoder, before any tile is coded. Inputs: control, state. Output: the words, with nothing but what all tiles
-/// need.
-#[derive(Debug)]
-struct Begin {
-    source: String,
-    words: usize,
-}
-
-/// Codes the tiles of a slice. Inputs: the value, status, state, the words. Output: masked, the mask.
+/// Codes the tiles of a further slice. Inputs: those of [`Encode`], then the words. Output: masked, the mask.
 #[derive(Debug)]
 struct EncodeTiles {
     masked: bool,
@@ -223,11 +215,6 @@ fn kernel(shader: &'static str, tiling: &Tiling, words: &Value, masked: bool, se
         .invocations(tiling.tiles(), width)
 }
 
-/// Sets the counts of a state to zero and writes what all tiles need, without bindings.
-fn begin(source: &str, words: &Value) -> Kernel {
-    Kernel::new("codec/error_bounded/begin").parameter(STEP).parameter(stream(source, &words.name)).workgroups(1)
-}
-
 /// The mask of so many elements.
 fn mask_output(elements: usize) -> Output {
     Output::words("mask", mask::words(elements))
@@ -249,47 +236,32 @@ impl Operator for Encode {
         &[2, 3]
     }
 
-    fn split(&self, _inputs: &[&Value]) -> Option<Vec<SplitStep>> {
-        let inputs =
-            |places: &[usize]| -> Vec<SplitValue> { places.iter().map(|&place| SplitValue::Input(place)).collect() };
-        let words = SplitValue::Output(0);
-        let begin = Begin { source: self.source.clone(), words: head_words(&self.tiling) + self.payload };
-        let tiles = EncodeTiles { masked: self.masked, tiling: self.tiling };
-        self.tiling.keeps_to_samples().then(|| {
-            vec![
-                SplitStep { operator: Rc::new(begin), inputs: inputs(&[1, 3]), outputs: vec![words] },
-                SplitStep {
-                    operator: Rc::new(tiles),
-                    inputs: [inputs(&[0, 2, 3]), vec![words]].concat(),
-                    outputs: self.masked.then_some(SplitValue::Output(1)).into_iter().collect(),
-                },
-            ]
-        })
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        match self.tiling.keeps_to_samples() {
+            true => AlongBatch::Sum { whole: vec![1, 2, 3], mapped: self.masked.then_some(1).into_iter().collect() },
+            false => AlongBatch::Whole,
+        }
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { tiling: self.tiling.slice(slice), source: self.source.clone(), ..*self }))
+    }
+
+    fn adding(&self) -> Option<Rc<dyn Operator>> {
+        let Self { masked, tiling, .. } = *self;
+        Some(Rc::new(EncodeTiles { masked, tiling }))
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let words = context.outputs[0];
-        let begin = begin(&self.source, words).inputs([1, 3]).outputs([0]);
+        let begin = Kernel::new("codec/error_bounded/begin")
+            .parameter(STEP)
+            .parameter(stream(&self.source, &words.name))
+            .inputs([1, 3])
+            .outputs([0])
+            .workgroups(1);
         let encode = kernel("codec/error_bounded/encode", &self.tiling, words, self.masked, context.set);
         vec![begin, encode.inputs([0, 2, 3]).outputs(0..context.outputs.len())]
-    }
-}
-
-impl Operator for Begin {
-    fn name(&self) -> &'static str {
-        "error-bounded begin"
-    }
-
-    fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        Ok(vec![Output::words(WORDS, self.words)])
-    }
-
-    fn mutates(&self) -> &'static [usize] {
-        &[1]
-    }
-
-    fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        vec![begin(&self.source, context.outputs[0]).inputs([0, 1]).outputs([0])]
     }
 }
 
@@ -303,20 +275,16 @@ impl Operator for EncodeTiles {
     }
 
     fn mutates(&self) -> &'static [usize] {
-        &[1, 2, 3]
+        &[2, 3, 4]
     }
 
     fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
-        AlongBatch::map([1, 2, 3])
-    }
-
-    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
-        Some(Rc::new(Self { tiling: self.tiling.slice(slice), ..*self }))
+        AlongBatch::Sum { whole: vec![1, 2, 3, 4], mapped: self.masked.then_some(0).into_iter().collect() }
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let encode = kernel("codec/error_bounded/encode", &self.tiling, context.inputs[3], self.masked, context.set);
-        vec![encode.inputs([0, 1, 2, 3]).outputs(0..context.outputs.len())]
+        let encode = kernel("codec/error_bounded/encode", &self.tiling, context.inputs[4], self.masked, context.set);
+        vec![encode.inputs([0, 2, 3, 4]).outputs(0..context.outputs.len())]
     }
 }
 

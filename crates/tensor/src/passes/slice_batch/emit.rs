@@ -1,10 +1,10 @@
 //! Stretches written out: nodes on slices, one after the other.
 
-use super::stretches::{Item, Kind, Stretch, Stretches};
+use super::stretches::{Item, Stretch, Stretches};
 use crate::codec::Slicing;
 use crate::ir::{BatchSlice, Graph, GraphError, Node, Part, Shape, ValueId};
 use crate::plan::ALIGNMENT;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// The nodes of all stretches, in order; `None` if a part of a value would begin where no binding may.
@@ -18,7 +18,7 @@ pub(super) fn emit(graph: &mut Graph, stretches: Stretches, slicing: Slicing) ->
         units,
         of_value,
         parts: HashMap::new(),
-        sums: HashMap::new(),
+        sums: HashSet::new(),
         packed: HashMap::new(),
         nodes: Vec::new(),
     };
@@ -75,8 +75,8 @@ struct Emitter<'a> {
     of_value: HashMap<ValueId, usize>,
     /// Parts by their wholes and their samples.
     parts: HashMap<(ValueId, Range<usize>), ValueId>,
-    /// Sums that the first slice has made, with how many there are.
-    sums: HashMap<ValueId, ()>,
+    /// What the first slice has made in full.
+    sums: HashSet<ValueId>,
     /// Bytes of packed words so far.
     packed: HashMap<ValueId, u64>,
     nodes: Vec<Node>,
@@ -124,32 +124,29 @@ impl Emitter<'_> {
             inputs.push(input);
         }
         let mut outputs = Vec::with_capacity(item.node.outputs.len());
-        match item.kind {
-            Kind::Sum if item.node.outputs.iter().any(|output| self.sums.contains_key(output)) => {
-                operator = operator.adding().expect("a sum that is run in slices can add");
-                inputs.extend(&item.node.outputs);
-            }
-            Kind::Sum => {
-                self.sums.extend(item.node.outputs.iter().map(|&output| (output, ())));
-                outputs.extend(&item.node.outputs);
-            }
-            _ => {
-                let values: Vec<_> = inputs.iter().map(|&input| self.graph.value(input)).collect();
-                let made = operator.outputs(&values).map_err(|reason| GraphError::Shape {
-                    layer: item.node.layer.clone(),
-                    operator: operator.name(),
-                    shapes: values.iter().map(|value| value.shape.clone()).collect(),
-                    reason,
-                })?;
-                for (&output, made) in item.node.outputs.iter().zip(made) {
-                    let part = match self.stretches.packed.contains(&output) {
-                        true => Some(self.words(output, &samples, made.shape.elements())),
-                        false => self.part(output, &samples),
-                    };
-                    let Some(part) = part else { return Ok(None) };
-                    outputs.push(part);
-                }
-            }
+        let adds = item.in_full().any(|output| self.sums.contains(&output));
+        if adds {
+            operator = operator.adding().expect("a sum that is run in slices can add");
+            inputs.extend(item.in_full());
+        }
+        self.sums.extend(item.in_full());
+        let values: Vec<_> = inputs.iter().map(|&input| self.graph.value(input)).collect();
+        let made = operator.outputs(&values).map_err(|reason| GraphError::Shape {
+            layer: item.node.layer.clone(),
+            operator: operator.name(),
+            shapes: values.iter().map(|value| value.shape.clone()).collect(),
+            reason,
+        })?;
+        let places = (0..item.node.outputs.len()).filter(|place| !adds || item.mapped.contains(place));
+        for (place, made) in places.zip(made) {
+            let output = item.node.outputs[place];
+            let part = match (item.mapped.contains(&place), self.stretches.packed.contains(&output)) {
+                (false, _) => Some(output),
+                (true, true) => Some(self.words(output, &samples, made.shape.elements())),
+                (true, false) => self.part(output, &samples),
+            };
+            let Some(part) = part else { return Ok(None) };
+            outputs.push(part);
         }
         let Node { layer, phase, .. } = &item.node;
         self.nodes.push(Node { operator, layer: layer.clone(), phase: *phase, inputs, outputs });

@@ -19,11 +19,28 @@ pub(super) struct Item {
     pub kind: Kind,
     /// The places of inputs that each slice reads in full.
     pub whole: Vec<usize>,
+    /// The places of outputs of which each slice makes a part.
+    pub mapped: Vec<usize>,
 }
 
 impl Item {
     fn is_view(&self) -> bool {
         self.node.operator.kind() == OperatorKind::View
+    }
+
+    /// The outputs of which each slice makes a part.
+    pub fn parts(&self) -> impl Iterator<Item = ValueId> {
+        self.mapped.iter().map(|&place| self.node.outputs[place])
+    }
+
+    /// The outputs that exist in full from the first slice on.
+    pub fn in_full(&self) -> impl Iterator<Item = ValueId> {
+        let outputs = self.node.outputs.iter().enumerate();
+        outputs.filter(|(place, _)| !self.mapped.contains(place)).map(|(_, &output)| output)
+    }
+
+    fn run_whole(&mut self) {
+        *self = Self { kind: Kind::Whole, whole: Vec::new(), mapped: Vec::new(), node: self.node.clone() };
     }
 
     /// The inputs of which a slice reads its part.
@@ -71,9 +88,7 @@ impl Stretches {
                 Kind::Whole => this.in_one.extend(&item.node.inputs),
                 _ => this.in_one.extend(item.whole.iter().map(|&place| item.node.inputs[place])),
             }
-            if item.kind != Kind::Map {
-                this.in_one.extend(&item.node.outputs);
-            }
+            this.in_one.extend(item.in_full());
         }
         this.in_one.extend(updates.iter().flat_map(|update| &update.inputs));
         this.in_one.extend(graph.ids().filter(|(_, value)| value.is_given() || value.is_metric()).map(|(id, _)| id));
@@ -148,11 +163,9 @@ impl Stretches {
             let stretch = if reduces && least < now { least } else { now.max(at) };
             self.grow(stretch);
             now = now.max(stretch);
-            for &output in &item.node.outputs {
-                let there = match item.kind {
-                    Kind::Sum => Available { part: stretch + 1, whole: stretch + 1 },
-                    _ => Available { part: stretch, whole: stretch + 1 },
-                };
+            for (place, &output) in item.node.outputs.iter().enumerate() {
+                let part = if item.mapped.contains(&place) { stretch } else { stretch + 1 };
+                let there = Available { part, whole: stretch + 1 };
                 available.insert(output, there);
                 let again = is_decoded(graph, &item) && !self.in_one.contains(&output);
                 earliest.insert(output, if again { Available { part: least, whole: there.whole } } else { there });
@@ -210,26 +223,29 @@ fn classify(graph: &Graph, nodes: Vec<Node>, updates: &[Node]) -> (Vec<Item>, Ha
             of_batch.extend(made);
         }
         let inputs: Vec<&Value> = node.inputs.iter().map(value).collect();
-        let (kind, whole) = match node.operator.along_batch(&inputs) {
-            AlongBatch::Map { whole } => (Kind::Map, whole),
-            AlongBatch::Sum { whole } => (Kind::Sum, whole),
-            AlongBatch::Whole => (Kind::Whole, Vec::new()),
+        let (kind, whole, mapped) = match node.operator.along_batch(&inputs) {
+            AlongBatch::Map { whole } => (Kind::Map, whole, (0..node.outputs.len()).collect()),
+            AlongBatch::Sum { whole, mapped } => (Kind::Sum, whole, mapped),
+            AlongBatch::Whole => (Kind::Whole, Vec::new(), Vec::new()),
         };
         let mut inputs = node.inputs.iter().enumerate().filter(|(place, _)| !whole.contains(place));
         let inputs_divide = inputs.all(|(_, input)| packed.contains(input) || divides(value(input)));
-        let outputs_divide = node.outputs.iter().map(value).all(|value| divides(value) || is_packed(value));
+        let outputs_divide =
+            mapped.iter().map(|&place| value(&node.outputs[place])).all(|value| divides(value) || is_packed(value));
         let fits = match kind {
             Kind::Map => outputs_divide && node.operator.mutates().is_empty(),
-            Kind::Sum => node.operator.adding().is_some(),
+            Kind::Sum => outputs_divide && node.operator.adding().is_some(),
             Kind::Whole => false,
         };
         let reads_metric = node.outputs.iter().any(|&id| graph.value(id).role == Role::ParameterGradient);
         let fits = fits && related && inputs_divide && !(kind == Kind::Map && reads_metric);
-        if fits && kind == Kind::Map {
-            packed.extend(node.outputs.iter().filter(|&id| is_packed(value(id))));
+        let mut item = Item { node, kind, whole, mapped };
+        if fits {
+            packed.extend(item.parts().filter(|&id| is_packed(graph.value(id))));
+        } else {
+            item.run_whole();
         }
-        let (kind, whole) = if fits { (kind, whole) } else { (Kind::Whole, Vec::new()) };
-        items.push(Item { node, kind, whole });
+        items.push(item);
     }
     settle(graph, &mut items, &mut packed, updates);
     (items, packed)
@@ -248,11 +264,11 @@ fn settle(graph: &Graph, items: &mut [Item], packed: &mut HashSet<ValueId>, upda
         }
         let mut changed = false;
         let mut unpacked: HashSet<ValueId> = HashSet::new();
-        for item in items.iter_mut().filter(|item| item.kind == Kind::Map) {
-            let stuck = |output: &ValueId| in_one.contains(output) && (item.is_view() || packed.contains(output));
-            if item.node.outputs.iter().any(stuck) || item.sliced().any(|input| unpacked.contains(&input)) {
-                unpacked.extend(item.node.outputs.iter().filter(|id| packed.contains(id)));
-                (item.kind, item.whole) = (Kind::Whole, Vec::new());
+        for item in items.iter_mut().filter(|item| item.kind != Kind::Whole) {
+            let stuck = |output: ValueId| in_one.contains(&output) && (item.is_view() || packed.contains(&output));
+            if item.parts().any(stuck) || item.sliced().any(|input| unpacked.contains(&input)) {
+                unpacked.extend(item.parts().filter(|id| packed.contains(id)));
+                item.run_whole();
                 changed = true;
             }
         }
