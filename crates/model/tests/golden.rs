@@ -8,7 +8,7 @@ mod recipe;
 use frugal_model::Net;
 use frugal_tensor::ir::{KernelSet, Role};
 use frugal_tensor::ops::optimizer::{Adam, Optimizer, Sgd};
-use recipe::{batch, start, start_with};
+use recipe::{batch, signed, start, start_with};
 use serde_json::Value as Json;
 
 fn fixture(net: &str) -> Json {
@@ -131,6 +131,53 @@ fn larger_nets_start_as_pytorchs() {
             let wanted = pair[0].as_f64().unwrap();
             let off = (length - wanted).abs() / wanted;
             assert!(off <= allowed(worst), "{name}: gradient of {parameter}: norm {length}, not {wanted}");
+        }
+    }
+}
+
+/// AlexNet and VGG-11 as they are, whose first dense layers are cut by rows: two losses, and of each gradient its norm and its
+/// products with random vectors, which see every element. The momentum of the first step is its gradient.
+#[test]
+fn alexnet_and_vgg_11_take_steps_at_full_size() {
+    for (name, row) in fixture("full_nets").as_object().unwrap() {
+        let (extent, samples) = (row["extent"].as_u64().unwrap() as usize, row["samples"].as_u64().unwrap() as usize);
+        let momentum = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 });
+        let (net, image) = (Net::find(name).unwrap().without_dropout(), [3, extent, extent]);
+        let mut ours = start_with(net, image, samples, momentum, None);
+        let largest = ours.session.store().values.iter().map(|value| value.place.size).max().unwrap();
+        assert!(largest > ours.session.plans()[0].options.max_binding);
+        let (losses, gaps) = (numbers(&row["losses"]), numbers(&row["losses_gap"]));
+        let rate = row["rate"].as_f64().unwrap() as f32;
+        let first = row["first"].as_u64().unwrap() as u32;
+        for (step, (wanted, gap)) in (0..).zip(losses.iter().zip(gaps)) {
+            let loss = ours.step(step, rate, &batch(first + step, samples, image));
+            let off = (loss - wanted).abs() / wanted;
+            println!("{name}, step {step}: loss {loss:.6}, PyTorch {wanted:.6}, off by {off:.1e} (gap {gap:.1e})");
+            assert!(off <= allowed(gap), "{name}, step {step}: loss {loss}, not {wanted}");
+            if step > 0 {
+                continue;
+            }
+            let gradients = row["gradients"].as_object().unwrap();
+            assert_eq!(gradients.len(), ours.parameters.len());
+            for (t, parameter) in (0..).zip(&ours.parameters) {
+                let gradient = &gradients[parameter];
+                let got = ours.session.read(&format!("{parameter}.momentum")).unwrap();
+                let wanted = gradient["norm"].as_f64().unwrap();
+                let most = wanted * allowed(gradient["gap"].as_f64().unwrap());
+                let length = norm(got.iter().map(|&g| f64::from(g)));
+                assert!(
+                    (length - wanted).abs() <= most,
+                    "{name}: gradient of {parameter}: norm {length}, not {wanted}"
+                );
+                for (k, wanted) in (0..).zip(numbers(&gradient["products"])) {
+                    let vector = |i: usize| f64::from(signed(400_000 + 1000 * k + t, i));
+                    let product: f64 = got.iter().enumerate().map(|(i, &g)| f64::from(g) * vector(i)).sum();
+                    assert!(
+                        (product - wanted).abs() <= most,
+                        "{name}: gradient of {parameter} times vector {k}: {product}, not {wanted}"
+                    );
+                }
+            }
         }
     }
 }

@@ -16,6 +16,11 @@ fn uniform(stream: u32, i: usize) -> f32 {
     unit(hash(hash(stream).wrapping_add(i as u32)))
 }
 
+/// Number i of a stream between −1 and 1.
+pub fn signed(stream: u32, i: usize) -> f32 {
+    uniform(stream, i) * 2.0 - 1.0
+}
+
 fn label(step: u32, n: usize) -> u32 {
     hash(hash(100_000 + step).wrapping_add(n as u32)) % CLASSES as u32
 }
@@ -30,9 +35,7 @@ pub struct Batch {
 pub fn batch(step: u32, samples: usize, image: [usize; 3]) -> Batch {
     let size: usize = image.iter().product();
     let labels: Vec<u32> = (0..samples).map(|n| label(step, n)).collect();
-    let pixel = |n: usize, j: usize| {
-        (uniform(200_000 + step, n * size + j) * 2.0 - 1.0) + (uniform(300_000 + labels[n], j) * 2.0 - 1.0)
-    };
+    let pixel = |n: usize, j: usize| signed(200_000 + step, n * size + j) + signed(300_000 + labels[n], j);
     let images = (0..samples * size).map(|i| pixel(i / size, i % size)).collect();
     Batch { images, labels }
 }
@@ -40,7 +43,7 @@ pub fn batch(step: u32, samples: usize, image: [usize; 3]) -> Batch {
 /// Parameter number `t`, as the recipe fills it.
 fn weights(t: u32, name: &str, shape: &[usize]) -> Vec<f32> {
     let elements: usize = shape.iter().product();
-    let spread = |i: usize| uniform(t, i) * 2.0 - 1.0;
+    let spread = |i: usize| signed(t, i);
     let fan_in: usize = shape[1..].iter().product();
     let bound = (6.0 / fan_in as f64).sqrt() as f32;
     let is_norm_scale = shape.len() == 1 && name.ends_with("weight");
@@ -84,7 +87,10 @@ pub fn start_with(net: Net, image: [usize; 3], samples: usize, optimizer: Optimi
     for (id, ..) in parameters.iter().filter(|(.., shape)| shape.iter().product::<usize>() <= LARGEST) {
         graph.mark_metric(gradients[id]);
     }
-    let options = PlanOptions { set: set.unwrap_or(gpu.adapter().kernel_set()), ..gpu.plan_options() };
+    let options = gpu.plan_options();
+    // What every adapter binds: large parameters are cut by rows everywhere.
+    let max_binding = options.max_binding.min(128 << 20);
+    let options = PlanOptions { set: set.unwrap_or(gpu.adapter().kernel_set()), max_binding, ..options };
     let plan = Plan::new(graph, &Policy::raw(), options).unwrap();
     let session = PlannedSession::new(gpu, vec![plan], 0).unwrap();
     for (t, (_, name, shape)) in parameters.iter().enumerate() {
