@@ -1,5 +1,5 @@
-// sum[c] = Σ over n of partial[n, c].
-// Variables and dispatch: see parts/sum_column.wgsl; rows are samples, columns channels.
+// sum[c] = Σ over n of partial[n, c]; added to what is there if `adds` is set.
+// Other variables and dispatch: see parts/sum_column.wgsl; rows are samples, columns channels.
 struct Params {
     rows: u32,
     columns: u32,
@@ -20,7 +20,7 @@ fn term(row: u32, column: u32) -> Sum {
 }
 
 fn finish(column: u32, sum: Sum) {
-    total[column] = sum;
+    total[column] = {{ "total[column] + " if adds is defined }}sum;
 }
 
 {% include "parts/sum_column.wgsl" %}

@@ -15,6 +15,7 @@ Template variables
   kernel_width, kernel_height, stride, dilation, pad_y, pad_x: of the convolution
   tile_width: output pixels a step;  vec: 4 if w, ow, tile_width and tile_width*stride are multiples of 4; else 1
   tiles: see above;  workgroup: its size
+  adds: if it is set, shares are added to what `partial` holds
 Bindings: 0 Params, 1 x, 2 dy, 3 partial
 Dispatch: splits * k workgroups, or as many invocations
 -#}
@@ -127,11 +128,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
   workgroupBarrier();
   for (var t = lane; t < {{taps}}u; t += {{workgroup}}u) {
-    if (share < p.shares) { partial[share * {{taps}}u + t] = sums[t * {{workgroup}}u]; }
+    if (share < p.shares) { partial[share * {{taps}}u + t] = {{ "partial[share * " ~ taps ~ "u + t] + " if adds is defined }}sums[t * {{workgroup}}u]; }
   }
 {% else %}
 {% for t in range(taps) %}
-  partial[share * {{taps}}u + {{t}}u] = total{{t}};
+  partial[share * {{taps}}u + {{t}}u] = {{ "partial[share * " ~ taps ~ "u + " ~ t ~ "u] + " if adds is defined }}total{{t}};
 {% endfor %}
 {% endif %}
 }

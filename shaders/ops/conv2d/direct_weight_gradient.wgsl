@@ -21,6 +21,7 @@ Template variables
   store_vec: 4 to store vec4, which is a third of the code: c must be a multiple of in_channels, and what these have in a filter
     of 4; else 1
   lanes: the workgroup's size = the subgroup size (8 on lavapipe);  subgroups: false to do without subgroup operations
+  adds: if it is set, shares are added to what `partial` holds
 Bindings: 0 Params, 1 x, 2 dy, 3 partial
 Dispatch: groups = splits * members * k_blocks * c_blocks workgroups with k_blocks = ceil(k / (lanes * out_blocks)), c_blocks =
   ceil(c / in_channels), tiles_x = ceil(ow / tile_width), splits = ceil(units / units_per_split); folded as
@@ -164,13 +165,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at{{b}} = (({{ "(split * p.members + member)" if grouped is defined else "split" }} * p.k + k{{b}}) * p.c + cb * {{in_channels}}u) * {{area}}u;
 {% if store_vec == 4 %}
 {% for i in range(0, in_channels * area, 4) %}
-    partial[at{{b}} / 4u + {{i // 4}}u] = vec4<f32>({% for v in range(i, i + 4) %}sum{{b}}_{{v // area}}_{{v % area}}{{ ", " if not loop.last }}{% endfor %});
+    partial[at{{b}} / 4u + {{i // 4}}u] = {{ "partial[at" ~ b ~ " / 4u + " ~ i // 4 ~ "u] + " if adds is defined }}vec4<f32>({% for v in range(i, i + 4) %}sum{{b}}_{{v // area}}_{{v % area}}{{ ", " if not loop.last }}{% endfor %});
 {% endfor %}
 {% else %}
 {% for d in range(in_channels) %}
     if (cb * {{in_channels}}u + {{d}}u < p.c) {
 {% for t in range(area) %}
-      partial[at{{b}} + {{d * area + t}}u] = sum{{b}}_{{d}}_{{t}};
+      partial[at{{b}} + {{d * area + t}}u] = {{ "partial[at" ~ b ~ " + " ~ (d * area + t) ~ "u] + " if adds is defined }}sum{{b}}_{{d}}_{{t}};
 {% endfor %}
     }
 {% endfor %}

@@ -1,4 +1,4 @@
-// sum[i] = Σ over j of partial[j, i], in order of j.
+// sum[i] = Σ over j of partial[j, i], in order of j; added to sum[i] if `adds` is set.
 // Dispatch: one invocation of 64 for each element.
 struct Params {
     parts: u32,
@@ -16,5 +16,5 @@ fn each(i: u32) {
     for (var j = 0u; j < p.parts; j++) {
         total += partial[j * p.count + i];
     }
-    sum[i] = total;
+    sum[i] = {{ "sum[i] + " if adds is defined }}total;
 }

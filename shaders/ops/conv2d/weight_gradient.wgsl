@@ -1,7 +1,7 @@
 // dw[k,c,r,s] = Σ over n, oy, ox of dy[n,k,oy,ox] · x[n, c, oy·stride + r·dilation − pad, ox·stride + s·dilation − pad]
 // as C = A·B: rows k, columns (c,r,s), depth (n,oy,ox). The depth may be cut into parts; then partial products go to
-// dw[part, …] and ops/conv2d/sum_parts.wgsl adds them.
-// Variables: core and its own, pointwise, dilated, grouped. Dispatch: see parts/gemm_<core>.wgsl.
+// dw[part, …] and ops/conv2d/sum_parts.wgsl adds them. If `adds` is set, C is added to what dw holds.
+// Variables: core and its own, pointwise, dilated, grouped, adds. Dispatch: see parts/gemm_<core>.wgsl.
 {% set down, across = (" * p.dilation_y", " * p.dilation_x") if dilated is defined else ("", "") %}
 {% set first_row = "member * p.rows + " if grouped is defined else "" %}
 {% set first_channel = "member * p.group_channels + " if grouped is defined else "" %}
@@ -78,7 +78,7 @@ fn out_column(column: u32) -> u32 {
 }
 
 fn put(at: u32, sum: f32) {
-    dw[at] = sum;
+    dw[at] = {{ "dw[at] + " if adds is defined }}sum;
 }
 
 {% include "parts/gemm_" ~ core ~ ".wgsl" %}

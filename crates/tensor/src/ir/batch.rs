@@ -84,7 +84,7 @@ impl BatchSlice {
 }
 
 /// A value that a step of a split operator reads or makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SplitValue {
     /// An input of the operator.
     Input(usize),
@@ -103,4 +103,15 @@ pub struct SplitStep {
     pub inputs: Vec<SplitValue>,
     /// What it makes.
     pub outputs: Vec<SplitValue>,
+}
+
+impl SplitStep {
+    /// A step that reads and makes these.
+    pub fn new(
+        operator: impl Operator + 'static,
+        inputs: impl Into<Vec<SplitValue>>,
+        outputs: impl Into<Vec<SplitValue>>,
+    ) -> Self {
+        Self { operator: Rc::new(operator), inputs: inputs.into(), outputs: outputs.into() }
+    }
 }

@@ -3,8 +3,8 @@
 
 use super::batch_norm;
 use crate::ir::{
-    Backward, Binding, Element, ErrorRole, Graph, GraphError, Interval, Kernel, KernelContext, Need, Operator,
-    OperatorKind, Output, RecomputeInput, RecomputeRule, Value, ValueId, want,
+    AlongBatch, Backward, Binding, Element, ErrorRole, Graph, GraphError, Interval, Kernel, KernelContext, Need,
+    Operator, OperatorKind, Output, RecomputeInput, RecomputeRule, Value, ValueId, want,
 };
 use crate::ops::launch;
 use std::rc::Rc;
@@ -114,6 +114,10 @@ impl Operator for Activation {
         if input == 0 && self.open().is_none() { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
     }
 
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
     fn may_overwrite(&self) -> Option<usize> {
         Some(0)
     }
@@ -149,6 +153,10 @@ impl Operator for ActivationGradient {
         Ok(vec![Output::new("activation_gradient", inputs[0].shape.clone())])
     }
 
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
     fn may_overwrite(&self) -> Option<usize> {
         Some(0)
     }
@@ -177,6 +185,10 @@ impl Operator for ActivationRecompute {
 
     fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
         if input == 0 { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,7 +1,7 @@
 //! Addition of two values of one shape: residual connections, and gradients that meet.
 
 use crate::ir::{
-    Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind, Output,
+    AlongBatch, Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind, Output,
     RecomputeInput, RecomputeRule, Value, ValueId, want,
 };
 use crate::ops::launch;
@@ -30,6 +30,10 @@ impl Operator for Add {
 
     fn error_role(&self, _input: usize, _inputs: &[&Value]) -> ErrorRole {
         ErrorRole::Propagates(&[])
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,10 +1,11 @@
 //! Addition and multiplication of a value with few elements to one with many: a bias, a scale, a gate.
 
 use crate::ir::{
-    Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Need, Operator, OperatorKind, Output,
-    RecomputeInput, RecomputeRule, Shape, Value, ValueId, want,
+    AlongBatch, Backward, BatchSlice, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Need, Operator,
+    OperatorKind, Output, RecomputeInput, RecomputeRule, Shape, Value, ValueId, want,
 };
 use crate::ops::launch;
+use std::rc::Rc;
 
 /// y = x + b or x · b, where b has one element for all of x, for each channel, or for each sample and channel.
 ///
@@ -18,10 +19,17 @@ pub enum Broadcast {
 }
 
 /// db = Σ dy over all that an element of b meets, in fixed order. Inputs: dy, and of a product x.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct BroadcastGradient {
     operation: Broadcast,
     shape: Shape,
+    /// Whether it is added to the input behind these, see [`Operator::adding`].
+    adds: bool,
+}
+
+/// Whether a value of this shape has elements for each sample.
+fn is_of_samples(b: &Shape) -> bool {
+    b.rank() == 2
 }
 
 /// x as samples × channels × elements, such that element c of b meets channel c.
@@ -67,6 +75,14 @@ impl Operator for Broadcast {
         if input == 0 && *self == Self::Add { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
     }
 
+    /// A bias is read in full, a gate of each sample goes along.
+    fn along_batch(&self, inputs: &[&Value]) -> AlongBatch {
+        match is_of_samples(&inputs[1].shape) {
+            true => AlongBatch::map([]),
+            false => AlongBatch::map([1]),
+        }
+    }
+
     fn may_overwrite(&self) -> Option<usize> {
         Some(0)
     }
@@ -89,7 +105,7 @@ impl Operator for Broadcast {
             if *self == Self::Multiply {
                 inputs.push(backward.save(backward.input(0), Need::Values));
             }
-            let gradient = backward.apply(BroadcastGradient { operation: *self, shape }, &inputs)?[0];
+            let gradient = backward.apply(BroadcastGradient { operation: *self, shape, adds: false }, &inputs)?[0];
             backward.set_grad_input(1, gradient);
         }
         if backward.wants(0) {
@@ -106,6 +122,16 @@ impl Operator for Broadcast {
     }
 }
 
+impl BroadcastGradient {
+    /// The inputs of which it is: dy, and of a product x.
+    fn terms(&self) -> usize {
+        match self.operation {
+            Broadcast::Add => 1,
+            Broadcast::Multiply => 2,
+        }
+    }
+}
+
 impl Operator for BroadcastGradient {
     fn name(&self) -> &'static str {
         match self.operation {
@@ -116,27 +142,58 @@ impl Operator for BroadcastGradient {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         aligned(&inputs[0].shape, &self.shape)?;
-        let alike = inputs.iter().all(|value| value.shape == inputs[0].shape);
+        let alike = inputs[..self.terms()].iter().all(|value| value.shape == inputs[0].shape);
         want(alike, "what arrives must have the shape of the first")?;
-        Ok(vec![Output::new("broadcast_gradient", self.shape.clone())])
+        let made = Output::new("broadcast_gradient", self.shape.clone());
+        Ok(if self.adds { vec![] } else { vec![made] })
+    }
+
+    /// Of what has elements for each sample it is a map.
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        match is_of_samples(&self.shape) {
+            true => AlongBatch::map([]),
+            false => AlongBatch::sum([]),
+        }
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        is_of_samples(&self.shape)
+            .then(|| Rc::new(Self { shape: slice.shape(&self.shape), ..self.clone() }) as Rc<dyn Operator>)
+    }
+
+    fn adding(&self) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { adds: true, ..self.clone() }))
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        match (self.adds, self.operation) {
+            (false, _) => &[],
+            (true, Broadcast::Add) => &[1],
+            (true, Broadcast::Multiply) => &[2],
+        }
     }
 
     fn scratch(&self, context: &KernelContext) -> Vec<usize> {
         let [samples, channels, size] = aligned(&context.inputs[0].shape, &self.shape).expect("checked by outputs");
-        if size == 1 && context.inputs.len() == 1 { vec![] } else { vec![samples * channels] }
+        if size == 1 && self.terms() == 1 { vec![] } else { vec![samples * channels] }
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let [samples, channels, size] = aligned(&context.inputs[0].shape, &self.shape).expect("checked by outputs");
+        let terms = self.terms();
         let total = launch::reduce_columns("ops/broadcast/sum_samples", samples, channels, context.set);
-        if size == 1 && context.inputs.len() == 1 {
-            return vec![total.inputs([0]).outputs([0])];
+        let total = |partial: Binding| match self.adds {
+            true => total.variable("adds", true).bind(partial).inputs([terms]),
+            false => total.bind(partial).outputs([0]),
+        };
+        if size == 1 && terms == 1 {
+            return vec![total(Binding::Input(0))];
         }
         let planes = launch::reduce_planes("ops/broadcast/sum_planes", samples * channels, size, context.set)
-            .variable("product", context.inputs.len() == 2)
-            .inputs(0..context.inputs.len())
+            .variable("product", terms == 2)
+            .inputs(0..terms)
             .bind(Binding::Scratch(0));
-        vec![planes, total.bind(Binding::Scratch(0)).outputs([0])]
+        vec![planes, total(Binding::Scratch(0))]
     }
 }
 

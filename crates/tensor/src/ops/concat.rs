@@ -3,8 +3,8 @@
 
 use super::slice::Slice;
 use crate::ir::{
-    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule,
-    Shape, Value, ValueId, want,
+    AlongBatch, Backward, BatchSlice, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, Output,
+    RecomputeInput, RecomputeRule, Shape, Value, ValueId, want,
 };
 use std::rc::Rc;
 
@@ -51,6 +51,10 @@ impl Operator for Concat {
             extents[1] += other[1];
         }
         Ok(vec![Output::new("concatenated", extents.as_slice())])
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
     }
 
     fn recompute(&self, inputs: &[&Value]) -> Option<RecomputeRule> {
@@ -109,6 +113,14 @@ impl Operator for Put {
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("concatenated", self.whole.clone())])
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { whole: slice.shape(&self.whole), ..*self }))
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,8 +1,8 @@
 //! Dropout (arXiv 1207.0580). It keeps nothing: its gradient draws the same random numbers again.
 
 use crate::ir::{
-    Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput,
-    RecomputeRule, Value, ValueId, want,
+    AlongBatch, Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, Output,
+    RecomputeInput, RecomputeRule, Value, ValueId, want,
 };
 use crate::ops::launch;
 use crate::random::hash;
@@ -35,6 +35,10 @@ impl Operator for Dropout {
 
     fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
         if input == 0 { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([1])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,7 +1,9 @@
 //! Epilogues: what is done with the first output of an operator before it is written, in the same pass.
 
 use super::activation::Activation;
-use crate::ir::{Kernel, KernelContext, Operator, OperatorKind, Output, Shape, Value, tiles::Tunable, want};
+use crate::ir::{
+    AlongBatch, Kernel, KernelContext, Operator, OperatorKind, Output, Shape, SplitStep, Value, tiles::Tunable, want,
+};
 use std::rc::Rc;
 
 /// An epilogue of each element: an addition, then an activation. The arithmetic is that of the
@@ -25,7 +27,7 @@ pub(super) enum Addend {
     Nothing,
 }
 
-/// An operator whose kernels can apply an epilogue to its first output.
+/// An operator whose kernels can apply an epilogue to its first output. It holds no shape of its own that grows with the batch.
 pub(super) trait TakesEpilogue: Operator + Copy + 'static {
     /// Inputs of its own; what is added comes after them.
     const INPUTS: usize;
@@ -34,6 +36,11 @@ pub(super) trait TakesEpilogue: Operator + Copy + 'static {
 
     /// Its kernels, with the epilogue.
     fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel>;
+
+    /// Its passes, with the epilogue in the last, see [`Operator::split`].
+    fn split_with(&self, _epilogue: Epilogue, _inputs: &[&Value]) -> Option<Vec<SplitStep>> {
+        None
+    }
 }
 
 /// An operator and its epilogue.
@@ -115,6 +122,21 @@ impl<O: TakesEpilogue> Operator for WithEpilogue<O> {
             O::ADDS.check(&outputs[0].shape, &inputs[O::INPUTS].shape)?;
         }
         Ok(outputs)
+    }
+
+    /// What is added to each element goes along, a bias is read in full. An epilogue of a sum would have to wait for the last slice.
+    fn along_batch(&self, inputs: &[&Value]) -> AlongBatch {
+        match self.operator.along_batch(&inputs[..O::INPUTS]) {
+            AlongBatch::Map { mut whole } => {
+                whole.extend((self.epilogue.add && O::ADDS == Addend::Bias).then_some(O::INPUTS));
+                AlongBatch::Map { whole }
+            }
+            _ => AlongBatch::Whole,
+        }
+    }
+
+    fn split(&self, inputs: &[&Value]) -> Option<Vec<SplitStep>> {
+        self.operator.split_with(self.epilogue, inputs)
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,8 +1,8 @@
 //! Multiplication of two values of one shape, element by element.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, RecomputeInput, RecomputeRule,
-    Value, ValueId, want,
+    AlongBatch, Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, RecomputeInput,
+    RecomputeRule, Value, ValueId, want,
 };
 use crate::ops::launch;
 
@@ -22,6 +22,10 @@ impl Operator for Multiply {
 
     fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {
         Some(RecomputeRule::pass(Multiply, [RecomputeInput::Input(0), RecomputeInput::Input(1)]))
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

@@ -1,9 +1,10 @@
 //! Another shape for the same elements: no kernel, no copy.
 
 use crate::ir::{
-    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind, Output, RecomputeInput,
-    RecomputeRule, Shape, Value, ValueId, want,
+    AlongBatch, Backward, BatchSlice, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind,
+    Output, RecomputeInput, RecomputeRule, Shape, Value, ValueId, want,
 };
+use std::rc::Rc;
 
 /// The input's elements under this shape.
 #[derive(Debug)]
@@ -22,6 +23,15 @@ impl Operator for Reshape {
         let (from, to) = (inputs[0].shape.elements(), self.0.elements());
         want(from == to, format!("{} has {to} elements, not {from}", self.0))?;
         Ok(vec![Output::new("reshaped", self.0.clone())])
+    }
+
+    /// Samples lie one behind the other, whatever their shape.
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self(slice.shape(&self.0))))
     }
 
     fn error_role(&self, _input: usize, _inputs: &[&Value]) -> ErrorRole {

@@ -3,10 +3,11 @@
 
 use super::concat;
 use crate::ir::{
-    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Operator, Output, RecomputeInput,
-    RecomputeRule, Shape, Value, ValueId, want,
+    AlongBatch, Backward, BatchSlice, ErrorRole, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Operator,
+    Output, RecomputeInput, RecomputeRule, Shape, Value, ValueId, want,
 };
 use std::ops::Range;
+use std::rc::Rc;
 
 /// `y[i, j, …] = x[i + offsets[0], j + offsets[1], …]`, or 0 where x has no such element.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,17 @@ impl Operator for Slice {
         let reach = |axis: &Axis| axis.offset.unsigned_abs() + axis.made.max(axis.read);
         want(axes.iter().all(|axis| reach(axis) <= MOST_ELEMENTS), "the box is too far away")?;
         Ok(vec![Output::new("slice", self.extents.as_slice())])
+    }
+
+    /// A box within each sample.
+    fn along_batch(&self, inputs: &[&Value]) -> AlongBatch {
+        let all_samples = self.offsets.first() == Some(&0) && self.extents.first() == inputs[0].shape.extents().first();
+        if all_samples { AlongBatch::map([]) } else { AlongBatch::Whole }
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        let extents = slice.shape(&self.extents.as_slice().into()).extents().to_vec();
+        Some(Rc::new(Self { extents, ..self.clone() }))
     }
 
     fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {

@@ -1,8 +1,8 @@
 //! Axes in another order. Keeps nothing; the gradient is the order back.
 
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule, Shape, Value,
-    ValueId, want,
+    AlongBatch, Backward, Graph, GraphError, Kernel, KernelContext, Operator, Output, RecomputeInput, RecomputeRule,
+    Shape, Value, ValueId, want,
 };
 
 /// Axis i of the output is axis `order[i]` of the input.
@@ -44,6 +44,11 @@ impl Operator for Transpose {
         want(all, format!("the order must name each of the {} axes once", shape.rank()))?;
         want(self.axes(shape).len() <= 4, "at most four groups of axes can be moved")?;
         Ok(vec![Output::new("transposed", self.order.iter().map(|&axis| shape[axis]).collect::<Vec<_>>().as_slice())])
+    }
+
+    /// Where samples stay outermost.
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        if self.order.first() == Some(&0) { AlongBatch::map([]) } else { AlongBatch::Whole }
     }
 
     fn recompute(&self, _inputs: &[&Value]) -> Option<RecomputeRule> {

@@ -1,9 +1,11 @@
 //! Planes at other extents, usually larger ones: nearest element, or linear in both directions. Keeps nothing.
 
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want,
+    AlongBatch, Backward, BatchSlice, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape,
+    Value, ValueId, want,
 };
 use crate::ops::launch::MOST_ITERATIONS;
+use std::rc::Rc;
 
 /// Rows of the output whose weights an invocation keeps in registers.
 const MOST_REACH: usize = 16;
@@ -65,6 +67,10 @@ impl Operator for Upsample {
         Ok(vec![Output::new("upsampled", [n, c, oh, ow])])
     }
 
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let (input, output) = (&context.inputs[0].shape, &context.outputs[0].shape);
         let kernel = |shader| kernel(shader, self.how, input, output, output);
@@ -92,6 +98,14 @@ impl Operator for UpsampleGradient {
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("upsampling_gradient", self.input.clone())])
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { input: slice.shape(&self.input), ..*self }))
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {

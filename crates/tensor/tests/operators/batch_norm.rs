@@ -23,7 +23,7 @@ fn normalized(t: &[Tensor]) -> Tensor {
 }
 
 /// The norm of x by γ and β.
-fn norm(g: &mut Graph, x: ValueId, gamma: ValueId, beta: ValueId) -> Result<ValueId, GraphError> {
+pub(super) fn norm(g: &mut Graph, x: ValueId, gamma: ValueId, beta: ValueId) -> Result<ValueId, GraphError> {
     let channels = g.shape(gamma).elements();
     let statistic = |g: &mut Graph, name: &str, start: f32| {
         g.persistent(name, Role::Statistic, [channels], Element::F32, Init::Constant(start))

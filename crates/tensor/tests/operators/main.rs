@@ -14,4 +14,5 @@ mod normalize_bytes;
 mod norms;
 mod optimizers;
 mod pooling;
+mod slices;
 mod tiles;

@@ -4,13 +4,14 @@ mod gradient;
 mod normalize;
 mod recompute;
 mod running;
+mod steps;
 
 pub(super) use gradient::gradient_behind;
 
 use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use crate::ir::{
-    Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, Need, Node, Operator, Output, RecomputeInput,
-    RecomputeRule, Role, Value, ValueId, want,
+    AlongBatch, Backward, Binding, Element, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Node, Operator,
+    Output, RecomputeInput, RecomputeRule, Role, SplitStep, Value, ValueId, want,
 };
 use crate::ops::launch;
 use gradient::BatchNormGradient;
@@ -95,6 +96,10 @@ impl Operator for BatchNorm {
         epilogue(*self, next)
     }
 
+    fn split(&self, inputs: &[&Value]) -> Option<Vec<SplitStep>> {
+        steps::steps(*self, Epilogue::default(), inputs)
+    }
+
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         self.launch(context, Epilogue::default())
     }
@@ -121,19 +126,28 @@ impl TakesEpilogue for BatchNorm {
 
     /// Mean and sum of squared deviations of each plane in one pass over x, then of each channel, then y.
     fn launch(&self, context: &KernelContext, epilogue: Epilogue) -> Vec<Kernel> {
-        let [samples, channels, size] = planes(context);
-        let statistics =
-            launch::reduce_planes("ops/batch_norm/plane_statistics", samples * channels, size, context.set)
-                .inputs([0])
-                .bind(Binding::Scratch(0));
-        let combine = launch::reduce_columns("ops/batch_norm/channel_statistics", samples, channels, context.set)
-            .parameter(size)
-            .parameter(self.epsilon)
-            .bind(Binding::Scratch(0))
-            .outputs([1, 2]);
+        let planes = planes(context);
+        let statistics = plane_statistics(planes, context.set).bind(Binding::Scratch(0));
+        let combine = channel_statistics(planes, self.epsilon, context.set).bind(Binding::Scratch(0)).outputs([1, 2]);
         let normalize = normalize_then(epilogue, context, None, |kernel| kernel.inputs([0, 1, 2]).outputs([1, 2]));
         vec![statistics, combine, normalize]
     }
+
+    fn split_with(&self, epilogue: Epilogue, inputs: &[&Value]) -> Option<Vec<SplitStep>> {
+        steps::steps(*self, epilogue, inputs)
+    }
+}
+
+/// Mean and sum of squared deviations of each plane of x; where they go is not bound yet.
+fn plane_statistics([samples, channels, size]: [usize; 3], set: KernelSet) -> Kernel {
+    launch::reduce_planes("ops/batch_norm/plane_statistics", samples * channels, size, set).inputs([0])
+}
+
+/// Mean and inv_std of each channel from those of its planes, without bindings.
+fn channel_statistics([samples, channels, size]: [usize; 3], epsilon: f32, set: KernelSet) -> Kernel {
+    launch::reduce_columns("ops/batch_norm/channel_statistics", samples, channels, set)
+        .parameter(size)
+        .parameter(epsilon)
 }
 
 fn with_output(kernel: Kernel, context: &KernelContext) -> Kernel {
@@ -148,6 +162,10 @@ impl Operator for BatchNormInference {
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         check(inputs)?;
         Ok(vec![Output::new("normalized", inputs[0].shape.clone())])
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([1, 2, 3, 4])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

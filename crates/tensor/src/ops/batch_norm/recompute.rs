@@ -1,7 +1,7 @@
 //! Batch norm in the backward pass: y again.
 
 use super::{INPUTS, check, normalize::normalize, with_output};
-use crate::ir::{ErrorRole, Kernel, KernelContext, Operator, OperatorKind, Output, Value};
+use crate::ir::{AlongBatch, ErrorRole, Kernel, KernelContext, Operator, OperatorKind, Output, Value};
 use crate::ops::activation::Activation;
 use std::rc::Rc;
 
@@ -32,6 +32,10 @@ impl Operator for BatchNormRecompute {
             5 if self.add => ErrorRole::Propagates(&[]),
             _ => ErrorRole::Unknown,
         }
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([1, 2, 3, 4])
     }
 
     fn may_overwrite(&self) -> Option<usize> {

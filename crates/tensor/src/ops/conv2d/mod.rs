@@ -12,8 +12,8 @@ pub use transpose::ConvTranspose2d;
 
 use super::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use crate::ir::{
-    Backward, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS, Need, Operator,
-    OperatorKind, Output, Shape, Value, ValueId, WeightGradientRole, tiles::Tunable, want,
+    AlongBatch, Backward, BatchSlice, Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, MOST_ELEMENTS,
+    Need, Operator, OperatorKind, Output, Shape, Value, ValueId, WeightGradientRole, tiles::Tunable, want,
 };
 use std::rc::Rc;
 
@@ -63,10 +63,12 @@ struct Conv2dInputGradient {
 }
 
 /// dw from x and dy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Conv2dWeightGradient {
     convolution: Conv2d,
     weights: Shape,
+    /// Whether it is added to the input behind these, see [`Operator::adding`].
+    adds: bool,
 }
 
 /// All extents of a convolution.
@@ -186,6 +188,10 @@ impl Operator for Conv2d {
         Ok(vec![Output::new("convolved", [e.samples, e.filters, e.output[0], e.output[1]])])
     }
 
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([1])
+    }
+
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
         self.extents(&inputs[0].shape, &inputs[1].shape).map_or(0, |e| e.multiply_adds())
     }
@@ -214,7 +220,7 @@ impl Operator for Conv2d {
         if backward.wants(1) {
             let kept = backward.save(x, Need::Values);
             let weights = backward.value(w).shape.clone();
-            let operator = Conv2dWeightGradient { convolution: *self, weights };
+            let operator = Conv2dWeightGradient::new(*self, weights);
             let gradient = backward.apply(operator, &[kept, grad_output])?[0];
             backward.set_grad_input(1, gradient);
         }
@@ -249,6 +255,14 @@ impl Operator for Conv2dInputGradient {
         Ok(vec![Output::new("input_gradient", self.input.clone())])
     }
 
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([0])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { input: slice.shape(&self.input), ..*self }))
+    }
+
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
         self.convolution.extents(&self.input, &inputs[0].shape).map_or(0, |e| e.multiply_adds())
     }
@@ -276,6 +290,10 @@ impl Conv2dInputGradient {
 }
 
 impl Conv2dWeightGradient {
+    fn new(convolution: Conv2d, weights: Shape) -> Self {
+        Self { convolution, weights, adds: false }
+    }
+
     /// The kernel that makes the gradient or partial sums of it, and how many it makes.
     fn product(&self, context: &KernelContext) -> (Kernel, usize) {
         let e = self.convolution.extents(&context.inputs[0].shape, &self.weights).expect("checked forward");
@@ -299,7 +317,20 @@ impl Operator for Conv2dWeightGradient {
     }
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
-        Ok(vec![Output::new("weight_gradient", self.weights.clone())])
+        let made = Output::new("weight_gradient", self.weights.clone());
+        Ok(if self.adds { vec![] } else { vec![made] })
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::sum([])
+    }
+
+    fn adding(&self) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { adds: true, ..self.clone() }))
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        if self.adds { &[2] } else { &[] }
     }
 
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
@@ -318,9 +349,14 @@ impl Operator for Conv2dWeightGradient {
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        match self.product(context) {
-            (kernel, 1) => vec![kernel.outputs([0])],
-            (kernel, parts) => vec![kernel.bind(Binding::Scratch(0)), sum_parts(parts, self.weights.elements())],
+        let (product, parts) = self.product(context);
+        let last = |kernel: Kernel| match self.adds {
+            true => kernel.variable("adds", true).inputs([2]),
+            false => kernel.outputs([0]),
+        };
+        match parts {
+            1 => vec![last(product)],
+            _ => vec![product.bind(Binding::Scratch(0)), last(sum_parts(parts, self.weights.elements()))],
         }
     }
 
@@ -330,14 +366,13 @@ impl Operator for Conv2dWeightGradient {
     }
 }
 
-/// Adds partial sums in fixed order: scratch 0 is parts × elements, output 0 the sum.
+/// Adds partial sums in fixed order: scratch 0 is parts × elements. Where the sum goes is not bound yet.
 fn sum_parts(parts: usize, elements: usize) -> Kernel {
     Kernel::new("ops/conv2d/sum_parts")
         .parameters([parts, elements])
         .rounds(parts + 1)
         .invocations(elements, 64)
         .bind(Binding::Scratch(0))
-        .outputs([0])
 }
 
 impl Graph {

@@ -3,8 +3,8 @@
 
 use super::{Conv2d, Conv2dInputGradient, Conv2dWeightGradient, Direction, Extents, MOST_STEP};
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Shape, Value, ValueId, tiles::Tunable,
-    want,
+    AlongBatch, Backward, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, Shape, Value, ValueId,
+    tiles::Tunable, want,
 };
 use crate::ops::epilogue::{Addend, Epilogue, TakesEpilogue, epilogue};
 use std::rc::Rc;
@@ -68,6 +68,10 @@ impl Operator for ConvTranspose2d {
         Ok(vec![Output::new("convolved", adjoint.input)])
     }
 
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([0])
+    }
+
     /// Every element of x meets every weight of its channel once: what falls into the padding is counted, as for zeros in the
     /// padding of the ordinary one.
     fn multiply_adds(&self, inputs: &[&Value], _outputs: &[&Value]) -> u64 {
@@ -98,7 +102,7 @@ impl Operator for ConvTranspose2d {
         if backward.wants(0) {
             let kept = backward.save(x, Need::Values);
             let weights = backward.value(w).shape.clone();
-            let operator = Conv2dWeightGradient { convolution: self.convolution, weights };
+            let operator = Conv2dWeightGradient::new(self.convolution, weights);
             let gradient = backward.apply(operator, &[grad_output, kept])?[0];
             backward.set_grad_input(0, gradient);
         }

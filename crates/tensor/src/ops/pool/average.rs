@@ -2,9 +2,11 @@
 
 use super::Windows;
 use crate::ir::{
-    Backward, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape, Value, ValueId, want,
+    AlongBatch, Backward, BatchSlice, Graph, GraphError, Kernel, KernelContext, KernelSet, Operator, Output, Shape,
+    Value, ValueId, want,
 };
 use crate::ops::launch;
+use std::rc::Rc;
 
 /// The mean of each plane: N×C×H×W becomes N×C.
 #[derive(Debug)]
@@ -22,6 +24,10 @@ impl Operator for GlobalAveragePool {
         let [n, c, h, w] = inputs[0].shape.nchw().ok_or("the input must be N×C×H×W")?;
         want(h * w > 0, "planes must not be empty")?;
         Ok(vec![Output::new("average", [n, c])])
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
@@ -49,6 +55,14 @@ impl Operator for GlobalAveragePoolGradient {
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("pool_gradient", self.0.clone())])
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self(slice.shape(&self.0))))
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
@@ -136,6 +150,10 @@ impl Operator for AveragePool {
         Ok(vec![Output::new("average", self.output(&inputs[0].shape)?)])
     }
 
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         let (input, output) = (&context.inputs[0].shape, &context.outputs[0].shape);
         let reads = [0, 1].map(|axis| match *self {
@@ -161,6 +179,14 @@ impl Operator for AveragePoolGradient {
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("pool_gradient", self.input.clone())])
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { input: slice.shape(&self.input), ..*self }))
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {

@@ -3,8 +3,8 @@
 use super::Windows;
 use super::window_index;
 use crate::ir::{
-    Backward, ErrorRole, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operator, OperatorKind, Output,
-    RecomputeInput, RecomputeRule, Shape, Value, ValueId,
+    AlongBatch, Backward, BatchSlice, ErrorRole, Graph, GraphError, Kernel, KernelContext, KernelSet, Need, Operator,
+    OperatorKind, Output, RecomputeInput, RecomputeRule, Shape, Value, ValueId,
 };
 use crate::ops::{
     epilogue::Addend, epilogue::Epilogue, epilogue::TakesEpilogue, epilogue::epilogue, launch::MOST_ITERATIONS,
@@ -76,6 +76,10 @@ impl Operator for MaxPool {
         Ok(vec![Output::new("pooled", extents), Output::words("window_index", words)])
     }
 
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
         self.launch(context, Epilogue::default())
     }
@@ -121,6 +125,14 @@ impl Operator for MaxPoolGradient {
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("pool_gradient", self.input.clone())])
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
+    }
+
+    fn for_slice(&self, slice: BatchSlice) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { input: slice.shape(&self.input), ..*self }))
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
@@ -177,6 +189,10 @@ impl Operator for MaxPoolRecompute {
     /// them is that of independent errors where their gradients are as often of unlike signs as of like ones.
     fn error_role(&self, input: usize, _inputs: &[&Value]) -> ErrorRole {
         if input == 0 { ErrorRole::Propagates(&[]) } else { ErrorRole::Unknown }
+    }
+
+    fn along_batch(&self, _inputs: &[&Value]) -> AlongBatch {
+        AlongBatch::map([])
     }
 
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
