@@ -34,15 +34,27 @@ pub(crate) struct Sliced {
     pub did: String,
 }
 
-/// Runs a graph in slices; `None` if it cannot be cut so, because a part of a value would begin where no binding may.  For a graph whose nodes are final but for the place of its updates.
+/// Runs a graph in slices; where a part of a value would begin where no binding may, in slices of somewhat more samples; `None` if none
+/// will do. For a graph whose nodes are final but for the place of its updates.
 ///
 /// # Errors
 /// [`GraphError::Shape`] if an operator refuses a slice of what it takes whole.
 pub(crate) fn slice_batch(graph: &Graph, stored: &[Stored], slicing: Slicing) -> Result<Option<Sliced>, GraphError> {
-    let batch = graph.batch();
-    if slicing.samples == 0 || slicing.samples >= batch {
-        return Ok(None);
+    // Most samples have a multiple of 16 elements, and all of them bytes.
+    for multiple in [1, 4, 16, 64, 256] {
+        let slicing = Slicing { samples: slicing.samples.next_multiple_of(multiple), ..slicing };
+        if slicing.samples == 0 || slicing.samples >= graph.batch() {
+            return Ok(None);
+        }
+        let sliced = slice_exactly(graph, stored, slicing)?;
+        if sliced.is_some() {
+            return Ok(sliced);
+        }
     }
+    Ok(None)
+}
+
+fn slice_exactly(graph: &Graph, stored: &[Stored], slicing: Slicing) -> Result<Option<Sliced>, GraphError> {
     let mut graph = graph.clone();
     let nodes = split(&mut graph)?;
     let (updates, nodes): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(|node| node.phase == Phase::Update);

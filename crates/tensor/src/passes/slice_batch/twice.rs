@@ -2,7 +2,7 @@
 
 use super::stretches::{Item, Kind, Stretches};
 use crate::codec::{Slicing, Stored};
-use crate::ir::{Graph, GraphError, Node, Value, ValueId};
+use crate::ir::{Graph, GraphError, Node, Phase, Value, ValueId};
 use std::collections::{HashMap, HashSet};
 
 /// Goes through the stretches from the last to the first and decides of each value that comes from an earlier one: it is kept in full
@@ -25,8 +25,10 @@ pub(super) fn choose(
             *last = at.max(*last);
         }
         let items = std::mem::take(&mut stretches.list[at].sliced);
+        let phase = items.first().map(|item| item.node.phase);
         let mut this = Chooser {
             graph,
+            phase,
             stretches,
             makers: &makers,
             kept_until: &mut kept_until,
@@ -56,6 +58,8 @@ struct Chooser<'a> {
     kept_until: &'a mut HashMap<ValueId, usize>,
     slicing: Slicing,
     at: usize,
+    /// The part of the step that it belongs to.
+    phase: Option<Phase>,
     /// What is made again here.
     again: HashSet<ValueId>,
 }
@@ -117,7 +121,9 @@ impl Chooser<'_> {
     /// Bytes that wait until here if a value is made again; `None` if it cannot be, or would take too long.
     fn cost_again(&self, value: ValueId) -> Option<u64> {
         let maker = self.makers.get(&value)?;
-        if self.stretches.in_one.contains(&value) || self.stretches.packed.contains(&value) {
+        // What the forward pass keeps for the backward pass is for the policy to say.
+        let of_here = Some(maker.node.phase) == self.phase;
+        if !of_here || self.stretches.in_one.contains(&value) || self.stretches.packed.contains(&value) {
             return None;
         }
         let elements = self.graph.value(value).shape.elements() as u64;
@@ -198,6 +204,9 @@ impl Writer<'_> {
     fn copy(&mut self, value: ValueId) -> ValueId {
         let copy = self.graph.add_value(Value { ..self.graph.value(value).clone() });
         self.made.insert(value, copy);
+        if self.stretches.packed.contains(&value) {
+            self.stretches.packed.insert(copy);
+        }
         for stored in self.stored.iter_mut().filter(|stored| stored.decoded.contains(&value)) {
             stored.decoded.push(copy);
         }
