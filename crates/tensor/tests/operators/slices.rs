@@ -107,7 +107,7 @@ impl<'p> Twice<'p> {
         let values: Vec<&Value> = inputs.iter().map(|&id| self.graph.value(id)).collect();
         let (whole, sums) = match operator.along_batch(&values) {
             AlongBatch::Map { whole } => (whole, false),
-            AlongBatch::Sum { whole } => (whole, true),
+            AlongBatch::Sum { whole, .. } => (whole, true),
             _ => return,
         };
         for samples in SLICES {
