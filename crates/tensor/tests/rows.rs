@@ -1,6 +1,6 @@
 //! Parameters that are larger than a binding, or whose gradient is large, are cut by rows; what comes out stays what it was.
 
-use frugal_tensor::codec::FrequencySplit;
+use frugal_tensor::codec::{ErrorBounded, FrequencySplit};
 use frugal_tensor::ir::{Element, Graph, Init, KernelSet, OperatorKind, Phase, Role, ValueId};
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, UpdateConfig};
 use frugal_tensor::random::Stream;
@@ -87,7 +87,14 @@ fn limited(options: PlanOptions, max_binding: u64) -> PlanOptions {
 
 /// The state after some steps of the graph with bindings of so many bytes.
 fn trained(graph: &Graph, options: PlanOptions, accumulate: bool) -> Vec<(String, Vec<f32>)> {
-    let plan = Plan::new(graph.clone(), &Policy::raw(), options).unwrap();
+    trained_with(&Policy::raw(), graph, options, accumulate)
+}
+
+fn trained_with(policy: &Policy, graph: &Graph, options: PlanOptions, accumulate: bool) -> Vec<(String, Vec<f32>)> {
+    let plan = Plan::new(graph.clone(), policy, options).unwrap();
+    // Room enough for whatever the data are.
+    let most = plan.data_sized().map(|(stored, size)| (stored.kept, size.fixed_words() + size.most_words()));
+    let plan = plan.resized(&most.collect::<Vec<_>>()).unwrap();
     let mut session = PlannedSession::new(gpu(), vec![plan], 5).unwrap();
     (0..4).for_each(|number| {
         step(&mut session, 0, number, accumulate);
@@ -196,6 +203,36 @@ fn a_large_gradient_exists_only_if_something_needs_it_whole() {
         assert!(gradients(&needed).contains(&whole));
         let transient = |plan: &Plan| plan.executable.transient_pages.iter().sum::<u64>();
         assert!(transient(&needed) >= transient(&cut) + whole / 2);
+    }
+}
+
+/// The noise that error bounds follow is summed block by block, before each block is used up by its update.
+#[test]
+fn a_gradient_that_steers_an_error_bound_dies_by_rows() {
+    let policy = Policy::with(ErrorBounded::default());
+    for optimizer in [OPTIMIZERS[0], OPTIMIZERS[1], OPTIMIZERS[2]] {
+        let graph = training(&[600, 16_384], false, optimizer.into());
+        let plan = Plan::new(graph, &policy, PlanOptions::unlimited(KernelSet::Tiles)).unwrap();
+        assert!(plan.stored.iter().any(|stored| stored.form == "error-bounded"));
+        let count = |name| plan.graph.nodes().iter().filter(|node| node.operator.name() == name).count();
+        assert!(count("gradient noise") > count("new bound"));
+        assert!(gradients(&plan).iter().all(|&bytes| bytes <= 8 << 20), "{:?}", gradients(&plan));
+        let transient: u64 = plan.executable.transient_pages.iter().sum();
+        assert!(transient < 4 * (600 * 16_384) / 2, "{transient}");
+        for set in [KernelSet::Tiles, KernelSet::Registers] {
+            let graph = training(&[130, 96], false, optimizer.into());
+            let whole = options(&gpu(), set);
+            let cut = trained_with(&policy, &graph, limited(whole.clone(), 20 << 10), false);
+            let whole = trained_with(&policy, &graph, whole, false);
+            let bounds = |state: &[(String, Vec<f32>)]| -> Vec<(String, Vec<f32>)> {
+                let records = state.iter().filter(|(name, _)| name.ends_with(".record"));
+                // The bound and what it was made of.
+                records.map(|(name, words)| (name.clone(), [0, 6, 7, 8].map(|word| words[word]).to_vec())).collect()
+            };
+            let [cut, whole] = [cut, whole].map(|state| bounds(&state));
+            assert!(!whole.is_empty() && whole.iter().all(|(_, words)| words.iter().all(|&word| word > 0.0)));
+            assert_alike(&cut, &whole, 1e-4, &format!("{optimizer:?} on {set:?}"));
+        }
     }
 }
 

@@ -9,7 +9,6 @@
 struct Params {
     planes: u32,
     channels: u32,
-    chunks: u32,
     // Of the gradient, of the value.
     weights: u32,
     elements: u32,
@@ -33,7 +32,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> control: array<u32>;
 @group(0) @binding(3) var<storage, read_write> status: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parts: array<f32>;
-@group(0) @binding(5) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(5) var<storage, read_write> over_weights: array<f32>;
 {% for i in range(factors) %}
 @group(0) @binding({{ 6 + i }}) var<storage, read_write> factor{{ i }}: array<f32>;
 {% endfor %}
@@ -42,20 +41,17 @@ struct Params {
 
 {% include "parts/bits.wgsl" %}
 
-var<workgroup> totals: array<vec2<f32>, 64>;
+var<workgroup> totals: array<f32, 64>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
-    var total = vec2<f32>();
+    var total = 0.0;
     // A calibrating step does not count but is measured all the same; after an overflow its gradients mean nothing.
     let probe = ((control[CONTROL_FLAGS] & FLAG_CALIBRATES) != 0u) & (((status[STATUS_STOP] & STOP_OVERFLOW) == 0u) | (state[BOUND] == 0u));
     let wanted_now = refresh_due() & ((status[STATUS_STOP] == 0u) | probe);
     if wanted_now {
         for (var i = lane; i < p.planes; i += 64u) {
-            total.x += parts[i];
-        }
-        for (var i = lane; i < p.chunks; i += 64u) {
-            total.y += sums[i];
+            total += parts[i];
         }
     }
     totals[lane] = total;
@@ -75,12 +71,12 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         let factor = {% for i in range(factors) %}{{ "" if loop.first else " * " }}factor{{ i }}[c]{% endfor %};
         square += factor * factor;
     }
-    let gain = sqrt(p.coverage * totals[0].x / f32(p.channels)) * sqrt(square / f32(p.factored));
+    let gain = sqrt(p.coverage * totals[0] / f32(p.channels)) * sqrt(square / f32(p.factored));
 {% else %}
-    let gain = sqrt(p.coverage * totals[0].x / f32(p.channels));
+    let gain = sqrt(p.coverage * totals[0] / f32(p.channels));
 {% endif %}
     let density = f32(state[NONZERO]) / f32(p.elements);
-    let mean = totals[0].y / f32(p.weights);
+    let mean = over_weights[0] / f32(p.weights);
     // The mean of earlier gradients has noise of its own, over t steps.
     let steps = control[CONTROL_STEP] - status[STATUS_SKIPPED_STEPS];
     let t = f32(steps);

@@ -39,8 +39,15 @@ pub enum OperatorKind {
     /// Changes some of its inputs element by element: an element of those at these places meets the same element of the others and
     /// inputs that are read in full.
     ElementwiseUpdate(&'static [usize]),
-    /// The sum of the squares of the first input, added to the second, if there is one.
-    SquareSum,
+    /// A sum over the elements of the inputs at these places, which meet element by element.
+    SumOfElements {
+        /// Those inputs.
+        along: &'static [usize],
+        /// How many inputs there are without the sum so far: if there is one, it is the last, and the sum is added to it.
+        inputs: usize,
+        /// Whether updates of the same elements wait for the sum.
+        awaited: bool,
+    },
 }
 
 /// What an error of an input does.

@@ -2,6 +2,8 @@
 
 use super::counted;
 use crate::ir::{Graph, Node, Phase, ValueId};
+use std::collections::HashMap;
+use std::ops::Range;
 
 impl Graph {
     /// Moves each update to the place right after the last reader of what it changes and the makers of what it reads,
@@ -17,11 +19,11 @@ impl Graph {
         for (position, node) in nodes.iter().enumerate() {
             last.note(node, position + 1);
         }
-        let made = |bucket: &Vec<ValueId>| bucket.iter().map(|id| last.written[id.index()]).max().unwrap_or(0);
+        let made = |bucket: &Vec<ValueId>| bucket.iter().map(|id| last.last(&last.written, *id)).max().unwrap_or(0);
         let made: Vec<usize> = buckets.iter().map(made).collect();
         for (bucket, number) in buckets.iter().zip(1..) {
             let written = made.get(number).copied().unwrap_or(nodes.len() + 1);
-            bucket.iter().for_each(|id| last.written[id.index()] = written);
+            bucket.iter().for_each(|&id| last.written_before(id, written));
         }
         // The number of nodes before each update. An update follows earlier ones as it follows nodes.
         let mut placed: Vec<(usize, Node)> = Vec::with_capacity(updates.len());
@@ -51,42 +53,71 @@ impl Graph {
     }
 }
 
-/// The place behind the last node that reads each value, and behind the last that makes or changes it; those of windows are their
-/// whole's.
+/// The place behind the last node that reads each value, and behind the last that makes or changes it. Those of windows are their
+/// whole's, but windows of what lives across steps have nothing to do with others beside them: blocks of rows are updated one by one.
 struct LastUses {
-    /// The value in whose memory each lies.
-    memory: Vec<ValueId>,
+    /// For each value that whose place its uses are noted at.
+    noted_at: Vec<usize>,
+    /// The places at which the uses of what lies in the same bytes are noted, where these are several.
+    together: HashMap<usize, Vec<usize>>,
     read: Vec<usize>,
     written: Vec<usize>,
 }
 
 impl LastUses {
     fn new(graph: &Graph) -> Self {
-        let memory: Vec<ValueId> = graph.ids().map(|(id, _)| graph.memory_of(id).0).collect();
-        let values = memory.len();
-        Self { memory, read: vec![0; values], written: vec![0; values] }
-    }
-
-    fn memory(&self, value: ValueId) -> usize {
-        self.memory[value.index()].index()
+        let mut noted_at: Vec<usize> = graph.ids().map(|(id, _)| graph.memory_of(id).0.index()).collect();
+        let mut windows: HashMap<usize, Vec<(usize, Range<u64>)>> = HashMap::new();
+        for (id, value) in graph.ids() {
+            let (whole, offset) = graph.memory_of(id);
+            if whole != id && graph.value(whole).is_persistent() {
+                noted_at[id.index()] = id.index();
+                windows.entry(whole.index()).or_default().push((id.index(), offset..offset + value.bytes()));
+            }
+        }
+        let mut together: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (whole, windows) in windows {
+            for (window, bytes) in &windows {
+                let meets = |other: &Range<u64>| other.start < bytes.end && bytes.start < other.end;
+                let of_window = windows.iter().filter(|(_, other)| meets(other)).map(|(other, _)| *other);
+                together.insert(*window, of_window.chain([whole]).collect());
+            }
+            together.insert(whole, windows.iter().map(|(window, _)| *window).chain([whole]).collect());
+        }
+        let values = noted_at.len();
+        Self { noted_at, together, read: vec![0; values], written: vec![0; values] }
     }
 
     /// A node whose uses of values are over at this place.
     fn note(&mut self, node: &Node, place: usize) {
         for &input in &node.inputs {
-            let memory = self.memory(input);
-            self.read[memory] = place.max(self.read[memory]);
+            let at = self.noted_at[input.index()];
+            self.read[at] = place.max(self.read[at]);
         }
         for value in changed(node).chain(node.outputs.iter().copied()) {
-            let memory = self.memory(value);
-            self.written[memory] = place.max(self.written[memory]);
+            self.written_before(value, place);
+        }
+    }
+
+    /// Notes that a value is made or changed before this place.
+    fn written_before(&mut self, value: ValueId, place: usize) {
+        let at = self.noted_at[value.index()];
+        self.written[at] = place.max(self.written[at]);
+    }
+
+    /// The place behind all uses of a value that a table notes.
+    fn last(&self, table: &[usize], value: ValueId) -> usize {
+        let at = self.noted_at[value.index()];
+        match self.together.get(&at) {
+            Some(together) => together.iter().map(|&other| table[other]).max().unwrap_or(0),
+            None => table[at],
         }
     }
 
     /// The first place for an update: behind all that make or change what it reads, or read what it changes.
     fn before(&self, update: &Node) -> usize {
-        let read = update.inputs.iter().map(|&input| self.written[self.memory(input)]);
-        read.chain(changed(update).map(|value| self.read[self.memory(value)])).max().unwrap_or(0)
+        let read = update.inputs.iter().map(|&input| self.last(&self.written, input));
+        read.chain(changed(update).map(|value| self.last(&self.read, value))).max().unwrap_or(0)
     }
 }
 

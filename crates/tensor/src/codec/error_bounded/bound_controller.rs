@@ -26,11 +26,12 @@
 //! waits for nothing, and the same run gives the same bounds.
 
 use super::gain::Gain;
+use super::noise::Noise;
 use super::{CONTROLLER_STATE_WORDS, ControllerState, ErrorBounded, Target};
 use crate::codec::{CodingFacts, ControllerNodes, DataSized, Stored};
 use crate::ir::{
-    Binding, ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind, Output, ParameterUpdate,
-    Phase, Readers, Shape, Value, ValueId, want,
+    ErrorRole, Graph, GraphError, Kernel, KernelContext, Operator, OperatorKind, Output, ParameterUpdate, Phase,
+    Readers, Shape, Value, ValueId, want,
 };
 use crate::ops::activation::Activation;
 use std::collections::HashMap;
@@ -207,21 +208,30 @@ impl BoundController {
             let parts = gain.outputs[0];
             nodes.backward.push((node, gain));
             graph.set_phase(Phase::Update);
+            let noise = Noise {
+                target: self.target,
+                interval: self.interval,
+                decay: trained.average.map(|(_, decay, scale)| (decay, scale)),
+                loss_scaled,
+            };
+            let mut inputs = vec![trained.gradient, control, status];
+            inputs.extend(trained.average.map(|(average, ..)| average));
+            inputs.extend(trained.scale);
+            let noise = graph.make_node(Rc::new(noise), &inputs, layer.clone())?;
             let renew = Renew {
                 target: self.target,
                 interval: self.interval,
                 elements,
-                decay: trained.average.map(|(_, decay, scale)| (decay, scale)),
-                loss_scaled: trained.scale.is_some(),
+                weights: graph.shape(trained.gradient).elements(),
+                decay: trained.average.map(|(_, decay, _)| decay),
                 first: position == 0,
                 last: position + 1 == count,
                 factors: reader.factors.len(),
                 coverage: reader.coverage,
             };
-            let mut inputs = vec![self.state, control, status, parts, trained.gradient];
-            inputs.extend(trained.average.map(|(average, ..)| average));
-            inputs.extend(trained.scale);
+            let mut inputs = vec![self.state, control, status, parts, noise.outputs[0]];
             inputs.extend(&reader.factors);
+            nodes.update.push(noise);
             nodes.update.push(graph.make_node(Rc::new(renew), &inputs, layer.clone())?);
         }
         Ok(nodes)
@@ -252,20 +262,17 @@ impl Arriving {
     }
 }
 
-/// Elements of a gradient that one invocation adds up.
-const CHUNK: usize = 256;
-
-/// A new bound. Inputs: state, control, status, gain, gradient, perhaps its average, perhaps what it was multiplied by, then
-/// factors of each channel.
+/// A new bound. Inputs: state, control, status, gain, what the gradient's elements sum up to ([`Noise`]), then factors of each channel.
 #[derive(Debug)]
 struct Renew {
     target: Target,
     interval: u32,
+    /// Elements of the value.
     elements: usize,
-    /// β and c of the average.
-    decay: Option<(f32, f32)>,
-    /// Whether the gradient was multiplied.
-    loss_scaled: bool,
+    /// Elements of the gradient.
+    weights: usize,
+    /// β of the average.
+    decay: Option<f32>,
     /// Whether this is the first weight that the value serves, and the last.
     first: bool,
     last: bool,
@@ -289,46 +296,26 @@ impl Operator for Renew {
         &[0]
     }
 
-    fn scratch(&self, context: &KernelContext) -> Vec<usize> {
-        vec![context.inputs[4].shape.elements().div_ceil(CHUNK)]
-    }
-
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let elements = context.inputs[4].shape.elements();
-        let chunks = elements.div_ceil(CHUNK);
+        let planes = context.inputs[3].shape.elements();
         let channels = context.inputs[3].shape.extents()[1];
-        let (averaged, (decay, scale)) = (self.decay.is_some(), self.decay.unwrap_or((0.0, 1.0)));
         let (of_noise, fraction) = match self.target {
             Target::Noise(fraction) => (true, fraction),
             Target::Momentum(fraction) => (false, fraction),
         };
-        let noise = Kernel::new("codec/error_bounded/noise")
-            .variable("averaged", averaged)
-            .variable("of_noise", of_noise)
-            .variable("loss_scaled", self.loss_scaled)
-            .parameters([elements, chunks])
-            .parameter(self.interval)
-            .parameters([decay, scale])
-            .inputs([1, 2, 4])
-            .inputs(averaged.then_some(5))
-            .inputs(self.loss_scaled.then_some(if averaged { 6 } else { 5 }))
-            .bind(Binding::Scratch(0))
-            .invocations(chunks, 8);
-        let flags = [of_noise, averaged, self.first, self.last].map(u32::from);
+        let flags = [of_noise, self.decay.is_some(), self.first, self.last].map(u32::from);
         let first_factor = context.inputs.len() - self.factors;
         let factored = context.inputs.get(first_factor).map_or(0, |factor| factor.shape.elements());
         let renew = Kernel::new("codec/error_bounded/renew")
             .variable("factors", self.factors)
-            .rounds(context.inputs[3].shape.elements().div_ceil(64) + chunks.div_ceil(64) + factored + 10)
-            .parameters([context.inputs[3].shape.elements(), channels, chunks, elements, self.elements])
+            .rounds(planes.div_ceil(64) + factored + 10)
+            .parameters([planes, channels, self.weights, self.elements])
             .parameter(self.interval)
             .parameters(flags)
-            .parameters([fraction, decay, self.coverage])
+            .parameters([fraction, self.decay.unwrap_or(0.0), self.coverage])
             .parameter(factored)
-            .inputs([0, 1, 2, 3])
-            .bind(Binding::Scratch(0))
-            .inputs(first_factor..context.inputs.len())
+            .inputs(0..context.inputs.len())
             .workgroups(1);
-        vec![noise, renew]
+        vec![renew]
     }
 }

@@ -32,6 +32,7 @@
 mod bound_controller;
 mod controller_state;
 mod gain;
+mod noise;
 mod tiling;
 
 pub use bound_controller::GradientReaders;

@@ -2,6 +2,7 @@
 //! clipping by their norm.
 
 use crate::ir::{Binding, Kernel, KernelContext, Operator, OperatorKind, Output, Value, want};
+use std::ops::Range;
 
 /// sum ← sum + samples · gradient, from 0 in the first micro-batch of a step; `samples` is how many the loss counted, whose mean
 /// the gradient is. Without a gradient the samples themselves are summed. Inputs: sum, loss, control, status, gradient.
@@ -61,7 +62,7 @@ impl Operator for SquareSum {
     }
 
     fn kind(&self) -> OperatorKind {
-        OperatorKind::SquareSum
+        OperatorKind::SumOfElements { along: &[0], inputs: 1, awaited: true }
     }
 
     fn outputs(&self, _inputs: &[&Value]) -> Result<Vec<Output>, String> {
@@ -81,16 +82,20 @@ impl Operator for SquareSum {
             .inputs([0])
             .bind(Binding::Scratch(0))
             .invocations(chunks, 8);
-        let total = Kernel::new("ops/optimizer/square_total")
-            .variable("adds", context.inputs.len() == 2)
-            .rounds(chunks.div_ceil(64) + 8)
-            .parameter(chunks)
-            .bind(Binding::Scratch(0))
-            .outputs([0])
-            .inputs(1..context.inputs.len())
-            .workgroups(1);
-        vec![squares, total]
+        vec![squares, total_of_sums(chunks, 1..context.inputs.len())]
     }
+}
+
+/// The total of so many sums in the first scratch, as the first output; if there is one, that of earlier sums is an input.
+pub(crate) fn total_of_sums(sums: usize, so_far: Range<usize>) -> Kernel {
+    Kernel::new("ops/optimizer/total")
+        .variable("adds", !so_far.is_empty())
+        .rounds(sums.div_ceil(64) + 8)
+        .parameter(sums)
+        .bind(Binding::Scratch(0))
+        .outputs([0])
+        .inputs(so_far)
+        .workgroups(1)
 }
 
 impl Operator for Factor {

@@ -8,6 +8,7 @@ mod gradients;
 mod scale;
 mod update_config;
 
+pub(crate) use gradients::total_of_sums;
 pub use scale::LossScale;
 pub use update_config::UpdateConfig;
 

@@ -12,8 +12,8 @@ pub(super) enum Use {
     Gradient,
     /// It works on members element by element.
     Elementwise,
-    /// It adds up the squares of a member.
-    Squares,
+    /// It adds up something over the elements of members; updates may wait for that.
+    Sum { awaited: bool },
     /// It needs a member as a whole.
     Whole,
 }
@@ -42,7 +42,7 @@ impl Family {
             next += 1;
             for &position in readers.of_value(member) {
                 let found = family.use_of(&nodes[position], member);
-                if found == Use::Elementwise {
+                if matches!(found, Use::Elementwise | Use::Sum { .. }) {
                     family.join(elementwise(&nodes[position]));
                 }
                 family.note(position, found);
@@ -73,7 +73,7 @@ impl Family {
             let touches = node.inputs.contains(&gradient) || node.outputs.contains(&gradient);
             match found {
                 Use::Gradient => true,
-                Use::Elementwise => !touches || node.phase == Phase::Update,
+                Use::Elementwise | Use::Sum { awaited: false } => !touches || node.phase == Phase::Update,
                 _ => !touches,
             }
         })
@@ -96,7 +96,9 @@ impl Family {
             {
                 Use::Elementwise
             }
-            OperatorKind::SquareSum if places().eq([0]) => Use::Squares,
+            OperatorKind::SumOfElements { along, awaited, .. } if places().all(|place| along.contains(&place)) => {
+                Use::Sum { awaited }
+            }
             // A block of rows of the first factor makes rows of the product, which nothing puts together.
             OperatorKind::MatrixProduct { transpose_a: true, .. } if places().eq([0]) => Use::Product(0),
             OperatorKind::MatrixProduct { .. } if places().eq([1]) => Use::Product(1),
@@ -121,10 +123,10 @@ impl Family {
     }
 }
 
-/// The inputs that an update goes through element by element.
+/// The inputs that an update or a sum goes through element by element.
 pub(super) fn elementwise(node: &Node) -> impl Iterator<Item = &ValueId> {
     let along = match node.operator.kind() {
-        OperatorKind::ElementwiseUpdate(along) => along,
+        OperatorKind::ElementwiseUpdate(along) | OperatorKind::SumOfElements { along, .. } => along,
         _ => &[],
     };
     along.iter().filter_map(|&place| node.inputs.get(place))

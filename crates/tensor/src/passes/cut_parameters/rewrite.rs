@@ -59,7 +59,7 @@ impl<'g> Rewrite<'g> {
                 Use::Product(place) => self.product(&node, place, ranges)?,
                 Use::Gradient => self.gradient(&node, ranges, piece)?,
                 Use::Elementwise => self.elementwise(&node, ranges, piece),
-                Use::Squares => self.squares(&node, ranges)?,
+                Use::Sum { .. } => self.sum(&node, ranges, piece)?,
                 Use::Whole => unreachable!("such a family is not cut"),
             };
             // Behind the last that reads the parameter as it was, so that each update can follow its block at once.
@@ -156,32 +156,43 @@ impl<'g> Rewrite<'g> {
 
     /// An update of each block.
     fn elementwise(&mut self, node: &Node, ranges: &[Range<usize>], piece: Option<ValueId>) -> Vec<Node> {
-        let along: HashSet<ValueId> = elementwise(node).copied().collect();
-        let update = |range: &Range<usize>| {
-            let input = |&input: &ValueId| match along.contains(&input) {
-                true => self.block(input, range, piece == Some(input)),
-                false => input,
-            };
-            Node { inputs: node.inputs.iter().map(input).collect(), ..node.clone() }
-        };
+        let update = |range| Node { inputs: self.inputs_of_block(&node.inputs, node, range, piece), ..node.clone() };
         ranges.iter().map(update).collect()
     }
 
-    /// The squares of one block after the other, each sum going on from the one before.
-    fn squares(&mut self, node: &Node, ranges: &[Range<usize>]) -> Result<Vec<Node>, GraphError> {
+    /// The sums of one block after the other, each going on from the one before.
+    fn sum(&mut self, node: &Node, ranges: &[Range<usize>], piece: Option<ValueId>) -> Result<Vec<Node>, GraphError> {
+        let OperatorKind::SumOfElements { inputs: count, .. } = node.operator.kind() else {
+            unreachable!("families know sums by their kind");
+        };
         let mut made: Vec<Node> = Vec::new();
-        let mut so_far: Vec<ValueId> = node.inputs[1..].to_vec();
+        let mut so_far: Vec<ValueId> = node.inputs[count..].to_vec();
         for range in ranges {
-            let block = self.block(node.inputs[0], range, false);
-            let inputs = [vec![block], so_far].concat();
-            let squares = self.graph.make_node(node.operator.clone(), &inputs, node.layer.clone())?;
-            so_far = squares.outputs.clone();
-            made.push(squares);
+            let inputs = [self.inputs_of_block(&node.inputs[..count], node, range, piece), so_far].concat();
+            let sum = self.graph.make_node(node.operator.clone(), &inputs, node.layer.clone())?;
+            so_far = sum.outputs.clone();
+            made.push(sum);
         }
         if let Some(last) = made.last_mut() {
             last.outputs = node.outputs.clone();
         }
         Ok(made)
+    }
+
+    /// These inputs of a node that goes element by element, blocks of those along which it goes.
+    fn inputs_of_block(
+        &mut self,
+        inputs: &[ValueId],
+        node: &Node,
+        rows: &Range<usize>,
+        piece: Option<ValueId>,
+    ) -> Vec<ValueId> {
+        let along: HashSet<ValueId> = elementwise(node).copied().collect();
+        let input = |&input: &ValueId| match along.contains(&input) {
+            true => self.block(input, rows, piece == Some(input)),
+            false => input,
+        };
+        inputs.iter().map(input).collect()
     }
 
     /// A block of rows of a value: a piece, or a window of it.

@@ -1,4 +1,4 @@
-// total = Σ sums, in fixed order; with `adds` plus the total of earlier gradients.
+// total = Σ sums, in fixed order; with `adds` plus that of earlier ones.
 // Variables: adds. Dispatch: one workgroup of 64.
 struct Params {
     chunks: u32,
