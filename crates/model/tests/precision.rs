@@ -5,7 +5,7 @@ mod recipe;
 
 use frugal_model::{IMAGES, LABELS, MASK, Net, StepShape, training_step};
 use frugal_tensor::codec::MARGIN;
-use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Recompute, Uniform};
+use frugal_tensor::codec::{Codec, ErrorBounded, F16, Float8, FrequencySplit, Recompute, Uniform};
 use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, Sgd, UpdateConfig};
 use frugal_tensor::runtime::GpuOptions;
@@ -208,6 +208,7 @@ fn every_store_trains_in_f16() {
     let update = UpdateConfig { loss_scale: Some(LossScale::default()), ..Optimizer::Sgd(SGD).into() };
     let split = || Policy::with(FrequencySplit { bits: 4, ..FrequencySplit::default() });
     let lossy = [
+        Policy::with(Float8 { group: 32 }),
         Policy::with(Uniform { bits: 8, group: 32 }),
         split(),
         split().recompute(Recompute::Cheap),

@@ -2,7 +2,7 @@
 //! validated by naga under WebGPU's default limits, and written as SPIR-V, MSL and HLSL.
 
 use frugal_model::{Net, StepShape, Task, Training, evaluation_step, training_step};
-use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Policy, Recompute, Uniform};
+use frugal_tensor::codec::{ErrorBounded, F16, Float8, FrequencySplit, Policy, Recompute, Uniform};
 use frugal_tensor::ir::{Element, Graph, Init, Precision, TileTable, ValueId, tiles::Tunable};
 use frugal_tensor::ops::activation::{Activation, RELU6};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormState};
@@ -408,6 +408,9 @@ fn variants() -> BTreeSet<Variant> {
     trainings().iter().for_each(|graph| [&Policy::raw(), &bounded].into_iter().for_each(|policy| add(graph, policy)));
     // Shapes change nothing about these.
     add(&nets[0], &Policy::with(F16));
+    for group in [16, 32, 64, 128, 256, 512, 1024] {
+        add(&nets[0], &Policy::with(Float8 { group }));
+    }
     for bits in [1, 2, 4, 8] {
         for group in [32, 64, 128, 256, 512, 1024] {
             add(&nets[0], &Policy::with(Uniform { bits, group }));

@@ -2,7 +2,7 @@
 
 use frugal_model::layers::{Conv, NORM, Padding};
 use frugal_model::{Layer, Net, StepShape, Training, evaluation_step, training_step};
-use frugal_tensor::codec::{ErrorBounded, F16, FrequencySplit, Recompute, Uniform};
+use frugal_tensor::codec::{ErrorBounded, F16, Float8, FrequencySplit, Recompute, Uniform};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::ops::upsample::Upsampling;
@@ -88,11 +88,12 @@ fn layers() -> impl Strategy<Value = Vec<Layer>> {
     })
 }
 
-fn policies() -> [Policy; 6] {
+fn policies() -> [Policy; 7] {
     [
         Policy::raw(),
         Policy::raw().recompute(Recompute::Segments),
         Policy::with(F16).recompute(Recompute::Cheap),
+        Policy::with(Float8::default()),
         Policy::with(Uniform::default()),
         Policy::with(FrequencySplit::default()).recompute(Recompute::Cheap),
         Policy::with(ErrorBounded::default()),

@@ -1,6 +1,6 @@
 //! What a session promises: bytes as planned, equal bits, and errors instead of panics.
 
-use frugal_tensor::codec::{F16, FrequencySplit, Rule, Uniform};
+use frugal_tensor::codec::{F16, Float8, FrequencySplit, Rule, Uniform};
 use frugal_tensor::ir::{Element, Graph, Init, ValueId};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
@@ -49,7 +49,7 @@ fn policies() -> Vec<Policy> {
         .rule(rule("a", Rc::new(FrequencySplit { block: 4, bits: 4, parity: false })));
     let uniform = [1, 2, 4, 8].map(|bits| Policy::with(Uniform { bits, group: 256 }));
     let split = [2, 8].map(|bits| Policy::with(FrequencySplit { block: 8, bits, parity: false }));
-    let others = [Policy::raw(), Policy::with(F16), mixture];
+    let others = [Policy::raw(), Policy::with(F16), Policy::with(Float8::default()), mixture];
     others.into_iter().chain(uniform).chain(split).collect()
 }
 

@@ -148,6 +148,7 @@ fn every_number_of_a_layer_and_a_store_has_bounds() {
             "store.default=",
             "",
             &[
+                "float8:1024",
                 "uniform:8,1024",
                 "frequency-split:64,8",
                 "error-bounded:0.000001",
@@ -156,6 +157,7 @@ fn every_number_of_a_layer_and_a_store_has_bounds() {
                 "{ kind='error-bounded', interval=1000000 }",
             ],
             &[
+                "float8:2048",
                 "uniform:8,2048",
                 "uniform:99999999999999999999",
                 "frequency-split:65,8",
@@ -213,7 +215,15 @@ fn text() -> impl Strategy<Value = String> {
 
 fn store() -> impl Strategy<Value = String> {
     prop_oneof![
-        of(&["raw", "f16", "uniform:1", "uniform:8,64", "frequency-split:5,2,parity", "error-bounded:comet"]),
+        of(&[
+            "raw",
+            "f16",
+            "float8:32",
+            "uniform:1",
+            "uniform:8,64",
+            "frequency-split:5,2,parity",
+            "error-bounded:comet"
+        ]),
         number(1e-6, 0.5).prop_map(|fraction| format!("error-bounded:{fraction}")),
         number(1e-6, 0.25).prop_map(|fraction| format!("error-bounded:comet,{fraction}")),
     ]

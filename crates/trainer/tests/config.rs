@@ -363,6 +363,8 @@ fn stores_are_named_with_or_without_settings() {
     let named = [
         ("raw", CodecSpec::Raw),
         ("f16", CodecSpec::F16),
+        ("float8", CodecSpec::Float8 { group: 256 }),
+        ("float8:32", CodecSpec::Float8 { group: 32 }),
         ("uniform", usual),
         ("uniform:4", CodecSpec::Uniform { bits: 4, group: 256 }),
         ("uniform:1,64", CodecSpec::Uniform { bits: 1, group: 64 }),
@@ -391,6 +393,8 @@ fn stores_are_named_with_or_without_settings() {
     let wrong = [
         ("unifrom", "did you mean `uniform`?"),
         ("raw:1", "`raw` has no settings"),
+        ("float8:8", "group must be 16, 32, 64"),
+        ("float8:32,1", "write float8:GROUP"),
         ("uniform:3", "bits must be 1, 2, 4 or 8"),
         ("uniform:4,100", "group must be 32, 64"),
         ("uniform:", "write uniform:BITS"),

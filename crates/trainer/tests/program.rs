@@ -8,7 +8,7 @@ use serde_json::Value;
 #[test]
 fn train_leaves_a_whole_run_folder_and_one_seed_gives_one_result() {
     let desk = Desk::new();
-    for store in ["raw", "f16", "uniform", "frequency-split", "error-bounded"] {
+    for store in ["raw", "f16", "float8", "uniform", "frequency-split", "error-bounded"] {
         let set = format!("store.default={store}");
         let out = |number: u32| format!("{store}-{number}");
         for number in [1, 2] {
@@ -48,7 +48,7 @@ fn train_leaves_a_whole_run_folder_and_one_seed_gives_one_result() {
     }
     let kept = |store: &str| json(&desk.path(store).join("summary.json"))["bytes"]["kept"].as_u64().unwrap();
     assert!(kept("frequency-split-1") < kept("raw-1"));
-    assert!(kept("uniform-1") < kept("f16-1") && kept("f16-1") < kept("raw-1"));
+    assert!(kept("uniform-1") < kept("float8-1") && kept("float8-1") < kept("f16-1") && kept("f16-1") < kept("raw-1"));
     let weights = |store: &str| std::fs::read(desk.path(store).join("weights.safetensors")).unwrap();
     assert_ne!(weights("raw-1"), weights("frequency-split-1"));
 }
@@ -244,7 +244,7 @@ fn the_largest_batch_fits_and_one_more_does_not() {
     println!("{:.2} s", begin.elapsed().as_secs_f64());
     let rows = report["stores"].as_array().unwrap();
     let stores: Vec<&str> = rows.iter().map(|row| row["store"].as_str().unwrap()).collect();
-    assert_eq!(stores, ["raw", "f16", "uniform", "frequency-split", "error-bounded"]);
+    assert_eq!(stores, ["raw", "f16", "float8", "uniform", "frequency-split", "error-bounded"]);
     assert_eq!(report["limit"], 8u64 << 30);
     for row in rows {
         let batch = row["batch"].as_u64().unwrap();

@@ -101,6 +101,8 @@ const TEXTS: &[&str] = &[
     "raw",
     "auto:1B",
     "auto:99999999999GiB",
+    "float8:0",
+    "float8:1048576",
     "uniform:0,0",
     "uniform:8,1",
     "uniform:2,1048576",

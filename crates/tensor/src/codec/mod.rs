@@ -7,6 +7,7 @@
 pub mod data_sized;
 pub mod error_bounded;
 pub mod f16;
+pub mod float8;
 pub mod frequency_split;
 pub mod mask;
 mod policy;
@@ -16,6 +17,7 @@ pub mod uniform;
 pub use data_sized::{CodingFacts, ControllerNodes, DataSized, MARGIN, SizeReport};
 pub use error_bounded::{ErrorBounded, GradientReaders};
 pub use f16::F16;
+pub use float8::Float8;
 pub use frequency_split::FrequencySplit;
 pub(crate) use policy::{Choice, Origin};
 pub use policy::{Policy, Recompute, Rule};

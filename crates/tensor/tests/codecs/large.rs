@@ -21,7 +21,9 @@ fn every_codec_keeps_its_promise_beyond_128_mib() {
     let shape = |planes: usize| Shape::from([planes, 1, 256, 256]);
     let hostile: Vec<f32> = hostile(&shape(1)).into_iter().flat_map(|(_, x)| x).collect();
     let x: Vec<f32> = hostile.iter().copied().cycle().take(planes * PLANE).collect();
-    for Promise { codec, check } in [Promise::f16(), Promise::frequency_split(8, 2, false), Promise::uniform(2, 256)] {
+    for Promise { codec, check } in
+        [Promise::f16(), Promise::float8(64), Promise::frequency_split(8, 2, false), Promise::uniform(2, 256)]
+    {
         let (_, decoded) = Trip::new(&gpu, gpu.adapter().kernel_set(), codec.as_ref(), &shape(planes)).run(&x, 1);
         for first in [0, 496, planes - 16] {
             let part = first * PLANE..(first + 16) * PLANE;

@@ -3,6 +3,7 @@
 mod concatenation;
 mod error_bounded;
 mod f16;
+mod float8;
 mod frequency_split;
 mod large;
 mod mask;
@@ -13,7 +14,7 @@ mod theory;
 mod training;
 mod uniform;
 
-use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform};
+use frugal_tensor::codec::{Codec, F16, Float8, FrequencySplit, Site, Uniform};
 use frugal_tensor::ir::{Element, Graph, KernelSet, Shape, ValueId};
 use frugal_tensor::ops::activation::Activation;
 use frugal_tensor::random::Stream;
@@ -110,6 +111,12 @@ impl Promise {
         Self { codec: Rc::new(F16), check: Box::new(f16::keeps_promise) }
     }
 
+    fn float8(group: usize) -> Self {
+        let codec = Float8 { group };
+        let check = move |what: &str, _: &Shape, x: &[f32], y: &[f32]| float8::keeps_promise(what, &codec, x, y);
+        Self { codec: Rc::new(codec), check: Box::new(check) }
+    }
+
     fn frequency_split(block: usize, bits: usize, parity: bool) -> Self {
         let codec = FrequencySplit { block, bits, parity };
         let check = move |what: &str, shape: &Shape, x: &[f32], y: &[f32]| {
@@ -129,7 +136,11 @@ impl Promise {
 fn promises() -> Vec<Promise> {
     let split = |bits| [false, true].map(|parity| Promise::frequency_split(8, bits, parity));
     let of_bits = |bits| split(bits).into_iter().chain([32, 256].map(|group| Promise::uniform(bits, group)));
-    [1, 2, 4, 8].into_iter().flat_map(of_bits).chain([Promise::f16()]).collect()
+    [1, 2, 4, 8]
+        .into_iter()
+        .flat_map(of_bits)
+        .chain([Promise::f16(), Promise::float8(32), Promise::float8(256)])
+        .collect()
 }
 
 fn shapes() -> Vec<Shape> {
@@ -210,7 +221,9 @@ fn every_codec_serves_more_than_one_dimension_of_workgroups() {
     let gpu = gpu();
     let shape = Shape::from([70_001, 1, 8, 8]);
     let x: Vec<f32> = Stream::new(5, 0).uniform().take(shape.elements()).collect();
-    for Promise { codec, check } in [Promise::f16(), Promise::frequency_split(8, 2, false), Promise::uniform(2, 32)] {
+    for Promise { codec, check } in
+        [Promise::f16(), Promise::float8(64), Promise::frequency_split(8, 2, false), Promise::uniform(2, 32)]
+    {
         for set in [KernelSet::Tiles, KernelSet::Registers] {
             let (_, decoded) = round_trip(&gpu, set, codec.as_ref(), &shape, &x, 0);
             check("many workgroups", &shape, &x, &decoded);

@@ -4,8 +4,9 @@
 //! off by 2.5 last places: those of means, steps and 1/s are rounded to bf16 or made of bf16, which hides it, but for parity
 //! (2^Q − 1)/(max − min) goes into codes as it is, and next to a threshold a code may differ by one.
 
+use super::float8::{nearest, scale, value};
 use super::{Trip, hostile, shapes};
-use frugal_tensor::codec::{Codec, F16, FrequencySplit, Site, Uniform, mask};
+use frugal_tensor::codec::{Codec, F16, Float8, FrequencySplit, Site, Uniform, mask};
 use frugal_tensor::ir::{Element, Graph, Interval, Shape};
 use frugal_tensor::ops::pool::MaxPool;
 use frugal_tensor::ops::pool::window_index;
@@ -177,6 +178,23 @@ fn f16(x: &[f32]) -> Expected {
     Expected { words, decoded: halves.iter().map(|half| half.to_f32()).collect() }
 }
 
+fn float8(codec: &Float8, x: &[f32]) -> Expected {
+    let (mut scales, mut codes, mut decoded) = (Vec::new(), Vec::new(), Vec::new());
+    for x in x.chunks(codec.group) {
+        let top = x.iter().filter(|x| x.is_finite()).fold(0f32, |top, x| top.max(x.abs()));
+        let s = scale(top);
+        scales.push(Some((s as f32).to_bits()));
+        for &x in x {
+            let code = nearest(x, s);
+            codes.push(code);
+            decoded.push((value(code) * s) as f32);
+        }
+    }
+    codes.resize(codes.len().next_multiple_of(4), 0);
+    let words = codes.chunks(4).map(|codes| Some(u32::from_le_bytes(codes.try_into().unwrap())));
+    Expected { words: scales.into_iter().chain(words).collect(), decoded }
+}
+
 /// Compares on all kernel sets and all hostile inputs.
 ///
 /// Of a thousand words `most_others` may differ; what they decode to is then not compared.
@@ -220,6 +238,14 @@ fn same_bits(codec: &dyn Codec, most_others: usize, expected: &dyn Fn(&Shape, &[
 #[test]
 fn f16_is_as_documented_to_the_bit() {
     same_bits(&F16, 0, &|_, x, _| f16(x));
+}
+
+#[test]
+fn float8_is_as_documented_to_the_bit() {
+    for group in [16, 64, 256, 1024] {
+        let codec = Float8 { group };
+        same_bits(&codec, 0, &|_, x, _| float8(&codec, x));
+    }
 }
 
 #[test]

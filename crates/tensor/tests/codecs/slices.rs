@@ -71,7 +71,8 @@ fn slices_decode_to_the_bits_of_the_whole() {
 fn slices_that_are_no_whole_groups_keep_the_promise() {
     let gpu = gpu();
     let shape = Shape::from([5, 64, 1, 7]);
-    let promises = [32, 256].map(|group| Promise::uniform(2, group)).into_iter().chain([Promise::f16()]);
+    let promises =
+        [32, 256].map(|group| Promise::uniform(2, group)).into_iter().chain([Promise::f16(), Promise::float8(64)]);
     for Promise { codec, check } in promises {
         for set in SETS {
             let (names, values): (Vec<&str>, Vec<Vec<f32>>) = hostile(&shape).into_iter().unzip();

@@ -4,7 +4,7 @@ use super::nonzero::NonZero;
 use super::slices::slices;
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::error_bounded::Target;
-use frugal_tensor::codec::{Codec, DataSized, ErrorBounded, F16, FrequencySplit, Stored, Uniform};
+use frugal_tensor::codec::{Codec, DataSized, ErrorBounded, F16, Float8, FrequencySplit, Stored, Uniform};
 use frugal_tensor::ir::{AlongBatch, Element, Graph, Init, KernelSet, Part, Shape, Value, ValueId, verify};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
@@ -186,7 +186,7 @@ fn codecs() -> Vec<Rc<dyn Codec>> {
     let uniform = uniform.into_iter().map(|codec| Rc::new(codec) as Rc<dyn Codec>);
     let targets = [Target::Noise(0.1), Target::Noise(0.5), Target::Momentum(0.01)];
     let bounded = targets.map(|target| Rc::new(ErrorBounded { target, ..Default::default() }) as Rc<dyn Codec>);
-    split.chain(uniform).chain(bounded).chain([Rc::new(F16) as Rc<dyn Codec>]).collect()
+    split.chain(uniform).chain(bounded).chain([Rc::new(F16) as Rc<dyn Codec>, Rc::new(Float8 { group: 64 })]).collect()
 }
 
 #[test]

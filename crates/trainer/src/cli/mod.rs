@@ -180,7 +180,8 @@ impl From<Multiplies> for Precision {
 
 /// How stores are named, for the help of several verbs.
 const STORES: &str = "\
-Stores, with their settings: raw, f16, uniform:BITS or uniform:BITS,GROUP (usual: 2,256),
+Stores, with their settings: raw, f16, float8 or float8:GROUP (usual: 256),
+uniform:BITS or uniform:BITS,GROUP (usual: 2,256),
 frequency-split:BLOCK,BITS (usual: 8,2; 8,2,parity rounds as its authors do),
 error-bounded:FRACTION of the gradient's noise (usual: 0.1) or error-bounded:comet.
 auto:2GiB chooses a form for each value so that the run takes no more than that.

@@ -25,7 +25,7 @@ pub(super) struct Options {
     /// Show the largest batch that a run can have in so much memory, for example 8GiB
     #[arg(long, value_name = "SIZE", value_parser = units::size, conflicts_with_all = ["batch", "store"])]
     max_batch: Option<u64>,
-    /// Stores for --max-batch [default: raw,f16,uniform,frequency-split]
+    /// Stores for --max-batch [default: raw,f16,float8,uniform,frequency-split,error-bounded]
     #[arg(long, value_name = "NAMES", value_parser = PolicySpecs::parse, requires = "max_batch")]
     stores: Option<PolicySpecs>,
     /// Family of kernels to assume: it decides what scratch they need

@@ -3,7 +3,7 @@
 use crate::error::suggest;
 use frugal_report::units;
 use frugal_tensor::codec::error_bounded::Target;
-use frugal_tensor::codec::{Codec, ErrorBounded, F16, FrequencySplit, Uniform};
+use frugal_tensor::codec::{Codec, ErrorBounded, F16, Float8, FrequencySplit, Uniform};
 use serde::Serialize;
 use std::fmt;
 use std::rc::Rc;
@@ -16,6 +16,11 @@ pub enum CodecSpec {
     Raw,
     /// In half precision.
     F16,
+    /// Floats of 8 bits in groups.
+    Float8 {
+        /// Elements that share a scale.
+        group: usize,
+    },
     /// A few bits in groups.
     Uniform {
         /// Bits per element.
@@ -74,7 +79,7 @@ impl BoundTarget {
 
 impl CodecSpec {
     /// The names of all forms that a value can have.
-    pub const NAMES: &'static [&'static str] = &["raw", "f16", "uniform", "frequency-split", "error-bounded"];
+    pub const NAMES: &'static [&'static str] = &["raw", "f16", "float8", "uniform", "frequency-split", "error-bounded"];
 
     /// All forms with their usual settings.
     pub fn all() -> impl Iterator<Item = CodecSpec> {
@@ -86,6 +91,7 @@ impl CodecSpec {
         Some(match name {
             "raw" => CodecSpec::Raw,
             "f16" => CodecSpec::F16,
+            "float8" => CodecSpec::Float8 { group: Float8::default().group },
             "uniform" => {
                 let Uniform { bits, group } = Uniform::default();
                 CodecSpec::Uniform { bits, group }
@@ -102,7 +108,7 @@ impl CodecSpec {
         })
     }
 
-    /// From a name with or without settings: `f16`, `uniform:4` (bits), `uniform:4,128` (bits, group),
+    /// From a name with or without settings: `f16`, `float8:128` (group), `uniform:4` (bits), `uniform:4,128` (bits, group),
     /// `frequency-split:8,2` or `frequency-split:8,2,parity` (block, bits), `error-bounded:0.2` (fraction of the noise), `error-bounded:comet` or
     /// `error-bounded:comet,0.02` (fraction of the momentum), `auto:2GiB` (budget).
     ///
@@ -125,9 +131,11 @@ impl CodecSpec {
         };
         let numbers: Result<Vec<usize>, _> = settings.split(',').map(|number| number.trim().parse()).collect();
         let form = match (usual, numbers.as_deref()) {
+            (CodecSpec::Float8 { .. }, Ok(&[group])) => CodecSpec::Float8 { group },
             (CodecSpec::Uniform { group, .. }, Ok(&[bits])) => CodecSpec::Uniform { bits, group },
             (CodecSpec::Uniform { .. }, Ok(&[bits, group])) => CodecSpec::Uniform { bits, group },
             (CodecSpec::FrequencySplit { .. }, Ok(&[block, bits])) => CodecSpec::FrequencySplit { block, bits, parity },
+            (CodecSpec::Float8 { .. }, _) => return Err("write float8:GROUP".to_owned()),
             (CodecSpec::Uniform { .. }, _) => return Err("write uniform:BITS or uniform:BITS,GROUP".to_owned()),
             (CodecSpec::FrequencySplit { .. }, _) => {
                 return Err("write frequency-split:BLOCK,BITS, or frequency-split:BLOCK,BITS,parity".to_owned());
@@ -160,6 +168,7 @@ impl CodecSpec {
     pub fn check(&self) -> Result<(), String> {
         match *self {
             CodecSpec::Raw | CodecSpec::F16 | CodecSpec::Auto { .. } => Ok(()),
+            CodecSpec::Float8 { group } => Float8 { group }.check(),
             CodecSpec::Uniform { bits, group } => Uniform { bits, group }.check(),
             CodecSpec::FrequencySplit { block, bits, parity } => FrequencySplit { block, bits, parity }.check(),
             CodecSpec::ErrorBounded { target, fraction, interval } => error_bounded(target, fraction, interval).check(),
@@ -171,6 +180,7 @@ impl CodecSpec {
         match *self {
             CodecSpec::Raw | CodecSpec::Auto { .. } => None,
             CodecSpec::F16 => Some(Rc::new(F16)),
+            CodecSpec::Float8 { group } => Some(Rc::new(Float8 { group })),
             CodecSpec::Uniform { bits, group } => Some(Rc::new(Uniform { bits, group })),
             CodecSpec::FrequencySplit { block, bits, parity } => Some(Rc::new(FrequencySplit { block, bits, parity })),
             CodecSpec::ErrorBounded { target, fraction, interval } => {
@@ -194,6 +204,7 @@ impl fmt::Display for CodecSpec {
         let (name, settings) = match *self {
             CodecSpec::Raw => ("raw", String::new()),
             CodecSpec::F16 => ("f16", String::new()),
+            CodecSpec::Float8 { group } => ("float8", format!(":{group}")),
             CodecSpec::Uniform { bits, group } if group == Uniform::default().group => ("uniform", format!(":{bits}")),
             CodecSpec::Uniform { bits, group } => ("uniform", format!(":{bits},{group}")),
             CodecSpec::FrequencySplit { block, bits, parity } => {

@@ -251,6 +251,7 @@ fn form(path: &str, node: &Node) -> Result<CodecSpec> {
     let mut form = CodecSpec::usual(any.required("kind", "\"uniform\"", kind)?).expect("one of the names");
     let keys: &[&str] = match form {
         CodecSpec::Raw | CodecSpec::F16 | CodecSpec::Auto { .. } => &["kind"],
+        CodecSpec::Float8 { .. } => &["kind", "group"],
         CodecSpec::Uniform { .. } => &["kind", "bits", "group"],
         CodecSpec::FrequencySplit { .. } => &["kind", "block", "bits", "parity"],
         CodecSpec::ErrorBounded { .. } => &["kind", "target", "fraction", "interval"],
@@ -259,6 +260,7 @@ fn form(path: &str, node: &Node) -> Result<CodecSpec> {
     let number = |key| Ok(section.integer(key, 1, 1 << 20)?.map(|number| number as usize));
     match &mut form {
         CodecSpec::Raw | CodecSpec::F16 | CodecSpec::Auto { .. } => {}
+        CodecSpec::Float8 { group } => *group = number("group")?.unwrap_or(*group),
         CodecSpec::Uniform { bits, group } => {
             *bits = number("bits")?.unwrap_or(*bits);
             *group = number("group")?.unwrap_or(*group);

@@ -56,6 +56,7 @@ fn config(random: &mut Random) -> String {
     let stores = [
         "raw",
         "f16",
+        "float8",
         "uniform",
         "uniform:1,8",
         "frequency-split",

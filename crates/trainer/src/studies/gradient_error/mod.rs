@@ -24,6 +24,7 @@ pub const BATCHES: usize = 8;
 /// The forms of the rate-distortion points.
 pub const POINTS: &[&str] = &[
     "f16",
+    "float8",
     "uniform:1",
     "uniform:2",
     "uniform:4",
