@@ -22,6 +22,8 @@ pub enum Slices {
     Auto,
     /// Into those that bring the peak down most.
     Least,
+    /// Into those that take least time with at most so many transient bytes alive at once, or else come nearest to that.
+    Within(u64),
     /// Into so many; what is made twice follows from the peak.
     Count(usize),
     /// Exactly so.

@@ -2,6 +2,9 @@
 
 use super::{AlongBatch, Element, Graph, Node, OperatorKind, Part, Phase, Precision, Shape, Value, ValueId};
 
+use std::collections::HashMap;
+use std::ops::Range;
+
 /// What is wrong with a graph. Each variant names the node or the saved tensor where it shows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -116,6 +119,8 @@ struct Check<'g> {
     changed_by: Vec<Option<&'g Node>>,
     /// How many parts of each value nodes have yet to make; the last of them makes the whole.
     parts_to_come: Vec<usize>,
+    /// The bytes of each value that were made in windows.
+    windows: HashMap<ValueId, Vec<Range<u64>>>,
     /// A node of the backward pass.
     backward: Option<&'g Node>,
 }
@@ -127,12 +132,23 @@ impl<'g> Check<'g> {
         graph.saved_tensors().iter().for_each(|saved| made[saved.decoded.index()] = true);
         let root = graph.ids().map(|(id, _)| graph.memory_of(id).0).collect();
         let mut parts_to_come = vec![0; graph.values().len()];
-        for output in graph.nodes().iter().flat_map(|node| &node.outputs) {
-            if let Some(part) = graph.value(*output).part {
-                parts_to_come[part.of.index()] += 1;
+        for &output in graph.nodes().iter().flat_map(|node| &node.outputs) {
+            let mut part = graph.value(output).part;
+            while let Some(Part { of: whole, .. }) = part {
+                parts_to_come[whole.index()] += 1;
+                // The first part of a part announces that one, too.
+                part = graph.value(whole).part.filter(|_| parts_to_come[whole.index()] == 1);
             }
         }
-        Self { graph, made, root, changed_by: vec![None; graph.values().len()], parts_to_come, backward: None }
+        Self {
+            graph,
+            made,
+            root,
+            changed_by: vec![None; graph.values().len()],
+            parts_to_come,
+            windows: HashMap::new(),
+            backward: None,
+        }
     }
 
     fn node(&mut self, node: &'g Node) -> Result<(), Fault> {
@@ -146,9 +162,8 @@ impl<'g> Check<'g> {
         }
         for &input in &node.inputs {
             let value = || self.graph.value(input).name.clone();
-            // A window is there if the whole is.
             let whole = self.graph.memory_of(input).0;
-            if !self.made[input.index()] && !self.made[whole.index()] {
+            if !self.made[input.index()] && !self.made[whole.index()] && !self.window_is_made(input) {
                 return Err(Fault::NotMade { layer: layer(), operator, value: value() });
             }
             if let Some(writer) = self.changed_by[self.root[input.index()].index()]
@@ -176,6 +191,25 @@ impl<'g> Check<'g> {
         Ok(())
     }
 
+    /// Whether windows that were made cover one.
+    fn window_is_made(&self, id: ValueId) -> bool {
+        let (whole, start) = self.graph.memory_of(id);
+        let end = start + self.graph.value(id).bytes();
+        let covers = |made: &Range<u64>| made.start <= start && end <= made.end;
+        self.windows.get(&whole).is_some_and(|windows| windows.iter().any(covers))
+    }
+
+    /// Notes that a window was made; what lies side by side becomes one.
+    fn make_window(&mut self, id: ValueId) {
+        let (whole, start) = self.graph.memory_of(id);
+        let end = start + self.graph.value(id).bytes();
+        let windows = self.windows.entry(whole).or_default();
+        match windows.iter_mut().find(|made| made.end == start) {
+            Some(made) => made.end = end,
+            None => windows.push(start..end),
+        }
+    }
+
     /// What a node makes is new, and what its operator says.
     fn outputs(&mut self, node: &Node) -> Result<(), Fault> {
         let (layer, operator) = (|| node.layer.clone(), node.operator.name());
@@ -191,6 +225,9 @@ impl<'g> Check<'g> {
             let name = || value.name.clone();
             if std::mem::replace(&mut self.made[output.index()], true) {
                 return Err(Fault::MadeTwice { layer: layer(), operator, value: name() });
+            }
+            if value.window().is_some() {
+                self.make_window(output);
             }
             let mut part = value.part;
             while let Some(Part { of: whole, .. }) = part {

@@ -148,7 +148,13 @@ impl Plan {
     /// # Errors
     /// As [`Plan::sharing_store`].
     pub fn evaluation(&self, graph: Graph) -> Result<Self, PlanError> {
-        self.sharing_store(graph, &Policy::raw().slices(self.slices), self.options.clone().in_precision(Precision::F32))
+        // Both run over the same memory: it need not take less than this plan.
+        let slices = match self.slices {
+            Slices::Off => Slices::Off,
+            _ => Slices::Within(self.lifetimes.alive().into_iter().max().unwrap_or(0)),
+        };
+        let policy = Policy::raw().slices(slices);
+        self.sharing_store(graph, &policy, self.options.clone().in_precision(Precision::F32))
     }
 
     /// The same plan with other sizes, in words, for data-sized values ([`crate::codec::DataSized`]).

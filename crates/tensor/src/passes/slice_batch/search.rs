@@ -4,9 +4,23 @@ use super::{Sliced, slice_batch};
 use crate::codec::{Slices, Slicing, Stored};
 use crate::ir::{Graph, GraphError, KernelSet};
 
-/// By how much longer a step may take by the planner's estimate: where the slices are chosen for it, and at the least peak.
-const LONGER: f64 = 1.04;
-const LONGER_AT_LEAST_PEAK: f64 = 1.25;
+/// By how much longer a step may take by the planner's estimate.
+struct Longer {
+    /// Where slices are chosen for the user who did not ask.
+    usual: f64,
+    /// At the least peak.
+    most: f64,
+}
+
+impl Longer {
+    /// The estimate is of multiply-adds, bytes and nodes; on GPUs bytes weigh more than they cost where caches hold slices.
+    fn of(set: KernelSet) -> Self {
+        match set {
+            KernelSet::Registers | KernelSet::Naive => Self { usual: 1.04, most: 1.25 },
+            KernelSet::Tiles => Self { usual: 1.35, most: 1.6 },
+        }
+    }
+}
 
 /// Peaks nearer to each other than this share are equal: then the shorter time wins.
 const EQUAL: f64 = 0.004;
@@ -65,12 +79,14 @@ pub(in crate::passes) fn search(
     peak: &dyn Fn(&Graph) -> u64,
 ) -> Result<Option<Sliced>, GraphError> {
     let batch = graph.batch();
+    let Longer { usual, most } = Longer::of(set);
     let (longer, count) = match slices {
         Slices::Off => return Ok(None),
         Slices::Exactly(slicing) => return slice_batch(graph, stored, slicing),
-        Slices::Auto => (LONGER, None),
-        Slices::Least => (LONGER_AT_LEAST_PEAK, None),
-        Slices::Count(count) => (f64::INFINITY, Some(count)),
+        Slices::Auto => (usual, None),
+        Slices::Within(_) => (most, None),
+        Slices::Least => (most, None),
+        Slices::Count(count) => (most, Some(count)),
     };
     let counts: Vec<usize> = match count {
         Some(count) => vec![count],
@@ -79,6 +95,11 @@ pub(in crate::passes) fn search(
     let speed = Speed::of(set);
     let limit = speed.seconds(graph) * longer;
     let whole_peak = peak(graph);
+    // Fewer bytes than these are worth nothing.
+    let enough = if let Slices::Within(bytes) = slices { bytes } else { 0 };
+    if whole_peak <= enough {
+        return Ok(None);
+    }
     let mut tried: Vec<[usize; 3]> = Vec::new();
     let mut look = |at: [usize; 3], best: &mut Option<Candidate>| -> Result<(), GraphError> {
         let [count, least, twice] = at;
@@ -90,7 +111,7 @@ pub(in crate::passes) fn search(
         let slicing = Slicing { samples: batch.div_ceil(count), least_bytes: LEAST_BYTES[least], twice: TWICE[twice] };
         let Some(sliced) = slice_batch(graph, stored, slicing)? else { return Ok(()) };
         let candidate = Candidate { at, peak: peak(&sliced.graph), seconds: speed.seconds(&sliced.graph), sliced };
-        if best.as_ref().is_none_or(|best| candidate.beats(best, limit)) {
+        if best.as_ref().is_none_or(|best| candidate.beats(best, limit, enough)) {
             *best = Some(candidate);
         }
         Ok(())
@@ -111,17 +132,18 @@ pub(in crate::passes) fn search(
             break;
         }
     }
-    Ok(best.filter(|best| best.seconds <= limit && best.peak < whole_peak).map(|best| best.sliced))
+    let whatever = count.is_some();
+    Ok(best.filter(|best| (whatever || best.seconds <= limit) && best.peak < whole_peak).map(|best| best.sliced))
 }
 
 impl Candidate {
-    fn beats(&self, other: &Self, limit: f64) -> bool {
+    fn beats(&self, other: &Self, limit: f64, enough: u64) -> bool {
         match (self.seconds <= limit, other.seconds <= limit) {
             (true, false) => true,
             (false, true) => false,
             (false, false) => self.seconds < other.seconds,
             (true, true) => {
-                let (peak, than) = (self.peak as f64, other.peak as f64);
+                let (peak, than) = (self.peak.max(enough) as f64, other.peak.max(enough) as f64);
                 match (peak - than).abs() <= EQUAL * than {
                     true => self.seconds < other.seconds,
                     false => peak < than,

@@ -5,6 +5,35 @@ use crate::codec::{Slicing, Stored};
 use crate::ir::{Graph, GraphError, Node, Phase, Value, ValueId};
 use std::collections::{HashMap, HashSet};
 
+/// How a value is made.
+struct Maker {
+    item: Item,
+    /// Whether that takes multiply-adds.
+    multiplies: bool,
+}
+
+/// What may be made again on the way to a value: so many values one after the other, of which one may take multiply-adds. More of those
+/// would be made again in every stretch, and not only in the next.
+#[derive(Clone, Copy)]
+struct Chain {
+    length: usize,
+    multiplies: bool,
+}
+
+const CHAIN: Chain = Chain { length: 64, multiplies: true };
+
+impl Chain {
+    /// What may be made again on the way to what a maker reads; `None` if it may not be made again itself.
+    fn after(self, maker: &Maker) -> Option<Self> {
+        let length = self.length.checked_sub(1)?;
+        match (maker.multiplies, self.multiplies) {
+            (true, false) => None,
+            (true, true) => Some(Self { length, multiplies: false }),
+            (false, multiplies) => Some(Self { length, multiplies }),
+        }
+    }
+}
+
 /// Goes through the stretches from the last to the first and decides of each value that comes from an earlier one: it is kept in full
 /// between them, or made again, whichever needs fewer bytes. Drops what nothing reads any more. Returns how many values are made again.
 pub(super) fn choose(
@@ -13,9 +42,19 @@ pub(super) fn choose(
     slicing: Slicing,
     stored: &mut [Stored],
 ) -> Result<usize, GraphError> {
-    let mut makers = HashMap::new();
+    let mut makers: HashMap<ValueId, Maker> = HashMap::new();
     for item in stretches.list.iter().flat_map(|stretch| &stretch.sliced).filter(|item| item.kind == Kind::Map) {
-        makers.extend(item.node.outputs.iter().map(|&output| (output, item.clone())));
+        let multiply_adds = graph.node_multiply_adds(&item.node);
+        for &output in &item.node.outputs {
+            // What lies in one is there anyway, and packed words are smaller than what they are made of.
+            if stretches.in_one.contains(&output) || stretches.packed.contains(&output) {
+                continue;
+            }
+            let elements = graph.value(output).shape.elements() as u64;
+            if multiply_adds <= slicing.twice.saturating_mul(elements) {
+                makers.insert(output, Maker { item: item.clone(), multiplies: multiply_adds > 0 });
+            }
+        }
     }
     let mut kept_until: HashMap<ValueId, usize> = HashMap::new();
     let mut count = 0;
@@ -53,7 +92,7 @@ pub(super) fn choose(
 struct Chooser<'a> {
     graph: &'a Graph,
     stretches: &'a Stretches,
-    makers: &'a HashMap<ValueId, Item>,
+    makers: &'a HashMap<ValueId, Maker>,
     /// The last stretch at which each value is there.
     kept_until: &'a mut HashMap<ValueId, usize>,
     slicing: Slicing,
@@ -79,7 +118,7 @@ impl Chooser<'_> {
                 continue;
             }
             for &input in &item.node.inputs {
-                self.want(self.stretches.root(input), &mut read);
+                self.want(self.stretches.root(input), &mut read, CHAIN);
             }
             needed.push(item);
         }
@@ -88,21 +127,22 @@ impl Chooser<'_> {
     }
 
     /// Sees to it that a value is there.
-    fn want(&mut self, value: ValueId, read: &mut HashSet<ValueId>) {
+    fn want(&mut self, value: ValueId, read: &mut HashSet<ValueId>, chain: Chain) {
         read.insert(value);
         let made = self.stretches.made_in.get(&value);
         if made == Some(&self.at) || self.again.contains(&value) {
             return;
         }
         let comes_later = made.is_some_and(|&made| made > self.at);
-        let again = self.cost_again(value).filter(|&cost| comes_later || cost < self.cost_kept(value));
-        match again {
+        let bound = if comes_later { u64::MAX } else { self.cost_kept(value) };
+        match self.cost_again(value, bound, chain) {
             Some(_) => {
+                let chain = chain.after(&self.makers[&value]).expect("its cost was told");
                 self.again.insert(value);
-                let inputs = self.makers[&value].node.inputs.clone();
-                self.again.extend(self.makers[&value].node.outputs.iter().copied());
+                let inputs = self.makers[&value].item.node.inputs.clone();
+                self.again.extend(self.makers[&value].item.node.outputs.iter().copied());
                 for input in inputs {
-                    self.want(self.stretches.root(input), read);
+                    self.want(self.stretches.root(input), read, chain);
                 }
             }
             None => {
@@ -118,35 +158,34 @@ impl Chooser<'_> {
         if there || self.graph.value(value).is_given() { 0 } else { self.graph.value(value).bytes() }
     }
 
-    /// Bytes that wait until here if a value is made again; `None` if it cannot be, or would take too long.
-    fn cost_again(&self, value: ValueId) -> Option<u64> {
-        let maker = self.makers.get(&value)?;
+    /// Bytes that wait until here if a value is made again: fewer than `bound`. `None` if it cannot be, would take too long or too many.
+    fn cost_again(&self, value: ValueId, bound: u64, chain: Chain) -> Option<u64> {
         // What the forward pass keeps for the backward pass is for the policy to say.
-        let of_here = Some(maker.node.phase) == self.phase;
-        if !of_here || self.stretches.in_one.contains(&value) || self.stretches.packed.contains(&value) {
-            return None;
-        }
-        let elements = self.graph.value(value).shape.elements() as u64;
-        if self.graph.node_multiply_adds(&maker.node) > self.slicing.twice.saturating_mul(elements) {
-            return None;
-        }
-        let cost = |input: ValueId| {
+        let maker = self.makers.get(&value).filter(|maker| Some(maker.item.node.phase) == self.phase)?;
+        let chain = chain.after(maker)?;
+        let mut bytes = 0u64;
+        for &input in &maker.item.node.inputs {
+            let input = self.stretches.root(input);
             let made = self.stretches.made_in.get(&input);
             if made == Some(&self.at) || self.again.contains(&input) {
-                return Some(0);
+                continue;
             }
-            let again = self.cost_again(input);
-            if made.is_some_and(|&made| made > self.at) {
-                again
-            } else {
-                Some(again.map_or(u64::MAX, |cost| cost).min(self.cost_kept(input)))
+            let comes_later = made.is_some_and(|&made| made > self.at);
+            let kept = if comes_later { u64::MAX } else { self.cost_kept(input) };
+            let cost = match kept {
+                0 => 0,
+                _ => match self.cost_again(input, kept.min(bound - bytes), chain) {
+                    Some(again) => again,
+                    None if comes_later => return None,
+                    None => kept,
+                },
+            };
+            bytes = bytes.saturating_add(cost);
+            if bytes >= bound {
+                return None;
             }
-        };
-        let mut bytes = 0u64;
-        for &input in &maker.node.inputs {
-            bytes = bytes.saturating_add(cost(self.stretches.root(input))?);
         }
-        Some(bytes)
+        (bytes < bound).then_some(bytes)
     }
 }
 
@@ -154,7 +193,7 @@ impl Chooser<'_> {
 struct Writer<'a> {
     graph: &'a mut Graph,
     stretches: &'a mut Stretches,
-    makers: &'a HashMap<ValueId, Item>,
+    makers: &'a HashMap<ValueId, Maker>,
     again: HashSet<ValueId>,
     /// By the value made elsewhere, that made here.
     made: HashMap<ValueId, ValueId>,
@@ -192,7 +231,7 @@ impl Writer<'_> {
         if let Some(&known) = self.made.get(&value) {
             return Ok(known);
         }
-        let maker = self.makers[&value].clone();
+        let maker = self.makers[&value].item.clone();
         let outputs: Vec<ValueId> = maker.node.outputs.iter().map(|&output| self.copy(output)).collect();
         for &output in &outputs {
             self.stretches.made_in.insert(output, self.at);
