@@ -71,7 +71,6 @@ pub(super) fn choose(
             stretches,
             makers: &makers,
             kept_until: &mut kept_until,
-            slicing,
             at,
             again: HashSet::new(),
         };
@@ -95,7 +94,6 @@ struct Chooser<'a> {
     makers: &'a HashMap<ValueId, Maker>,
     /// The last stretch at which each value is there.
     kept_until: &'a mut HashMap<ValueId, usize>,
-    slicing: Slicing,
     at: usize,
     /// The part of the step that it belongs to.
     phase: Option<Phase>,
