@@ -22,6 +22,7 @@ pub mod pictures;
 pub mod plan;
 pub mod records;
 pub mod sets;
+pub mod slices;
 pub mod speed_page;
 pub mod step_times;
 pub mod text;

@@ -414,7 +414,7 @@ fn passes_run_in_the_order_of_their_list_and_say_what_they_did() {
     assert_eq!(ran, PASSES.map(Pass::name));
     let did = |pass: Pass| plan.graph.passes().iter().find(|record| record.pass == pass.name()).unwrap().did.clone();
     assert_eq!(did(Pass::SwapReluMaxpool), "moved 1 max pooling before their activations");
-    assert_eq!(did(Pass::ScheduleUpdates), "moved 0 of 2 updates before the end of the step");
+    assert_eq!(did(Pass::ScheduleUpdates), "moved 0 of 3 updates before the end of the step");
 }
 
 /// Drivers that run on CPU cores leave loops after 65,535 rounds without a word: what would take more is refused there, and only

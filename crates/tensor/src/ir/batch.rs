@@ -12,7 +12,7 @@ pub struct Part {
     pub of: ValueId,
     /// Elements of the whole in front of it. Random numbers count from there, so that parts draw what the whole would.
     pub first: usize,
-    /// Bytes of the whole's memory in front of it, a multiple of [`crate::plan::ALIGNMENT`], for a *window*: it has no memory of its
+    /// Bytes of the whole's memory in front of it, a multiple of [`super::ALIGNMENT`], for a *window*: it has no memory of its
     /// own. A *piece* has none, and a whole of pieces has no memory.
     pub offset: Option<u64>,
 }

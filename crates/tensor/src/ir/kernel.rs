@@ -172,6 +172,9 @@ pub enum Binding {
 /// counts them, an end of a loop as one, and then leaves every loop without a word.
 pub(crate) const MOST_ROUNDS: usize = 65_535;
 
+/// Offsets of what kernels bind are multiples of this many bytes: the largest binding alignment that WebGPU allows.
+pub const ALIGNMENT: u64 = 256;
+
 /// One dispatch.
 ///
 /// Its shader binds the uniform `Params` at 0 and the values at 1, 2, … in group 0, all of them `read_write`, because

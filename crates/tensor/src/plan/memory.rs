@@ -5,12 +5,10 @@
 //! (greedy by size, arXiv 2001.03288, or by lifetime). Views and values written in place share the block of what they come from.
 
 use super::PlanOptions;
+pub use crate::ir::ALIGNMENT;
 use crate::ir::{Graph, KernelContext, OperatorKind, Role, ValueId};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
-
-/// Offsets are multiples of this many bytes: the largest binding alignment that WebGPU allows.
-pub const ALIGNMENT: u64 = 256;
 
 /// A piece of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

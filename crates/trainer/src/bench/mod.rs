@@ -10,6 +10,7 @@ pub mod page;
 mod products;
 mod resident;
 mod roofline;
+pub mod slices;
 mod start;
 pub mod step;
 pub mod tune;

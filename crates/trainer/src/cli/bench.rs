@@ -4,13 +4,15 @@ use super::device::TunedDevice;
 use super::subject::Subject;
 use super::{Multiplies, STORES};
 use crate::bench::operators::{self, Sampling};
-use crate::bench::page;
 use crate::bench::step::{self, Settings};
+use crate::bench::{page, slices};
+use crate::config::parse_slices;
 use crate::{Error, terminal};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use frugal_report::speed_page::SpeedPage;
 use frugal_report::speed_page::Workload;
+use frugal_tensor::codec::Slices;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -21,6 +23,9 @@ pub(super) enum Verb {
     /// A training step: milliseconds, and what they go to
     #[command(after_help = STORES)]
     Step(Box<Step>),
+    /// A training step in slices along the batch: peaks beside milliseconds
+    #[command(after_help = STORES)]
+    Slices(Box<SlicesOptions>),
     /// Operators on layers of real nets, beside what the adapter can do at all
     Ops(Operators),
     /// A page in Markdown about this machine: steps of four nets in several forms, all operators
@@ -48,6 +53,25 @@ pub(super) struct Step {
     #[arg(long, value_name = "N", default_value_t = 4, requires = "exchange")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000))]
     buckets: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of `frugal bench slices`.
+#[derive(Debug, Args)]
+pub(super) struct SlicesOptions {
+    #[command(flatten)]
+    subject: Subject,
+    /// Slices to measure, the first of which the others stand beside
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_slices)]
+    #[arg(default_value = "off,auto,least,2,4,8,16,32")]
+    settings: Vec<Slices>,
+    /// Steps of each that count
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    steps: u64,
+    /// Steps of each before those
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    warm_up: u64,
     #[command(flatten)]
     common: Common,
 }
@@ -106,6 +130,7 @@ struct Common {
 pub(super) fn run(verb: &Verb) -> Result<(), Error> {
     match verb {
         Verb::Step(options) => step(options),
+        Verb::Slices(options) => slices(options),
         Verb::Ops(options) => operators(options),
         Verb::Page(options) => page(options),
     }
@@ -124,6 +149,14 @@ fn step(options: &Step) -> Result<(), Error> {
         buckets: options.exchange.map(|HowToExchange::Loopback| options.buckets as usize),
     };
     let report = step::measure(&request, &gpu, settings, began, opened)?;
+    terminal::report(&report, options.common.json)
+}
+
+fn slices(options: &SlicesOptions) -> Result<(), Error> {
+    let request = options.subject.request()?;
+    let gpu = options.common.device.open(request.precision, true)?;
+    let counts = [options.warm_up, options.steps].map(|count| count as usize);
+    let report = slices::measure(&request, &gpu, &options.settings, counts)?;
     terminal::report(&report, options.common.json)
 }
 

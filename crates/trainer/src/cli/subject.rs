@@ -2,12 +2,13 @@
 
 use super::{Changes, Multiplies};
 use crate::Error;
-use crate::config::{CodecSpec, Config, Loss, Optimizer, PolicySpec};
+use crate::config::{CodecSpec, Config, Loss, Optimizer, PolicySpec, parse_slices};
 use crate::planning;
 use crate::planning::Request;
 use clap::Args;
 use frugal_model::{Net, StepShape, Training};
 use frugal_report::largest_batch::MOST_SAMPLES;
+use frugal_tensor::codec::Slices;
 use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::optimizer::LossScale;
 use std::path::PathBuf;
@@ -34,6 +35,10 @@ pub(super) struct Subject {
     /// the config's, or raw]
     #[arg(long, value_name = "NAME", value_parser = PolicySpec::parse)]
     store: Option<PolicySpec>,
+    /// Slices along the batch into which the step is cut: auto, least, off or a number [default: the config's, or auto for
+    /// every store but raw]
+    #[arg(long, value_name = "N", value_parser = parse_slices)]
+    slices: Option<Slices>,
     /// Precision in which the step holds activations and multiplies: f32 or f16 [default: the config's, or f32]
     #[arg(long, value_name = "P", value_enum)]
     precision: Option<Multiplies>,
@@ -70,6 +75,9 @@ impl Subject {
         request.shape.batch = self.batch.map_or(request.shape.batch, |batch| batch as usize);
         if let Some(store) = self.store {
             request.store = request.store.with_default(store);
+        }
+        if self.slices.is_some() {
+            request.store.slices = self.slices;
         }
         if let Some(precision) = self.precision {
             request.precision = precision.into();

@@ -30,7 +30,7 @@ pub(crate) use data::{sample_of, sample_with};
 pub use layers::Layers;
 pub use model::{Design, Model};
 pub use policy_spec::{PolicySpec, PolicySpecs};
-pub use save_policy::{SavePolicy, SaveRule};
+pub use save_policy::{SavePolicy, SaveRule, parse_slices, slices_name};
 pub use setup::Setup;
 pub use source::Override;
 pub use training::{Checkpoint, Course, Loss, Optimizer, Schedule, Train, Warmup};

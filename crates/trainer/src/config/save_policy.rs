@@ -111,26 +111,49 @@ impl SavePolicy {
 fn as_setting<S: serde::Serializer>(slices: &Option<Slices>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     match slices {
         Some(Slices::Count(count)) => serializer.serialize_u64(*count as u64),
-        Some(Slices::Auto) => serializer.serialize_str("auto"),
-        Some(Slices::Least) => serializer.serialize_str("least"),
-        _ => serializer.serialize_str("off"),
+        Some(slices) => serializer.serialize_str(&slices_name(*slices)),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Words for how slices are chosen.
+const SLICES: &[&str] = &["auto", "least", "off"];
+
+/// Most slices of a step.
+const MOST_SLICES: i64 = 65_536;
+
+/// What the user calls it.
+pub fn slices_name(slices: Slices) -> String {
+    match slices {
+        Slices::Count(count) => count.to_string(),
+        Slices::Auto => "auto".to_owned(),
+        Slices::Least => "least".to_owned(),
+        _ => "off".to_owned(),
+    }
+}
+
+/// Reads what [`slices_name`] writes.
+///
+/// # Errors
+/// Says what to write instead.
+pub fn parse_slices(text: &str) -> std::result::Result<Slices, String> {
+    match (text.trim(), text.trim().parse::<i64>()) {
+        ("auto", _) => Ok(Slices::Auto),
+        ("least", _) => Ok(Slices::Least),
+        ("off", _) | (_, Ok(1)) => Ok(Slices::Off),
+        (_, Ok(count)) if (2..=MOST_SLICES).contains(&count) => Ok(Slices::Count(count as usize)),
+        _ => Err(format!("expected {} or a number of slices up to {MOST_SLICES}", SLICES.join(", "))),
     }
 }
 
 /// Reads a number of slices, or a word for how it is chosen.
 fn slices(section: &Reader<'_>) -> Result<Option<Slices>> {
-    let Some(node) = section.get("slices") else { return Ok(None) };
-    if matches!(node.value, Value::Integer(_)) {
-        return Ok(section.integer("slices", 1, 65_536)?.map(|count| match count {
-            1 => Slices::Off,
-            count => Slices::Count(count as usize),
-        }));
-    }
-    Ok(section.choice("slices", &["auto", "least", "off"])?.map(|word| match word {
-        "auto" => Slices::Auto,
-        "least" => Slices::Least,
-        _ => Slices::Off,
-    }))
+    let text = match section.get("slices").map(|node| &node.value) {
+        None => return Ok(None),
+        Some(Value::Integer(_)) => section.integer("slices", 1, MOST_SLICES)?.map(|count| count.to_string()),
+        Some(_) => section.choice("slices", SLICES)?.map(str::to_owned),
+    };
+    Ok(text.and_then(|text| parse_slices(&text).ok()))
 }
 
 /// `frequency-split+cheap`, `f16 + 2 rules`.

@@ -107,9 +107,9 @@ impl Cuts {
 /// Rows of which each block is a multiple, where the limit allows: the tiles of products are as high or less.
 const ROWS: usize = 64;
 
-/// Equal blocks of rows of a matrix in f32, each of at most so many bytes, that begin at multiples of [`crate::plan::ALIGNMENT`]. `None` if no rows are so few.
+/// Equal blocks of rows of a matrix in f32, each of at most so many bytes, that begin at multiples of [`crate::ir::ALIGNMENT`]. `None` if no rows are so few.
 fn blocks([rows, columns]: [usize; 2], most: u64) -> Option<Vec<Range<usize>>> {
-    let aligned = crate::plan::ALIGNMENT as usize / 4;
+    let aligned = crate::ir::ALIGNMENT as usize / 4;
     // The rows after which a whole number of aligned stretches is full: extents share powers of two alone.
     let unit = aligned >> columns.trailing_zeros().min(aligned.trailing_zeros());
     let fit =
@@ -140,7 +140,7 @@ mod tests {
             let bytes = |rows: usize| 4 * (rows * extents[1]) as u64;
             assert_eq!((blocks[0].start, blocks[blocks.len() - 1].end), (0, extents[0]));
             for pair in blocks.windows(2) {
-                assert_eq!((pair[0].end, bytes(pair[1].start) % crate::plan::ALIGNMENT), (pair[1].start, 0));
+                assert_eq!((pair[0].end, bytes(pair[1].start) % crate::ir::ALIGNMENT), (pair[1].start, 0));
             }
             assert!(blocks.iter().all(|block| !block.is_empty() && bytes(block.len()) <= most), "{extents:?}");
         }

@@ -2,8 +2,7 @@
 
 use super::stretches::{Item, Stretch, Stretches};
 use crate::codec::Slicing;
-use crate::ir::{BatchSlice, Graph, GraphError, Node, Part, Shape, ValueId};
-use crate::plan::ALIGNMENT;
+use crate::ir::{ALIGNMENT, BatchSlice, Graph, GraphError, Node, Part, Shape, ValueId};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 

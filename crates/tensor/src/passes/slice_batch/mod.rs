@@ -58,7 +58,7 @@ fn slice_exactly(graph: &Graph, stored: &[Stored], slicing: Slicing) -> Result<O
     let mut graph = graph.clone();
     let nodes = split(&mut graph)?;
     let (updates, nodes): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(|node| node.phase == Phase::Update);
-    let mut stretches = stretches::Stretches::of(&graph, nodes, &updates);
+    let mut stretches = stretches::Stretches::of(&graph, nodes, &updates, slicing.samples);
     let mut stored = stored.to_vec();
     let again = twice::choose(&mut graph, &mut stretches, slicing, &mut stored)?;
     let counts = stretches.counts();

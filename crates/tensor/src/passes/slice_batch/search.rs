@@ -86,12 +86,13 @@ pub(in crate::passes) fn search(
         Slices::Auto => (usual, None),
         Slices::Within(_) => (most, None),
         Slices::Least => (most, None),
-        Slices::Count(count) => (most, Some(count)),
+        Slices::Count(count) => (f64::INFINITY, Some(count)),
     };
     let counts: Vec<usize> = match count {
         Some(count) => vec![count],
         None => COUNTS.into_iter().filter(|&count| count <= batch).collect(),
     };
+    let count_given = count.is_some();
     let speed = Speed::of(set);
     let limit = speed.seconds(graph) * longer;
     let whole_peak = peak(graph);
@@ -111,7 +112,11 @@ pub(in crate::passes) fn search(
         let slicing = Slicing { samples: batch.div_ceil(count), least_bytes: LEAST_BYTES[least], twice: TWICE[twice] };
         let Some(sliced) = slice_batch(graph, stored, slicing)? else { return Ok(()) };
         let candidate = Candidate { at, peak: peak(&sliced.graph), seconds: speed.seconds(&sliced.graph), sliced };
-        if best.as_ref().is_none_or(|best| candidate.beats(best, limit, enough)) {
+        let better = |best: &Candidate| match count_given {
+            true => candidate.cost() < best.cost(),
+            false => candidate.beats(best, limit, enough),
+        };
+        if best.as_ref().is_none_or(better) {
             *best = Some(candidate);
         }
         Ok(())
@@ -132,11 +137,15 @@ pub(in crate::passes) fn search(
             break;
         }
     }
-    let whatever = count.is_some();
-    Ok(best.filter(|best| (whatever || best.seconds <= limit) && best.peak < whole_peak).map(|best| best.sliced))
+    Ok(best.filter(|best| best.seconds <= limit && best.peak < whole_peak).map(|best| best.sliced))
 }
 
 impl Candidate {
+    /// Where the number of slices is given: a byte's share of the peak weighs as much as a second's of the time.
+    fn cost(&self) -> f64 {
+        self.peak as f64 * self.seconds
+    }
+
     fn beats(&self, other: &Self, limit: f64, enough: u64) -> bool {
         match (self.seconds <= limit, other.seconds <= limit) {
             (true, false) => true,

@@ -1,7 +1,7 @@
 //! Which nodes run slice by slice, and which of them together.
 
 use super::counted;
-use crate::ir::{AlongBatch, Element, Graph, Node, OperatorKind, Phase, Role, Value, ValueId};
+use crate::ir::{ALIGNMENT, AlongBatch, Element, Graph, Node, OperatorKind, Phase, Role, Value, ValueId};
 use std::collections::{HashMap, HashSet};
 
 /// How a node of a step goes along the batch.
@@ -80,8 +80,8 @@ struct Available {
 }
 
 impl Stretches {
-    pub fn of(graph: &Graph, nodes: Vec<Node>, updates: &[Node]) -> Self {
-        let (items, packed) = classify(graph, nodes, updates);
+    pub fn of(graph: &Graph, nodes: Vec<Node>, updates: &[Node], samples: usize) -> Self {
+        let (items, packed) = classify(graph, nodes, updates, samples);
         let mut this = Self { batch: graph.batch(), packed, ..Self::default() };
         for item in &items {
             match item.kind {
@@ -203,7 +203,7 @@ fn is_reduction(graph: &Graph, item: &Item) -> bool {
 }
 
 /// Says of each node how it goes along the batch, and which values are packed words of slices.
-fn classify(graph: &Graph, nodes: Vec<Node>, updates: &[Node]) -> (Vec<Item>, HashSet<ValueId>) {
+fn classify(graph: &Graph, nodes: Vec<Node>, updates: &[Node], samples: usize) -> (Vec<Item>, HashSet<ValueId>) {
     let batch = graph.batch();
     let mut of_batch: HashSet<ValueId> = HashSet::new();
     let is_input = |value: &Value| value.role == Role::Input && value.name != crate::step::CONTROL;
@@ -247,18 +247,31 @@ fn classify(graph: &Graph, nodes: Vec<Node>, updates: &[Node]) -> (Vec<Item>, Ha
         }
         items.push(item);
     }
-    settle(graph, &mut items, &mut packed, updates);
+    settle(graph, &mut items, &mut packed, updates, samples);
     (items, packed)
 }
 
-/// Makes whole what would have to lie in one and cannot in slices: packed words, and views.
-fn settle(graph: &Graph, items: &mut [Item], packed: &mut HashSet<ValueId>, updates: &[Node]) {
+/// Of the widest value's bytes, the share up to which a node's values are small: slices gain nothing there.
+const SMALL: u64 = 16;
+
+/// Runs whole what would have to lie in one and cannot in slices of so many samples: packed words, views, and small values whose parts
+/// would begin where no binding may, such as logits.
+fn settle(graph: &Graph, items: &mut [Item], packed: &mut HashSet<ValueId>, updates: &[Node], samples: usize) {
+    let bytes = |id: ValueId| graph.value(id).bytes();
+    let given: HashSet<ValueId> = graph.ids().filter(|(_, value)| value.is_given()).map(|(id, _)| id).collect();
+    let widest = items.iter().flat_map(|item| &item.node.outputs).map(|&id| bytes(id)).max().unwrap_or(0);
+    let misaligned = |id: ValueId| {
+        let value = graph.value(id);
+        let offset = value.bytes_of(value.shape.elements() / graph.batch() * samples);
+        offset.is_none_or(|offset| !offset.is_multiple_of(ALIGNMENT))
+    };
     loop {
         let mut in_one: HashSet<ValueId> = updates.iter().flat_map(|update| update.inputs.iter().copied()).collect();
         in_one.extend(graph.ids().filter(|(_, value)| value.is_metric()).map(|(id, _)| id));
+        in_one.extend(&given);
         for item in items.iter() {
             match item.kind {
-                Kind::Whole => in_one.extend(&item.node.inputs),
+                Kind::Whole => in_one.extend(item.node.inputs.iter().chain(&item.node.outputs)),
                 _ => in_one.extend(item.whole.iter().map(|&place| item.node.inputs[place])),
             }
         }
@@ -266,7 +279,16 @@ fn settle(graph: &Graph, items: &mut [Item], packed: &mut HashSet<ValueId>, upda
         let mut unpacked: HashSet<ValueId> = HashSet::new();
         for item in items.iter_mut().filter(|item| item.kind != Kind::Whole) {
             let stuck = |output: ValueId| in_one.contains(&output) && (item.is_view() || packed.contains(&output));
-            if item.parts().any(stuck) || item.sliced().any(|input| unpacked.contains(&input)) {
+            let parts = || item.sliced().chain(item.parts());
+            let apart = |id: ValueId| in_one.contains(&id) && !packed.contains(&id) && misaligned(id);
+            let small = || parts().all(|id| SMALL * bytes(id) <= widest);
+            let views_one =
+                item.is_view() && item.sliced().any(|input| in_one.contains(&input) && !given.contains(&input));
+            if item.parts().any(stuck)
+                || item.sliced().any(|input| unpacked.contains(&input))
+                || views_one
+                || (parts().any(apart) && small())
+            {
                 unpacked.extend(item.parts().filter(|id| packed.contains(id)));
                 item.run_whole();
                 changed = true;
