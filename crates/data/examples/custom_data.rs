@@ -1,5 +1,5 @@
-//! A custom data set: discs, squares and crosses that are drawn on request. The loader shuffles, normalises
-//! and batches them on worker threads, and a small residual net learns to tell them apart.
+//! A custom data set: discs, squares and crosses that are drawn on request. The loader shuffles and
+//! batches them on worker threads, and a small residual net learns to tell them apart.
 //!
 //! ```text
 //! cargo run --release -p frugal-data --example custom_data
@@ -58,7 +58,8 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let train = Loader::new(data.train.clone(), plain.shuffled(0))?;
     println!("custom data: {} images, mean {:.3}, deviation {:.3}", train.samples(), data.mean[0], data.std[0]);
 
-    let net = Net::find("resnet8")?.narrowed(2);
+    // Images go to the device as bytes, which the step normalises.
+    let net = Net::find("resnet8")?.narrowed(2).on_bytes(&data.mean, &data.std);
     let shape = StepShape { batch: BATCH, sample: data.shape.into(), classes: data.classes };
     let sgd = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 });
     let gpu = Gpu::open(None)?;
@@ -75,7 +76,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
             let learning_rate = 0.05 * (1.0 - done as f32 / steps as f32);
             let control = Control::new(done, 0).learning_rate(learning_rate);
             let inputs = [
-                (IMAGES, batch.f32s(IMAGES).into()),
+                (IMAGES, batch.u8s(IMAGES).into()),
                 (LABELS, batch.u32s(LABELS).into()),
                 (MASK, batch.f32s(MASK).into()),
                 (CONTROL, (&control).into()),
@@ -91,7 +92,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     for batch in test.epoch(0) {
         let batch = batch?;
         let inputs =
-            [(IMAGES, batch.f32s(IMAGES).into()), (LABELS, batch.u32s(LABELS).into()), (MASK, batch.f32s(MASK).into())];
+            [(IMAGES, batch.u8s(IMAGES).into()), (LABELS, batch.u32s(LABELS).into()), (MASK, batch.f32s(MASK).into())];
         session.step_with(1, &inputs)?;
         for done in session.finished()? {
             correct += done.f32(1);

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use half::f16;
 
-/// Name of the array of normalised images: C×H×W floats a sample.
+/// Name of the array of images, C×H×W a sample: bytes, or normalised floats ([`Pixels`](crate::Pixels)).
 pub const IMAGES: &str = "images";
 /// Name of the array of labels: a number a sample.
 pub const LABELS: &str = "labels";
-/// Name of the array of what is to be made of each sample, where that is no label: floats.
+/// Name of the array of what is to be made of each sample, where that is no label: floats; of images floats from 0 to 1, or bytes.
 pub const TARGETS: &str = "targets";
 /// Name of the array of weights: 1 for a sample, 0 for a row that only pads the batch.
 pub const MASK: &str = "mask";
@@ -150,6 +150,17 @@ impl Array {
         match &mut self.elements {
             Elements::F32(values) => values,
             _ => panic!("the array `{}` holds no floats", self.name),
+        }
+    }
+
+    /// The bytes.
+    ///
+    /// # Panics
+    /// If its elements are of another type: that of an array follows from its source.
+    pub fn u8s(&mut self) -> &mut Vec<u8> {
+        match &mut self.elements {
+            Elements::U8(values) => values,
+            _ => panic!("the array `{}` holds no bytes", self.name),
         }
     }
 

@@ -5,8 +5,12 @@
 //! changes nothing that the others draw. The order is always this:
 //!
 //! ```text
-//! image ─▶ pad-crop or resized crop ─▶ flip ─▶ jitter ─▶ (x / 255 - mean) / std ─▶ cutout ─▶ mixup
+//! image ─▶ pad-crop or resized crop ─▶ flip ─▶ jitter ─▶ cutout ─▶ bytes
+//!                                                └▶ (x / 255 - mean) / std ─▶ cutout ─▶ noise ─▶ mixup ─▶ floats
 //! ```
+//!
+//! Images stay bytes unless they have noise or are mixed, or floats are asked for ([`Pixels`](crate::Pixels)). What cutout blanks has
+//! the mean colour: 0 of normalised floats, and of bytes the ones next to it.
 //!
 //! Mixup alone looks beyond a sample: what it does follows from (seed, epoch, batch) and the batch's samples.
 

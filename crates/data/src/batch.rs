@@ -1,5 +1,6 @@
 //! One batch: its arrays, where they come from and go to, and how they are filled.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +35,22 @@ impl Batch {
         match self.array(name).map(|array| &array.elements) {
             Some(Elements::F32(values)) => values,
             _ => &[],
+        }
+    }
+
+    /// The bytes of an array; none if there is no array of bytes of this name.
+    pub fn u8s(&self, name: &str) -> &[u8] {
+        match self.array(name).map(|array| &array.elements) {
+            Some(Elements::U8(values)) => values,
+            _ => &[],
+        }
+    }
+
+    /// The floats of an array, or its bytes as shares of 255; none if it holds neither.
+    pub fn shares(&self, name: &str) -> Cow<'_, [f32]> {
+        match self.array(name).map(|array| &array.elements) {
+            Some(Elements::U8(bytes)) => bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect(),
+            _ => Cow::Borrowed(self.f32s(name)),
         }
     }
 

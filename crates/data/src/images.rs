@@ -1,18 +1,23 @@
-//! Images as arrays: cut, coloured and noised by chance, normalised, mixed.
+//! Images as arrays: cut and coloured by chance, as bytes; or also normalised, noised and mixed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::arrays::{Array, ArraySource, ArraySpec, Chunk, ElementType, IMAGES, LABELS, TARGETS};
 use crate::order::Stream;
-use crate::{Augment, DataError, Goal, LoaderOptions, Split, augment};
+use crate::pixels::Rect;
+use crate::{Augment, DataError, Goal, LoaderOptions, Pixels, Split, augment};
 
 /// The samples of a split as a net sees them. Arrays: [`IMAGES`], [`LABELS`] (of mixed samples that of the one that the image began as),
 /// and where samples are mixed [`TARGETS`] with the share of each class, or where images are to be made [`TARGETS`] with those,
-/// from 0 to 1.
+/// from 0 to 1 or as bytes.
 #[derive(Debug)]
 pub(crate) struct Images {
     split: Arc<Split>,
     arrays: Vec<ArraySpec>,
+    pixels: Pixels,
+    /// The byte next to the mean, for each channel.
+    mean: Vec<u8>,
     /// What each byte becomes, for each channel: the whole normalisation is one look-up.
     table: Arc<[[f32; 256]]>,
     augment: Augment,
@@ -52,10 +57,11 @@ impl Images {
         {
             return Err(DataError::Invalid("a mean is not finite, or a deviation is not above zero".to_owned()));
         }
-        let mut arrays =
-            vec![ArraySpec::new(IMAGES, ElementType::F32, shape), ArraySpec::new(LABELS, ElementType::U32, [])];
+        let pixels = options.handed_out();
+        let element = if pixels == Pixels::Bytes { ElementType::U8 } else { ElementType::F32 };
+        let mut arrays = vec![ArraySpec::new(IMAGES, element, shape), ArraySpec::new(LABELS, ElementType::U32, [])];
         match options.goal {
-            Goal::Images => arrays.push(ArraySpec::new(TARGETS, ElementType::F32, shape)),
+            Goal::Images => arrays.push(ArraySpec::new(TARGETS, element, shape)),
             Goal::Classes(classes) if options.augment.mixup.is_some() => {
                 arrays.push(ArraySpec::new(TARGETS, ElementType::F32, [classes]));
             }
@@ -66,6 +72,9 @@ impl Images {
         Ok(Images {
             split,
             arrays,
+            pixels,
+            // The cast keeps to 0 … 255.
+            mean: options.mean.iter().map(|mean| (255.0 * mean).round() as u8).collect(),
             table,
             augment: options.augment.clone(),
             goal: options.goal,
@@ -91,61 +100,69 @@ impl Images {
         augment::mix(targets, classes, samples, share);
     }
 
-    /// Adds the image that is to be made of a sample: cut and mirrored as the sample's, and otherwise as it is.
+    /// Adds the image that is to be made of a sample: cut and mirrored as the sample's, and otherwise as it is. `bytes` is for use in
+    /// between.
     fn add_target(
         &self,
         draws: Stream,
         sample: usize,
         bytes: &mut Vec<u8>,
-        targets: &mut Vec<f32>,
+        targets: &mut Array,
     ) -> Result<(), DataError> {
         let [_, height, width] = self.split.shape();
         self.augment.placement().apply(&self.split.target(sample)?, [height, width], draws, bytes);
-        targets.extend(bytes.iter().map(|&byte| f32::from(byte) / 255.0));
-        Ok(())
-    }
-
-    /// Adds one sample's floats; `bytes` is for use in between.
-    fn add(&self, draws: Stream, sample: usize, bytes: &mut Vec<u8>, images: &mut Vec<f32>) -> Result<(), DataError> {
-        let begin = images.len();
-        self.add_clean(draws, sample, bytes, images)?;
-        let [_, height, width] = self.split.shape();
-        let mut draws = augment::noise(draws);
-        for (plane, &deviation) in images[begin..].chunks_exact_mut(height * width).zip(&self.noise) {
-            augment::add_noise(plane, deviation, &mut draws);
+        match self.pixels {
+            Pixels::Bytes => targets.u8s().extend_from_slice(bytes),
+            Pixels::Normalised => targets.f32s().extend(bytes.iter().map(|&byte| f32::from(byte) / 255.0)),
         }
         Ok(())
     }
 
-    fn add_clean(
-        &self,
-        draws: Stream,
-        sample: usize,
-        bytes: &mut Vec<u8>,
-        images: &mut Vec<f32>,
-    ) -> Result<(), DataError> {
+    /// Adds one sample's image; `bytes` is for use in between.
+    fn add(&self, draws: Stream, sample: usize, bytes: &mut Vec<u8>, images: &mut Array) -> Result<(), DataError> {
         let [_, height, width] = self.split.shape();
-        let mut normalise = |bytes: &[u8]| {
-            for (plane, table) in bytes.chunks_exact(height * width).zip(&*self.table) {
-                images.extend(plane.iter().map(|&byte| table[usize::from(byte)]));
+        let image = match self.augment.is_none() {
+            true => self.split.image(sample)?,
+            false => {
+                self.augment.apply(&self.split.picture(sample)?, [height, width], draws, bytes);
+                Cow::Borrowed(bytes.as_slice())
             }
         };
-        if self.augment.is_none() {
-            normalise(&self.split.image(sample)?);
-            return Ok(());
-        }
-        self.augment.apply(&self.split.picture(sample)?, [height, width], draws, bytes);
-        normalise(bytes);
-        if let Some(hole) = self.augment.hole([height, width], draws) {
-            let begin = images.len() - bytes.len();
-            for plane in images[begin..].chunks_exact_mut(height * width) {
-                for row in hole.top..hole.top + hole.height {
+        let hole = self.augment.hole([height, width], draws);
+        match self.pixels {
+            Pixels::Bytes => {
+                let images = images.u8s();
+                let begin = images.len();
+                images.extend_from_slice(&image);
+                for (plane, &mean) in images[begin..].chunks_exact_mut(height * width).zip(&self.mean) {
+                    blank(plane, width, hole, mean);
+                }
+            }
+            Pixels::Normalised => {
+                let images = images.f32s();
+                let begin = images.len();
+                for (plane, table) in image.chunks_exact(height * width).zip(&*self.table) {
+                    images.extend(plane.iter().map(|&byte| table[usize::from(byte)]));
+                }
+                for plane in images[begin..].chunks_exact_mut(height * width) {
                     // After normalisation 0 is the mean colour.
-                    plane[row * width + hole.left..][..hole.width].fill(0.0);
+                    blank(plane, width, hole, 0.0);
+                }
+                let mut draws = augment::noise(draws);
+                for (plane, &deviation) in images[begin..].chunks_exact_mut(height * width).zip(&self.noise) {
+                    augment::add_noise(plane, deviation, &mut draws);
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Gives all that lies in a hole of a plane one colour.
+fn blank<T: Copy>(plane: &mut [T], width: usize, hole: Option<Rect>, colour: T) {
+    let Some(Rect { top, left, height, width: columns }) = hole else { return };
+    for row in top..top + height {
+        plane[row * width + left..][..columns].fill(colour);
     }
 }
 
@@ -163,10 +180,10 @@ impl ArraySource for Images {
         for &sample in chunk.samples {
             let draws = Stream::of_sample(self.seed, chunk.epoch, sample.into());
             let sample = sample as usize;
-            self.add(draws, sample, &mut bytes, arrays[0].f32s())?;
+            self.add(draws, sample, &mut bytes, &mut arrays[0])?;
             arrays[1].u32s().push(self.split.labels()[sample]);
             if self.goal == Goal::Images {
-                self.add_target(draws, sample, &mut bytes, arrays[2].f32s())?;
+                self.add_target(draws, sample, &mut bytes, &mut arrays[2])?;
             }
         }
         if let (Goal::Classes(classes), Some(alpha)) = (self.goal, self.augment.mixup) {

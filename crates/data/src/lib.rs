@@ -23,7 +23,7 @@
 //! let set = frugal_data::open("fashion-mnist-small", &frugal_data::default_root())?;
 //! let loader = Loader::new(set.train.clone(), LoaderOptions::evaluate(&set, 64).shuffled(1))?;
 //! let batch = loader.epoch(0).next().expect("an epoch has batches")?;
-//! assert_eq!(batch.f32s(frugal_data::IMAGES).len(), 64 * 28 * 28);
+//! assert_eq!(batch.u8s(frugal_data::IMAGES).len(), 64 * 28 * 28);
 //! # Ok::<(), frugal_data::DataError>(())
 //! ```
 //!
@@ -74,7 +74,7 @@ pub use dataset::{Dataset, Share, Split};
 pub use error::DataError;
 pub use fingerprint::{Fingerprint, PartFingerprint};
 pub use get::{Got, Progress, get};
-pub use loader::{Epoch, Goal, Loader, LoaderOptions};
+pub use loader::{Epoch, Goal, Loader, LoaderOptions, Pixels};
 pub use own::{Frame, Orientation, Purpose, is_path, open as open_own, pictures_in};
 pub use sampler::{EachOnce, EpochPlan, Sampler};
 pub use samples::Samples;

@@ -39,6 +39,16 @@ pub enum Goal {
     Images,
 }
 
+/// What images are handed out as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixels {
+    /// The bytes that they are, for steps that normalise them: a quarter of the memory. A blanked square has the bytes next to the mean
+    /// colour. Images with noise and mixed ones are no bytes, and come as [`Pixels::Normalised`].
+    Bytes,
+    /// Floats, `(x / 255 − mean) / std`.
+    Normalised,
+}
+
 /// How to batch a split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoaderOptions {
@@ -52,6 +62,8 @@ pub struct LoaderOptions {
     pub goal: Goal,
     /// The deviation of normal noise on all images, evaluated ones included, as a share of white; targets have none.
     pub noise: f64,
+    /// What images are handed out as, and those that are to be made of them: as bytes, or as floats from 0 to 1.
+    pub pixels: Pixels,
     /// What is subtracted from `x / 255`, per channel.
     pub mean: Vec<f32>,
     /// What the difference is divided by, per channel.
@@ -63,7 +75,7 @@ pub struct LoaderOptions {
 }
 
 impl LoaderOptions {
-    /// For judging: in the order of the file, normalised as `set` says.
+    /// For judging: in the order of the file, images as bytes, with the normalisation of `set`.
     pub fn evaluate(set: &Dataset, batch: usize) -> LoaderOptions {
         let cores = thread::available_parallelism().map_or(FEW, |cores| cores.get());
         LoaderOptions {
@@ -72,11 +84,17 @@ impl LoaderOptions {
             augment: Augment::default(),
             goal: Goal::Classes(set.classes),
             noise: 0.0,
+            pixels: Pixels::Bytes,
             mean: set.mean.clone(),
             std: set.std.clone(),
             workers: if set.train.is_encoded() { cores.min(MANY) } else { FEW },
             prefetch: 1,
         }
+    }
+
+    /// What images are handed out as: noise and mixtures are no bytes.
+    pub(crate) fn handed_out(&self) -> Pixels {
+        if self.noise > 0.0 || self.augment.mixup.is_some() { Pixels::Normalised } else { self.pixels }
     }
 
     /// What is for images alone.

@@ -1,6 +1,6 @@
 //! Whole steps: training, evaluation, answers.
 
-use crate::task::{ArrayShape, LOSS, MASK, Metric, PREDICTIONS, Sample};
+use crate::task::{ArrayShape, LOSS, MASK, Metric, PREDICTIONS, Sample, TARGETS};
 use crate::{ModelError, Net, layers::Mode};
 use frugal_tensor::ir::{Element, Graph, Value, ValueId};
 use frugal_tensor::ops::loss::Loss;
@@ -43,9 +43,10 @@ fn batched(graph: &mut Graph, array: ArrayShape, batch: usize) -> ValueId {
 fn forward(net: &Net, shape: StepShape, training: Training, mode: Mode) -> Result<(Graph, ValueId), ModelError> {
     let mut graph = Graph::new();
     graph.set_batch(shape.batch);
-    let inputs = shape.sample.inputs().into_iter().map(|input| batched(&mut graph, input, shape.batch));
+    let mixed = training.mixed && mode == Mode::Training;
+    let inputs = net.inputs(shape.sample, mixed).into_iter().map(|input| batched(&mut graph, input, shape.batch));
     let inputs: Vec<ValueId> = inputs.collect();
-    let target = net.task.target(shape.sample, shape.classes, training.mixed && mode == Mode::Training);
+    let target = net.target(shape.sample, shape.classes, mixed);
     let target = batched(&mut graph, target, shape.batch);
     let mask = graph.input(MASK, [shape.batch], Element::F32);
     let predictions = net.forward_samples(&mut graph, shape.sample, &inputs, shape.classes, mode)?;
@@ -56,6 +57,13 @@ fn forward(net: &Net, shape: StepShape, training: Training, mode: Mode) -> Resul
         let parameters = graph.parameters().map(|(_, value)| value.shape.elements()).sum();
         return Err(ModelError::NoLoss { net: net.name, makes, parameters });
     }
+    let target = match graph.value(target).element {
+        Element::U8 => {
+            let (mean, std) = (vec![0.0; shape.classes], vec![1.0; shape.classes]);
+            graph.within(TARGETS, |graph| graph.normalize_bytes(target, &mean, &std))?
+        }
+        _ => target,
+    };
     let loss = graph.within("loss", |graph| graph.loss(training.loss, predictions, target, mask))?;
     graph.name_output(LOSS, loss);
     Ok((graph, loss))
@@ -100,7 +108,7 @@ pub fn gradient_step(
 pub fn inference_step(net: &Net, shape: StepShape) -> Result<Graph, ModelError> {
     let mut graph = Graph::new();
     graph.set_batch(shape.batch);
-    let inputs = shape.sample.inputs().into_iter().map(|input| batched(&mut graph, input, shape.batch));
+    let inputs = net.inputs(shape.sample, false).into_iter().map(|input| batched(&mut graph, input, shape.batch));
     let inputs: Vec<ValueId> = inputs.collect();
     let predictions = net.forward_samples(&mut graph, shape.sample, &inputs, shape.classes, Mode::Evaluation)?;
     graph.name_output(PREDICTIONS, predictions);

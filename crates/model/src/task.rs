@@ -78,7 +78,8 @@ impl Sample {
         }
     }
 
-    /// The inputs of a step that samples are uploaded to: names, extents of one sample and types of elements.
+    /// The inputs of a step that samples are uploaded to: names, extents of one sample and types of elements, of images that the host has
+    /// normalised ([`Net::inputs`](crate::Net::inputs) says what those of a net are).
     pub fn inputs(self) -> Vec<ArrayShape> {
         match self {
             Self::Image(image) => vec![ArrayShape::new(IMAGES, image, Element::F32)],
@@ -105,6 +106,11 @@ pub struct ArrayShape {
 impl ArrayShape {
     fn new(name: &'static str, extents: impl Into<Vec<usize>>, element: Element) -> Self {
         Self { name, extents: extents.into(), element }
+    }
+
+    /// The same array of other elements.
+    pub(crate) fn of(self, element: Element) -> Self {
+        Self { element, ..self }
     }
 }
 

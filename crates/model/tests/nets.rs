@@ -9,6 +9,8 @@ use frugal_tensor::ir::{Element, KernelSet, ValueId};
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::random::Stream;
+use frugal_tensor::runtime::Data;
+use frugal_tensor::step::{CONTROL, Control};
 use frugal_tensor::{Gpu, Graph, Plan, PlanOptions, PlannedSession};
 use std::time::{Duration, Instant};
 
@@ -279,4 +281,79 @@ fn nets_for_rows_embed_categories() {
         training_step(&Net::find("lenet").unwrap(), shape, SGD),
         Err(ModelError::NoRows { net: "lenet" })
     ));
+}
+
+/// What is read back of a few steps of a net whose images come as bytes, or as what the host makes of the same bytes; and the plan.
+fn few_steps(gpu: &std::rc::Rc<Gpu>, net: &Net, bytes: bool, policy: &Policy) -> (Vec<Vec<u32>>, Plan) {
+    let (mean, std, samples) = ([0.4f32, 0.5, 0.6], [0.2f32, 0.25, 0.3], 4usize);
+    let net = if bytes { net.clone().on_bytes(&mean, &std) } else { net.clone() };
+    let shape = StepShape { batch: samples, sample: [3, 16, 18].into(), classes: 3 };
+    let images = net.task == Task::Images;
+    let loss = if images { Loss::Elements(ElementLoss::MeanSquared) } else { Loss::default() };
+    let graph = training_step(&net, shape, Training { loss, ..SGD.into() }).unwrap();
+    let plan = Plan::new(graph, policy, gpu.plan_options()).unwrap();
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan], 0).unwrap();
+    let pixels: Vec<u8> = (0..samples * 3 * 16 * 18).map(|i| (i * 37 % 251) as u8).collect();
+    let at = |at: usize| at / (16 * 18) % 3;
+    let normalised = |(i, &byte): (usize, &u8)| (f32::from(byte) / 255.0 - mean[at(i)]) / std[at(i)];
+    let normalised: Vec<f32> = pixels.iter().enumerate().map(normalised).collect();
+    let shares: Vec<f32> = pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    for step in 0..3 {
+        let control = Control::new(step, 0).learning_rate(0.05);
+        let (labels, mask) = ([0u32, 1, 2, 1], vec![1f32; samples]);
+        let target: (&str, Data) = match (images, bytes) {
+            (false, _) => (LABELS, (&labels).into()),
+            (true, false) => (TARGETS, (&shares).into()),
+            (true, true) => (TARGETS, (&pixels).into()),
+        };
+        let image: Data = if bytes { (&pixels).into() } else { (&normalised).into() };
+        session.step_with(0, &[(IMAGES, image), target, (MASK, (&mask).into()), (CONTROL, (&control).into())]).unwrap();
+    }
+    let words = session.finished().unwrap().into_iter().map(|metrics| metrics.words).collect();
+    (words, session.plans()[0].clone())
+}
+
+#[test]
+fn images_as_bytes_train_to_the_same_bits_and_are_kept_in_a_quarter() {
+    let gpu = Gpu::open(None).expect("the tests need an adapter");
+    for name in ["resnet8", "mlp", "autoencoder"] {
+        let net = Net::find(name).unwrap().narrowed(4);
+        for recompute in [Recompute::None, Recompute::Cheap, Recompute::Segments] {
+            let policy = Policy::raw().recompute(recompute);
+            let [(floats, wide), (bytes, narrow)] = [false, true].map(|bytes| few_steps(&gpu, &net, bytes, &policy));
+            assert!(bytes == floats, "{name}: {recompute:?}");
+            let elements = 4 * 3 * 16 * 18;
+            let images = if net.task == Task::Images { 2 } else { 1 };
+            let saved = wide.executable.upload_bytes() - narrow.executable.upload_bytes();
+            assert_eq!(saved, 3 * images * elements, "{name}");
+            let kept = |plan: &Plan| -> u64 {
+                let inputs = plan.kept_values().into_iter().map(|id| plan.graph.value(id));
+                inputs.filter(|value| [IMAGES, TARGETS].contains(&value.name.as_str())).map(|value| value.bytes()).sum()
+            };
+            assert_eq!((kept(&wide), kept(&narrow)), (4 * images * elements, images * elements), "{name}");
+        }
+        // A codec takes no bytes: what the weights' gradients read of images is exact.
+        let (_, plan) = few_steps(&gpu, &net, true, &Policy::with(Uniform::default()));
+        assert!(
+            plan.stored.iter().filter(|stored| plan.graph.value(stored.source).name == IMAGES).all(|s| s.form == "raw")
+        );
+    }
+}
+
+/// Samples that are mixed in training are floats there, and bytes in evaluations.
+#[test]
+fn mixed_images_are_no_bytes() {
+    let net = Net::find("lenet").unwrap().on_bytes(&[0.5], &[0.25]);
+    let shape = StepShape { batch: 2, sample: [1, 28, 28].into(), classes: 10 };
+    let training = Training { mixed: true, ..SGD.into() };
+    let element = |graph: &Graph| graph.values().iter().find(|value| value.name == IMAGES).unwrap().element;
+    let training_graph = training_step(&net, shape, training).unwrap();
+    let evaluation = frugal_model::evaluation_step(&net, shape, training).unwrap();
+    assert_eq!([element(&training_graph), element(&evaluation)], [Element::F32, Element::U8]);
+    // What the evaluation normalises by joins the store.
+    let plan = Plan::new(training_graph, &Policy::raw(), PlanOptions::unlimited(KernelSet::Tiles)).unwrap();
+    plan.evaluation(evaluation).unwrap();
+    let three = StepShape { sample: [3, 28, 28].into(), ..shape };
+    let refused = training_step(&net, three, SGD).unwrap_err().to_string();
+    assert!(refused.contains("256 numbers for each of 3 channels"), "{refused}");
 }

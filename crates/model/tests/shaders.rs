@@ -77,6 +77,8 @@ fn nets() -> Vec<Graph> {
         if ["lenet", "resnet8", "resnet20"].contains(&net.name) {
             add(net, [3, 32, 32], &optimizers()[..4]);
             add(net, [1, 28, 28], &optimizers()[..4]);
+            add(&net.clone().on_bytes(&[0.5], &[0.25]), [1, 28, 28], &optimizers()[..1]);
+            add(&net.clone().on_bytes(&[0.5; 3], &[0.25; 3]), [3, 29, 29], &optimizers()[..1]);
         } else {
             add(net, [3, 224, 224], &optimizers()[1..2]);
             add(&net.clone().narrowed(8), [3, 64, 64], &optimizers()[1..2]);

@@ -26,8 +26,9 @@ fn a_step_is_measured_from_the_same_start_every_time() {
     for part in ["forward", "backward", "update"] {
         assert!(parts[part].as_f64().unwrap() > 0.0, "{part}");
     }
-    // Nothing is coded, and what is recomputed is but seen under another shape.
-    assert_eq!(["encode", "decode", "recompute"].map(|part| parts[part].as_f64()), [Some(0.0); 3]);
+    // Nothing is coded, and what is recomputed is seen under another shape, or the images from their bytes.
+    assert_eq!(["encode", "decode"].map(|part| parts[part].as_f64()), [Some(0.0); 2]);
+    assert!((0.0..parts["backward"].as_f64().unwrap()).contains(&parts["recompute"].as_f64().unwrap()));
     let sum = |list: &str, field: &str| -> f64 {
         report[list].as_array().unwrap().iter().map(|row| row[field].as_f64().unwrap()).sum()
     };

@@ -51,7 +51,7 @@ fn every_kind_of_layer_does_what_pytorchs_does() {
     let answers = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let values = |name: &str| -> Vec<f32> { bytemuck::pod_collect_to_vec(answers.tensor(name).unwrap().data()) };
     let (images, wanted) = (values("images"), values("logits"));
-    let found = trained.open(8, [1, 8, 8], &gpu).unwrap().logits(&images).unwrap();
+    let found = trained.open_normalised(8, [1, 8, 8], &gpu).unwrap().logits(&images).unwrap();
     let off = found.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     let most = wanted.iter().fold(0f32, |most, x| most.max(x.abs()));
     println!("at most {off:.1e} off, of up to {most:.2}");

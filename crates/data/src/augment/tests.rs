@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::{Goal, IMAGES, LABELS, Loader, LoaderOptions, Split, TARGETS};
+use super::super::{Goal, IMAGES, LABELS, Loader, LoaderOptions, Pixels, Split, TARGETS};
 use super::*;
 
 fn picture(channels: usize, height: usize, width: usize, seed: u64) -> Picture<'static> {
@@ -165,11 +165,15 @@ fn everything() -> Augment {
 }
 
 fn loader(augment: Augment, seed: u64, batch: usize, workers: usize) -> Loader {
+    loader_of(Pixels::Normalised, augment, seed, batch, workers)
+}
+
+fn loader_of(pixels: Pixels, augment: Augment, seed: u64, batch: usize, workers: usize) -> Loader {
     let images: Vec<u8> = picture(3, 200, 64, 1).bytes.into_owned();
     let split = Split::new([3, 8, 8], 10, images, (0..200).map(|at| at % 10).collect()).unwrap();
     let (mean, std) = (vec![0.4; 3], vec![0.2; 3]);
     let (shuffle, goal) = (Some(seed), Goal::Classes(10));
-    let options = LoaderOptions { batch, shuffle, augment, goal, noise: 0.0, mean, std, workers, prefetch: 2 };
+    let options = LoaderOptions { batch, shuffle, augment, goal, noise: 0.0, pixels, mean, std, workers, prefetch: 2 };
     Loader::new(Arc::new(split), options).unwrap()
 }
 
@@ -204,6 +208,28 @@ fn what_happens_to_a_sample_follows_seed_and_epoch_alone() {
     let share = changed.iter().filter(|&&changed| changed).count() as f64 / changed.len() as f64;
     assert!(first[0].iter().zip(&changed).all(|(x, changed)| !changed || *x == 0.0));
     assert!((0.05..9.0 / 64.0 + 0.001).contains(&share), "{share}");
+}
+
+/// Crops, mirrored images, jitter and holes are bytes; holes alone differ from those of floats, by less than a byte.
+#[test]
+fn images_stay_bytes_under_all_that_keeps_them_so() {
+    let (mean, std) = (0.4f32, 0.2f32);
+    let of = |byte: u8| (f32::from(byte) / 255.0 - mean) / std;
+    let mut holes = 0;
+    let floats = epoch(&loader(everything(), 7, 16, 1), 3);
+    for (batch, floats) in loader_of(Pixels::Bytes, everything(), 7, 16, 2).epoch(3).zip(&floats) {
+        let batch = batch.unwrap();
+        assert_eq!(batch.u8s(IMAGES).len(), floats.len());
+        for (&byte, &float) in batch.u8s(IMAGES).iter().zip(floats) {
+            holes += usize::from(float == 0.0);
+            // 102 is 0.4 of 255.
+            assert!(of(byte) == float || (float == 0.0 && byte == 102), "{byte} for {float}");
+        }
+    }
+    assert!(holes > 1000, "{holes}");
+    // Mixtures are no bytes.
+    let mixed = loader_of(Pixels::Bytes, Augment { mixup: Some(0.2), ..everything() }, 7, 16, 1);
+    assert_eq!(mixed.arrays()[0].element, crate::ElementType::F32);
 }
 
 /// λ of a batch, pinned: changing it changes the result of every run with mixup.
@@ -269,9 +295,19 @@ fn targets_move_with_their_images() {
     let negatives = images.iter().map(|x| 255 - x).collect();
     let split = Arc::new(Split::pairs([1, 8, 8], images, negatives).unwrap());
     let of = |augment: Augment, noise: f64, workers: usize| {
-        let (goal, mean, std) = (Goal::Images, vec![0.0], vec![1.0]);
-        let options =
-            LoaderOptions { batch: 25, shuffle: Some(7), augment, goal, noise, mean, std, workers, prefetch: 2 };
+        let (goal, pixels, mean, std) = (Goal::Images, Pixels::Normalised, vec![0.0], vec![1.0]);
+        let options = LoaderOptions {
+            batch: 25,
+            shuffle: Some(7),
+            augment,
+            goal,
+            noise,
+            pixels,
+            mean,
+            std,
+            workers,
+            prefetch: 2,
+        };
         let batches = Loader::new(split.clone(), options).unwrap().epoch(3);
         let both = |batch: Result<_, _>| {
             batch.map(|batch: super::super::Batch| (batch.f32s(IMAGES).to_vec(), batch.f32s(TARGETS).to_vec()))
@@ -282,6 +318,15 @@ fn targets_move_with_their_images() {
     };
     let moves = Augment { flip: true, ..Augment::default() };
     let (images, targets) = of(moves.clone(), 0.0, 2);
+    // As bytes they are the same ones.
+    let (goal, pixels, mean, std) = (Goal::Images, Pixels::Bytes, vec![0.0], vec![1.0]);
+    let (augment, shuffle) = (moves.clone(), Some(7));
+    let options =
+        LoaderOptions { batch: 25, shuffle, augment, goal, noise: 0.0, pixels, mean, std, workers: 1, prefetch: 2 };
+    let bytes = Loader::new(split.clone(), options).unwrap().epoch(3).map(Result::unwrap);
+    let as_bytes =
+        bytes.map(|batch| batch.u8s(TARGETS).iter().map(|&byte| f32::from(byte) / 255.0).collect::<Vec<_>>());
+    assert_eq!(as_bytes.flatten().collect::<Vec<f32>>(), targets);
     assert_eq!(targets.len(), 3 * 25 * 64);
     assert!(images.iter().zip(&targets).all(|(x, t)| (x + t - 1.0).abs() < 1e-6));
     let jitter = Some(Jitter { brightness: 0.3, ..Jitter::default() });
@@ -298,9 +343,19 @@ fn targets_move_with_their_images() {
     assert!((moment(4) / deviation.powi(4) - 3.0).abs() < 0.4, "kurtosis {}", moment(4) / deviation.powi(4));
     // Labels are for classifiers, images for others.
     let refused = |split: &Arc<Split>, augment: Augment, goal: Goal| {
-        let (mean, std) = (vec![0.0], vec![1.0]);
-        let options =
-            LoaderOptions { batch: 1, shuffle: Some(1), augment, goal, noise: 0.0, mean, std, workers: 0, prefetch: 0 };
+        let (pixels, mean, std) = (Pixels::Bytes, vec![0.0], vec![1.0]);
+        let options = LoaderOptions {
+            batch: 1,
+            shuffle: Some(1),
+            augment,
+            goal,
+            noise: 0.0,
+            pixels,
+            mean,
+            std,
+            workers: 0,
+            prefetch: 0,
+        };
         matches!(Loader::new(split.clone(), options), Err(DataError::Invalid(_)))
     };
     assert!(refused(&split, Augment::default(), Goal::Classes(1)));
@@ -320,6 +375,7 @@ fn what_cannot_be_done_is_refused_by_name() {
         augment: everything(),
         goal: Goal::Classes(1),
         noise: 0.0,
+        pixels: Pixels::Bytes,
         mean: vec![0.0],
         std: vec![1.0],
         workers: 0,

@@ -22,6 +22,7 @@ fn options(batch: usize, shuffle: Option<u64>, prefetch: usize) -> LoaderOptions
         augment,
         goal: Goal::Classes(7),
         noise: 0.0,
+        pixels: Pixels::Normalised,
         mean: vec![0.0],
         std: vec![1.0 / 255.0],
         workers: prefetch,
@@ -133,6 +134,27 @@ fn pixels_are_normalised_per_channel() {
     let expected = [-1.0, 1.0, 0.0, 2.0, 0.0, 0.5];
     let images = batch.f32s(IMAGES);
     assert!(images.iter().zip(expected).all(|(x, y): (&f32, f32)| (x - y).abs() < 1e-6), "{images:?}");
+}
+
+/// Where images stay bytes, nothing else about an epoch is different: the order, the padding, the labels.
+#[test]
+fn bytes_are_what_floats_are_made_of() {
+    let epoch = |pixels| {
+        let options = LoaderOptions { pixels, ..options(32, Some(5), 2) };
+        Loader::new(numbered(100), options).unwrap().epoch(2).map(Result::unwrap).collect::<Vec<_>>()
+    };
+    for (bytes, floats) in epoch(Pixels::Bytes).iter().zip(&epoch(Pixels::Normalised)) {
+        assert_eq!(bytes.u8s(IMAGES).len(), 32 * 4);
+        let table: Vec<f32> = (0..256).map(|byte| (byte as f32 / 255.0 - 0.0) / (1.0 / 255.0)).collect();
+        let made: Vec<f32> = bytes.u8s(IMAGES).iter().map(|&byte| table[usize::from(byte)]).collect();
+        assert_eq!(made, floats.f32s(IMAGES));
+        assert!(bytes.f32s(IMAGES).is_empty() && floats.u8s(IMAGES).is_empty());
+        assert_eq!((bytes.u32s(LABELS), bytes.f32s(MASK)), (floats.u32s(LABELS), floats.f32s(MASK)));
+        assert_eq!(bytes.shares(IMAGES)[0], f32::from(bytes.u8s(IMAGES)[0]) / 255.0);
+    }
+    // Noise is no byte.
+    let noisy = LoaderOptions { pixels: Pixels::Bytes, noise: 0.1, ..options(32, Some(5), 2) };
+    assert_eq!(Loader::new(numbered(100), noisy).unwrap().arrays()[0].element, ElementType::F32);
 }
 
 #[test]

@@ -17,8 +17,8 @@ mod vgg_small;
 use crate::ModelError;
 use crate::layers::{self, Mode};
 use crate::sequential::{self, Layer};
-use crate::task::{Row, Sample, Task};
-use frugal_tensor::ir::{Graph, GraphError, ValueId};
+use crate::task::{ArrayShape, IMAGES, Row, Sample, Task};
+use frugal_tensor::ir::{Element, Graph, GraphError, ValueId};
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,6 +67,8 @@ pub struct Net {
     narrow: usize,
     drops: bool,
     embedding: usize,
+    /// Mean and deviation of each channel, if images come as bytes.
+    normalization: Option<Arc<[Vec<f32>; 2]>>,
     source: Source,
 }
 
@@ -85,7 +87,7 @@ const fn other(task: Task, name: &'static str, about: &'static str, forward: For
 }
 
 const fn made_of(source: Source, task: Task, name: &'static str, about: &'static str) -> Net {
-    Net { name, about, task, narrow: 1, drops: true, embedding: EMBEDDING, source }
+    Net { name, about, task, narrow: 1, drops: true, embedding: EMBEDDING, normalization: None, source }
 }
 
 /// A residual net for small images.
@@ -171,6 +173,26 @@ impl Net {
         Net { narrow: by.max(1), ..self }
     }
 
+    /// The net for images that come as the bytes they are: the step begins with `(x / 255 − mean) / std`, with a mean and a deviation
+    /// for each channel. What nets that make images are told of them comes as bytes, too, and stands for 0 to 1. Bytes are what the
+    /// backward pass keeps of the images, exactly and in every store. Mixed images and rows stay as they are.
+    pub fn on_bytes(self, mean: &[f32], std: &[f32]) -> Net {
+        Net { normalization: Some(Arc::new([mean.to_vec(), std.to_vec()])), ..self }
+    }
+
+    /// The inputs of a step that samples are uploaded to. Mixed images are no bytes.
+    pub fn inputs(&self, sample: Sample, mixed: bool) -> Vec<ArrayShape> {
+        let bytes = self.normalization.is_some() && sample.image().is_some() && !mixed;
+        sample.inputs().into_iter().map(|input| if bytes { input.of(Element::U8) } else { input }).collect()
+    }
+
+    /// What a step is told of each sample, see [`Task::target`].
+    pub fn target(&self, sample: Sample, outputs: usize, mixed: bool) -> ArrayShape {
+        let target = self.task.target(sample, outputs, mixed);
+        let image = matches!(self.task, Task::Pixels | Task::Images) && sample.image().is_some();
+        if image && self.normalization.is_some() { target.of(Element::U8) } else { target }
+    }
+
     /// The net without its dropout: what is left can be compared number by number.
     pub fn without_dropout(self) -> Net {
         Net { drops: false, ..self }
@@ -202,13 +224,24 @@ impl Net {
         mode: Mode,
     ) -> Result<ValueId, ModelError> {
         let x = match sample {
-            Sample::Image(_) => inputs[0],
+            Sample::Image(_) => self.read_images(graph, inputs[0])?,
             Sample::Row(_) if matches!(self.source, Source::Function(_)) => {
                 return Err(ModelError::NoRows { net: self.name });
             }
             Sample::Row(row) => self.embed(graph, row, inputs)?,
         };
         Ok(self.forward(graph, x, classes, mode)?)
+    }
+
+    /// Images as the net takes them.
+    fn read_images(&self, graph: &mut Graph, images: ValueId) -> Result<ValueId, GraphError> {
+        match &self.normalization {
+            Some(normalization) if graph.value(images).element == Element::U8 => {
+                let [mean, std] = &**normalization;
+                graph.within(IMAGES, |graph| graph.normalize_bytes(images, mean, std))
+            }
+            _ => Ok(images),
+        }
     }
 
     /// The features of rows, N×F: the embedding of each category, then the numbers. All columns share one table, `embedding.weight`.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// Where the bytes of a run go. `peak` is what the run allocates; the others add up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
-    /// Parameters, running statistics, reports of data-sized values.
+    /// Parameters, running statistics, constants, reports of data-sized values.
     pub parameters: u64,
     /// Most bytes of parameters' gradients that are alive at once (each is used up by its update right away).
     pub gradients: u64,
@@ -117,7 +117,7 @@ impl Plan {
         let uploads = UPLOADS_IN_FLIGHT as u64 * most(&|p| p.executable.upload_bytes());
         let inputs_not_kept: u64 =
             self.uploads().iter().filter(|v| !kept_values.contains(v)).map(|&v| self.graph.value(v).bytes()).sum();
-        let parameters = of(&[Role::Parameter, Role::Statistic, Role::Report]);
+        let parameters = of(&[Role::Parameter, Role::Statistic, Role::Constant, Role::Report]);
         let optimizer = of(&[Role::OptimizerState]);
         let gradients = self.most_gradient_bytes();
         let kept = self.kept_bytes();

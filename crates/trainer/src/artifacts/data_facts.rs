@@ -1,8 +1,9 @@
 //! What answers need of the data that a net learned from.
 
 use frugal_data::table::Schema;
-use frugal_data::{Composition, Dataset, Fingerprint};
+use frugal_data::{Batch, Composition, Dataset, Fingerprint, IMAGES};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What answers need of the data that the net learned from.
 pub const DATA: &str = "data.json";
@@ -82,8 +83,12 @@ impl DataFacts {
         Ok(())
     }
 
-    /// Images as they were before they were normalised, from 0 to 1.
-    pub(crate) fn restored(&self, images: &[f32]) -> Vec<f32> {
+    /// The images of a batch from 0 to 1, as they were before they were normalised.
+    pub(crate) fn pictures<'a>(&self, batch: &'a Batch) -> Cow<'a, [f32]> {
+        let images = batch.f32s(IMAGES);
+        if images.is_empty() {
+            return batch.shares(IMAGES);
+        }
         let [_, height, width] = self.shape;
         let planes = images.chunks_exact(height * width).zip(self.std.iter().zip(&self.mean).cycle());
         planes.flat_map(|(plane, (std, mean))| plane.iter().map(move |x| x * std + mean)).collect()

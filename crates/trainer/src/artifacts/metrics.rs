@@ -84,8 +84,8 @@ impl Metrics {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn images(&mut self, step: u64, images: &[f32], facts: &DataFacts) -> Result<(), Error> {
-        self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.images(step, images, facts))
+    pub fn images(&mut self, step: u64, batch: &Batch, facts: &DataFacts) -> Result<(), Error> {
+        self.tensorboard.as_mut().map_or(Ok(()), |tensorboard| tensorboard.images(step, batch, facts))
     }
 
     /// Whether TensorBoard is wanted.

@@ -6,7 +6,7 @@ use crate::evaluation::Inference;
 use crate::evaluation::Trained;
 use crate::{Error, terminal};
 use clap::Args;
-use frugal_data::pictures_in;
+use frugal_data::{Batch, pictures_in};
 use frugal_model::Task;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -95,8 +95,8 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let answer_all = || -> Result<(), Error> {
         for (index, picture) in pictures.enumerate() {
             let image = files[index].as_path();
-            let images = match picture {
-                Ok(batch) => batch.f32s(frugal_data::IMAGES).to_vec(),
+            let batch = match picture {
+                Ok(batch) => batch,
                 Err(error) => {
                     bad += 1;
                     terminal::say(error);
@@ -105,10 +105,10 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
             };
             if makes_images {
                 let made = made[index].as_path();
-                make(&trained, &mut net, image, &images, made)?;
+                make(&trained, &mut net, image, &batch, made)?;
                 answers.print(&Made { image: image.to_string_lossy(), made: made.to_string_lossy() })?;
             } else {
-                answers.print(&answer(&trained, &mut net, image, &images)?)?;
+                answers.print(&answer(&trained, &mut net, image, &batch)?)?;
             }
         }
         Ok(())
@@ -203,9 +203,14 @@ fn places(out: &Path, inputs: &[Input]) -> Result<Vec<PathBuf>, Error> {
     Ok(places)
 }
 
-fn answer<'a>(trained: &'a Trained, net: &mut Inference, image: &'a Path, pixels: &[f32]) -> Result<Answer<'a>, Error> {
-    let probabilities = net.probabilities(pixels).map_err(named(image))?.pop().unwrap_or_default();
-    Ok(likely(trained, image.to_string_lossy(), probabilities))
+fn answer<'a>(
+    trained: &'a Trained,
+    net: &mut Inference,
+    image: &'a Path,
+    picture: &Batch,
+) -> Result<Answer<'a>, Error> {
+    let logits = net.predictions(picture, |_| image.display().to_string())?;
+    Ok(likely(trained, image.to_string_lossy(), trained.probabilities(&logits)))
 }
 
 /// The likeliest classes of a sample.
@@ -218,22 +223,15 @@ fn likely<'a>(trained: &'a Trained, image: Cow<'a, str>, probabilities: Vec<f64>
 }
 
 /// Writes what a net makes of a picture.
-fn make(trained: &Trained, net: &mut Inference, image: &Path, pixels: &[f32], made: &Path) -> Result<(), Error> {
+fn make(trained: &Trained, net: &mut Inference, image: &Path, picture: &Batch, made: &Path) -> Result<(), Error> {
     // Pictures have one or three channels, and what is made of them has as many.
-    let bytes = png(&net.images(pixels).map_err(named(image))?, trained.facts.shape).unwrap_or_default();
+    let planes = net.predictions(picture, |_| image.display().to_string())?;
+    let bytes = png(&planes, trained.facts.shape).unwrap_or_default();
     if let Some(folder) = made.parent() {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     }
     let written = File::create_new(made).and_then(|mut file| file.write_all(&bytes));
     written.map_err(Error::io("write", made))
-}
-
-/// An error about a sample says of which picture.
-fn named(image: &Path) -> impl Fn(Error) -> Error {
-    move |error| match error {
-        Error::OutputNotFinite { value, .. } => Error::OutputNotFinite { sample: image.display().to_string(), value },
-        other => other,
-    }
 }
 
 /// Answers that are printed one by one, for people or as an array of JSON with a line each.

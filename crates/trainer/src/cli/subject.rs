@@ -59,7 +59,9 @@ impl Subject {
                 if !self.changes.overrides().is_empty() {
                     return Err(Error::Usage("--set, --seed and --epochs change a config; there is none".to_owned()));
                 }
-                let net = Net::find(net)?;
+                let [channels, ..] = image;
+                // Images are uploaded as bytes; what they are normalised by changes no byte of the plan.
+                let net = Net::find(net)?.on_bytes(&vec![0.0; channels], &vec![1.0; channels]);
                 let training = Training::from(Optimizer::default().operator());
                 let training = Training { loss: Loss::usual(net.task).operator(), ..training };
                 Request {

@@ -39,7 +39,8 @@ impl<'a> Tally<'a> {
     pub fn add(&mut self, predictions: &[f32], batch: &Batch, class: impl Fn(u32) -> usize) {
         let len = predictions.len() / batch.rows;
         let samples = predictions.chunks_exact(len).take(batch.samples);
-        let targets = batch.f32s(TARGETS).chunks_exact(len);
+        let targets = batch.shares(TARGETS);
+        let targets = targets.chunks_exact(len);
         match self {
             Self::Classes(count, _) => {
                 samples.zip(batch.u32s(LABELS)).for_each(|(logits, &label)| count.add(logits, class(label)));

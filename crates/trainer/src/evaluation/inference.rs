@@ -12,7 +12,7 @@ use crate::state::checkpoint::{self, Origin, Weights};
 use crate::state::resolved;
 use crate::state::weights;
 use frugal_data::table::{self, TargetKind};
-use frugal_data::{Augment, Batch, Dataset, Epoch, Goal, Loader, LoaderOptions, Split};
+use frugal_data::{Augment, Batch, Dataset, Epoch, Goal, Loader, LoaderOptions, Pixels, Split};
 use frugal_model::{Task, inference_step};
 use frugal_report::records::Evaluation;
 use frugal_tensor::codec::Policy;
@@ -97,16 +97,29 @@ impl Trained {
         Ok(Self { config, facts, weights, note: None })
     }
 
-    /// Opens the net on a device, for batches of so many images of this shape.
+    /// Opens the net on a device, for batches of so many images of this shape, as [`Trained::pictures`] reads them.
     ///
     /// # Errors
     /// [`checkpoint::CheckpointError::Weights`] if the values are of another net; [`Error::Model`] if the net does not take such images;
     /// [`Error::Plan`], [`Error::Gpu`].
     pub fn open(&self, batch: usize, image: [usize; 3], gpu: &Rc<Gpu>) -> Result<Inference, Error> {
+        self.open_for(self.config.data.pixels(), batch, image, gpu)
+    }
+
+    /// As [`Trained::open`], for images that are floats and normalised: see [`Inference::logits`].
+    ///
+    /// # Errors
+    /// As [`Trained::open`].
+    pub fn open_normalised(&self, batch: usize, image: [usize; 3], gpu: &Rc<Gpu>) -> Result<Inference, Error> {
+        self.open_for(Pixels::Normalised, batch, image, gpu)
+    }
+
+    fn open_for(&self, pixels: Pixels, batch: usize, image: [usize; 3], gpu: &Rc<Gpu>) -> Result<Inference, Error> {
         let classes = self.facts.class_names.len();
         let net_of_config = self.config.model.net()?;
         let shape = step_shape(&net_of_config, batch, sample_with(image, self.facts.columns.as_ref()), classes);
-        let graph = inference_step(&net(&self.config.model, shape)?, shape)?;
+        let normalization = [self.facts.mean.as_slice(), self.facts.std.as_slice()];
+        let graph = inference_step(&net(&self.config.model, pixels, normalization, shape)?, shape)?;
         let fit = self.weights.fit(self.config.model.name(), &graph, &[])?;
         // In f32, as evaluations are, whatever the run was trained in.
         let plan = Plan::new(graph, &Policy::raw(), gpu.adapter().plan_options())?;
@@ -125,11 +138,21 @@ impl Trained {
     /// [`Error::Data`] if the net does not take pictures.
     pub fn pictures(&self, files: &[PathBuf]) -> Result<Epoch, Error> {
         let DataFacts { shape, mean, std, .. } = self.facts.clone();
-        let (augment, goal) = (Augment::default(), Goal::Classes(1));
+        let (augment, goal, pixels) = (Augment::default(), Goal::Classes(1), self.config.data.pixels());
         // Two threads decode ahead of the device, which keeps memory to a few pictures.
         let workers = self.config.data.workers.unwrap_or(2);
-        let options =
-            LoaderOptions { batch: 1, shuffle: None, augment, goal, noise: 0.0, mean, std, workers, prefetch: 1 };
+        let options = LoaderOptions {
+            batch: 1,
+            shuffle: None,
+            augment,
+            goal,
+            noise: 0.0,
+            pixels,
+            mean,
+            std,
+            workers,
+            prefetch: 1,
+        };
         let split = Split::pictures(shape, files, self.config.data.frame.orientation)?;
         Ok(Loader::new(Arc::new(split), options)?.epoch(0))
     }
@@ -179,6 +202,7 @@ impl Trained {
             workers,
             goal: self.config.goal(data.classes),
             noise: self.config.data.noise.unwrap_or(0.0),
+            pixels: self.config.data.pixels(),
             ..plain
         };
         let batches = Loader::new(data.test.clone(), options)?.epoch(0);
@@ -213,10 +237,20 @@ impl Trained {
             return Err(Error::Usage(format!("the net takes images, and {} is a table", table.display())));
         };
         let split = Arc::new(table::rows_of(table, schema)?);
-        let (augment, goal) = (Augment::default(), Goal::Classes(1));
+        let (augment, goal, pixels) = (Augment::default(), Goal::Classes(1), Pixels::Bytes);
         let (mean, std) = (vec![0.0], vec![1.0]);
-        let options =
-            LoaderOptions { batch, shuffle: None, augment, goal, noise: 0.0, mean, std, workers: 1, prefetch: 1 };
+        let options = LoaderOptions {
+            batch,
+            shuffle: None,
+            augment,
+            goal,
+            noise: 0.0,
+            pixels,
+            mean,
+            std,
+            workers: 1,
+            prefetch: 1,
+        };
         Ok(Loader::new(split, options)?.epoch(0))
     }
 }
@@ -254,29 +288,13 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// The logits of a batch, image by image, from its normalised images, N×C×H×W.
+    /// The logits of a batch, image by image, from its normalised images, N×C×H×W, of a net that was opened for such
+    /// ([`Trained::open_normalised`]).
     ///
     /// # Errors
     /// [`Error::Gpu`]; also if the images are not as many as the net was opened for. [`Error::OutputNotFinite`].
     pub fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>, Error> {
-        self.named_logits(images, nameless)
-    }
-
-    /// The images that a net makes of a batch of them, with values from 0 to 1, or about that.
-    ///
-    /// # Errors
-    /// As [`Inference::logits`].
-    pub fn images(&mut self, images: &[f32]) -> Result<Vec<f32>, Error> {
-        self.named_images(images, nameless)
-    }
-
-    /// The probabilities of a batch, image by image: the softmax of the logits.
-    ///
-    /// # Errors
-    /// As [`Inference::logits`].
-    pub fn probabilities(&mut self, images: &[f32]) -> Result<Vec<Vec<f64>>, Error> {
-        let logits = self.logits(images)?;
-        Ok(logits.chunks_exact(self.outputs).map(softmax).collect())
+        self.run(&[bytemuck::cast_slice(images)], |row| format!("image {row} of the batch"))
     }
 
     /// What the net makes of a batch, sample by sample: logits, numbers, or images with values from 0 to 1. `name` says what stands in a
@@ -289,11 +307,6 @@ impl Inference {
         self.run(&slices(&uploads), name).map(|made| self.probable(made))
     }
 
-    /// As [`Inference::logits`]; `name` says what stands in a row of the batch, for messages.
-    fn named_logits(&mut self, images: &[f32], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
-        self.run(&[bytemuck::cast_slice(images)], name)
-    }
-
     fn run(&mut self, uploads: &[&[u8]], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
         self.session.step(0, uploads)?;
         let metrics = self.session.finished()?.pop().expect("a step with metrics reports");
@@ -304,11 +317,6 @@ impl Inference {
         }
     }
 
-    fn named_images(&mut self, images: &[f32], name: impl Fn(usize) -> String) -> Result<Vec<f32>, Error> {
-        let made = self.named_logits(images, name)?;
-        Ok(self.probable(made))
-    }
-
     /// Of logits of values, those values.
     fn probable(&self, mut made: Vec<f32>) -> Vec<f32> {
         if self.binary {
@@ -316,9 +324,4 @@ impl Inference {
         }
         made
     }
-}
-
-/// What an image is called of which nothing is known but its place in the batch.
-fn nameless(row: usize) -> String {
-    if row == 0 { "the image".to_owned() } else { format!("image {row} of the batch") }
 }

@@ -1,11 +1,11 @@
 //! Who reads which samples: the one place that knows both the config and the set.
 
 use crate::Error;
-use crate::config::{Config, sample_of};
-use crate::planning::step_shape;
+use crate::config::Config;
 use crate::planning::uploads::can_become;
+use crate::planning::{Request, request_for};
 use frugal_data::{ArraySpec, DataError, Dataset, Loader, LoaderOptions};
-use frugal_model::{Sample, Task};
+use frugal_model::{Net, StepShape};
 
 /// The loaders of a run.
 pub(crate) struct Loaders {
@@ -29,10 +29,10 @@ impl Loaders {
             workers: config.data.workers.unwrap_or(plain.workers),
             goal: config.goal(data.classes),
             noise: config.data.noise.unwrap_or(0.0),
+            pixels: config.data.pixels(),
             ..plain
         };
         let (train, validation) = data.parts(config.data.validation, seed)?;
-        let sample = sample_of(data);
         let augmented = LoaderOptions { augment: config.data.augment.clone(), ..plain.clone().shuffled(seed) };
         let loaders = Self {
             train: Loader::new(train, augmented)?,
@@ -40,20 +40,19 @@ impl Loaders {
             test: Loader::new(data.test.clone(), plain)?,
         };
         let mixed = config.data.augment.mixup.is_some();
-        // Of nets that make images these are channels.
-        let classes = step_shape(&config.model.net()?, config.data.batch, sample, data.classes).classes;
-        check(&loaders.train, config.task(), sample, classes, mixed)?;
+        let Request { net, shape, .. } = request_for(config, data)?;
+        check(&loaders.train, &net, shape, mixed)?;
         for loader in loaders.validation.iter().chain([&loaders.test]) {
-            check(loader, config.task(), sample, classes, false)?;
+            check(loader, &net, shape, false)?;
         }
         Ok(loaders)
     }
 }
 
-/// Whether batches have the arrays that the steps of a task upload.
-fn check(loader: &Loader, task: Task, sample: Sample, classes: usize, mixed: bool) -> Result<(), Error> {
-    let target = task.target(sample, classes, mixed);
-    for wanted in sample.inputs().into_iter().chain([target]) {
+/// Whether batches have the arrays that the steps of a net upload.
+fn check(loader: &Loader, net: &Net, shape: StepShape, mixed: bool) -> Result<(), Error> {
+    let target = net.target(shape.sample, shape.classes, mixed);
+    for wanted in net.inputs(shape.sample, mixed).into_iter().chain([target]) {
         let found = loader.arrays().iter().find(|array| array.name == wanted.name);
         let becomes = |array: &&ArraySpec| can_become(array.element, wanted.element);
         if found.filter(becomes).is_none_or(|array| array.sample_len() != Some(wanted.extents.iter().product())) {
@@ -92,6 +91,14 @@ mod tests {
         assert_eq!(names(&loaders(rows, "mlp").unwrap()), ["categories", "numbers", "labels"]);
         let number = "set = \"flights\"\ntarget = \"distance\"\ntask = \"regression\"\nnumbers = [\"humid\"]";
         assert_eq!(names(&loaders(number, "mlp").unwrap()), ["categories", "numbers", "targets"]);
+        // Images are bytes, and what is to be made of them, unless the host has changed them.
+        let elements = |loader: &Loader| loader.arrays().iter().map(|array| array.element).collect::<Vec<_>>();
+        use frugal_data::ElementType::{F32, U8, U32};
+        let unet = |data: &str| loaders(data, "unet").unwrap();
+        assert_eq!(elements(&unet("set = \"digits\"").train), [U8, U32, U8]);
+        assert_eq!(elements(&unet("set = \"digits\"\nnoise = 0.1").train), [F32, U32, F32]);
+        let mixed = loaders(mixed, "lenet").unwrap();
+        assert_eq!([elements(&mixed.train), elements(&mixed.test)], [vec![F32, U32, F32], vec![U8, U32]]);
         let error = loaders(rows, "unet").err().unwrap();
         assert!(error.contains("takes an array `targets`"), "{error}");
     }

@@ -1,7 +1,7 @@
 //! What a step uploads: arrays of a batch, by the names of the step's inputs.
 
 use bytemuck::cast_slice;
-use frugal_data::{Array, Batch, ElementType};
+use frugal_data::{Array, Batch, ElementType, Elements};
 use frugal_tensor::Plan;
 use frugal_tensor::ir::Element;
 use frugal_tensor::step::CONTROL;
@@ -39,6 +39,7 @@ pub(crate) fn can_become(array: ElementType, input: Element) -> bool {
     match input {
         Element::F32 => true,
         Element::U32 => matches!(array, ElementType::U8 | ElementType::U32),
+        Element::U8 => array == ElementType::U8,
         _ => false,
     }
 }
@@ -54,6 +55,7 @@ fn words(array: &Array, element: Element) -> Option<Cow<'_, [u8]>> {
     match element {
         Element::F32 => Some(bytes(array.as_f32())),
         Element::U32 => array.as_u32().map(bytes),
+        Element::U8 => matches!(array.elements, Elements::U8(_)).then(|| Cow::Borrowed(array.bytes())),
         _ => None,
     }
 }
@@ -66,7 +68,6 @@ pub(crate) fn slices<'a>(uploads: &'a [Cow<'_, [u8]>]) -> Vec<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use frugal_data::Elements;
 
     #[test]
     fn narrow_arrays_are_widened_and_wide_ones_are_not_copied() {
@@ -77,8 +78,11 @@ mod tests {
         let floats = array(Elements::F32(vec![0.5]));
         assert!(matches!(words(&floats, Element::F32), Some(Cow::Borrowed(_))));
         assert!(words(&floats, Element::U32).is_none());
+        // Bytes stay bytes, and nothing else becomes such.
+        assert!(matches!(words(&bytes, Element::U8), Some(Cow::Borrowed([3, 200]))));
+        assert!(words(&floats, Element::U8).is_none());
         for (array, element) in [(&bytes, ElementType::U8), (&floats, ElementType::F32)] {
-            for input in [Element::F32, Element::U32] {
+            for input in [Element::F32, Element::U32, Element::U8] {
                 assert_eq!(can_become(element, input), words(array, input).is_some());
             }
         }

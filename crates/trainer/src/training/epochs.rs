@@ -18,7 +18,7 @@ use crate::state::stored_sizes::StoreLog;
 use crate::terminal::interrupt;
 use crate::training::Progress;
 use crate::training::Schedule;
-use frugal_data::{Epoch, IMAGES, Loader};
+use frugal_data::{Epoch, Loader};
 use frugal_model::{Task, metrics};
 use frugal_report::records::{EpochRecord, Measure, Record, StepRecord};
 use frugal_report::units;
@@ -186,7 +186,7 @@ impl Epochs<'_> {
         self.state.step += 1;
         self.state.pending = true;
         if self.state.step == 1 && self.facts.columns.is_none() {
-            self.metrics.images(1, batch.f32s(IMAGES), &self.facts)?;
+            self.metrics.images(1, &batch, &self.facts)?;
         }
         let finished = self.stepper.step(TRAIN, StepContext { data_wait_ms, ..self.context() }, batch)?;
         self.paces.tick();

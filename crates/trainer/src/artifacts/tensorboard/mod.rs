@@ -93,8 +93,8 @@ impl Tensorboard {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn images(&mut self, step: u64, images: &[f32], facts: &DataFacts) -> Result<(), Error> {
-        let images = facts.restored(images);
+    pub fn images(&mut self, step: u64, batch: &Batch, facts: &DataFacts) -> Result<(), Error> {
+        let images = facts.pictures(batch);
         let each = images.chunks_exact(facts.shape.iter().product());
         let values =
             each.take(IMAGES).enumerate().filter_map(|(index, x)| picture(&format!("batch/{index}"), x, facts.shape));
@@ -108,8 +108,8 @@ impl Tensorboard {
     pub fn predictions(&mut self, step: u64, batch: &Batch, outputs: &[f32], facts: &DataFacts) -> Result<(), Error> {
         let [channels, height, width] = facts.shape;
         let len = channels * height * width;
-        let images = facts.restored(batch.f32s(frugal_data::IMAGES));
-        let three = images.chunks_exact(len).zip(outputs.chunks_exact(len)).zip(batch.f32s(TARGETS).chunks_exact(len));
+        let (images, targets) = (facts.pictures(batch), batch.shares(TARGETS));
+        let three = images.chunks_exact(len).zip(outputs.chunks_exact(len)).zip(targets.chunks_exact(len));
         let values = three.take(IMAGES.min(batch.samples)).enumerate().filter_map(|(index, ((x, y), target))| {
             let planes = crate::artifacts::picture::beside(&[x, y, target], width);
             picture(&format!("answers/{index}"), &planes, [channels, height, 3 * width])

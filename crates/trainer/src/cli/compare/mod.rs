@@ -275,7 +275,7 @@ impl Plan {
         training::remarks(config, data, &raw, &start).iter().for_each(terminal::warn);
         let entry = |&store: &PolicySpec| {
             let config = with(config, store, config.seed);
-            let request = planning::request(&config, crate::config::sample_of(data), data.classes)?;
+            let request = planning::request_for(&config, data)?;
             let plans = Plans::against(&raw.raw, &request)?;
             // As `frugal plan --max-batch` counts: no adapter has a part in it.
             let any = PlanOptions::unlimited(KernelSet::Tiles).in_precision(request.precision);

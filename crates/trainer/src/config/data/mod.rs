@@ -6,7 +6,7 @@ pub(super) use section::{absolute, data};
 pub(crate) use section::{sample_of, sample_with};
 
 use frugal_data::table::{self, TableOptions};
-use frugal_data::{Augment, DataError, Dataset, Frame, Purpose, Share};
+use frugal_data::{Augment, DataError, Dataset, Frame, Pixels, Purpose, Share};
 use frugal_model::Sample;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,11 @@ impl Normalisation {
 }
 
 impl Data {
+    /// What images are uploaded as. Noise is added by the host, to floats; images that are mixed are floats whatever this says.
+    pub(crate) fn pixels(&self) -> Pixels {
+        if self.noise.is_some() { Pixels::Normalised } else { Pixels::Bytes }
+    }
+
     /// Opens the set to train on it.
     ///
     /// # Errors

@@ -3,10 +3,8 @@
 use super::BATCHES;
 use super::step::{CONVOLUTION, Step, is_convolved, rms};
 use crate::Error;
-use crate::config::sample_of;
 use crate::config::{CodecSpec, Config};
-use crate::planning::Loaders;
-use crate::planning::step_shape;
+use crate::planning::{Loaders, Request, request_for};
 use crate::state::weights::Named;
 use frugal_data::{Batch, Dataset};
 use frugal_model::{Net, StepShape, Training, gradient_step};
@@ -47,16 +45,13 @@ impl<'a> Study<'a> {
     /// # Errors
     /// [`Error::Plan`] or [`Error::Gpu`] if there is no room for a raw step, [`Error::TooFewBatches`].
     pub fn new(config: &Config, data: &Dataset, gpu: &'a Rc<Gpu>, weights: &'a Named) -> Result<Self, Error> {
-        let batch = config.data.batch;
         let loader = Loaders::new(config, data)?.train;
         let batches = loader.epoch(config.train.epochs).take(BATCHES).collect::<Result<Vec<Batch>, _>>()?;
         if batches.len() < 2 {
             return Err(Error::TooFewBatches);
         }
-        let net = config.model.net()?;
-        let shape = step_shape(&net, batch, sample_of(data), data.classes);
+        let Request { net, shape, training, .. } = request_for(config, data)?;
         let (raw, noise, means) = Default::default();
-        let training = config.training();
         let mut bench = Self { net, shape, training, seed: config.seed, gpu, batches, weights, raw, noise, means };
         (bench.raw, bench.means) = bench.raw_gradients()?;
         bench.noise = (0..bench.raw[0].len()).map(|layer| deviation(&bench.raw, layer)).collect();
