@@ -101,7 +101,7 @@ fn resnet50_is_within_its_bounds() {
     let split = || Policy::with(FrequencySplit::default());
     for (policy, kept, most) in [(split(), 1.97, 4.5), (split().recompute(Recompute::Cheap), 1.1, 3.6)] {
         let plan = plan("resnet50", [3, 224, 224], 256, &policy);
-        let bytes = plan.bytes(&[], &plan);
+        let bytes = plan.bytes(&[], &[&plan]);
         let lasting = bytes.parameters + bytes.gradients + bytes.optimizer;
         println!("{bytes:?}");
         assert!(bytes.kept as f64 <= kept * GIB, "{} bytes kept", bytes.kept);

@@ -115,9 +115,10 @@ fn plan(net: &Net, shape: StepShape) -> usize {
         let Ok(train) = Plan::new(step.clone(), policy, options) else { continue };
         let Ok(beside) = train.evaluation(evaluation.clone()) else { continue };
         Plan::allocated(&[&train, &beside]);
-        train.bytes(&[&beside], &train);
+        train.bytes(&[&beside], &[&train, &beside]);
         train.layers();
         train.peak_snapshots(3);
+        train.memory_over_step(&[&beside]);
         train.tunables().count();
         planned += 1;
     }

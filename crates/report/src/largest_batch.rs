@@ -16,6 +16,8 @@ pub struct LargestBatch {
     pub batch: Option<usize>,
     /// What the run allocates with that batch, or else with one sample.
     pub peak: u64,
+    /// What of the peak lies in host-visible memory: upload and read-back buffers. The rest is the device's.
+    pub host: u64,
     /// What is saved of a sample for the backward pass.
     pub kept_per_sample: u64,
 }
@@ -44,7 +46,7 @@ impl fmt::Display for LargestBatchReport {
         let limit = bytes(*limit);
         writeln!(f, "{net} on {samples}, {classes} classes: largest batch in {limit}\n")?;
         let raw = stores.iter().find(|fit| fit.store == "raw").and_then(|fit| fit.batch);
-        let header = ["store", "largest batch", "against raw", "peak", "kept per sample"];
+        let header = ["store", "largest batch", "against raw", "peak", "of it host", "kept per sample"];
         let mut table = super::table(&header, 1..header.len());
         for fit in stores {
             let (batch, peak) = match fit.batch {
@@ -55,11 +57,12 @@ impl fmt::Display for LargestBatchReport {
                 (Some(batch), Some(raw)) => format!("{:.2}×", batch as f64 / raw as f64),
                 _ => "–".to_owned(),
             };
-            table.add_row([fit.store.clone(), batch, against, peak, bytes(fit.kept_per_sample)]);
+            table.add_row([fit.store.clone(), batch, against, peak, bytes(fit.host), bytes(fit.kept_per_sample)]);
         }
         write!(
             f,
-            "{}\n\npeak: what a run with that batch allocates; drivers and other programs need some memory besides",
+            "{}\n\npeak: all that a run with that batch allocates; drivers and other programs need some memory besides\n\
+             host: the part of it in host-visible memory, upload and read-back buffers; the rest is the device's",
             table.trim_fmt()
         )
     }

@@ -58,7 +58,8 @@ impl PlanReport {
         let mut kept = Mean::default();
         runs.iter().for_each(|run| kept.add(run.bytes.planned.kept));
         let peak = runs.iter().map(|run| run.bytes.most_allocated).max().unwrap_or(0);
-        self.bytes = Bytes { kept: kept.get(), peak, ..first.bytes.planned };
+        let Bytes { peak_raw, host, .. } = self.bytes;
+        self.bytes = Bytes { kept: kept.get(), peak, peak_raw, host, ..first.bytes.planned };
         self.kept_per_sample.stored = self.bytes.kept.div_ceil(self.batch as u64);
         self
     }

@@ -3,7 +3,7 @@
 use super::convolutions::Convolutions;
 use super::units::{bytes, count};
 use crate::records::Chosen;
-use frugal_tensor::plan::{Alive, Bytes, KeptValue, PeakSnapshot};
+use frugal_tensor::plan::{Alive, Bytes, KeptValue, MemoryOverStep, PeakSnapshot};
 use serde::Serialize;
 use std::fmt;
 
@@ -42,6 +42,8 @@ pub struct PlanReport {
     pub layers: Vec<LayerReport>,
     /// When most is alive besides what lives across steps.
     pub largest_moments: Vec<PeakSnapshot>,
+    /// What is alive over the step, with as many places as a picture shows.
+    pub memory_over_step: MemoryOverStep,
     /// What was chosen for a budget, if the store has one.
     pub chosen: Option<Chosen>,
     /// What may not be meant: rules that decide on nothing.
@@ -79,6 +81,11 @@ pub struct LayerReport {
 }
 
 impl PlanReport {
+    /// What the run would allocate if everything were kept raw, over what it allocates.
+    pub fn peak_ratio(&self) -> f64 {
+        self.bytes.peak_raw as f64 / self.bytes.peak.max(1) as f64
+    }
+
     /// Kept raw bytes over kept bytes.
     pub fn ratio(&self) -> f64 {
         self.bytes.kept_raw as f64 / self.bytes.kept.max(1) as f64
@@ -114,7 +121,7 @@ impl fmt::Display for PlanReport {
         writeln!(f, "{}", table.trim_fmt())?;
         writeln!(f, "output and multiply-adds (MACs) are those of one sample, bytes those of a batch\n")?;
 
-        writeln!(f, "memory of a training step")?;
+        writeln!(f, "memory of a run: the peak, where it lies, and what it is for")?;
         for (name, number, what) in self.headings() {
             writeln!(f, "  {name:10} {:>9}  {:>15}  {what}", bytes(number), count(number))?;
         }
@@ -180,16 +187,19 @@ impl fmt::Display for Chosen {
 }
 
 impl PlanReport {
-    fn headings(&self) -> [(&'static str, u64, String); 7] {
+    fn headings(&self) -> [(&'static str, u64, String); 9] {
         let b = &self.bytes;
+        let against = |raw: u64, ratio: f64| format!("raw: {}, {ratio:.2} times less", bytes(raw));
         [
+            ("peak", b.peak, format!("all that the run allocates; {}", against(b.peak_raw, self.peak_ratio()))),
+            ("  device", b.peak.saturating_sub(b.host), "memory of the device".into()),
+            ("  host", b.host, "host-visible memory: upload and read-back buffers".into()),
+            ("kept", b.kept, format!("for the backward pass; {}", against(b.kept_raw, self.ratio()))),
             ("parameters", b.parameters, "with running statistics".into()),
             ("gradients", b.gradients, "most that are alive at once".into()),
             ("optimizer", b.optimizer, "its state".into()),
-            ("kept", b.kept, format!("for the backward pass; raw: {}", bytes(b.kept_raw))),
             ("scratch", b.scratch, "values in flight, padding".into()),
-            ("inputs", b.inputs, "batches on their way to the device".into()),
-            ("peak", b.peak, "all of it: what the run allocates".into()),
+            ("inputs", b.inputs, "batches on their way to the device, upload buffers included".into()),
         ]
     }
 }

@@ -9,7 +9,7 @@ use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::optimizer::{Optimizer, Sgd};
 use frugal_tensor::ops::upsample::Upsampling;
 use frugal_tensor::passes::{PASSES, Pass};
-use frugal_tensor::plan::{ALIGNMENT, Location};
+use frugal_tensor::plan::{ALIGNMENT, Location, MemoryKind};
 use frugal_tensor::{Plan, PlanError, PlanOptions, Policy};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,6 +145,35 @@ fn every_read_finds_what_was_written(plan: &Plan) {
     }
 }
 
+/// The kinds add up to what lifetimes say at every node, the constant bytes and the places to what is allocated, and a picture with few
+/// columns loses no peak.
+fn memory_over_the_step_adds_up(plan: &Plan) {
+    let alive = plan.lifetimes.alive();
+    let memory = plan.memory_over_step(&[]);
+    let totals: Vec<u64> = (0..memory.at.len()).map(|place| memory.total(place)).collect();
+    assert_eq!(totals, alive[1..=plan.graph.nodes().len()]);
+    assert_eq!(memory.allocated(), Plan::allocated(&[plan]));
+    let most = totals.iter().max().copied();
+    assert!(most.unwrap() <= memory.placed);
+    let phase = |node: usize| plan.graph.nodes()[node].phase;
+    let mut others = (0..memory.backward).chain(memory.update..memory.nodes);
+    assert!(others.all(|node| phase(node) != Phase::Backward));
+    let first = &plan.peak_snapshots(1)[0];
+    assert_eq!((Some(first.bytes), totals[first.node]), (most, first.bytes));
+    assert_eq!(first.alive.iter().map(|alive| alive.bytes).sum::<u64>(), first.bytes);
+    let kept: u64 = first.alive.iter().filter(|alive| alive.kept).map(|alive| alive.bytes).sum();
+    let of_kind = |kind| memory.alive.iter().find(|of| of.kind == kind).unwrap().bytes[first.node];
+    assert_eq!(of_kind(MemoryKind::Kept), kept);
+    for columns in [1, 7, memory.nodes, 2 * memory.nodes] {
+        let thin = memory.thinned(columns);
+        assert_eq!(thin.at.len(), columns.min(memory.nodes));
+        for place in 0..thin.at.len() {
+            assert!(thin.span(place).contains(&thin.at[place]));
+            assert_eq!(Some(thin.total(place)), totals[thin.span(place)].iter().max().copied());
+        }
+    }
+}
+
 fn policies() -> Vec<Policy> {
     let convolved = Rule {
         read_by: Some("convolution".into()),
@@ -181,6 +210,7 @@ proptest! {
         let options = PlanOptions { max_buffer: page, ..frugal_testkit::all_kernels().swap_remove(kernels) };
         let plan = Plan::new(random_graph(batch, &choices), &policy, options).unwrap();
         every_read_finds_what_was_written(&plan);
+        memory_over_the_step_adds_up(&plan);
         let nodes = plan.graph.nodes();
         for (index, update) in nodes.iter().enumerate().filter(|(_, node)| node.phase == Phase::Update) {
             let parameter = update.inputs[0];

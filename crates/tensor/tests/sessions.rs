@@ -130,7 +130,7 @@ fn memory_is_as_planned_and_flat() {
         let training = Plan::new(training_step(), &policy, gpu.plan_options()).unwrap();
         let evaluation = training.evaluation(small_net().0).unwrap();
         let raw = Plan::new(training_step(), &Policy::raw(), gpu.plan_options()).unwrap();
-        let planned = training.bytes(&[&evaluation], &raw);
+        let planned = training.bytes(&[&evaluation], &[&raw]);
         let parts = planned.parameters
             + planned.gradients
             + planned.optimizer

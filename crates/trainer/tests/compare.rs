@@ -47,7 +47,7 @@ fn table(folder: &Path) -> Value {
 fn a_comparison_leaves_tables_pictures_and_a_report() {
     let options = ["--stores", "raw,frequency-split:8,4", "--seeds", "2", "--budget", "64MiB"];
     let (desk, text, _) = compare(0, &options);
-    assert!(text.contains("frequency-split:8,4 kept") && text.contains("batch in 64 MiB"), "{text}");
+    assert!(text.contains("frequency-split:8,4 took") && text.contains("batch in 64 MiB"), "{text}");
     let folder = desk.path().join("out");
     let table = table(&folder);
     let row = |row: usize, key: &str| table["stores"][row][key].as_f64().unwrap();
@@ -221,7 +221,7 @@ fn a_comparison_that_is_killed_goes_on_to_the_same_table() {
     assert!(said.contains("[1/4] raw, seed 1  was finished before"), "{said}");
     assert!(said.contains("[3/4] raw, seed 2  goes on after step"), "{said}");
     assert_eq!(fs::metadata(run("raw-1", "summary.json")).unwrap().modified().unwrap(), first);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("error-bounded kept"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("error-bounded took"), "{output:?}");
     assert_same_comparison(&desk.path("whole"), &desk.path("killed"));
 
     let text = desk.fails(2, &["resume", "killed"]);
@@ -373,7 +373,7 @@ fn results_wait_in_memory_until_there_is_space() {
 fn the_table_is_there_before_gradients_are_examined() {
     let (_desk, text, errors) = compare(0, &["--stores", "raw,uniform:2"]);
     let (table, examined) = text.split_once("report.html").unwrap();
-    assert!(table.contains("uniform kept") && !table.contains("gradient error"), "{text}");
+    assert!(table.contains("uniform took") && !table.contains("gradient error"), "{text}");
     assert!(examined.contains("gradient error") && !examined.contains("peak"), "{text}");
     assert!(errors.contains("measuring the error that each store adds to gradients"), "{errors}");
 }

@@ -197,6 +197,42 @@ fn plan_needs_no_file_and_its_numbers_add_up() {
 }
 
 #[test]
+fn memory_over_the_step_is_drawn_and_adds_up_to_the_peak() {
+    let desk = Desk::new();
+    let plan = |more: &[&str]| desk.ok(&[&["plan", "digits.toml", "--store", "frequency-split"][..], more].concat());
+    let report: Value = serde_json::from_str(&plan(&["--picture", "step.svg", "--json"])).unwrap();
+    let (bytes, memory) = (&report["bytes"], &report["memory_over_step"]);
+    let number = |of: &Value, key: &str| of[key].as_u64().unwrap();
+    let parts = ["across_steps", "kernel_parameters", "host", "placed"];
+    assert_eq!(parts.iter().map(|part| number(memory, part)).sum::<u64>(), number(bytes, "peak"));
+    assert_eq!(number(memory, "host"), number(bytes, "host"));
+    assert!(number(bytes, "host") > 0, "{bytes}");
+    let raw: Value = serde_json::from_str(&desk.ok(&["plan", "digits.toml", "--store", "raw", "--json"])).unwrap();
+    assert_eq!(number(&raw["bytes"], "peak"), number(bytes, "peak_raw"));
+    let kinds = memory["alive"].as_array().unwrap();
+    let of = |kind: &Value, place: usize| kind["bytes"][place].as_u64().unwrap();
+    let places = memory["at"].as_array().unwrap().len();
+    let totals = (0..places).map(|place| kinds.iter().map(|kind| of(kind, place)).sum::<u64>());
+    assert_eq!(totals.max().unwrap(), number(&report["largest_moments"][0], "bytes"));
+
+    let picture = std::fs::read_to_string(desk.path("step.svg")).unwrap();
+    assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"), "{picture}");
+    let layer = report["largest_moments"][0]["layer"].as_str().unwrap();
+    for text in ["forward", "backward", "gradients", "kept for backward", "host-visible buffers", layer] {
+        assert!(picture.contains(text), "{text}: {picture}");
+    }
+    let text = plan(&[]);
+    assert!(text.contains("host-visible memory: upload and read-back buffers"), "{text}");
+    let net = ["plan", "digits.toml"];
+    for name in ["step.png", "step", "svg"] {
+        let text = desk.fails(2, &[&net[..], &["--picture", name]].concat());
+        assert!(text.contains("its file has to end in .svg"), "{text}");
+        assert!(!desk.path(name).exists());
+    }
+    assert!(desk.fails(1, &[&net[..], &["--picture", "nowhere/step.svg"]].concat()).contains("nowhere/step.svg"));
+}
+
+#[test]
 fn rules_decide_and_those_that_do_not_are_named() {
     let desk = Desk::new();
     let rules = r#"

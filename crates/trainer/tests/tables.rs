@@ -114,10 +114,10 @@ fn markdown() {
     let expected = "\
 lenet on digits, 3 epochs, batch 64, seeds 1, 2, on Test GPU
 
-| saves | kept | ratio | convolutions | peak | ratio | batch in 8 GiB |
+| saves | peak | ratio | kept | ratio | convolutions | batch in 8 GiB |
 |:--|--:|--:|--:|--:|--:|--:|
-| raw | 977 KiB | 1.00× | 1.25× | 3.81 MiB | 1.00× | 12,345 |
-| frequency-split:8,4 | 244 KiB | 4.00× | 5.00× | 3.10 MiB | 1.23× | 49,380 |
+| raw | 3.81 MiB | 1.00× | 977 KiB | 1.00× | 1.25× | 12,345 |
+| frequency-split:8,4 | 3.10 MiB | 1.23× | 244 KiB | 4.00× | 5.00× | 49,380 |
 
 | costs | test accuracy | train loss | ms/step | overhead |
 |:--|--:|--:|--:|--:|
@@ -131,9 +131,9 @@ lenet on digits, 3 epochs, batch 64, seeds 1, 2, on Test GPU
 #[test]
 fn the_meaning_is_said_in_plain_sentences() {
     let text = comparison().meaning();
-    let sentence = "frequency-split:8,4 kept 244 KiB instead of raw's 977 KiB, 4.0 times less, and took 3.10 MiB in all\n\
-                    instead of 3.81 MiB, 1.2 times less, at 1.00 points less test accuracy (less than ±) and 27 % more\n\
-                    time per step.";
+    let sentence = "frequency-split:8,4 took 3.10 MiB at the peak instead of raw's 3.81 MiB, 1.2 times less, and kept\n\
+                    244 KiB instead of 977 KiB, 4.0 times less, at 1.00 points less test accuracy (less than ±) and 27 %\n\
+                    more time per step.";
     assert!(text.ends_with(sentence), "{text}");
     assert!(text.contains("deviation between seeds"), "{text}");
 }
@@ -144,8 +144,8 @@ fn a_store_that_saves_nothing_is_said_to() {
     let memory = &mut comparison.stores[1].memory;
     (memory.kept_ratio, memory.peak_ratio, memory.largest_batch) = (0.5, 0.99, Some(1 << 20));
     let text = comparison.to_text().replace('\n', " ");
-    assert!(text.contains("instead of raw's 977 KiB, 2.0 times more, and"), "{text}");
-    assert!(text.contains("in all instead of 3.81 MiB, about as much, at"), "{text}");
+    assert!(text.contains("instead of raw's 3.81 MiB, about as much, and"), "{text}");
+    assert!(text.contains("kept 244 KiB instead of 977 KiB, 2.0 times more, at"), "{text}");
     assert!(text.contains("≥ 1,048,576"), "{text}");
 }
 
@@ -160,14 +160,15 @@ fn no_line_is_wider_than_a_terminal() {
 fn csv() {
     assert_eq!(
         examined().to_csv(),
-        "store,test_accuracy,test_accuracy_deviation,test_loss,test_loss_deviation,train_loss,milliseconds_per_step,overhead,kept_bytes,kept_ratio,\
+        "store,test_accuracy,test_accuracy_deviation,test_loss,test_loss_deviation,train_loss,milliseconds_per_step,overhead,\
+         peak_bytes,peak_ratio,kept_bytes,kept_ratio,\
          kept_ratio_convolutions,convolutions_with_masks,convolutions_without_images,convolution_inputs_rebuilt,\
-         peak_bytes,peak_ratio,budget,largest_batch,gradient_error,gradient_error_worst,worst_parameter,\
+         budget,largest_batch,gradient_error,gradient_error_worst,worst_parameter,\
          overflows,repeated_steps,diverged_runs,diverged_at_step\n\
-         raw,0.910000,0.014142,0.500000,0.000000,0.265000,11.0000,0.0000,1000000,1.0000,1.2500,1.2048,1.1111,0,\
-         4000000,1.0000,8589934592,12345,,,,,,0,\n\
-         \"frequency-split:8,4\",0.900000,0.014142,0.500000,0.000000,0.265000,14.0000,0.2727,250000,4.0000,5.0000,4.3478,4.4444,0,\
-         3250000,1.2308,8589934592,49380,0.500000,0.750000,fc.weight,,,0,\n"
+         raw,0.910000,0.014142,0.500000,0.000000,0.265000,11.0000,0.0000,4000000,1.0000,1000000,1.0000,1.2500,1.2048,1.1111,0,\
+         8589934592,12345,,,,,,0,\n\
+         \"frequency-split:8,4\",0.900000,0.014142,0.500000,0.000000,0.265000,14.0000,0.2727,3250000,1.2308,250000,4.0000,5.0000,4.3478,4.4444,0,\
+         8589934592,49380,0.500000,0.750000,fc.weight,,,0,\n"
     );
 }
 
@@ -241,7 +242,7 @@ fn a_store_that_diverges_says_so_and_where() {
     assert!(text.contains("| uniform | 80.00 %, 1 diverged | 0.2600 | 13.0 | +18 % |"), "{text}");
     assert!(text.contains("uniform:1 diverged with 2 of 2 seeds, first at step 1,234 with seed 1: `conv1` has 3 NaN."));
     assert!(
-        comparison.to_csv().contains("\nuniform:1,,,,,,,,100000,10.0000,")
+        comparison.to_csv().contains("\nuniform:1,,,,,,,,3100000,1.2903,100000,10.0000,")
             && comparison.to_csv().contains(",,,,,,2,1234\n")
     );
     let best = comparison.best().map(|row| row.store.clone());

@@ -71,6 +71,10 @@ pub struct Row {
 /// Where a store's bytes go.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Memory {
+    /// What a run allocates.
+    pub peak_bytes: u64,
+    /// Raw peak over peak.
+    pub peak_ratio: f64,
     /// Bytes that the forward pass saves for the backward pass, masks and tables included.
     pub kept_bytes: u64,
     /// Raw kept bytes over kept bytes.
@@ -79,10 +83,6 @@ pub struct Memory {
     pub kept_ratio_convolutions: Option<f64>,
     /// What convolutions read, in bytes.
     pub convolutions: Convolutions,
-    /// What a run allocates on the device.
-    pub peak_bytes: u64,
-    /// Raw peak over peak.
-    pub peak_ratio: f64,
     /// The largest batch whose run fits the budget, on any adapter; none if not even one sample fits.
     pub largest_batch: Option<usize>,
 }
@@ -99,17 +99,15 @@ pub struct GradientError {
 }
 
 impl Memory {
-    /// From the plan of a run, with what was [measured](PlanReport::measured), the peak of the same run kept raw, and the
-    /// largest batch.
-    pub fn new(plan: &PlanReport, raw_peak: u64, fit: &LargestBatch) -> Self {
-        let peak = plan.bytes.peak;
+    /// From the plan of a run, with what was [measured](PlanReport::measured), and the largest batch.
+    pub fn new(plan: &PlanReport, fit: &LargestBatch) -> Self {
         Self {
+            peak_bytes: plan.bytes.peak,
+            peak_ratio: plan.peak_ratio(),
             kept_bytes: plan.bytes.kept,
             kept_ratio: plan.ratio(),
             kept_ratio_convolutions: plan.convolutions.ratio(),
             convolutions: plan.convolutions,
-            peak_bytes: peak,
-            peak_ratio: raw_peak as f64 / peak.max(1) as f64,
             largest_batch: fit.batch,
         }
     }

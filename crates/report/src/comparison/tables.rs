@@ -27,15 +27,15 @@ pub struct Cells {
     /// Of the worst weight.
     pub worst: String,
     /// With a unit.
+    pub peak: String,
+    /// Against raw.
+    pub peak_ratio: String,
+    /// With a unit.
     pub kept: String,
     /// Against raw.
     pub kept_ratio: String,
     /// Against raw, for what convolutions read.
     pub convolutions: String,
-    /// With a unit.
-    pub peak: String,
-    /// Against raw.
-    pub peak_ratio: String,
     /// In the budget.
     pub batch: String,
 }
@@ -100,11 +100,11 @@ impl Row {
             overhead: or_nothing(self.overhead.filter(|_| self.store != "raw"), share),
             gradient: or_nothing(error, |error| format!("{:.3}", error.mean)),
             worst: or_nothing(error, |error| format!("{:.3}", error.worst)),
+            peak: bytes(memory.peak_bytes),
+            peak_ratio: times(memory.peak_ratio),
             kept: bytes(memory.kept_bytes),
             kept_ratio: times(memory.kept_ratio),
             convolutions: or_nothing(memory.kept_ratio_convolutions, times),
-            peak: bytes(memory.peak_bytes),
-            peak_ratio: times(memory.peak_ratio),
             batch: or_nothing(memory.largest_batch, largest_batch),
         }
     }
@@ -124,7 +124,7 @@ impl Comparison {
     /// What each store saves, and what it costs: two tables, so that neither is wider than a terminal.
     fn tables(&self) -> [(Vec<String>, Vec<Vec<String>>); 2] {
         let batch = format!("batch in {}", budget(self.budget));
-        let saves = ["saves", "kept", "ratio", "convolutions", "peak", "ratio", &batch].map(str::to_owned);
+        let saves = ["saves", "peak", "ratio", "kept", "ratio", "convolutions", &batch].map(str::to_owned);
         let mut costs = vec!["costs".to_owned(), format!("test {}", self.measure.name())];
         costs.extend(self.has_psnr().then(|| "PSNR".to_owned()));
         costs.extend(["train loss", "ms/step", "overhead"].map(str::to_owned));
@@ -132,7 +132,7 @@ impl Comparison {
             costs.extend(["gradient error", "worst"].map(str::to_owned));
         }
         let cells = || self.stores.iter().map(|row| row.cells(self.measure));
-        let saved = |c: Cells| vec![c.store, c.kept, c.kept_ratio, c.convolutions, c.peak, c.peak_ratio, c.batch];
+        let saved = |c: Cells| vec![c.store, c.peak, c.peak_ratio, c.kept, c.kept_ratio, c.convolutions, c.batch];
         let paid = |c: Cells| {
             let mut cells = vec![c.store, c.judged];
             cells.extend(self.has_psnr().then_some(c.psnr));
@@ -185,8 +185,8 @@ impl Comparison {
     /// `table.csv`.
     pub fn to_csv(&self) -> String {
         let mut text = "store,test_accuracy,test_accuracy_deviation,test_loss,test_loss_deviation,train_loss,milliseconds_per_step,overhead,\
-                        kept_bytes,kept_ratio,kept_ratio_convolutions,convolutions_with_masks,convolutions_without_images,\
-                        convolution_inputs_rebuilt,peak_bytes,peak_ratio,budget,largest_batch,\
+                        peak_bytes,peak_ratio,kept_bytes,kept_ratio,kept_ratio_convolutions,convolutions_with_masks,convolutions_without_images,\
+                        convolution_inputs_rebuilt,budget,largest_batch,\
                         gradient_error,gradient_error_worst,worst_parameter,overflows,repeated_steps,diverged_runs,diverged_at_step\n"
             .to_owned();
         let number = |value: Option<f64>, digits: usize| value.map(|v| format!("{v:.digits$}")).unwrap_or_default();
@@ -203,14 +203,14 @@ impl Comparison {
                 number(row.train_loss, 6),
                 number(row.milliseconds_per_step, 4),
                 number(row.overhead, 4),
+                memory.peak_bytes.to_string(),
+                number(Some(memory.peak_ratio), 4),
                 memory.kept_bytes.to_string(),
                 number(Some(memory.kept_ratio), 4),
                 number(memory.kept_ratio_convolutions, 4),
                 number(memory.convolutions.ratio_with_masks(), 4),
                 number(memory.convolutions.ratio_without_images(), 4),
                 memory.convolutions.recomputed.to_string(),
-                memory.peak_bytes.to_string(),
-                number(Some(memory.peak_ratio), 4),
                 self.budget.to_string(),
                 memory.largest_batch.map(|batch| batch.to_string()).unwrap_or_default(),
                 number(error.map(|error| error.mean), 6),

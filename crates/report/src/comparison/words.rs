@@ -21,11 +21,11 @@ impl Comparison {
     /// What the columns mean and what the table says, for someone who has never seen it.
     pub fn meaning(&self) -> String {
         let mut lines = vec![
-            "- kept: what the forward pass saves for the backward pass, masks and tables included".to_owned(),
+            "- peak: all that a run allocates, upload and read-back buffers in host-visible memory included".to_owned(),
             "- ratio: how many times less that is than if every value were left as it is (raw)".to_owned(),
-            "- convolutions: the same for what convolutions read alone, as papers count".to_owned(),
-            "- peak: all that a run allocates on the device".to_owned(),
-            format!("- batch in {}: the most samples a step can have in so much memory", budget(self.budget)),
+            "- kept: what of it the forward pass saves for the backward pass, masks and tables included".to_owned(),
+            "- convolutions: the ratio of what convolutions read alone, as papers count".to_owned(),
+            format!("- batch in {0}: the most samples of a step whose peak is at most {0}", budget(self.budget)),
         ];
         if self.adaptive() {
             lines.push(
@@ -127,11 +127,11 @@ impl Comparison {
         self.sentences().into_iter().filter(|sentence| Some(sentence) != said.as_ref()).collect()
     }
 
-    /// The store to begin with: it keeps least among those that answer as well as raw, or nearly, or else among all.
+    /// The store to begin with: its peak is the least among those that answer as well as raw, or nearly, or else among all.
     pub fn best(&self) -> Option<&Row> {
         let raw = self.raw()?.judged_by(self.measure).0?;
         let others = || self.stores.iter().filter(|row| row.store != "raw" && row.diverged.is_empty());
-        let least = |a: &&Row, b: &&Row| a.memory.kept_ratio.total_cmp(&b.memory.kept_ratio);
+        let least = |a: &&Row, b: &&Row| a.memory.peak_ratio.total_cmp(&b.memory.peak_ratio);
         let loses_nothing = |row: &&Row| {
             let judged = row.judged_by(self.measure).0;
             judged.is_some_and(|judged| match self.measure.is_accuracy() {
@@ -178,14 +178,14 @@ impl Comparison {
             format!(" It changes gradients by {mean:.3} of their noise, at worst by {worst:.3} ({worst_parameter}).")
         });
         Some(format!(
-            "{} kept {} instead of raw's {}, {}, and took {} in all instead of {}, {}, at {judged} and {time}.{}",
+            "{} took {} at the peak instead of raw's {}, {}, and kept {} instead of {}, {}, at {judged} and {time}.{}",
             row.store,
-            bytes(memory.kept_bytes),
-            bytes(raw.kept_bytes),
-            times(memory.kept_ratio),
             bytes(memory.peak_bytes),
             bytes(raw.peak_bytes),
             times(memory.peak_ratio),
+            bytes(memory.kept_bytes),
+            bytes(raw.kept_bytes),
+            times(memory.kept_ratio),
             gradients.unwrap_or_default(),
         ))
     }

@@ -1,4 +1,4 @@
-//! Bars of memory: for each store what is kept and what is taken in all.
+//! Bars of memory: for each store what is taken in all and what is kept of it.
 
 use super::palette::Palette;
 use super::sheet::{Drawing, INK, Sheet, Side, TEXT, WIDTH, label, width_of};
@@ -6,7 +6,7 @@ use crate::bytes;
 use crate::comparison::{Comparison, Row};
 use plotters::prelude::DrawingBackend;
 
-/// Kept and peak bytes of each store.
+/// Peak and kept bytes of each store.
 pub struct Memory<'a> {
     pub comparison: &'a Comparison,
     pub palette: &'a Palette,
@@ -34,11 +34,11 @@ impl Drawing for Memory<'_> {
         };
         let of = |row: &Row| {
             let (memory, raw) = (&row.memory, row.store == "raw");
-            let kept = text("kept", memory.kept_bytes, memory.kept_ratio, raw);
-            [kept, text("peak", memory.peak_bytes, memory.peak_ratio, raw)]
+            let peak = text("peak", memory.peak_bytes, memory.peak_ratio, raw);
+            [peak, text("kept", memory.kept_bytes, memory.kept_ratio, raw)]
         };
         let texts: Vec<[String; 2]> = stores.iter().map(of).collect();
-        let sizes = |row: &Row| [row.memory.kept_bytes, row.memory.peak_bytes].map(|size| size.max(1) as f64);
+        let sizes = |row: &Row| [row.memory.peak_bytes, row.memory.kept_bytes].map(|size| size.max(1) as f64);
         // As wide as the text beside each bar allows.
         let room = f64::from(WIDTH - 2 * MARGIN - 30);
         let beside = |(size, text): (f64, &String)| (room - f64::from(width_of(text, SMALL))).max(100.0) / size;
@@ -49,7 +49,7 @@ impl Drawing for Memory<'_> {
             sheet.text(&label(&row.store), (MARGIN, y + LINE / 2), Side::Right, SMALL, INK);
             y += LINE;
             let look = self.palette.look(&row.store, &[]);
-            for ((size, text), full) in sizes(row).into_iter().zip(texts).zip([true, false]) {
+            for ((size, text), full) in sizes(row).into_iter().zip(texts).zip([false, true]) {
                 let width = ((size * per_byte).round() as i32).max(4);
                 sheet.bar([(MARGIN, y), (MARGIN + width, y + BAR)], look.colour, full);
                 sheet.text(text, (MARGIN + width + 30, y + BAR / 2), Side::Right, SMALL, INK);

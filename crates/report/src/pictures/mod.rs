@@ -4,12 +4,15 @@ pub mod axis;
 mod bars;
 mod chart;
 mod curves;
+mod over_step;
 mod palette;
 mod sheet;
 
 use super::comparison::Comparison;
+use super::plan::PlanReport;
 use super::trace::Trace;
 use crate::records::RatePoint;
+pub use over_step::{COLUMNS, memory_over_step};
 use palette::Palette;
 use sheet::Drawing;
 pub use sheet::encode_png;
@@ -34,8 +37,8 @@ impl Picture {
     }
 }
 
-/// All pictures for which there is something to show.
-pub fn pictures(comparison: &Comparison, traces: &[Trace], rates: &[RatePoint]) -> Vec<Picture> {
+/// All pictures for which there is something to show; `plans` are those of the stores.
+pub fn pictures(comparison: &Comparison, plans: &[PlanReport], traces: &[Trace], rates: &[RatePoint]) -> Vec<Picture> {
     let palette = Palette::of(comparison);
     let mut pictures = Vec::new();
     pictures.extend(curves::judged(traces, &palette).map(|chart| {
@@ -51,9 +54,9 @@ pub fn pictures(comparison: &Comparison, traces: &[Trace], rates: &[RatePoint]) 
         let caption = "Loss of each training step: faint as it was, in the mean over seeds, and smoothed over steps.";
         Picture::new("loss", caption, &chart)
     }));
-    let caption =
-        "Memory of each store: what is saved for the backward pass (full) and all that a run allocates (outlined).";
+    let caption = "Memory of each store: all that a run allocates (outlined) and what of it is saved for the backward pass (full).";
     pictures.push(Picture::new("memory", caption, &bars::Memory { comparison, palette: &palette }));
+    pictures.extend(plans.iter().map(memory_over_step));
     for trace in curves::adaptive(traces) {
         let (store, file) = (&trace.store, plain(&trace.store));
         pictures.extend(curves::bounds(trace).map(|chart| {

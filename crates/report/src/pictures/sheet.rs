@@ -59,6 +59,15 @@ impl<DB: DrawingBackend> Sheet<'_, DB> {
         self.line([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], colour.to_rgba(), 4);
     }
 
+    /// What a line encloses.
+    pub fn area(&self, outline: Vec<Point>, colour: RGBColor) {
+        let _ = self.area.draw(&Polygon::new(outline, colour.filled()));
+    }
+
+    pub fn disc(&self, centre: Point, radius: i32, colour: RGBColor) {
+        let _ = self.area.draw(&Circle::new(centre, radius, colour.filled()));
+    }
+
     /// `at` is the middle of the text's height.
     pub fn text(&self, text: &str, at: Point, side: Side, size: i32, colour: RGBColor) {
         let horizontal = match side {

@@ -186,13 +186,21 @@ impl Executable {
 
     /// What these executables allocate in turns over one store, to the byte, without the store itself.
     pub fn bytes_beside_store(executables: &[&Executable]) -> u64 {
-        let most = |f: &dyn Fn(&Executable) -> u64| executables.iter().map(|e| f(e)).max().unwrap_or(0);
         let transient: u64 = Self::transient_pages_of(executables).iter().sum();
-        let uniforms: u64 = executables.iter().map(|e| 4 * e.uniforms.len() as u64).sum();
+        transient + Self::uniform_bytes(executables) + Self::host_bytes(executables)
+    }
+
+    /// Bytes of the kernels' parameters of all these executables.
+    pub fn uniform_bytes(executables: &[&Executable]) -> u64 {
+        executables.iter().map(|e| 4 * e.uniforms.len() as u64).sum()
+    }
+
+    /// Bytes in host-visible memory that serve all these executables in turn: buffers for uploads, for what is read back, and for what
+    /// the host exchanges in the middle of a step.
+    pub fn host_bytes(executables: &[&Executable]) -> u64 {
+        let most = |f: &dyn Fn(&Executable) -> u64| executables.iter().map(|e| f(e)).max().unwrap_or(0);
         let exchange: u64 = executables.iter().map(|e| e.exchange_bytes()).sum();
-        transient
-            + uniforms
-            + exchange
+        exchange
             + UPLOADS_IN_FLIGHT as u64 * most(&Executable::upload_bytes)
             + READBACKS_IN_FLIGHT as u64 * most(&Executable::readback_bytes)
     }

@@ -6,7 +6,8 @@ use crate::ir::{OperatorKind, Phase, Role, ValueId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Where the bytes of a run go. `peak` is what the run allocates; the others add up to it.
+/// Where the bytes of a run go. `peak` is what the run allocates; parameters, gradients, optimizer, kept, scratch and inputs add up to
+/// it, and `host` is the part of it in host-visible memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
     /// Parameters, running statistics, constants, reports of data-sized values.
@@ -25,6 +26,12 @@ pub struct Bytes {
     pub inputs: u64,
     /// All of it: what the run allocates.
     pub peak: u64,
+    /// What the run would allocate if every value were kept raw. Older records have 0.
+    #[serde(default)]
+    pub peak_raw: u64,
+    /// Of the peak, what lies in host-visible memory: upload and read-back buffers. The rest is the device's. Older records have 0.
+    #[serde(default)]
+    pub host: u64,
 }
 
 /// A value that is kept from the forward to the backward pass.
@@ -104,9 +111,9 @@ impl Plan {
         self.bytes_of(&self.kept_values())
     }
 
-    /// Where the bytes go when `self` trains, `others` run over the same memory in turns, and `raw` is the plan of
-    /// the same step with everything kept raw.
-    pub fn bytes(&self, others: &[&Plan], raw: &Plan) -> Bytes {
+    /// Where the bytes go when `self` trains and `others` run over the same memory in turns; `raw` are the plan of the same step with
+    /// everything kept raw, and those of what would run beside it.
+    pub fn bytes(&self, others: &[&Plan], raw: &[&Plan]) -> Bytes {
         let all: Vec<&Plan> = std::iter::once(self).chain(others.iter().copied()).collect();
         let most = |f: &dyn Fn(&Plan) -> u64| all.iter().map(|p| f(p)).max().unwrap_or(0);
         let of = |roles: &[Role]| {
@@ -123,15 +130,18 @@ impl Plan {
         let kept = self.kept_bytes();
         let inputs = uploads + inputs_not_kept;
         let peak = Self::allocated(&all);
+        let executables: Vec<&Executable> = all.iter().map(|plan| plan.executable.as_ref()).collect();
         Bytes {
             parameters,
             gradients,
             optimizer,
             kept,
-            kept_raw: raw.kept_bytes(),
+            kept_raw: raw.first().map_or(kept, |raw| raw.kept_bytes()),
             scratch: peak.saturating_sub(parameters + optimizer + gradients + kept + inputs),
             inputs,
             peak,
+            peak_raw: Self::allocated(raw),
+            host: Executable::host_bytes(&executables),
         }
     }
 

@@ -1,17 +1,19 @@
 //! The moments of a step at which most is alive, and what lives in them: where to look when a peak is too high.
 
 use super::Plan;
-use crate::ir::{Phase, Role, ValueId};
+use super::occupants::Occupants;
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 /// A moment of a step and the transient bytes alive then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PeakSnapshot {
-    /// The layer at work.
+    /// The number of the node at work.
+    pub node: usize,
+    /// Its layer.
     pub layer: String,
-    /// The operator at work.
+    /// Its operator.
     pub operator: &'static str,
     /// Bytes alive.
     pub bytes: u64,
@@ -19,7 +21,7 @@ pub struct PeakSnapshot {
     pub alive: Vec<Alive>,
 }
 
-/// A piece of memory in use at a moment.
+/// Memory in use at a moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Alive {
     /// The value in it, or whose scratch it is.
@@ -29,6 +31,8 @@ pub struct Alive {
     /// Whether it is kept from the forward to the backward pass; readers of JSON know it as `waits`.
     #[serde(rename = "waits")]
     pub kept: bool,
+    /// How many pieces of the value are alive, if it exists in pieces along the batch; else 1.
+    pub pieces: usize,
     /// Bytes, padding included.
     pub bytes: u64,
 }
@@ -37,8 +41,7 @@ impl Plan {
     /// The moments at which most transient bytes are alive, largest first, of `count` layers one each.
     pub fn peak_snapshots(&self, count: usize) -> Vec<PeakSnapshot> {
         let alive = self.lifetimes.alive();
-        let holders = self.holders();
-        let kept_forms = self.kept_forms();
+        let occupants = Occupants::of(self);
         let mut order: Vec<usize> = (0..self.graph.nodes().len()).collect();
         order.sort_by_key(|&node| Reverse(alive[node + 1]));
         let mut snapshots: Vec<PeakSnapshot> = Vec::new();
@@ -47,77 +50,69 @@ impl Plan {
                 break;
             }
             if !snapshots.iter().any(|other| other.layer == self.graph.nodes()[node].layer) {
-                snapshots.push(self.snapshot(node, &holders, &kept_forms));
+                snapshots.push(self.snapshot(node, &occupants));
             }
         }
         snapshots
     }
 
-    fn snapshot(
-        &self,
-        node: usize,
-        holders: &[Vec<(usize, ValueId)>],
-        kept_forms: &HashMap<ValueId, &'static str>,
-    ) -> PeakSnapshot {
+    fn snapshot(&self, node: usize, occupants: &Occupants<'_>) -> PeakSnapshot {
+        let at = &self.graph.nodes()[node];
         let now = node + 1;
         let blocks = self.lifetimes.blocks.iter().enumerate();
         let living = blocks.filter(|(_, b)| !b.persistent && (b.start..=b.end).contains(&now));
-        let mut alive: Vec<Alive> = living
-            .map(|(block, b)| {
-                // In a block that is written in place the last value made so far is the one that lives.
-                let Some((_, value)) = holders[block].iter().rev().find(|(made, _)| *made <= now) else {
-                    let name = self.graph.nodes()[node].layer.clone();
-                    return Alive { name, form: "scratch", kept: false, bytes: b.size };
-                };
-                let name = self.graph.value(*value).name.clone();
-                let kept = kept_forms.contains_key(value);
-                let form = kept_forms.get(value).copied().unwrap_or_else(|| self.role_of(*value));
-                Alive { name, form, kept, bytes: b.size }
-            })
-            .collect();
-        alive.sort_by(|a, b| (Reverse(a.bytes), &a.name).cmp(&(Reverse(b.bytes), &b.name)));
-        let at = &self.graph.nodes()[node];
-        let bytes = alive.iter().map(|a| a.bytes).sum();
-        PeakSnapshot { layer: at.layer.clone(), operator: at.operator.name(), bytes, alive }
-    }
-
-    /// The values of each block, with the moments at which they are made, in that order.
-    fn holders(&self) -> Vec<Vec<(usize, ValueId)>> {
-        let mut holders = vec![Vec::new(); self.lifetimes.blocks.len()];
-        let inputs = self.graph.ids().filter(|(_, value)| value.role == Role::Input).map(|(id, _)| (0, id));
-        let nodes = self.graph.nodes().iter().enumerate();
-        let made = nodes.flat_map(|(index, node)| node.outputs.iter().map(move |&output| (index + 1, output)));
-        for (moment, value) in inputs.chain(made) {
-            if let Some(block) = self.lifetimes.of_value[value.index()] {
-                holders[block].push((moment, self.graph.whole_of(value)));
-            }
-        }
-        holders
-    }
-
-    /// The form of each value that is kept.
-    fn kept_forms(&self) -> HashMap<ValueId, &'static str> {
-        let forms: BTreeMap<ValueId, &'static str> =
-            self.stored.iter().filter(|s| !s.is_recomputed()).map(|s| (s.kept, s.form)).collect();
-        let kept: HashSet<ValueId> = self.kept_values().into_iter().collect();
-        kept.into_iter().map(|value| (value, forms.get(&value).copied().unwrap_or("raw"))).collect()
-    }
-
-    /// What a value is that is not kept.
-    fn role_of(&self, value: ValueId) -> &'static str {
-        match self.graph.value(value).role {
-            _ if self.graph.value(value).is_metric() => "metric",
-            Role::Input => "input",
-            Role::Gradient | Role::ParameterGradient => "gradient",
-            Role::Stored => {
-                let made = |node: &&crate::ir::Node| node.outputs.contains(&value);
-                match self.graph.nodes().iter().find(made).map(|node| node.phase) {
-                    Some(Phase::Forward) => "encoded",
-                    Some(_) if self.stored.iter().any(|stored| stored.decoded.contains(&value)) => "decoded",
-                    _ => "recomputed",
+        let mut alive: Vec<Alive> = Vec::new();
+        // Where in the list the pieces of a whole are counted.
+        let mut wholes = HashMap::new();
+        for (block, b) in living {
+            let Some(value) = occupants.at(block, now) else {
+                let name = at.layer.clone();
+                alive.push(Alive { name, form: "scratch", kept: false, pieces: 1, bytes: b.size });
+                continue;
+            };
+            let (form, kept) = (occupants.form(value), occupants.is_kept(value));
+            if self.graph.value(value).part.is_some() {
+                let place = *wholes.entry((self.graph.whole_of(value), form, kept)).or_insert(alive.len());
+                if let Some(whole) = alive.get_mut(place) {
+                    (whole.pieces, whole.bytes) = (whole.pieces + 1, whole.bytes + b.size);
+                    continue;
                 }
             }
-            _ => "activation",
+            let name = self.graph.value(value).name.clone();
+            alive.push(Alive { name, form, kept, pieces: 1, bytes: b.size });
         }
+        alive.sort_by(|a, b| (Reverse(a.bytes), &a.name).cmp(&(Reverse(b.bytes), &b.name)));
+        let bytes = alive.iter().map(|a| a.bytes).sum();
+        PeakSnapshot { node, layer: at.layer.clone(), operator: at.operator.name(), bytes, alive }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Element, Graph, KernelSet, Part};
+    use crate::{PlanOptions, Policy};
+
+    #[test]
+    fn pieces_of_one_value_are_counted_together() {
+        let mut g = Graph::new();
+        let x = g.input("x", [4, 64], Element::F32);
+        let whole = g.within("whole", |g| g.relu(x)).unwrap();
+        let pieces = [0, 1].map(|half| {
+            let first = 128 * half;
+            let rows = g.add_part(Part { of: x, first, offset: Some(4 * first as u64) }, [2, 64]);
+            let piece = g.within("pieces", |g| g.relu(rows)).unwrap();
+            let name = g.value(whole).name.clone();
+            let value = g.value_mut(piece);
+            (value.name, value.part) = (name, Some(Part { of: whole, first, offset: None }));
+            piece
+        });
+        g.within("sum", |g| g.add(pieces[0], pieces[1])).unwrap();
+        let plan = Plan::new(g, &Policy::raw(), PlanOptions::unlimited(KernelSet::Tiles)).unwrap();
+        let second_piece = plan.graph.nodes().iter().rposition(|node| node.layer == "pieces").unwrap();
+        let snapshot = plan.snapshot(second_piece, &Occupants::of(&plan));
+        let alive: Vec<(&str, usize, u64)> =
+            snapshot.alive.iter().map(|alive| (alive.name.as_str(), alive.pieces, alive.bytes)).collect();
+        assert!(alive.contains(&("whole.relu", 2, 1024)), "{alive:?}");
     }
 }

@@ -9,6 +9,7 @@ use crate::planning::Plans;
 use crate::{Error, terminal};
 use clap::Args;
 use frugal_report::largest_batch::{LargestBatch, LargestBatchReport};
+use frugal_report::pictures::memory_over_step;
 use frugal_report::units;
 use frugal_tensor::PlanOptions;
 use std::path::PathBuf;
@@ -37,9 +38,21 @@ pub(super) struct Options {
     /// Show what each pass did to the graph of the step
     #[arg(long, conflicts_with = "max_batch")]
     passes: bool,
+    /// Draw memory over the step as well: bytes alive at each node, by what they are for
+    #[arg(long, value_name = "FILE.svg", value_parser = svg_file, conflicts_with_all = ["max_batch", "passes"])]
+    picture: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A file that may hold the picture.
+fn svg_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension() {
+        Some(ending) if ending.eq_ignore_ascii_case("svg") => Ok(path),
+        _ => Err("the picture is written as SVG, so its file has to end in .svg".to_owned()),
+    }
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
@@ -70,6 +83,12 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
             terminal::report(&LargestBatchReport { net, shape, samples, classes, limit, stores: fits? }, options.json)
         }
         None if options.passes => terminal::report(&Plans::new(&request, kernels)?.passes(&request), options.json),
-        None => terminal::report(&Plans::new(&request, kernels)?.report(&request), options.json),
+        None => {
+            let report = Plans::new(&request, kernels)?.report(&request);
+            if let Some(path) = &options.picture {
+                std::fs::write(path, memory_over_step(&report).svg).map_err(Error::io("write", path))?;
+            }
+            terminal::report(&report, options.json)
+        }
     }
 }

@@ -222,7 +222,8 @@ pub(super) mod tests {
         let (parameters, gradients, optimizer, kept) = (312 << 10, 148 << 10, 310 << 10, 2900 << 10);
         let (scratch, inputs, kept_raw) = (8 << 20, 600 << 10, 30 << 20);
         let peak = parameters + gradients + optimizer + kept + scratch + inputs;
-        state.bytes = Bytes { parameters, gradients, optimizer, kept, kept_raw, scratch, inputs, peak };
+        state.bytes =
+            Bytes { parameters, gradients, optimizer, kept, kept_raw, scratch, inputs, peak, ..Bytes::default() };
         state.elapsed = Duration::from_secs(75);
         for step in 1..=steps {
             let learned = 1.0 - (-(step as f32) / 40.0).exp();

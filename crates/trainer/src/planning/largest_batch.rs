@@ -5,7 +5,8 @@ use crate::config::SavePolicy;
 use crate::planning::{Plans, Request};
 use frugal_model::ModelError;
 use frugal_report::largest_batch::{LargestBatch, MOST_SAMPLES};
-use frugal_tensor::{GraphError, PlanError, PlanOptions};
+use frugal_tensor::plan::Executable;
+use frugal_tensor::{GraphError, Plan, PlanError, PlanOptions};
 
 /// Looks for the largest batch whose run allocates at most `limit` bytes, with few plans: the peak is taken to grow with the
 /// batch (`Bracket`). A store with a budget has to be settled before ([`budget::choose_policy`](crate::planning::budget::choose_policy)): its
@@ -23,9 +24,10 @@ pub fn largest_batch(
         let mut request = Request { store: store.clone(), ..request.clone() };
         request.shape.batch = batch;
         let (train, evaluation) = Plans::without_raw(&request, options.clone())?;
-        let peak = frugal_tensor::Plan::allocated(&[&train, &evaluation]);
+        let peak = Plan::allocated(&[&train, &evaluation]);
+        let host = Executable::host_bytes(&[&train.executable, &evaluation.executable]);
         let kept_per_sample = train.kept_bytes().div_ceil(batch as u64);
-        Ok(LargestBatch { store: store.to_string(), batch: Some(batch), peak, kept_per_sample })
+        Ok(LargestBatch { store: store.to_string(), batch: Some(batch), peak, host, kept_per_sample })
     };
     let look = |batch: usize| match plan(batch) {
         Ok(fit) => Ok(Some(fit)),

@@ -8,7 +8,7 @@ pub(crate) mod uploads;
 
 pub use largest_batch::largest_batch;
 pub(crate) use loaders::Loaders;
-pub use plans::{Plans, Request};
+pub use plans::{Plans, RawPlans, Request};
 
 use crate::Error;
 use crate::config::{Config, Design, Model, sample_of};

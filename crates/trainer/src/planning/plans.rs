@@ -7,6 +7,7 @@ use crate::planning::budget;
 use frugal_model::{Net, StepShape, Training, evaluation_step, training_step};
 use frugal_report::convolutions::Convolutions;
 use frugal_report::passes::{PassRow, PassesReport};
+use frugal_report::pictures::COLUMNS;
 use frugal_report::plan::{LayerReport, PerSample, PlanReport};
 use frugal_report::records::Chosen;
 use frugal_tensor::codec::Policy;
@@ -41,14 +42,30 @@ pub struct Plans {
     pub train: Plan,
     /// The evaluation beside it, over the same memory.
     pub evaluation: Plan,
-    /// The training step with everything kept raw.
-    pub raw: Rc<Plan>,
+    /// What they are measured against.
+    pub raw: Rc<RawPlans>,
     /// Where the bytes go.
     pub bytes: Bytes,
     /// The store that was planned: the request's, or what was made of its budget.
     pub store: SavePolicy,
     /// What was chosen for a budget, if there is one.
     pub chosen: Option<Chosen>,
+}
+
+/// The plans of a run that keeps everything raw: what stores are measured against.
+#[derive(Clone, Debug)]
+pub struct RawPlans {
+    /// The training step.
+    pub train: Plan,
+    /// The evaluation beside it.
+    pub evaluation: Plan,
+}
+
+impl RawPlans {
+    /// All of them.
+    pub fn all(&self) -> [&Plan; 2] {
+        [&self.train, &self.evaluation]
+    }
 }
 
 impl Plans {
@@ -59,19 +76,20 @@ impl Plans {
     /// [`Error::OverBudget`] if it does not fit the store's budget.
     pub fn new(request: &Request, options: PlanOptions) -> Result<Self, Error> {
         let Request { shape, training, .. } = *request;
-        let raw = Plan::new(training_step(&request.net, shape, training)?, &Policy::raw(), options)?;
-        Self::against(&Rc::new(raw), request)
+        let train = Plan::new(training_step(&request.net, shape, training)?, &Policy::raw(), options)?;
+        let evaluation = train.evaluation(evaluation_step(&request.net, shape, training)?)?;
+        Self::against(&Rc::new(RawPlans { train, evaluation }), request)
     }
 
     /// Makes them for an adapter and a net whose raw step is planned already: stores beside each other share it.
     ///
     /// # Errors
     /// As [`Plans::new`].
-    pub fn against(raw: &Rc<Plan>, request: &Request) -> Result<Self, Error> {
-        let (store, chosen) = budget::choose_policy(request, raw.options.clone())?;
+    pub fn against(raw: &Rc<RawPlans>, request: &Request) -> Result<Self, Error> {
+        let (store, chosen) = budget::choose_policy(request, raw.train.options.clone())?;
         let request = &Request { store, ..request.clone() };
-        let (train, evaluation) = Self::without_raw(request, raw.options.clone())?;
-        let bytes = train.bytes(&[&evaluation], raw);
+        let (train, evaluation) = Self::without_raw(request, raw.train.options.clone())?;
+        let bytes = train.bytes(&[&evaluation], &raw.all());
         Ok(Self { train, evaluation, raw: raw.clone(), bytes, store: request.store.clone(), chosen })
     }
 
@@ -101,7 +119,7 @@ impl Plans {
     /// Every layer and every byte, for reading; `request` is what the plans were made for.
     pub fn report(&self, request: &Request) -> PlanReport {
         let batch = request.shape.batch;
-        let raw: BTreeMap<String, u64> = self.raw.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
+        let raw: BTreeMap<String, u64> = self.raw.train.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
         let mut layers: Vec<LayerReport> = Vec::new();
         let mut encoded_inputs: Vec<KeptValue> = Vec::new();
         for mut layer in self.train.layers() {
@@ -138,6 +156,7 @@ impl Plans {
             convolutions: Convolutions::of(layers.iter().flat_map(|layer| &layer.kept), |kept| kept.stored_bytes),
             layers,
             largest_moments: self.train.peak_snapshots(MOMENTS),
+            memory_over_step: self.train.memory_over_step(&[&self.evaluation]).thinned(COLUMNS),
             chosen: self.chosen.clone(),
             warnings: self.warnings(),
         }

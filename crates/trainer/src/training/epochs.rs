@@ -10,7 +10,7 @@ use crate::artifacts::DataFacts;
 use crate::artifacts::metrics::Metrics;
 use crate::config;
 use crate::planning::Loaders;
-use crate::planning::{EVALUATE, TRAIN};
+use crate::planning::{EVALUATE, RawPlans, TRAIN};
 use crate::state::TrainState;
 use crate::state::checkpoint::{self, About, Checkpoint, CheckpointStore, Position};
 use crate::state::means::Sums;
@@ -22,7 +22,6 @@ use frugal_data::{Epoch, Loader};
 use frugal_model::{Task, metrics};
 use frugal_report::records::{EpochRecord, Measure, Record, StepRecord};
 use frugal_report::units;
-use frugal_tensor::Plan;
 use frugal_tensor::plan::READBACKS_IN_FLIGHT;
 use frugal_tensor::step::{FLAG_FIRST, FLAG_HOLD, updates_before};
 use std::rc::Rc;
@@ -48,8 +47,8 @@ pub(super) struct Epochs<'a> {
     pub upcoming: Epoch,
     pub schedule: Schedule,
     pub progress: Progress,
-    /// The training step with everything kept raw: what bytes are measured against.
-    pub raw: Rc<Plan>,
+    /// The plans with everything kept raw: what bytes are measured against.
+    pub raw: Rc<RawPlans>,
     /// Bytes that the run is not meant to exceed, until it was said that it does.
     pub budget: Option<u64>,
     pub paces: Paces,
@@ -401,7 +400,7 @@ impl Epochs<'_> {
                     self.record(Record::Stores { step: context.step, values })?;
                     self.progress.bytes(|| {
                         let plans = self.stepper.session.plans();
-                        plans[TRAIN].bytes(&[&plans[EVALUATE]], &self.raw)
+                        plans[TRAIN].bytes(&[&plans[EVALUATE]], &self.raw.all())
                     });
                 }
             }

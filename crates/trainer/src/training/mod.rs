@@ -227,7 +227,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
     let [train_plan, evaluation] = session.plans() else { unreachable!("a run has two plans") };
     let coded = state.stores.summary(train_plan, state.discarded);
     // Where sizes follow the data, the plan is no longer that of the beginning.
-    let planned = train_plan.bytes(&[evaluation], &epochs.raw);
+    let planned = train_plan.bytes(&[evaluation], &epochs.raw.all());
     let facts = DataFacts { content: Some(content.clone()), ..DataFacts::of(data) };
     let origin = Origin { net: config.model.name().to_owned(), seed: config.seed, data: facts.clone() };
     let weights = Weights::of_session(&session, folder.path().join(weights::FILE), origin)?;

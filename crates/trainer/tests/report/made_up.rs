@@ -229,7 +229,20 @@ impl Fixture {
     }
 
     pub fn pictures(&self) -> Vec<Picture> {
-        pictures(&self.comparison, &self.traces, &self.study.points)
+        pictures(&self.comparison, &self.plans(), &self.traces, &self.study.points)
+    }
+
+    fn plans(&self) -> Vec<PlanReport> {
+        let forms = [CodecSpec::Raw, CodecSpec::F16].into_iter().cycle();
+        let plans = self.comparison.stores.iter().zip(forms).map(|(row, form)| (row, plan(form)));
+        let named = plans.map(|(row, plan)| PlanReport { store: row.store.clone(), ..plan });
+        named
+            .map(|mut plan| {
+                plan.layers[0].name = HOSTILE.to_owned();
+                plan.largest_moments[0].layer = HOSTILE.to_owned();
+                plan
+            })
+            .collect()
     }
 
     pub fn html(&self) -> String {
@@ -246,13 +259,10 @@ impl Fixture {
             cores: 2,
             git: None,
         };
-        let forms = [CodecSpec::Raw, CodecSpec::F16].into_iter().cycle().take(self.comparison.stores.len());
-        let mut plans: Vec<PlanReport> = forms.map(plan).collect();
-        plans.iter_mut().for_each(|plan| plan.layers[0].name = HOSTILE.to_owned());
         let page = Page {
             comparison: &self.comparison,
             pictures: &self.pictures(),
-            plans: &plans,
+            plans: &self.plans(),
             study: &self.study,
             environment: &environment,
             config: HOSTILE,

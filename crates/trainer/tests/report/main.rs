@@ -61,9 +61,10 @@ fn a_full_report_has_every_section_and_picture() {
     let second = over_time.each_ref().map(|name| format!("{name}-comet-cheap"));
     let others = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     let first = others(&["accuracy", "loss", "memory"]);
-    assert_eq!(names, [&first[..], &over_time, &second, &others(&["rates", "theory"])].concat());
-    assert_eq!(html.matches("<figure>").count(), 9);
-    assert_eq!(html.matches("role=\"img\" aria-label=").count(), 9);
+    let steps: Vec<String> = stores.map(|store| format!("step-{}", store.replace([':', '+'], "-"))).to_vec();
+    assert_eq!(names, [&first[..], &steps, &over_time, &second, &others(&["rates", "theory"])].concat());
+    assert_eq!(html.matches("<figure>").count(), 9 + stores.len());
+    assert_eq!(html.matches("role=\"img\" aria-label=").count(), 9 + stores.len());
     // Of the weights that a value serves, the one that suffers most; of 1e-4 · 3 · 3 over 2e-3.
     assert!(
         html.contains("<td>24.7×</td>\n<td>0.0123</td>\n<td>0.0122</td>\n<td>7.10e−5</td>\n<td>0.450</td>"),
@@ -97,7 +98,7 @@ fn what_is_not_there_is_not_shown() {
     let html = keep("plain", &fixture);
     check(&html);
     let names: Vec<String> = fixture.pictures().into_iter().map(|picture| picture.name).collect();
-    assert_eq!(names, ["accuracy", "loss", "memory"]);
+    assert_eq!(names, ["accuracy", "loss", "memory", "step-raw", "step-frequency-split"]);
     for text in ["id=\"weights\"", "gradient error", "runs diverged", "if all is raw"] {
         assert!(!html.contains(text), "{text}");
     }
@@ -139,7 +140,7 @@ fn when_every_run_diverges_the_report_still_comes() {
     let html = keep("diverged", &fixture);
     check(&html);
     assert!(html.contains("No store went through beside raw"), "{html}");
-    assert_eq!(fixture.pictures().len(), 1, "memory is known from plans");
+    assert_eq!(fixture.pictures().len(), 3, "memory is known from plans");
 }
 
 #[test]

@@ -92,7 +92,6 @@ struct Desk<'a> {
 
 /// Plans of all stores, with everything that could keep a run from its end checked.
 struct Plan {
-    raw: Plans,
     entries: Vec<Entry>,
 }
 
@@ -167,7 +166,7 @@ pub(super) fn resume(path: &Path, changes: &[Override], device: &Device) -> Resu
 impl Desk<'_> {
     /// Trains what is not finished, and leaves tables and pictures: first without what gradients say, then with it.
     fn compare(&self, plan: Plan, mark: Mark) -> Result<(), Error> {
-        let Plan { raw, mut entries } = plan;
+        let Plan { mut entries } = plan;
         let (config, folder) = (self.config, self.folder);
         let traces = self.train(&mut entries)?;
         for entry in &mut entries {
@@ -175,7 +174,7 @@ impl Desk<'_> {
             entry.plan = entry.plan.clone().measured(&finished);
         }
         let row = |entry: &Entry| {
-            let memory = Memory::new(&entry.plan, raw.bytes.peak, &entry.fit);
+            let memory = Memory::new(&entry.plan, &entry.fit);
             Row::new(entry.plan.store.clone(), memory, &entry.runs)
         };
         let comparison = Comparison {
@@ -194,7 +193,7 @@ impl Desk<'_> {
         let results = |comparison: &Comparison, study: &GradientStudy| {
             Results::new(&Page {
                 comparison,
-                pictures: &pictures(comparison, &traces, &study.points),
+                pictures: &pictures(comparison, &plans, &traces, &study.points),
                 plans: &plans,
                 study,
                 environment: &mark.environment,
@@ -283,6 +282,6 @@ impl Plan {
             Ok(Entry { store, plan: plans.report(&request), plans, fit, runs: Vec::new() })
         };
         let entries = config.compare.stores.iter().map(entry).collect::<Result<_, Error>>()?;
-        Ok(Self { raw, entries })
+        Ok(Self { entries })
     }
 }
