@@ -119,7 +119,8 @@ impl Plans {
     /// Every layer and every byte, for reading; `request` is what the plans were made for.
     pub fn report(&self, request: &Request) -> PlanReport {
         let batch = request.shape.batch;
-        let raw: BTreeMap<String, u64> = self.raw.train.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
+        let raw: BTreeMap<String, u64> =
+            self.raw.train.layers().into_iter().map(|l| (l.name, stored(&l.kept))).collect();
         let mut layers: Vec<LayerReport> = Vec::new();
         let mut encoded_inputs: Vec<KeptValue> = Vec::new();
         for mut layer in self.train.layers() {

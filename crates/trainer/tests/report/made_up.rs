@@ -17,6 +17,7 @@ use frugal_tensor::ir::{KernelSet, Precision};
 use frugal_trainer::config::{CodecSpec, Optimizer, PolicySpec};
 use frugal_trainer::planning::Plans;
 use frugal_trainer::planning::Request;
+use std::sync::OnceLock;
 
 /// What nobody should call anything.
 pub const HOSTILE: &str = "</td><script>alert(\"1\")</script> & 'more'\u{0}\u{1b}[31m";
@@ -233,9 +234,10 @@ impl Fixture {
     }
 
     fn plans(&self) -> Vec<PlanReport> {
-        let forms = [CodecSpec::Raw, CodecSpec::F16].into_iter().cycle();
-        let plans = self.comparison.stores.iter().zip(forms).map(|(row, form)| (row, plan(form)));
-        let named = plans.map(|(row, plan)| PlanReport { store: row.store.clone(), ..plan });
+        static PLANS: OnceLock<[PlanReport; 2]> = OnceLock::new();
+        let plans = PLANS.get_or_init(|| [CodecSpec::Raw, CodecSpec::F16].map(plan)).iter().cycle().cloned();
+        let stores = self.comparison.stores.iter().zip(plans);
+        let named = stores.map(|(row, plan)| PlanReport { store: row.store.clone(), ..plan });
         named
             .map(|mut plan| {
                 plan.layers[0].name = HOSTILE.to_owned();
