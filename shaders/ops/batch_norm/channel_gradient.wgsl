@@ -1,6 +1,6 @@
 // dβ[c] = Σ over n of partial[n, c].x;  dγ[c] = Σ over n of partial[n, c].y. With `gathers`, what dx needs of a
 // channel: gathered[c] = (γ · inv_std, mean, dβ / count, inv_std · dγ / count); `scale` is 1 / count.
-// Variables: gathers, and those of parts/sum_column.wgsl, where the dispatch is; rows are samples, columns channels.
+// Variables: gathers, adds (if it is set, both are added to what is there), and those of parts/sum_column.wgsl, where the dispatch is; rows are samples, columns channels.
 struct Params {
     rows: u32,
     columns: u32,
@@ -31,8 +31,8 @@ fn term(row: u32, column: u32) -> Sum {
 }
 
 fn finish(column: u32, sum: Sum) {
-    d_beta[column] = sum.x;
-    d_gamma[column] = sum.y;
+    d_beta[column] = {{ "d_beta[column] + " if adds is defined }}sum.x;
+    d_gamma[column] = {{ "d_gamma[column] + " if adds is defined }}sum.y;
 {% if gathers %}
     let spread = inv_std[column];
     gathered[column] = vec4(gamma[column] * spread, mean[column], sum.x * p.scale, spread * (sum.y * p.scale));

@@ -23,7 +23,8 @@ pub struct Part {
 pub enum AlongBatch {
     /// It needs everything at once, or nothing is known of it.
     Whole,
-    /// Each range of samples of all outputs comes of the same range of the inputs.
+    /// Each range of samples of all outputs comes of the same range of the inputs, with the bits that it has in the whole: tiles may
+    /// follow the number of samples, but no sum may add its terms in another order for that.
     Map {
         /// The inputs that each slice reads in full, such as weights and statistics.
         whole: Vec<usize>,

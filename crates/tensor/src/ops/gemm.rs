@@ -68,7 +68,8 @@ pub const CANDIDATES: [Tile; 11] = [
 /// A product: its extents, its tile, and into how many parts its depth is cut.
 ///
 /// Parts (split-K) make work for all cores of a GPU where the product is small and deep; each writes its own partial
-/// product, and a second kernel adds them in fixed order. Without parts every tile adds in the same order, that of the depth.
+/// product, and a second kernel adds them in fixed order. Without parts every tile adds in the same order, that of the depth: a slice
+/// of a batch may get another tile than the whole, and makes the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gemm {
     core: Core,

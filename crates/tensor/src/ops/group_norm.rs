@@ -2,10 +2,11 @@
 //! numbers for each row, and is the same in training and evaluation.
 
 use crate::ir::{
-    Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, RecomputeInput, RecomputeRule,
-    Shape, Value, ValueId, want,
+    AlongBatch, Backward, Binding, Graph, GraphError, Kernel, KernelContext, Need, Operator, Output, RecomputeInput,
+    RecomputeRule, Shape, Value, ValueId, want,
 };
 use crate::ops::launch;
+use std::rc::Rc;
 
 /// y = γ·(x − mean)·inv_std + β, with mean and variance (divided by the count, plus ε) of each row of a sample.
 ///
@@ -21,7 +22,11 @@ pub struct GroupNorm {
 
 /// dx, dγ, dβ from dy, x, γ and the statistics.
 #[derive(Debug)]
-struct GroupNormGradient(GroupNorm);
+struct GroupNormGradient {
+    norm: GroupNorm,
+    /// Whether dγ and dβ are added to the inputs behind these, see [`Operator::adding`].
+    adds: bool,
+}
 
 /// y again from x, γ, β and the statistics, which were kept.
 #[derive(Debug)]
@@ -94,6 +99,16 @@ impl Layout {
 }
 
 impl GroupNorm {
+    /// Whether samples of x are normalised each by itself: not if γ has an element for each of all.
+    fn keeps_to_samples(self, x: &Value, gamma: &Value) -> bool {
+        self.groups.is_some() || x.shape.rank() > gamma.shape.rank()
+    }
+
+    /// What makes y of x, γ and β goes along the batch as a map.
+    fn map(self, inputs: &[&Value]) -> AlongBatch {
+        if self.keeps_to_samples(inputs[0], inputs[1]) { AlongBatch::map([1, 2]) } else { AlongBatch::Whole }
+    }
+
     /// Of inputs that `outputs` has checked.
     fn layout(self, x: &Value, gamma: &Value) -> Layout {
         Layout::of(self, &x.shape, &gamma.shape).expect("checked by outputs")
@@ -123,6 +138,10 @@ impl Operator for GroupNorm {
         Some(RecomputeRule::pass(GroupNormRecompute(*self), [x, gamma, beta, RecomputeInput::Output(1)]))
     }
 
+    fn along_batch(&self, inputs: &[&Value]) -> AlongBatch {
+        self.map(inputs)
+    }
+
     fn may_overwrite(&self) -> Option<usize> {
         Some(0)
     }
@@ -143,7 +162,8 @@ impl Operator for GroupNorm {
         let gamma = backward.save(backward.input(1), Need::Values);
         let x = backward.save(backward.input(0), Need::Values);
         let statistics = backward.save(backward.output(1), Need::Exact);
-        let gradients = backward.apply(GroupNormGradient(*self), &[grad_output, x, gamma, statistics])?;
+        let gradients =
+            backward.apply(GroupNormGradient { norm: *self, adds: false }, &[grad_output, x, gamma, statistics])?;
         for (index, gradient) in gradients.into_iter().enumerate() {
             if backward.wants(index) {
                 backward.set_grad_input(index, gradient);
@@ -160,6 +180,10 @@ impl Operator for GroupNormRecompute {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         Ok(vec![Output::new("recomputed", inputs[0].shape.clone())])
+    }
+
+    fn along_batch(&self, inputs: &[&Value]) -> AlongBatch {
+        self.0.map(inputs)
     }
 
     fn may_overwrite(&self) -> Option<usize> {
@@ -180,11 +204,27 @@ impl Operator for GroupNormGradient {
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         let parameters = inputs[2].shape.clone();
-        Ok(vec![
-            Output::new("norm_gradient", inputs[0].shape.clone()),
-            Output::new("gamma_gradient", parameters.clone()),
-            Output::new("beta_gradient", parameters),
-        ])
+        let mut made = vec![Output::new("norm_gradient", inputs[0].shape.clone())];
+        if !self.adds {
+            made.push(Output::new("gamma_gradient", parameters.clone()));
+            made.push(Output::new("beta_gradient", parameters));
+        }
+        Ok(made)
+    }
+
+    fn along_batch(&self, inputs: &[&Value]) -> AlongBatch {
+        match self.norm.keeps_to_samples(inputs[1], inputs[2]) {
+            true => AlongBatch::Sum { whole: vec![2], mapped: vec![0] },
+            false => AlongBatch::Whole,
+        }
+    }
+
+    fn adding(&self) -> Option<Rc<dyn Operator>> {
+        Some(Rc::new(Self { adds: true, ..*self }))
+    }
+
+    fn mutates(&self) -> &'static [usize] {
+        if self.adds { &[4, 5] } else { &[] }
     }
 
     fn may_overwrite(&self) -> Option<usize> {
@@ -193,13 +233,13 @@ impl Operator for GroupNormGradient {
 
     /// Two sums for each element of γ and each part, and two for each row.
     fn scratch(&self, context: &KernelContext) -> Vec<usize> {
-        let layout = self.0.layout(context.inputs[1], context.inputs[2]);
+        let layout = self.norm.layout(context.inputs[1], context.inputs[2]);
         vec![2 * layout.parts() * layout.parameters, 2 * layout.rows]
     }
 
     /// Where neighbours share γ, sums over planes serve both rows and parameters; else there is a pass for each.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let layout = self.0.layout(context.inputs[1], context.inputs[2]);
+        let layout = self.norm.layout(context.inputs[1], context.inputs[2]);
         let Layout { rows, size, run, parameters } = layout;
         let scale = 1.0 / size as f32;
         let sums = if run > 1 {
@@ -233,8 +273,11 @@ impl Operator for GroupNormGradient {
         };
         let totals = launch::reduce_columns("ops/batch_norm/channel_gradient", layout.parts(), parameters, context.set)
             .variable("gathers", false)
-            .bind(Binding::Scratch(0))
-            .outputs([1, 2]);
+            .bind(Binding::Scratch(0));
+        let totals = match self.adds {
+            true => totals.variable("adds", true).inputs([4, 5]),
+            false => totals.outputs([1, 2]),
+        };
         let input = layout.map("ops/group_norm/input_gradient", context).inputs([0, 1, 2, 3]).bind(Binding::Scratch(1));
         sums.into_iter().chain([totals, with_output(input, context)]).collect()
     }

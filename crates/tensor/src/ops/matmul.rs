@@ -10,6 +10,10 @@ use crate::ir::{
 use std::rc::Rc;
 
 /// C = op(A)·op(B), where op transposes or not.
+///
+/// It is not run in slices along the batch: each would read all weights anew, and what stands before a classifier is small. A large
+/// gradient of weights that added up over slices would exist in full, where its blocks are used up one by one otherwise
+/// ([`crate::passes`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MatMul {
     /// Whether A is given as K×M.

@@ -105,14 +105,15 @@ impl<'p> Twice<'p> {
     /// Runs a map or a sum in slices.
     fn in_slices(&mut self, operator: &Rc<dyn Operator>, inputs: &[ValueId], outputs: &[ValueId]) {
         let values: Vec<&Value> = inputs.iter().map(|&id| self.graph.value(id)).collect();
-        let (whole, sums) = match operator.along_batch(&values) {
-            AlongBatch::Map { whole } => (whole, false),
-            AlongBatch::Sum { whole, .. } => (whole, true),
+        let (whole, mapped) = match operator.along_batch(&values) {
+            AlongBatch::Map { whole } => (whole, (0..outputs.len()).collect()),
+            AlongBatch::Sum { whole, mapped } => (whole, mapped),
             _ => return,
         };
+        let sums: Vec<usize> = (0..outputs.len()).filter(|index| !mapped.contains(index)).collect();
         for samples in SLICES {
-            let mut sum: Vec<ValueId> = Vec::new();
-            let mut maps = vec![Vec::new(); outputs.len()];
+            let mut totals: Vec<ValueId> = Vec::new();
+            let mut maps = vec![Vec::new(); mapped.len()];
             for first in (0..BATCH).step_by(samples) {
                 let slice = BatchSlice { first, samples: samples.min(BATCH - first), of: BATCH };
                 let of_input = |(place, &input): (usize, &ValueId)| match whole.contains(&place) {
@@ -121,24 +122,25 @@ impl<'p> Twice<'p> {
                 };
                 let inputs: Vec<ValueId> = inputs.iter().enumerate().map(of_input).collect();
                 let for_slice = operator.for_slice(slice).unwrap_or_else(|| operator.clone());
-                if sums && first > 0 {
+                let parts: Vec<ValueId> = if first > 0 && !sums.is_empty() {
                     let adding = for_slice.adding().expect("a sum can add");
-                    self.apply(adding, &[inputs, sum.clone()].concat());
-                    continue;
+                    self.apply(adding, &[inputs, totals.clone()].concat())
+                } else {
+                    let made = self.apply(for_slice, &inputs);
+                    totals = sums.iter().map(|&index| made[index]).collect();
+                    mapped.iter().map(|&index| made[index]).collect()
+                };
+                for ((&index, parts_so_far), id) in mapped.iter().zip(&mut maps).zip(parts) {
+                    self.packed.insert((outputs[index], slice), id);
+                    parts_so_far.push(id);
                 }
-                let made = self.apply(for_slice, &inputs);
-                for (part, (&id, &of)) in maps.iter_mut().zip(made.iter().zip(outputs)) {
-                    self.packed.insert((of, slice), id);
-                    part.push(id);
-                }
-                sum = made;
             }
             let what = |index: usize| format!("{} in slices of {samples}, output {index}", operator.name());
-            for (index, (parts, &id)) in maps.into_iter().zip(outputs).enumerate() {
-                match sums {
-                    true => self.close.push((what(index), sum[index], id)),
-                    false if self.graph.value(id).element == Element::F32 => self.equal.push((what(index), parts, id)),
-                    false => {}
+            self.close.extend(sums.iter().zip(totals).map(|(&index, total)| (what(index), total, outputs[index])));
+            for (&index, parts) in mapped.iter().zip(maps) {
+                // Words of slices are others than those of the whole; what is read of them is not.
+                if self.graph.value(outputs[index]).element == Element::F32 {
+                    self.equal.push((what(index), parts, outputs[index]));
                 }
             }
         }
@@ -399,5 +401,22 @@ fn what_mixes_samples_runs_whole() {
     for node in graph.nodes() {
         let inputs: Vec<&Value> = node.inputs.iter().map(|&id| graph.value(id)).collect();
         assert_eq!(node.operator.along_batch(&inputs), AlongBatch::Whole, "{}", node.operator.name());
+    }
+}
+
+/// Samples that are normalised each by itself; the sums for γ and β add up.
+#[test]
+fn norms_of_samples_in_slices() {
+    for [c, h, w] in [[4, 5, 3], [6, 8, 8], [4, 1, 1]] {
+        let shapes: [&[usize]; 3] = [&[BATCH, c, h, w], &[c], &[c]];
+        for groups in [1, 2, c] {
+            check(&format!("{groups} groups of {c}×{h}×{w}"), &shapes, &|g, v| {
+                g.group_norm(v[0], groups, v[1], v[2], 1e-5)
+            });
+        }
+    }
+    for last in [vec![9], vec![3, 8]] {
+        let shapes: [&[usize]; 3] = [&[BATCH, 3, last[last.len() - 1]], &last, &last];
+        check(&format!("layer norm over {last:?}"), &shapes, &|g, v| g.layer_norm(v[0], v[1], v[2], 1e-5));
     }
 }

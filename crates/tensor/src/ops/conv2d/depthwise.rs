@@ -59,7 +59,8 @@ fn strip_width(
     (wanted.min(made).next_multiple_of(least), if vector { 4 } else { 1 })
 }
 
-/// Rows of a strip: on GPUs few, elsewhere as many as leave every core something to do.
+/// Rows of a strip: on GPUs few, elsewhere as many as leave every core something to do. No sum reaches beyond the rows under the kernel,
+/// so that slices of a batch make the bits of the whole.
 fn strip_rows(set: KernelSet, rows: usize, strips_side_by_side: usize, step: usize) -> usize {
     let wanted: usize = match set {
         KernelSet::Registers => rows.div_ceil(INVOCATIONS.div_ceil(strips_side_by_side)).max(8),

@@ -113,7 +113,8 @@ fn grouped(kernel: Kernel, e: &Extents) -> Kernel {
 }
 
 impl Correlation {
-    /// Output pixels per lane, across and down, and blocks of output channels per lane.
+    /// Output pixels per lane, across and down, and blocks of output channels per lane. Each pixel adds channel after channel and tap after
+    /// tap, whatever the tile, so that slices of a batch make the bits of the whole though tiles depend on multiply-adds.
     fn tile(&self, e: &Extents, lanes: usize) -> [usize; 3] {
         let (taps, [height, width]) = (e.taps(), self.output);
         let blocks = match taps {
