@@ -9,7 +9,7 @@ use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormInference, BatchNormSta
 use frugal_tensor::ops::conv2d::Conv2d;
 use frugal_tensor::ops::loss::{ElementLoss, Loss};
 use frugal_tensor::ops::matmul::MatMul;
-use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, UpdateConfig};
+use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, StateForm, UpdateConfig};
 use frugal_tensor::ops::pool::{AveragePool, MaxPool, Windows};
 use frugal_tensor::ops::roofline::{Copy, MultiplyAdds};
 use frugal_tensor::ops::upsample::Upsampling;
@@ -52,8 +52,17 @@ fn trainings() -> Vec<Graph> {
     for optimizer in optimizers() {
         for (clip_norm, accumulate) in [(None, true), (Some(1.0), false), (Some(1.0), true)] {
             for loss_scale in [None, Some(LossScale::default())] {
-                let update = UpdateConfig { optimizer, clip_norm, accumulate, average: Some(0.9), loss_scale };
-                graphs.extend(step(10, update.into()));
+                for state in [StateForm::F32, StateForm::EightBit] {
+                    let update = UpdateConfig {
+                        clip_norm,
+                        accumulate,
+                        average: Some(0.9),
+                        loss_scale,
+                        state,
+                        ..optimizer.into()
+                    };
+                    graphs.extend(step(10, update.into()));
+                }
             }
         }
     }
@@ -66,6 +75,14 @@ fn trainings() -> Vec<Graph> {
 
 fn nets() -> Vec<Graph> {
     let mut graphs = Vec::new();
+    // Bounds follow averages that are coded.
+    for optimizer in &optimizers()[1..4] {
+        let shape = StepShape { batch: 4, sample: [3, 32, 32].into(), classes: 10 };
+        for loss_scale in [None, Some(LossScale::default())] {
+            let update = UpdateConfig { state: StateForm::EightBit, loss_scale, ..(*optimizer).into() };
+            graphs.push(training_step(&Net::find("resnet8").unwrap(), shape, update).unwrap());
+        }
+    }
     let mut add = |net: &Net, image: [usize; 3], optimizers: &[Optimizer]| {
         let shape = StepShape { batch: 4, sample: image.into(), classes: 10 };
         graphs.extend(optimizers.iter().map(|&o| training_step(net, shape, o).unwrap()));

@@ -8,6 +8,11 @@ pub fn hash(x: u32) -> u32 {
     (word >> 22) ^ word
 }
 
+/// What kernels draw random numbers for, as a word: values of these names.
+pub fn purpose<'a>(names: impl IntoIterator<Item = &'a str>) -> u32 {
+    names.into_iter().flat_map(str::bytes).fold(0, |key, byte| hash(key ^ u32::from(byte)))
+}
+
 /// A stream of random numbers of its own: number i is hash(start + i·stride).
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {

@@ -1,12 +1,14 @@
 //! What the tests of several crates share: tensors in f64 and a checker of operators against references over them, the families of
-//! kernels, a codec that changes nothing. A dependency of tests alone.
+//! kernels, a codec that changes nothing, moments in 8 bits. A dependency of tests alone.
 
 mod kernels;
 mod lossless;
+mod moments;
 mod operator_check;
 
 pub use kernels::{all_f16, all_kernels};
 pub use lossless::Lossless;
+pub use moments::MomentMap;
 pub use operator_check::{Build, Case, F16_ERROR, HALF, check, check_product};
 
 use frugal_tensor::ir::{KernelSet, Precision};

@@ -3,7 +3,7 @@
 use frugal_data::{Augment, Frame, Jitter, Orientation, ResizedCrop, Share};
 use frugal_tensor::codec::Recompute;
 use frugal_tensor::ir::Precision;
-use frugal_tensor::ops::optimizer::LossScale;
+use frugal_tensor::ops::optimizer::{LossScale, StateForm};
 use frugal_trainer::config::{
     Checkpoint, CodecSpec, Config, ConfigError, Course, Loss, Optimizer, Override, PolicySpec, PolicySpecs, SaveRule,
     Warmup,
@@ -49,7 +49,7 @@ fn check(text: &str, set: &[&str], message: &str, help: &str, pointed: &str) {
 fn what_is_not_said_has_a_sensible_value() {
     let config = parse(GOOD, &[]).unwrap();
     assert_eq!((config.seed, config.data.batch), (1, 64));
-    assert_eq!(config.optimizer, Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 });
+    assert_eq!(config.optimizer.rule, Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     assert_eq!((config.schedule.course, config.schedule.warmup), (Course::Constant, Warmup::Steps(0)));
     assert_eq!(config.store.default, CodecSpec::Raw);
     assert_eq!(config.compare.stores, CodecSpec::all().map(PolicySpec::from).collect::<Vec<_>>());
@@ -134,13 +134,13 @@ fn losses_optimizers_and_what_goes_with_them() {
     let config = parse(GOOD, &["loss.label_smoothing=0.1", "optimizer.kind=adamw"]).unwrap();
     assert_eq!(config.loss, Loss::CrossEntropy { label_smoothing: 0.1 });
     let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
-    assert_eq!(config.optimizer, Optimizer::AdamW { lr: 0.1, beta1, beta2, epsilon, weight_decay: 0.01 });
+    assert_eq!(config.optimizer.rule, Optimizer::AdamW { lr: 0.1, beta1, beta2, epsilon, weight_decay: 0.01 });
     assert_eq!((config.train.accumulate, config.train.clip_norm, config.train.ema), (1, None, None));
     let set = ["loss.kind=mse", "optimizer.kind=rmsprop", "optimizer.momentum=0.9", "schedule.kind=one-cycle"];
     let config = parse(GOOD, &set).unwrap();
     assert_eq!(config.loss, Loss::Mse);
     let rms = Optimizer::RmsProp { lr: 0.1, alpha: 0.99, epsilon: 1e-8, momentum: 0.9, weight_decay: 0.0 };
-    assert_eq!(config.optimizer, rms);
+    assert_eq!(config.optimizer.rule, rms);
     let course = Course::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 };
     assert_eq!(config.schedule.course, course);
     let config = parse(GOOD, &["train.accumulate=4", "train.clip_norm=2", "train.ema=0.999"]).unwrap();
@@ -148,6 +148,16 @@ fn losses_optimizers_and_what_goes_with_them() {
     assert_eq!((update.accumulate, update.clip_norm, update.average), (true, Some(2.0), Some(0.999)));
     // What was resolved says the same again.
     assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
+
+    assert_eq!(update.state, StateForm::F32);
+    for kind in ["optimizer.momentum=0.9", "optimizer.kind=adamw", "optimizer.kind=rmsprop"] {
+        let config = parse(GOOD, &[kind, "optimizer.state=8bit"]).unwrap();
+        assert_eq!(config.training().update.state, StateForm::EightBit);
+        assert!(config.to_toml().contains("state = \"8bit\""));
+        assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
+    }
+    check(GOOD, &["optimizer.state=8bit"], "but `optimizer.momentum` is 0", "momentum = 0.9", "8bit");
+    check(GOOD, &["optimizer.state=8bits"], "`optimizer.state` cannot be", "did you mean `8bit`?", "8bits");
 
     assert_eq!((config.train.precision, update.loss_scale), (Precision::F32, None));
     let config = parse(GOOD, &["train.precision=f16"]).unwrap();
@@ -191,7 +201,7 @@ fn broken_toml_is_shown_where_it_breaks() {
 fn overrides_win_and_need_no_quotes() {
     let set = ["optimizer.lr=0.5", "model.net=resnet8", "schedule.kind=cosine", "data.batch = 32"];
     let config = parse(GOOD, &set).unwrap();
-    assert_eq!(config.optimizer.learning_rate(), 0.5);
+    assert_eq!(config.optimizer.rule.learning_rate(), 0.5);
     assert_eq!((config.model.name(), config.data.batch), ("resnet8", 32));
     assert_eq!(config.schedule.course, Course::Cosine);
     let config = parse(GOOD, &["store.default={ kind = 'frequency-split', bits = 4 }"]).unwrap();

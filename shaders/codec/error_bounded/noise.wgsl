@@ -2,7 +2,7 @@
 //   of_noise: Σ (g − mean)², mean = average · share, what the optimiser's average says of the gradient's mean; else Σ |average|.
 // Before there is an average, and where there is none: Σ g² or Σ |g|. See crates/tensor/src/codec/error_bounded/bound_controller.rs.
 // Gradients are divided by the loss scale if they were multiplied by it.
-// Variables: averaged, of_noise, loss_scaled. Dispatch: one invocation of 8 for each sum.
+// Variables: averaged, scales (of an average in codes how many scales each block has, else 0), block, of_noise, loss_scaled. Dispatch: one invocation of 8 for each sum.
 {% include "parts/step.wgsl" %}
 
 struct Params {
@@ -19,16 +19,32 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> status: array<u32>;
 @group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
 {% if averaged %}
-@group(0) @binding(4) var<storage, read_write> average: array<f32>;
+@group(0) @binding(4) var<storage, read_write> average: array<{{ "u32" if scales > 0 else "f32" }}>;
 {% endif %}
+{% if scales > 0 %}
+@group(0) @binding(5) var<storage, read_write> block_scales: array<f32>;
+{% endif %}
+{% set given = 4 + (1 if averaged else 0) + (1 if scales > 0 else 0) %}
 {% if loss_scaled %}
-@group(0) @binding({{ 5 if averaged else 4 }}) var<storage, read_write> loss_scale: array<f32>;
+@group(0) @binding({{ given }}) var<storage, read_write> loss_scale: array<f32>;
 {% endif %}
-@group(0) @binding({{ 4 + (1 if averaged else 0) + (1 if loss_scaled else 0) }}) var<storage, read_write> sums: array<f32>;
+@group(0) @binding({{ given + (1 if loss_scaled else 0) }}) var<storage, read_write> sums: array<f32>;
 
 {% include "parts/grid.wgsl" %}
 
 {% include "parts/refresh_due.wgsl" %}
+
+{% if scales > 0 %}
+{% include "parts/moments.wgsl" %}
+
+fn average_of(i: u32) -> f32 {
+    return decoded_signed(average[i / 4u], block_scales[{{ scales }}u * (i / {{ block }}u)])[i % 4u];
+}
+{% elif averaged %}
+fn average_of(i: u32) -> f32 {
+    return average[i];
+}
+{% endif %}
 
 @compute @workgroup_size(8)
 fn main(
@@ -49,12 +65,12 @@ fn main(
     for (var i = 256u * chunk; i < min(256u * (chunk + 1u), p.elements); i++) {
         let g = gradient[i]{{ " / loss_scale[0]" if loss_scaled }};
 {% if averaged and of_noise %}
-        let rest = g - average[i] * share;
+        let rest = g - average_of(i) * share;
         sum += rest * rest;
 {% elif of_noise %}
         sum += g * g;
 {% elif averaged %}
-        sum += abs(select(g, average[i], known));
+        sum += abs(select(g, average_of(i), known));
 {% else %}
         sum += abs(g);
 {% endif %}

@@ -2,12 +2,17 @@
 // w ← w − rate · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε), t from 1. Does nothing once the status stops the step.
 // `decoupled` (AdamW): g stays, and w ← w − rate · decay · w before.
 // Params bring rest = 1 − β and fading = −ln β, which f32 cannot compute accurately from β near 1.
-// Variables: decoupled, summed, scaled (g ← factor·g before all else).
-// Dispatch: one invocation of 64 for each vector of four.
+// Variables: those of parts/optimizer.wgsl.
+// Dispatch: one invocation of 64 for each vector of four; of a coded state see parts/coded_update.wgsl.
 {% include "parts/step.wgsl" %}
 
 struct Params {
     count: u32,
+{% if coded %}
+    elements: u32,
+    first: u32,
+    stream: u32,
+{% endif %}
     beta1: f32,
     beta2: f32,
     rest1: f32,
@@ -18,20 +23,7 @@ struct Params {
     decay: f32,
 }
 
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> w: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> gradient: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> control: array<u32>;
-@group(0) @binding(4) var<storage, read_write> status: array<u32>;
-@group(0) @binding(5) var<storage, read_write> m: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
-{% if scaled %}
-@group(0) @binding(7) var<storage, read_write> factor: array<f32>;
-{% endif %}
-
-{% include "parts/each.wgsl" %}
-
-{% include "parts/update.wgsl" %}
+{% include "parts/optimizer.wgsl" %}
 
 // 1 − βᵗ = 1 − exp(−a), a = t·fading; by its series where the difference would cancel.
 fn share(a: f32) -> f32 {
@@ -41,21 +33,12 @@ fn share(a: f32) -> f32 {
     return 1.0 - exp(-a);
 }
 
-fn each(i: u32) {
-    if update_skipped() {
-        return;
-    }
+fn next(state: State, g: vec4<f32>) -> State {
+    return State(p.beta1 * state.first + p.rest1 * g, p.beta2 * state.second + p.rest2 * g * g);
+}
+
+fn moved(w: vec4<f32>, g: vec4<f32>, state: State, rate: f32) -> vec4<f32> {
     let t = f32(updates_before()) + 1.0;
-    let rate = bitcast<f32>(control[{{ learning_rate }}]);
-{% if decoupled %}
-    let g = {{ "factor[0] * gradient[i]" if scaled else "gradient[i]" }};
-    w[i] -= rate * p.decay * w[i];
-{% else %}
-    let g = {{ "factor[0] * gradient[i]" if scaled else "gradient[i]" }} + p.decay * w[i];
-{% endif %}
-    let mean = p.beta1 * m[i] + p.rest1 * g;
-    let square = p.beta2 * v[i] + p.rest2 * g * g;
-    m[i] = mean;
-    v[i] = square;
-    w[i] -= rate * (mean / share(t * p.fading1)) / (sqrt(square / share(t * p.fading2)) + p.epsilon);
+    let pulled = {{ "w - rate * p.decay * w" if decoupled else "w" }};
+    return pulled - rate * (state.first / share(t * p.fading1)) / (sqrt(state.second / share(t * p.fading2)) + p.epsilon);
 }

@@ -110,7 +110,7 @@ impl Attached {
 
 /// What an encoder draws random numbers for: two values must not draw the same ones, and parts of one have its name.
 fn stream(source: &str, words: &str) -> u32 {
-    source.bytes().chain(words.bytes()).fold(0, |key, byte| crate::random::hash(key ^ u32::from(byte)))
+    crate::random::purpose([source, words])
 }
 
 /// The words of a kernel's `Params` by which an encoder draws random numbers: the stream, and the number of the first element.

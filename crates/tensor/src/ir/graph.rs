@@ -24,10 +24,23 @@ pub struct PassRecord {
 pub struct ParameterUpdate {
     /// The gradient.
     pub gradient: ValueId,
-    /// The running sum Σ c·βᵏ·g of earlier gradients g, with β and c, if there is one.
-    pub average: Option<(ValueId, f32, f32)>,
+    /// The running sum of earlier gradients, if there is one.
+    pub average: Option<GradientAverage>,
     /// What the gradient was multiplied by, if it was; the average is of gradients without it.
     pub scale: Option<ValueId>,
+}
+
+/// The running sum Σ c·βᵏ·g of earlier gradients g.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GradientAverage {
+    /// The sum, or its codes ([`crate::ops::optimizer::StateForm`]).
+    pub value: ValueId,
+    /// The scales of its codes, if it is coded: the first of each block.
+    pub scales: Option<ValueId>,
+    /// β.
+    pub decay: f32,
+    /// c.
+    pub scale: f32,
 }
 
 /// Values and nodes in the order of execution.

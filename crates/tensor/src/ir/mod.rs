@@ -31,7 +31,7 @@ pub use backward::Backward;
 pub use batch::{AlongBatch, BatchSlice, Part, SplitStep, SplitValue};
 pub use error::GraphError;
 pub(crate) use error::batch_advice;
-pub use graph::{Graph, ParameterUpdate, PassRecord};
+pub use graph::{GradientAverage, Graph, ParameterUpdate, PassRecord};
 pub use kernel::ALIGNMENT;
 pub(crate) use kernel::MOST_ROUNDS;
 pub use kernel::{Binding, Kernel, KernelContext, KernelSet, Operands, Parameter, Precision, Variable};

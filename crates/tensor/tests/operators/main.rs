@@ -3,6 +3,7 @@
 mod activations;
 mod basics;
 mod batch_norm;
+mod coded_state;
 mod concatenation;
 mod convolution;
 mod cross_entropy;

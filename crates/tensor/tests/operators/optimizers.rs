@@ -25,12 +25,12 @@ const ALL: [Optimizer; 7] = [
 
 /// One element of a parameter, as PyTorch's documentation has the rules.
 #[derive(Clone, Copy)]
-struct Reference {
-    p: f64,
-    m: f64,
-    v: f64,
-    average: f64,
-    steps: i32,
+pub(super) struct Reference {
+    pub p: f64,
+    pub m: f64,
+    pub v: f64,
+    pub average: f64,
+    pub steps: i32,
 }
 
 impl Reference {
@@ -38,7 +38,7 @@ impl Reference {
         Self { p, m: 0.0, v: 0.0, average: 0.0, steps: 0 }
     }
 
-    fn step(&mut self, optimizer: Optimizer, rate: f64, gradient: f64, ema: f64) {
+    pub fn step(&mut self, optimizer: Optimizer, rate: f64, gradient: f64, ema: f64) {
         self.steps += 1;
         match optimizer {
             Optimizer::Sgd(Sgd { momentum, nesterov, weight_decay }) => {
@@ -104,13 +104,17 @@ fn step(session: &mut PlannedSession, gradients: &[Vec<f32>], control: [u32; 4],
     session.finished().unwrap();
 }
 
-/// Gradients of a step; each has a mean of its own, so that directions build up.
 fn gradients(number: u64, scale: f32) -> Vec<Vec<f32>> {
-    let of = |(index, size): (usize, usize)| {
+    gradients_of(&SIZES, number, scale)
+}
+
+/// Gradients of a step; each has a mean of its own, so that directions build up.
+pub(super) fn gradients_of(sizes: &[usize], number: u64, scale: f32) -> Vec<Vec<f32>> {
+    let of = |(index, &size): (usize, &usize)| {
         let numbers = Stream::new(number, index as u64).uniform().take(size);
         numbers.enumerate().map(|(i, u)| scale * (u - 0.5 + 0.1 * (i % 7) as f32)).collect()
     };
-    SIZES.into_iter().enumerate().map(of).collect()
+    sizes.iter().enumerate().map(of).collect()
 }
 
 fn references() -> Vec<Vec<Reference>> {
@@ -152,7 +156,7 @@ fn optimizers_and_averages() {
     }
 }
 
-fn norm(gradients: &[Vec<f32>]) -> f64 {
+pub(super) fn norm(gradients: &[Vec<f32>]) -> f64 {
     gradients.iter().flatten().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt()
 }
 
@@ -218,8 +222,7 @@ fn summed_gradients() {
 #[test]
 fn a_step_that_does_not_count_changes_nothing() {
     for optimizer in ALL {
-        let update =
-            UpdateConfig { optimizer, accumulate: true, clip_norm: Some(1.0), average: Some(0.9), loss_scale: None };
+        let update = UpdateConfig { accumulate: true, clip_norm: Some(1.0), average: Some(0.9), ..optimizer.into() };
         let mut session = session(update);
         let control = |done: u32, flags: u32| [done, 1, 0.1f32.to_bits(), flags];
         step(&mut session, &gradients(1, 1.0), control(0, FLAG_FIRST), 4.0);

@@ -223,8 +223,7 @@ fn losses() -> Result<Vec<Case>, Error> {
 fn updates() -> Result<Vec<Case>, Error> {
     let adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: true };
     let rms = RmsProp { alpha: 0.99, epsilon: 1e-8, momentum: 0.9, weight_decay: 0.0 };
-    let everything =
-        UpdateConfig { optimizer: SGD, clip_norm: Some(1.0), accumulate: true, average: Some(0.99), loss_scale: None };
+    let everything = UpdateConfig { clip_norm: Some(1.0), accumulate: true, average: Some(0.99), ..SGD.into() };
     let case = |update: UpdateConfig| {
         let shape = StepShape { batch: 64, sample: [1, 28, 28].into(), classes: 10 };
         step("lenet fc1 weight", "lenet", shape, update.into(), CodecSpec::Raw, |plan, node, part| {

@@ -33,7 +33,7 @@ pub use policy_spec::{PolicySpec, PolicySpecs};
 pub use save_policy::{SavePolicy, SaveRule, parse_slices, slices_name};
 pub use setup::Setup;
 pub use source::Override;
-pub use training::{Checkpoint, Course, Loss, Optimizer, Schedule, Train, Warmup};
+pub use training::{Checkpoint, Course, Loss, Optimizer, Schedule, Train, Update, Warmup};
 
 use crate::terminal;
 use frugal_data::Goal;
@@ -61,7 +61,7 @@ pub struct Config {
     /// What is made small.
     pub loss: Loss,
     /// How parameters move.
-    pub optimizer: Optimizer,
+    pub optimizer: Update,
     /// How the learning rate goes over the run.
     pub schedule: Schedule,
     /// How long.
@@ -166,11 +166,12 @@ impl Config {
         let usual = LossScale::default();
         let start = self.train.loss_scale.map_or(usual.start, |start| start as f32);
         let update = UpdateConfig {
-            optimizer: self.optimizer.operator(),
+            optimizer: self.optimizer.rule.operator(),
             clip_norm: clip_norm.map(|norm| norm as f32),
             accumulate: accumulate > 1,
             average: ema,
             loss_scale: (self.train.precision == Precision::F16).then_some(LossScale { start, ..usual }),
+            state: self.optimizer.state,
         };
         Training { loss: self.loss.operator(), update, mixed: self.data.augment.mixup.is_some() }
     }

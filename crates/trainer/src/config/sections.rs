@@ -7,10 +7,11 @@ use super::save_policy::{choice, store};
 use super::source::{Node, Value};
 use super::{
     Checkpoint, CodecSpec, Compare, Config, ConfigError, Course, Design, Layers, Loss, Model, Optimizer, PolicySpec,
-    Schedule, Setup, Train, Warmup,
+    Schedule, Setup, Train, Update, Warmup,
 };
 use frugal_model::{Net, Task};
 use frugal_tensor::ir::Precision;
+use frugal_tensor::ops::optimizer::StateForm;
 use std::path::Path;
 
 type Result<T> = std::result::Result<T, ConfigError>;
@@ -24,7 +25,7 @@ pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
     unicode(&absolute(folder.to_path_buf()))?;
     let name = name(&root)?.unwrap_or_else(|| of_file(file));
     let model = model(&root, folder)?;
-    let optimizer = optimizer(&root)?;
+    let optimizer = update(&root)?;
     let data = data(&root, folder)?;
     let model = Model { values: data.table.regression, ..model };
     let task = model.task();
@@ -34,7 +35,7 @@ pub(super) fn config(root: &Node, file: &str, folder: &Path) -> Result<Config> {
         data,
         model,
         loss: loss(&root, Loss::usual(task))?,
-        schedule: schedule(&root, optimizer.learning_rate())?,
+        schedule: schedule(&root, optimizer.rule.learning_rate())?,
         optimizer,
         train: train(&root)?,
         checkpoint: checkpoint(&root)?,
@@ -158,21 +159,42 @@ fn cross_entropy(root: &Reader<'_>) -> Result<Loss> {
     Ok(Loss::CrossEntropy { label_smoothing: smoothing.unwrap_or(0.0) })
 }
 
-fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
-    const SGD: &[&str] = &["kind", "lr", "momentum", "nesterov", "weight_decay"];
-    const ADAM: &[&str] = &["kind", "lr", "beta1", "beta2", "epsilon", "weight_decay"];
-    const RMSPROP: &[&str] = &["kind", "lr", "alpha", "epsilon", "momentum", "weight_decay"];
+fn update(root: &Reader<'_>) -> Result<Update> {
+    const SGD: &[&str] = &["kind", "lr", "momentum", "nesterov", "weight_decay", "state"];
+    const ADAM: &[&str] = &["kind", "lr", "beta1", "beta2", "epsilon", "weight_decay", "state"];
+    const RMSPROP: &[&str] = &["kind", "lr", "alpha", "epsilon", "momentum", "weight_decay", "state"];
+    let kind = root.kind("optimizer", &["sgd", "adam", "adamw", "rmsprop"])?.unwrap_or("sgd");
+    let keys = match kind {
+        "adam" | "adamw" => ADAM,
+        "rmsprop" => RMSPROP,
+        _ => SGD,
+    };
+    let section = root.section("optimizer", keys)?;
+    let rule = optimizer(&section, kind)?;
+    let state = match section.choice("state", &["f32", "8bit"])? {
+        Some("8bit") => StateForm::EightBit,
+        _ => StateForm::F32,
+    };
+    match section.get("state") {
+        Some(node) if state != StateForm::F32 && !rule.operator().has_state() => {
+            let message = "`optimizer.state` is the form of the momentum, but `optimizer.momentum` is 0";
+            Err(ConfigError::at(&node.place, message, "nothing is kept")
+                .help("remove it, or add for example `momentum = 0.9`"))
+        }
+        _ => Ok(Update { rule, state }),
+    }
+}
+
+fn optimizer(section: &Reader<'_>, kind: &str) -> Result<Optimizer> {
     // More is 1 in f32.
     const SHARE: &str = "from 0 to 0.9999999";
     let share = |value: f64| (0.0..=0.999_999_9).contains(&value);
-    let kind = root.kind("optimizer", &["sgd", "adam", "adamw", "rmsprop"])?.unwrap_or("sgd");
-    let (keys, example, usual_decay) = match kind {
-        "adam" => (ADAM, "0.001", 0.0),
-        "adamw" => (ADAM, "0.001", 0.01),
-        "rmsprop" => (RMSPROP, "0.01", 0.0),
-        _ => (SGD, "0.05", 0.0),
+    let (example, usual_decay) = match kind {
+        "adam" => ("0.001", 0.0),
+        "adamw" => ("0.001", 0.01),
+        "rmsprop" => ("0.01", 0.0),
+        _ => ("0.05", 0.0),
     };
-    let section = root.section("optimizer", keys)?;
     let lr = section.float("lr", "above 0", |value| value > 0.0)?;
     let lr = section.required("lr", example, lr)?;
     let weight_decay = section.float("weight_decay", "from 0 to 1e6", |value| (0.0..=1e6).contains(&value))?;
@@ -180,7 +202,7 @@ fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
     if kind == "adam" || kind == "adamw" {
         let beta1 = section.float("beta1", SHARE, share)?.unwrap_or(0.9);
         let beta2 = section.float("beta2", SHARE, share)?.unwrap_or(0.999);
-        let epsilon = epsilon(&section)?.unwrap_or(1e-8);
+        let epsilon = epsilon(section)?.unwrap_or(1e-8);
         return Ok(match kind {
             "adam" => Optimizer::Adam { lr, beta1, beta2, epsilon, weight_decay },
             _ => Optimizer::AdamW { lr, beta1, beta2, epsilon, weight_decay },
@@ -190,7 +212,7 @@ fn optimizer(root: &Reader<'_>) -> Result<Optimizer> {
         return Ok(Optimizer::RmsProp {
             lr,
             alpha: section.float("alpha", SHARE, share)?.unwrap_or(0.99),
-            epsilon: epsilon(&section)?.unwrap_or(1e-8),
+            epsilon: epsilon(section)?.unwrap_or(1e-8),
             momentum: section.float("momentum", SHARE, share)?.unwrap_or(0.0),
             weight_decay,
         });

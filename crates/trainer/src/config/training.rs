@@ -3,13 +3,12 @@
 use frugal_model::Task;
 use frugal_tensor::ir::Precision;
 use frugal_tensor::ops::loss::{self, ElementLoss};
-use frugal_tensor::ops::optimizer as ops;
+use frugal_tensor::ops::optimizer::{self as ops, StateForm};
 use serde::Serialize;
 use std::fmt;
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
-fn is_usual(precision: &Precision) -> bool {
-    *precision == Precision::default()
+fn is_usual<T: Default + PartialEq>(setting: &T) -> bool {
+    *setting == T::default()
 }
 
 /// What is made small.
@@ -61,7 +60,18 @@ impl Loss {
     }
 }
 
-/// How parameters move.
+/// How parameters move, and in which form what that needs is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Update {
+    /// The rule.
+    #[serde(flatten)]
+    pub rule: Optimizer,
+    /// In which form momentum and other moments of gradients are kept.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub state: StateForm,
+}
+
+/// The rule by which parameters move.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Optimizer {

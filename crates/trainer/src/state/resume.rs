@@ -238,7 +238,8 @@ fn differences(made: &Config, config: &Config) -> Vec<&'static str> {
     let rows = |config: &Config| (config.model.hidden.clone(), config.model.dropout, config.model.embedding);
     compare("model.hidden, model.dropout or model.embedding", rows(made) == rows(config));
     compare("loss", made.loss == config.loss);
-    compare("optimizer", made.optimizer == config.optimizer);
+    compare("optimizer.state", made.optimizer.state == config.optimizer.state);
+    compare("optimizer", made.optimizer.rule == config.optimizer.rule);
     compare("schedule", made.schedule == config.schedule);
     compare("train.accumulate", made.train.accumulate == config.train.accumulate);
     compare("train.clip_norm", made.train.clip_norm == config.train.clip_norm);

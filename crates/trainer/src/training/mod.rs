@@ -201,7 +201,7 @@ pub fn train(job: Job<'_>) -> Result<Summary, Error> {
         upcoming: loaders.train.epoch_from(state.step / steps_per_epoch, (state.step % steps_per_epoch) as usize),
         state,
         loaders: &loaders,
-        schedule: Schedule::new(&config.schedule, config.optimizer.learning_rate(), updates, config.train.epochs),
+        schedule: Schedule::new(&config.schedule, config.optimizer.rule.learning_rate(), updates, config.train.epochs),
         progress,
         raw,
         budget: chosen.map(|chosen| chosen.budget),

@@ -2,6 +2,7 @@
 
 use super::common::{Desk, json};
 use super::{RECIPE, assert_same, checkpoints, cut, newest, records, sets, whole};
+use frugal_tensor::ir::Element;
 use frugal_trainer::state::checkpoint;
 use serde_json::Value;
 use std::fs;
@@ -43,6 +44,30 @@ fn a_run_goes_on_in_the_middle_of_an_update() {
     fs::write(&config, text.replace("accumulate = 2", "accumulate = 3").replace("cutout = 2", "cutout = 3")).unwrap();
     let text = desk.fails(2, &["resume", "changed"]);
     assert!(text.contains("other settings: data.augment, train.accumulate"), "{text}");
+}
+
+/// Codes of moments are in checkpoints as they are, and rounding draws by the step: what goes on in the middle of an update ends with
+/// the same bits.
+#[test]
+fn a_run_with_states_in_8_bits_goes_on() {
+    let state = "optimizer.state=8bit";
+    for (kind, moment) in [("optimizer.momentum=0.9", "momentum"), ("optimizer={kind='adamw', lr=0.01}", "square")] {
+        let desk = Desk::new();
+        let recipe = [kind, state, "train.accumulate=2", "train.clip_norm=1", "train.ema=0.9"];
+        let whole = whole(&desk, &sets(&recipe));
+        for step in [7, 14] {
+            let after = format!("after-{step}");
+            let run = cut(&desk, "whole", &after, step);
+            let tensors = newest(&run).tensors;
+            let codes = &tensors[&format!("fc1.weight.{moment}")];
+            assert_eq!((codes.element, &codes.shape), (Element::U8, &tensors["fc1.weight"].shape));
+            assert!(tensors.contains_key("fc1.weight.scales") && !tensors.contains_key("fc1.bias.scales"));
+            desk.ok(&["resume", &after]);
+            assert_same(&whole, &run);
+        }
+        let text = desk.fails(2, &["resume", "after-7", "--set", "optimizer.state=f32", "--epochs", "3"]);
+        assert!(text.contains("other settings: optimizer.state"), "{text}");
+    }
 }
 
 /// The scale begins far too large, so that the first steps are skipped; checkpoints lie among them and between the two batches of

@@ -60,6 +60,7 @@ kind = "sgd"
 lr = 0.1
 momentum = 0.9
 nesterov = true
+state = "8bit"
 weight_decay = 5e-4
 [schedule]
 kind = "step"

@@ -26,7 +26,7 @@
 //! waits for nothing, and the same run gives the same bounds.
 
 use super::gain::Gain;
-use super::noise::Noise;
+use super::noise::{Average, Noise};
 use super::{CONTROLLER_STATE_WORDS, ControllerState, ErrorBounded, Target};
 use crate::codec::{CodingFacts, ControllerNodes, DataSized, Stored};
 use crate::ir::{
@@ -211,11 +211,15 @@ impl BoundController {
             let noise = Noise {
                 target: self.target,
                 interval: self.interval,
-                decay: trained.average.map(|(_, decay, scale)| (decay, scale)),
+                average: trained.average.map(|average| Average {
+                    decay: average.decay,
+                    scale: average.scale,
+                    scales: average.scales.map(|scales| graph.shape(scales).extents()[1]),
+                }),
                 loss_scaled,
             };
             let mut inputs = vec![trained.gradient, control, status];
-            inputs.extend(trained.average.map(|(average, ..)| average));
+            inputs.extend(trained.average.iter().flat_map(|average| [average.value].into_iter().chain(average.scales)));
             inputs.extend(trained.scale);
             let noise = graph.make_node(Rc::new(noise), &inputs, layer.clone())?;
             let renew = Renew {
@@ -223,7 +227,7 @@ impl BoundController {
                 interval: self.interval,
                 elements,
                 weights: graph.shape(trained.gradient).elements(),
-                decay: trained.average.map(|(_, decay, _)| decay),
+                decay: trained.average.map(|average| average.decay),
                 first: position == 0,
                 last: position + 1 == count,
                 factors: reader.factors.len(),

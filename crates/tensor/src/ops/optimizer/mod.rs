@@ -5,14 +5,17 @@
 mod average;
 mod deferred;
 mod gradients;
+mod moments;
 mod scale;
 mod update_config;
 
 pub(crate) use gradients::total_of_sums;
+pub use moments::{BLOCK, StateForm};
 pub use scale::LossScale;
 pub use update_config::UpdateConfig;
 
-use crate::ir::{Kernel, KernelContext, Operator, OperatorKind, Output, Value, want};
+use crate::ir::{Kernel, KernelContext, KernelSet, Operator, OperatorKind, Output, Value, want};
+use crate::random;
 use crate::step::Scalar;
 
 /// Stochastic gradient descent as PyTorch does it: g ← g + decay·p; m ← momentum·m + g (m ← g at the first step, which
@@ -86,10 +89,20 @@ impl Optimizer {
             Optimizer::RmsProp(_) => &["square", "momentum"],
         }
     }
+
+    /// Whether there is any state: SGD without momentum has none.
+    pub fn has_state(&self) -> bool {
+        !self.states().is_empty()
+    }
+
+    /// Which of the states is a mean of squares; 2 for none.
+    fn square(&self) -> usize {
+        self.states().iter().position(|state| *state == "square").unwrap_or(2)
+    }
 }
 
-/// The update of one parameter. Inputs: parameter, gradient, control, status, states, perhaps what the gradient is multiplied
-/// by.
+/// The update of one parameter. Inputs: parameter, gradient, control, status, states, perhaps the scales of their codes, perhaps what
+/// the gradient is multiplied by.
 #[derive(Debug)]
 struct Update {
     optimizer: Optimizer,
@@ -99,6 +112,8 @@ struct Update {
     summed: bool,
     /// Whether there is a factor.
     scaled: bool,
+    /// Whether states are codes.
+    coded: bool,
 }
 
 impl Operator for Update {
@@ -112,55 +127,85 @@ impl Operator for Update {
     }
 
     fn kind(&self) -> OperatorKind {
-        OperatorKind::ElementwiseUpdate(match self.optimizer.states().len() {
+        OperatorKind::ElementwiseUpdate(match self.optimizer.states().len() + usize::from(self.coded) {
             0 => &[0, 1],
             1 => &[0, 1, 4],
-            _ => &[0, 1, 4, 5],
+            2 => &[0, 1, 4, 5],
+            _ => &[0, 1, 4, 5, 6],
         })
     }
 
     fn outputs(&self, inputs: &[&Value]) -> Result<Vec<Output>, String> {
         want(inputs[0].shape == inputs[1].shape, "parameter and gradient must have one shape")?;
+        if self.coded {
+            let states = self.optimizer.states().len();
+            let scales = moments::scales(&inputs[0].shape, states);
+            let fits = inputs[4..4 + states].iter().all(|codes| codes.shape == inputs[0].shape);
+            want(fits && inputs[4 + states].shape == scales, "codes and scales must be those of the parameter")?;
+            want(inputs[0].first_element().is_multiple_of(BLOCK), "a part of a parameter must begin with a block")?;
+        }
         Ok(vec![])
     }
 
     fn mutates(&self) -> &'static [usize] {
-        match self.optimizer.states().len() {
+        match self.optimizer.states().len() + usize::from(self.coded) {
             0 => &[0],
             1 => &[0, 4],
-            _ => &[0, 4, 5],
+            2 => &[0, 4, 5],
+            _ => &[0, 4, 5, 6],
         }
     }
 
+    /// An invocation for each four elements. Of coded states one workgroup for each block on GPUs, for CPU-backed drivers one
+    /// invocation.
     fn kernels(&self, context: &KernelContext) -> Vec<Kernel> {
-        let vectors = context.inputs[0].shape.elements().div_ceil(4);
-        let kernel = match self.optimizer {
-            Optimizer::Sgd(sgd) => Kernel::new("ops/optimizer/sgd")
-                .variable("momentum", sgd.momentum != 0.0)
-                .variable("nesterov", sgd.nesterov)
-                .parameter(vectors)
-                .parameters([sgd.momentum, sgd.weight_decay]),
+        let parameter = context.inputs[0];
+        let elements = parameter.shape.elements();
+        let (vectors, blocks) = (elements.div_ceil(4), elements.div_ceil(BLOCK));
+        let (shader, decoupled) = match self.optimizer {
+            Optimizer::Sgd(_) => ("ops/optimizer/sgd", false),
+            Optimizer::Adam(adam) => ("ops/optimizer/adam", adam.decoupled),
+            Optimizer::RmsProp(_) => ("ops/optimizer/rmsprop", false),
+        };
+        let kernel = Kernel::new(shader)
+            .variable("states", self.optimizer.states().len())
+            .variable("decoupled", decoupled)
+            .variable("coded", self.coded)
+            .scalar("learning_rate", self.learning_rate)
+            .variable("summed", self.summed)
+            .variable("scaled", self.scaled)
+            .inputs(0..context.inputs.len());
+        let kernel = match self.coded {
+            false => kernel.parameter(vectors).invocations(vectors, 64),
+            true => {
+                let tiles = context.set == KernelSet::Tiles;
+                let kernel = kernel
+                    .variable("square", self.optimizer.square())
+                    .variable("block", BLOCK)
+                    .variable("tiles", tiles)
+                    .parameters([blocks, elements, parameter.first_element()])
+                    .parameter(random::purpose([parameter.name.as_str()]));
+                if tiles { kernel.workgroups(blocks) } else { kernel.invocations(blocks, 8) }
+            }
+        };
+        vec![match self.optimizer {
+            Optimizer::Sgd(sgd) => {
+                kernel.variable("nesterov", sgd.nesterov).parameters([sgd.momentum, sgd.weight_decay])
+            }
             Optimizer::Adam(adam) => {
                 let betas = [adam.beta1, adam.beta2];
-                Kernel::new("ops/optimizer/adam")
-                    .variable("decoupled", adam.decoupled)
-                    .parameter(vectors)
+                kernel
                     .parameters(betas.map(|beta| beta as f32))
                     .parameters(betas.map(|beta| (1.0 - beta) as f32))
                     // 100 is as good as infinity, which shaders need not know: exp(-100) is nothing in f32.
                     .parameters(betas.map(|beta| (-beta.ln()).min(100.0) as f32))
                     .parameters([adam.epsilon, adam.weight_decay])
             }
-            Optimizer::RmsProp(rms) => Kernel::new("ops/optimizer/rmsprop")
-                .variable("momentum", rms.momentum != 0.0)
-                .parameter(vectors)
-                .parameters([rms.alpha as f32, (1.0 - rms.alpha) as f32])
-                .parameters([rms.epsilon, rms.momentum, rms.weight_decay]),
-        };
-        let kernel = kernel
-            .scalar("learning_rate", self.learning_rate)
-            .variable("summed", self.summed)
-            .variable("scaled", self.scaled);
-        vec![kernel.inputs(0..context.inputs.len()).invocations(vectors, 64)]
+            Optimizer::RmsProp(rms) => kernel.parameters([rms.alpha as f32, (1.0 - rms.alpha) as f32]).parameters([
+                rms.epsilon,
+                rms.momentum,
+                rms.weight_decay,
+            ]),
+        }]
     }
 }

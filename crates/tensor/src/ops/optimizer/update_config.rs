@@ -3,8 +3,8 @@
 use super::average::Average;
 use super::gradients::{Accumulate, Factor, SquareSum};
 use super::scale::{Check, LossScale, Move};
-use super::{Optimizer, Update};
-use crate::ir::{Element, Graph, GraphError, Init, ParameterUpdate, Role, Value, ValueId};
+use super::{Optimizer, StateForm, Update, moments};
+use crate::ir::{Element, GradientAverage, Graph, GraphError, Init, ParameterUpdate, Role, Shape, Value, ValueId};
 use crate::step::LEARNING_RATE;
 use std::collections::HashMap;
 
@@ -24,11 +24,13 @@ pub struct UpdateConfig {
     /// What gradients are multiplied by on their way back, so that f16 holds them. They have to be those of a pass that began
     /// with it ([`Graph::loss_scale`]).
     pub loss_scale: Option<LossScale>,
+    /// In which form the optimiser keeps its state. Sums and averages are f32 in any case.
+    pub state: StateForm,
 }
 
 impl From<Optimizer> for UpdateConfig {
     fn from(optimizer: Optimizer) -> Self {
-        Self { optimizer, clip_norm: None, accumulate: false, average: None, loss_scale: None }
+        Self { optimizer, clip_norm: None, accumulate: false, average: None, loss_scale: None, state: StateForm::F32 }
     }
 }
 
@@ -66,7 +68,7 @@ impl Graph {
         loss: Option<ValueId>,
         gradients: &HashMap<ValueId, ValueId>,
     ) -> Result<(), GraphError> {
-        let UpdateConfig { optimizer, clip_norm, accumulate, average, loss_scale } = update;
+        let UpdateConfig { optimizer, clip_norm, accumulate, average, loss_scale, state: form } = update;
         let summed_by = loss.filter(|_| accumulate);
         let summed = summed_by.is_some();
         let learning_rate = self.scalar(LEARNING_RATE);
@@ -75,10 +77,10 @@ impl Graph {
         let parameters = self.parameters().map(|(id, value)| (id, value.clone()));
         let trained: Vec<(ValueId, Value, ValueId)> =
             parameters.filter_map(|(id, value)| Some((id, value, *gradients.get(&id)?))).collect();
-        let state = |graph: &mut Graph, name: &str, shape: &Value| {
-            let (kind, start) = (Role::OptimizerState, Init::Constant(0.0));
-            graph.persistent(name, kind, shape.shape.clone(), Element::F32, start)
+        let kept = |graph: &mut Graph, name: &str, shape: Shape, element: Element| {
+            graph.persistent(name, Role::OptimizerState, shape, element, Init::Constant(0.0))
         };
+        let state = |graph: &mut Graph, name: &str, of: &Value| kept(graph, name, of.shape.clone(), Element::F32);
 
         let mut used: Vec<ValueId> = trained.iter().map(|(.., gradient)| *gradient).collect();
         let mut samples = None;
@@ -117,13 +119,24 @@ impl Graph {
 
         for ((parameter, value, gradient), used) in trained.iter().zip(used) {
             let mut inputs = vec![*parameter, used, control, status];
+            let coded = optimizer.has_state() && form.codes(value);
+            let element = if coded { Element::U8 } else { Element::F32 };
             for name in optimizer.states() {
-                inputs.push(state(self, &format!("{}.{name}", value.name), value)?);
+                inputs.push(kept(self, &format!("{}.{name}", value.name), value.shape.clone(), element)?);
             }
-            let averaged = optimizer.average().and_then(|(decay, scale)| Some((*inputs.get(4)?, decay, scale)));
+            if coded {
+                let shape = moments::scales(&value.shape, optimizer.states().len());
+                inputs.push(kept(self, &format!("{}.scales", value.name), shape, Element::F32)?);
+            }
+            let averaged = optimizer.average().map(|(decay, scale)| GradientAverage {
+                value: inputs[4],
+                scales: coded.then(|| inputs[inputs.len() - 1]),
+                decay,
+                scale,
+            });
             self.note_parameter_update(ParameterUpdate { gradient: *gradient, average: averaged, scale });
             inputs.extend(factor);
-            let update = Update { optimizer, learning_rate, summed, scaled: factor.is_some() };
+            let update = Update { optimizer, learning_rate, summed, scaled: factor.is_some(), coded };
             self.within(layer(value), |graph| graph.apply(update, &inputs))?;
             if let Some(decay) = average {
                 let inputs = [

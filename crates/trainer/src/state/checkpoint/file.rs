@@ -39,12 +39,15 @@ pub fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>, Error> {
     let envelope = serde_json::to_string(&Envelope { format: FORMAT, checksum, about }).expect("three plain fields");
     let mut views = Vec::new();
     for (name, tensor) in &checkpoint.tensors {
-        let dtype = match tensor.element {
-            Element::F32 => Dtype::F32,
-            Element::U32 => Dtype::U32,
+        let bytes: &[u8] = bytemuck::cast_slice(&tensor.words);
+        let (dtype, bytes) = match tensor.element {
+            Element::F32 => (Dtype::F32, bytes),
+            Element::U32 => (Dtype::U32, bytes),
+            // Without what fills the last word.
+            Element::U8 => (Dtype::U8, &bytes[..tensor.shape.iter().product()]),
             other => return Err(GpuError::Refused(format!("checkpoints have no {other:?}")).into()),
         };
-        let view = TensorView::new(dtype, tensor.shape.clone(), bytemuck::cast_slice(&tensor.words));
+        let view = TensorView::new(dtype, tensor.shape.clone(), bytes);
         views.push((name.as_str(), view.map_err(refused)?));
     }
     safetensors::serialize(views, Some(HashMap::from([(ENTRY.to_owned(), envelope)]))).map_err(refused)
@@ -81,7 +84,7 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> 
     Ok(Checkpoint { about, tensors })
 }
 
-/// The tensors of any safetensors file that have words of 32 bits.
+/// The tensors of any safetensors file that have words of 32 bits or bytes.
 ///
 /// # Errors
 /// [`CheckpointError::Damaged`].
@@ -92,10 +95,16 @@ pub fn tensors(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Ch
         let element = match view.dtype() {
             Dtype::F32 => Element::F32,
             Dtype::U32 => Element::U32,
+            Dtype::U8 => Element::U8,
             _ => return None,
         };
         // The tensors of a file need not begin at multiples of four bytes.
-        let words = view.data().chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
+        let word = |bytes: &[u8]| {
+            let mut word = [0; 4];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u32::from_ne_bytes(word)
+        };
+        let words = view.data().chunks(4).map(word).collect();
         Some(Tensor { shape: view.shape().to_vec(), element, words })
     };
     Ok(file.tensors().into_iter().filter_map(|(name, view)| Some((name, tensor(&view)?))).collect())

@@ -50,7 +50,7 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// What a word is.
     pub element: Element,
-    /// The elements, as bits.
+    /// The elements, as bits; of bytes four to a word, and zeros behind the last.
     pub words: Vec<u32>,
 }
 

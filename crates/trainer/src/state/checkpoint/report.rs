@@ -30,7 +30,7 @@ pub struct TensorReport {
     pub name: String,
     /// What it is for, if the file says so.
     pub kind: Option<String>,
-    /// `F32` or `U32`.
+    /// `F32`, `U32` or `U8`.
     pub element: &'static str,
     /// Extents.
     pub shape: Vec<usize>,
@@ -58,6 +58,7 @@ impl CheckpointReport {
             let element = match element {
                 Element::F32 => "F32",
                 Element::U32 => "U32",
+                Element::U8 => "U8",
                 _ => "other",
             };
             TensorReport { name, kind: None, element, shape, bytes: 4 * words.len() as u64 }

@@ -10,7 +10,7 @@ use frugal_data::{Batch, Dataset};
 use frugal_model::{Net, StepShape, Training, gradient_step};
 use frugal_report::records::{GradientError, Prediction, RatePoint, StudiedStore};
 use frugal_tensor::codec::{Policy, Rule};
-use frugal_tensor::ir::{Element, Graph, Init, ParameterUpdate, Role, ValueId};
+use frugal_tensor::ir::{Element, GradientAverage, Graph, Init, ParameterUpdate, Role, ValueId};
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::{Gpu, Plan, PlannedSession};
 use std::rc::Rc;
@@ -128,7 +128,7 @@ impl<'a> Study<'a> {
             let mean = mean.map_err(frugal_model::ModelError::from)?;
             graph.note_parameter_update(ParameterUpdate {
                 gradient: *gradient,
-                average: Some((mean, DECAY, 1.0 - DECAY)),
+                average: Some(GradientAverage { value: mean, scales: None, decay: DECAY, scale: 1.0 - DECAY }),
                 scale: None,
             });
         }
