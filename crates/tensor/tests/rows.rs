@@ -2,7 +2,7 @@
 
 use frugal_tensor::codec::{ErrorBounded, FrequencySplit};
 use frugal_tensor::ir::{Element, Graph, Init, KernelSet, OperatorKind, Phase, Role, ValueId};
-use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, UpdateConfig};
+use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, StateForm, UpdateConfig};
 use frugal_tensor::random::Stream;
 use frugal_tensor::step::{CONTROL, Control, FLAG_FIRST, FLAG_HOLD, updates_before};
 use frugal_tensor::{Plan, PlanError, PlanOptions, PlannedSession, Policy};
@@ -135,6 +135,37 @@ fn a_first_layer_that_is_cut_trains_to_the_same_bits() {
             let plan = Plan::new(graph.clone(), &Policy::raw(), cut.clone()).unwrap();
             assert!(most_bound(&plan) <= 8 << 10);
             assert_eq!(trained(&graph, cut, false), trained(&graph, whole, false), "{set:?}, {optimizer:?}");
+        }
+    }
+}
+
+/// Codes and scales are cut where both begin with whole aligned stretches, and blocks draw the numbers that the whole would.
+#[test]
+fn states_in_8_bits_are_cut_to_the_same_bits() {
+    for set in SETS {
+        for optimizer in &OPTIMIZERS[1..] {
+            let update = UpdateConfig { state: StateForm::EightBit, average: Some(0.9), ..(*optimizer).into() };
+            // 150 KiB, in blocks of at most 64 KiB: 256 rows of 64 elements have 64 scales.
+            let graph = training(&[600], false, update);
+            let whole = options(&gpu(), set);
+            let cut = limited(whole.clone(), 64 << 10);
+            let plan = Plan::new(graph.clone(), &Policy::raw(), cut.clone()).unwrap();
+            assert!(most_bound(&plan) <= 64 << 10);
+            let scales = plan.graph.values().iter().filter(|value| value.name == "layer0.weight.scales");
+            assert!(scales.filter(|value| value.part.is_some()).count() > 1);
+            let bits = |options: PlanOptions| {
+                let plan = Plan::new(graph.clone(), &Policy::raw(), options).unwrap();
+                let mut session = PlannedSession::new(gpu(), vec![plan], 5).unwrap();
+                (0..4).for_each(|number| {
+                    step(&mut session, 0, number, false);
+                });
+                let values = &session.store().values;
+                values
+                    .iter()
+                    .map(|value| (value.name.clone(), session.read_words(&value.name).unwrap()))
+                    .collect::<Vec<_>>()
+            };
+            assert!(bits(cut) == bits(whole), "{set:?}, {optimizer:?}");
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum OperatorKind {
         transpose_b: bool,
     },
     /// Changes some of its inputs element by element: an element of those at these places meets the same element of the others and
-    /// inputs that are read in full.
+    /// inputs that are read in full. Of codes with scales, one row of the scales meets each [`crate::ops::optimizer::BLOCK`] elements.
     ElementwiseUpdate(&'static [usize]),
     /// A sum over the elements of the inputs at these places, which meet element by element.
     SumOfElements {

@@ -37,6 +37,15 @@ impl Element {
             Self::Bit => elements.div_ceil(32),
         }
     }
+
+    /// How many of them lie in so many bytes, a multiple of four.
+    pub fn elements(self, bytes: usize) -> usize {
+        match self {
+            Self::F32 | Self::U32 => bytes / 4,
+            Self::U8 => bytes,
+            Self::Bit => 8 * bytes,
+        }
+    }
 }
 
 /// What a value is for. It decides under which heading the ledger counts it.

@@ -169,8 +169,12 @@ fn attempt(path: &Path) -> Result<(), Error> {
     config.store.policy();
     config.training();
     for steps_per_epoch in [1, 30, 1 << 20] {
-        let schedule =
-            Schedule::new(&config.schedule, config.optimizer.learning_rate(), steps_per_epoch, config.train.epochs);
+        let schedule = Schedule::new(
+            &config.schedule,
+            config.optimizer.rule.learning_rate(),
+            steps_per_epoch,
+            config.train.epochs,
+        );
         for step in [0, 1, 17, steps_per_epoch, u32::MAX.into()] {
             let rate = schedule.at(step);
             assert!(rate.is_finite() && rate >= 0.0, "the learning rate of step {step} is {rate}:\n{written}");

@@ -1,6 +1,8 @@
 //! A parameter and everything that has its rows.
 
 use crate::ir::{Graph, Node, OperatorKind, Phase, Readers, ValueId};
+use crate::ops::optimizer::BLOCK;
+use crate::plan::ALIGNMENT;
 use std::collections::BTreeMap;
 
 /// What a node does with a family.
@@ -18,8 +20,8 @@ pub(super) enum Use {
     Whole,
 }
 
-/// A parameter, its gradient, the states of its optimiser, its average: matrices of one shape that products and updates alone read
-/// and make.
+/// A parameter, its gradient, the states of its optimiser, its average: matrices of one shape, and scales of blocks of their elements,
+/// that products and updates alone read and make.
 #[derive(Debug)]
 pub(super) struct Family {
     pub parameter: ValueId,
@@ -58,6 +60,19 @@ impl Family {
             }
         }
         Some(family)
+    }
+
+    /// Elements of which cuts must be multiples, so that blocks of all members begin at multiples of [`ALIGNMENT`].
+    pub fn grain(&self, graph: &Graph) -> usize {
+        let aligned = ALIGNMENT as usize;
+        let of = |&member: &ValueId| {
+            let value = graph.value(member);
+            match value.shape.matrix() {
+                Some(extents) if extents == self.extents => value.element.elements(aligned),
+                scales => BLOCK * (aligned / 4).div_ceil(scales.map_or(1, |[_, moments]| moments)),
+            }
+        };
+        self.members.iter().map(of).max().unwrap_or(1)
     }
 
     /// Whether every node that reads or makes a member can do so block by block.

@@ -93,7 +93,8 @@ impl Cuts {
                 && !limits.exchanged.iter().flatten().any(|&exchanged| exchanged == gradient)
                 && family.gradient_dies_by_rows(nodes)
         });
-        let blocks = |most: u64| blocks(family.extents, most);
+        let grain = family.grain(graph);
+        let blocks = |most: u64| blocks(family.extents, grain, most);
         let products = if must { Some(blocks(limits.binding)?) } else { None };
         let gradient = match (&products, in_pieces) {
             (Some(products), false) => products.clone(),
@@ -107,14 +108,15 @@ impl Cuts {
 /// Rows of which each block is a multiple, where the limit allows: the tiles of products are as high or less.
 const ROWS: usize = 64;
 
-/// Equal blocks of rows of a matrix in f32, each of at most so many bytes, that begin at multiples of [`crate::ir::ALIGNMENT`]. `None` if no rows are so few.
-fn blocks([rows, columns]: [usize; 2], most: u64) -> Option<Vec<Range<usize>>> {
-    let aligned = crate::ir::ALIGNMENT as usize / 4;
-    // The rows after which a whole number of aligned stretches is full: extents share powers of two alone.
-    let unit = aligned >> columns.trailing_zeros().min(aligned.trailing_zeros());
-    let fit =
-        usize::try_from(most / (4 * columns.max(1) as u64)).unwrap_or(usize::MAX).min(rows.next_multiple_of(ROWS));
-    let unit = if fit >= ROWS { ROWS } else { unit };
+/// Equal blocks of rows of a matrix in f32, each of at most so many bytes, that begin at multiples of `grain` elements, a power of two.
+/// `None` if no rows are so few.
+fn blocks([rows, columns]: [usize; 2], grain: usize, most: u64) -> Option<Vec<Range<usize>>> {
+    // The rows after which a whole number of grains is full: extents share powers of two alone.
+    let unit = grain >> columns.trailing_zeros().min(grain.trailing_zeros());
+    let fit = usize::try_from(most / (4 * columns.max(1) as u64))
+        .unwrap_or(usize::MAX)
+        .min(rows.next_multiple_of(ROWS.max(unit)));
+    let unit = if fit >= ROWS { ROWS.max(unit) } else { unit };
     let fit = fit - fit % unit;
     if fit == 0 {
         return None;
@@ -136,7 +138,7 @@ mod tests {
             ([4097, 9217], BLOCK),
             ([9, 64], 512),
         ] {
-            let blocks = blocks(extents, most).unwrap();
+            let blocks = blocks(extents, 64, most).unwrap();
             let bytes = |rows: usize| 4 * (rows * extents[1]) as u64;
             assert_eq!((blocks[0].start, blocks[blocks.len() - 1].end), (0, extents[0]));
             for pair in blocks.windows(2) {
@@ -144,12 +146,17 @@ mod tests {
             }
             assert!(blocks.iter().all(|block| !block.is_empty() && bytes(block.len()) <= most), "{extents:?}");
         }
-        assert_eq!(blocks([4096, 25088], 128 << 20).unwrap().len(), 4);
+        assert_eq!(blocks([4096, 25088], 64, 128 << 20).unwrap().len(), 4);
+        // Scales of two moments of 8-bit codes: 32 blocks of 256 elements are aligned.
+        assert!(
+            blocks([4097, 9216], 32 * 256, BLOCK).unwrap().iter().all(|block| block.start * 9216 % (32 * 256) == 0)
+        );
+        assert!(blocks([100, 300], 32 * 256, 1 << 10).is_none());
     }
 
     #[test]
     fn rows_larger_than_the_limit_cannot_be_cut() {
-        assert_eq!(blocks([4, 1024], 4095), None);
-        assert_eq!(blocks([128, 3], 256), None);
+        assert_eq!(blocks([4, 1024], 64, 4095), None);
+        assert_eq!(blocks([128, 3], 64, 256), None);
     }
 }

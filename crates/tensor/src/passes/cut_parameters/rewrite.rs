@@ -5,6 +5,7 @@ use super::family::{Family, Use, elementwise};
 use crate::ir::{Graph, GraphError, Node, OperatorKind, Part, Precision, ValueId};
 use crate::ops::add::Add;
 use crate::ops::concat::Concat;
+use crate::ops::optimizer::BLOCK;
 use crate::ops::slice::Slice;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -20,11 +21,13 @@ pub(super) struct Rewrite<'g> {
     behind: HashMap<usize, Vec<Node>>,
     /// The blocks that there are: of which value, from which row, and how many.
     blocks: HashMap<(ValueId, usize, usize), ValueId>,
+    /// Rows and columns of the family that is being cut.
+    extents: [usize; 2],
 }
 
 impl<'g> Rewrite<'g> {
     pub fn new(graph: &'g mut Graph, nodes: &'g [Node]) -> Self {
-        Self { graph, nodes, instead: HashMap::new(), behind: HashMap::new(), blocks: HashMap::new() }
+        Self { graph, nodes, instead: HashMap::new(), behind: HashMap::new(), blocks: HashMap::new(), extents: [0; 2] }
     }
 
     pub fn graph(&self) -> &Graph {
@@ -46,6 +49,7 @@ impl<'g> Rewrite<'g> {
         if touched.iter().any(|(position, _)| self.instead.contains_key(position)) {
             return Ok(false);
         }
+        self.extents = family.extents;
         let piece = family.gradient.filter(|_| cuts.in_pieces);
         for (position, found) in touched {
             let node = self.nodes[position].clone();
@@ -195,16 +199,24 @@ impl<'g> Rewrite<'g> {
         inputs.iter().map(input).collect()
     }
 
-    /// A block of rows of a value: a piece, or a window of it.
+    /// A block of rows of a value, or the scales of their elements: a piece, or a window of it.
     fn block(&mut self, of: ValueId, rows: &Range<usize>, piece: bool) -> ValueId {
         let key = (of, rows.start, rows.len());
         if let Some(&known) = self.blocks.get(&key) {
             return known;
         }
-        let columns = self.graph.shape(of)[1];
-        let first = rows.start * columns;
-        let offset = (!piece).then_some(4 * first as u64);
-        let block = self.graph.add_part(Part { of, first, offset }, [rows.len(), columns]);
+        let columns = self.extents[1];
+        let whole = self.graph.value(of);
+        let (element, extents) = (whole.element, whole.shape.extents());
+        let (first, shape) = match extents == self.extents {
+            true => (rows.start * columns, [rows.len(), columns]),
+            false => {
+                let moments = extents[1];
+                (rows.start * columns / BLOCK * moments, [(rows.len() * columns).div_ceil(BLOCK), moments])
+            }
+        };
+        let offset = (!piece).then_some(4 * element.words(first) as u64);
+        let block = self.graph.add_part(Part { of, first, offset }, shape);
         self.blocks.insert(key, block);
         block
     }
