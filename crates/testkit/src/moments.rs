@@ -1,5 +1,7 @@
 //! Moments in 8 bits as `frugal_tensor::ops::optimizer` keeps them, in f64: decoding, and the levels around a number.
 
+use std::sync::LazyLock;
+
 /// The two maps from codes to fractions of a block's scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MomentMap {
@@ -34,10 +36,13 @@ impl MomentMap {
     }
 
     /// All fractions, ascending.
-    fn levels(self) -> Vec<f64> {
-        let mut levels: Vec<f64> = (0..=255).map(|code| self.fraction(code)).collect();
-        levels.sort_by(f64::total_cmp);
-        levels
+    fn levels(self) -> &'static [f64] {
+        static SIGNED: LazyLock<Vec<f64>> = LazyLock::new(|| ascending(MomentMap::Signed));
+        static SQUARE: LazyLock<Vec<f64>> = LazyLock::new(|| ascending(MomentMap::Square));
+        match self {
+            Self::Signed => &SIGNED,
+            Self::Square => &SQUARE,
+        }
     }
 
     /// The elements of codes, four to a word, with a scale for each of their blocks.
@@ -49,11 +54,17 @@ impl MomentMap {
     /// The fractions between which this one is rounded; those that are not zero never round to it if they are squares.
     pub fn around(self, fraction: f64) -> [f64; 2] {
         let levels = self.levels();
-        let above = levels.iter().copied().find(|&level| level >= fraction).unwrap_or(1.0);
-        let below = levels.iter().rev().copied().find(|&level| level <= fraction).unwrap_or(-1.0);
+        let above = levels.get(levels.partition_point(|&level| level < fraction)).copied().unwrap_or(1.0);
+        let below = levels[..levels.partition_point(|&level| level <= fraction)].last().copied().unwrap_or(-1.0);
         match self {
             Self::Square if below == 0.0 && fraction > 0.0 => [above, above],
             _ => [below, above],
         }
     }
+}
+
+fn ascending(map: MomentMap) -> Vec<f64> {
+    let mut levels: Vec<f64> = (0..=255).map(|code| map.fraction(code)).collect();
+    levels.sort_by(f64::total_cmp);
+    levels
 }
