@@ -304,6 +304,6 @@ fn states_in_8_bits_take_a_quarter() {
         let plan = &session.plans()[0];
         let moments = moments(optimizer).len() as u64;
         let coded: u64 = CODED.map(|p| SIZES[p].div_ceil(4) as u64 * 4 + 4 * SIZES[p].div_ceil(BLOCK) as u64).sum();
-        assert_eq!(plan.bytes(&[], plan).optimizer, moments * (coded + 4 * SIZES[2] as u64));
+        assert_eq!(plan.bytes(&[], &[plan]).optimizer, moments * (coded + 4 * SIZES[2] as u64));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ir::{Graph, Node, OperatorKind, Phase, Readers, ValueId};
 use crate::ops::optimizer::BLOCK;
-use crate::plan::ALIGNMENT;
+use crate::ir::ALIGNMENT;
 use std::collections::BTreeMap;
 
 /// What a node does with a family.
