@@ -110,7 +110,7 @@ fn gradients_are_the_same_but_for_the_order_of_sums() {
         for (store, policy) in policies.into_iter().filter(|(store, _)| *store != "uniform" || whole_groups) {
             let whole = run(&gpu, &net, image, &policy);
             for (samples, twice) in [(2, 0), (4, u64::MAX)] {
-                let slices = Slices::Exactly(Slicing { samples, least_bytes: 0, twice });
+                let slices = Slices::Exactly(Slicing { samples, wide: 0, least_bytes: 0, twice });
                 let sliced = run(&gpu, &net, image, &policy.clone().slices(slices));
                 assert!(is_sliced(&sliced.plan), "{name}, {store}, {samples}");
                 let (off, worst) = distance(&whole, &sliced);

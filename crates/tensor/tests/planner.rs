@@ -204,7 +204,7 @@ proptest! {
         slices in 0usize..3,
         twice in prop::sample::select(vec![0, 20, u64::MAX]),
     ) {
-        let exactly = |samples: usize| Slices::Exactly(Slicing { samples, least_bytes: 1024 * (twice % 7), twice });
+        let exactly = |samples: usize| Slices::Exactly(Slicing { samples, wide: 0, least_bytes: 1024 * (twice % 7), twice });
         let slices = [Slices::Off, exactly(1), exactly(2)][slices];
         let policy = policies().swap_remove(policy).recompute(recompute).slices(slices);
         let options = PlanOptions { max_buffer: page, ..frugal_testkit::all_kernels().swap_remove(kernels) };
@@ -438,7 +438,7 @@ fn passes_run_in_the_order_of_their_list_and_say_what_they_did() {
     let sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
     graph.update(Optimizer::Sgd(sgd), &gradients).unwrap();
     let options = PlanOptions::unlimited(KernelSet::Tiles).in_precision(Precision::F16);
-    let slices = Slices::Exactly(Slicing { samples: 2, least_bytes: 0, twice: 0 });
+    let slices = Slices::Exactly(Slicing { samples: 2, wide: 0, least_bytes: 0, twice: 0 });
     let plan = Plan::new(graph, &Policy::with(ErrorBounded::default()).slices(slices), options).unwrap();
     let ran: Vec<&str> = plan.graph.passes().iter().map(|record| record.pass).collect();
     assert_eq!(ran, PASSES.map(Pass::name));

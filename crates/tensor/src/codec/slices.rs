@@ -5,7 +5,9 @@
 pub struct Slicing {
     /// Samples of the smallest slices.
     pub samples: usize,
-    /// Bytes below which no stretch's widest value is cut: there, slices are several of the smallest together.
+    /// Values of fewer bytes are neither cut, unless they stand beside wider ones, nor made twice.
+    pub wide: u64,
+    /// Bytes below which no slice of a stretch's widest value goes: there, slices are several of the smallest together.
     pub least_bytes: u64,
     /// Multiply-adds for an element up to which a value is made in each stretch that reads it, where that needs less memory than to keep
     /// it in full between them. Decoding has none; 0 makes nothing else twice that has any.

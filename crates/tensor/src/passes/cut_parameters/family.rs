@@ -1,8 +1,8 @@
 //! A parameter and everything that has its rows.
 
+use crate::ir::ALIGNMENT;
 use crate::ir::{Graph, Node, OperatorKind, Phase, Readers, ValueId};
 use crate::ops::optimizer::BLOCK;
-use crate::ir::ALIGNMENT;
 use std::collections::BTreeMap;
 
 /// What a node does with a family.

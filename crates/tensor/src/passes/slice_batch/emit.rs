@@ -54,7 +54,7 @@ impl Grain {
             let powers = std::iter::successors(Some(1usize), |grain| Some(2 * grain));
             let mut fine = powers.take_while(|&grain| grain < units);
             let enough = |grain: &usize| widest * *grain as u64 / units as u64 >= slicing.least_bytes;
-            let grain = fine.find(enough).unwrap_or(units);
+            let grain = if widest < slicing.wide { units } else { fine.find(enough).unwrap_or(units) };
             for value in touched {
                 let of = of_value.entry(value).or_insert(grain);
                 *of = if stretches.packed.contains(&value) { grain.min(*of) } else { grain.max(*of) };

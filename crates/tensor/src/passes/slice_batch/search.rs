@@ -1,6 +1,6 @@
 //! Which slices: the least peak for the time that they may take, by the planner's estimates.
 
-use super::{Sliced, slice_batch};
+use super::{Sliced, slice_batch, split};
 use crate::codec::{Slices, Slicing, Stored};
 use crate::ir::{Graph, GraphError, KernelSet};
 
@@ -16,7 +16,7 @@ impl Longer {
     /// The estimate is of multiply-adds, bytes and nodes; on GPUs bytes weigh more than they cost where caches hold slices.
     fn of(set: KernelSet) -> Self {
         match set {
-            KernelSet::Registers | KernelSet::Naive => Self { usual: 1.04, most: 1.25 },
+            KernelSet::Registers | KernelSet::Naive => Self { usual: 1.06, most: 1.38 },
             KernelSet::Tiles => Self { usual: 1.35, most: 1.6 },
         }
     }
@@ -29,6 +29,8 @@ const EQUAL: f64 = 0.004;
 const COUNTS: [usize; 6] = [2, 4, 8, 16, 32, 64];
 /// See [`Slicing::least_bytes`].
 const LEAST_BYTES: [u64; 5] = [1 << 14, 1 << 17, 1 << 20, 1 << 22, 1 << 24];
+/// Shares of the widest value's bytes, see [`Slicing::wide`].
+const WIDE: [u64; 4] = [u64::MAX, 8, 4, 2];
 /// See [`Slicing::twice`]: nothing; what has few taps (depthwise); the pixels' first layer and narrow products; wide products; all.
 const TWICE: [u64; 6] = [0, 32, 160, 640, 2400, u64::MAX];
 
@@ -61,7 +63,7 @@ impl Speed {
 
 /// A way to cut a step, and what comes of it.
 struct Candidate {
-    at: [usize; 3],
+    at: [usize; 4],
     sliced: Sliced,
     peak: u64,
     seconds: f64,
@@ -94,22 +96,36 @@ pub(in crate::passes) fn search(
     };
     let count_given = count.is_some();
     let speed = Speed::of(set);
-    let limit = speed.seconds(graph) * longer;
+    // In passes as those of slices, so that their bytes are counted alike.
+    let whole_seconds = {
+        let mut graph = graph.clone();
+        let nodes = split(&mut graph)?;
+        graph.set_nodes(nodes);
+        speed.seconds(&graph)
+    };
+    let limit = whole_seconds * longer;
     let whole_peak = peak(graph);
+    let made = graph.nodes().iter().flat_map(|node| &node.outputs);
+    let widest = made.map(|&id| graph.value(id).bytes()).max().unwrap_or(0);
     // Fewer bytes than these are worth nothing.
     let enough = if let Slices::Within(bytes) = slices { bytes } else { 0 };
     if whole_peak <= enough {
         return Ok(None);
     }
-    let mut tried: Vec<[usize; 3]> = Vec::new();
-    let mut look = |at: [usize; 3], best: &mut Option<Candidate>| -> Result<(), GraphError> {
-        let [count, least, twice] = at;
+    let mut tried: Vec<[usize; 4]> = Vec::new();
+    let mut look = |at: [usize; 4], best: &mut Option<Candidate>| -> Result<(), GraphError> {
+        let [count, least, twice, wide] = at;
         let Some(&count) = counts.get(count) else { return Ok(()) };
         if tried.contains(&at) {
             return Ok(());
         }
         tried.push(at);
-        let slicing = Slicing { samples: batch.div_ceil(count), least_bytes: LEAST_BYTES[least], twice: TWICE[twice] };
+        let slicing = Slicing {
+            samples: batch.div_ceil(count),
+            wide: widest / WIDE[wide],
+            least_bytes: LEAST_BYTES[least],
+            twice: TWICE[twice],
+        };
         let Some(sliced) = slice_batch(graph, stored, slicing)? else { return Ok(()) };
         let candidate = Candidate { at, peak: peak(&sliced.graph), seconds: speed.seconds(&sliced.graph), sliced };
         let better = |best: &Candidate| match count_given {
@@ -122,10 +138,10 @@ pub(in crate::passes) fn search(
         Ok(())
     };
     let mut best: Option<Candidate> = None;
-    let mut at = [counts.len().saturating_sub(1).min(2), 1, 2];
+    let mut at = [counts.len().saturating_sub(1).min(2), 1, 2, 1];
     for _ in 0..2 {
         let before = at;
-        for (axis, many) in [(2, TWICE.len()), (0, counts.len()), (1, LEAST_BYTES.len())] {
+        for (axis, many) in [(2, TWICE.len()), (3, WIDE.len()), (0, counts.len()), (1, LEAST_BYTES.len())] {
             for place in 0..many {
                 let mut at = at;
                 at[axis] = place;

@@ -1,6 +1,6 @@
 //! Which values are made in each stretch that reads them, and do not exist in full between them.
 
-use super::stretches::{Item, Kind, Stretches};
+use super::stretches::{Item, Kind, Stretches, is_decoded};
 use crate::codec::{Slicing, Stored};
 use crate::ir::{Graph, GraphError, Node, Phase, Value, ValueId};
 use std::collections::{HashMap, HashSet};
@@ -10,6 +10,8 @@ struct Maker {
     item: Item,
     /// Whether that takes multiply-adds.
     multiplies: bool,
+    /// Whether it is worth that.
+    wide: bool,
 }
 
 /// What may be made again on the way to a value: so many values one after the other, of which one may take multiply-adds. More of those
@@ -51,8 +53,9 @@ pub(super) fn choose(
                 continue;
             }
             let elements = graph.value(output).shape.elements() as u64;
-            if multiply_adds <= slicing.twice.saturating_mul(elements) {
-                makers.insert(output, Maker { item: item.clone(), multiplies: multiply_adds > 0 });
+            let wide = graph.value(output).bytes() >= slicing.wide;
+            if (wide || is_decoded(graph, item)) && multiply_adds <= slicing.twice.saturating_mul(elements) {
+                makers.insert(output, Maker { item: item.clone(), multiplies: multiply_adds > 0, wide });
             }
         }
     }
@@ -77,8 +80,18 @@ pub(super) fn choose(
         let items = this.needed(items);
         let again = std::mem::take(&mut this.again);
         count += again.len();
-        let mut writer =
-            Writer { graph, stretches, makers: &makers, again, made: HashMap::new(), items: Vec::new(), stored, at };
+        let mut writer = Writer {
+            graph,
+            stretches,
+            makers: &makers,
+            again,
+            made: HashMap::new(),
+            decoded: HashMap::new(),
+            kept_until: &kept_until,
+            items: Vec::new(),
+            stored,
+            at,
+        };
         for item in items {
             writer.push(item)?;
         }
@@ -160,6 +173,10 @@ impl Chooser<'_> {
     fn cost_again(&self, value: ValueId, bound: u64, chain: Chain) -> Option<u64> {
         // What the forward pass keeps for the backward pass is for the policy to say.
         let maker = self.makers.get(&value).filter(|maker| Some(maker.item.node.phase) == self.phase)?;
+        // What is narrow is only decoded anew where a sum is taken before the stretch that decodes it.
+        if !maker.wide && bound != u64::MAX {
+            return None;
+        }
         let chain = chain.after(maker)?;
         let mut bytes = 0u64;
         for &input in &maker.item.node.inputs {
@@ -193,8 +210,12 @@ struct Writer<'a> {
     stretches: &'a mut Stretches,
     makers: &'a HashMap<ValueId, Maker>,
     again: HashSet<ValueId>,
-    /// By the value made elsewhere, that made here.
+    /// By the value that items read, that which is made here in its place.
     made: HashMap<ValueId, ValueId>,
+    /// What decoding makes here, by what is done with what.
+    decoded: HashMap<(String, Vec<ValueId>), Vec<ValueId>>,
+    /// The last stretch at which each value is there.
+    kept_until: &'a HashMap<ValueId, usize>,
     items: Vec<Item>,
     stored: &'a mut [Stored],
     at: usize,
@@ -204,6 +225,20 @@ impl Writer<'_> {
     fn push(&mut self, mut item: Item) -> Result<(), GraphError> {
         for input in &mut item.node.inputs {
             *input = self.here(*input)?;
+        }
+        if is_decoded(self.graph, &item) {
+            let Node { operator, inputs, outputs, .. } = &item.node;
+            // The name counts for what draws random numbers.
+            let what = format!("{operator:?} {}", self.graph.value(outputs[0]).name);
+            let known = self.decoded.entry((what, inputs.clone())).or_insert_with(|| outputs.clone());
+            let only_here = |output: &ValueId| {
+                let later = self.kept_until.get(output).is_some_and(|&last| last > self.at);
+                !later && !self.stretches.in_one.contains(output)
+            };
+            if known != outputs && outputs.iter().all(only_here) {
+                self.made.extend(outputs.iter().copied().zip(known.iter().copied()));
+                return Ok(());
+            }
         }
         self.items.push(item);
         Ok(())
@@ -223,11 +258,11 @@ impl Writer<'_> {
             self.stretches.view_of.insert(view, here);
             return Ok(view);
         }
-        if !self.again.contains(&value) {
-            return Ok(value);
-        }
         if let Some(&known) = self.made.get(&value) {
             return Ok(known);
+        }
+        if !self.again.contains(&value) {
+            return Ok(value);
         }
         let maker = self.makers[&value].item.clone();
         let outputs: Vec<ValueId> = maker.node.outputs.iter().map(|&output| self.copy(output)).collect();
@@ -235,7 +270,11 @@ impl Writer<'_> {
             self.stretches.made_in.insert(output, self.at);
         }
         self.push(Item { node: Node { outputs, ..maker.node }, ..maker })?;
-        Ok(self.made[&value])
+        // Perhaps it was there already.
+        let copy = self.made[&value];
+        let here = self.made.get(&copy).copied().unwrap_or(copy);
+        self.made.insert(value, here);
+        Ok(here)
     }
 
     fn copy(&mut self, value: ValueId) -> ValueId {
