@@ -41,8 +41,13 @@ pub(crate) struct Sliced {
 /// [`GraphError::Shape`] if an operator refuses a slice of what it takes whole.
 pub(crate) fn slice_batch(graph: &Graph, stored: &[Stored], slicing: Slicing) -> Result<Option<Sliced>, GraphError> {
     // Most samples have a multiple of 16 elements, and all of them bytes.
-    for multiple in [1, 4, 16, 64, 256] {
-        let slicing = Slicing { samples: slicing.samples.next_multiple_of(multiple), ..slicing };
+    let mut last = 0;
+    for multiple in [1, 2, 4, 8, 16, 32, 64, 128, 256] {
+        let rounded = slicing.samples.next_multiple_of(multiple);
+        if std::mem::replace(&mut last, rounded) == rounded {
+            continue;
+        }
+        let slicing = Slicing { samples: rounded, ..slicing };
         if slicing.samples == 0 || slicing.samples >= graph.batch() {
             return Ok(None);
         }
