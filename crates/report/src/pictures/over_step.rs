@@ -278,7 +278,9 @@ impl Drawing for OverStep<'_> {
         frame.phases(sheet, memory);
         frame.marks(sheet, memory, &plan.largest_moments);
         for (line, text) in (0..).zip(moments(plan)) {
-            sheet.text(&text, (MARGIN, frame.bottom() + LINE * (2 + line)), Side::Right, SMALL, INK);
+            // Smaller where long names would not fit.
+            let size = SMALL.min(SMALL * (WIDTH - 2 * MARGIN) / width_of(&text, SMALL).max(1));
+            sheet.text(&text, (MARGIN, frame.bottom() + LINE * (2 + line)), Side::Right, size, INK);
         }
     }
 }
