@@ -4,9 +4,10 @@ use frugal_tensor::codec::{ErrorBounded, FrequencySplit};
 use frugal_tensor::ir::{Element, Graph, Init, KernelSet, OperatorKind, Phase, Role, ValueId};
 use frugal_tensor::ops::optimizer::{Adam, LossScale, Optimizer, RmsProp, Sgd, StateForm, UpdateConfig};
 use frugal_tensor::random::Stream;
+use frugal_tensor::runtime::Loopback;
 use frugal_tensor::step::{CONTROL, Control, FLAG_FIRST, FLAG_HOLD, updates_before};
 use frugal_tensor::{Plan, PlanError, PlanOptions, PlannedSession, Policy};
-use frugal_testkit::{SETS, compare, gpu, options};
+use frugal_testkit::{SETS, compare, f16_gpu, gpu, options};
 
 const BATCH: usize = 6;
 const INPUTS: usize = 64;
@@ -211,6 +212,56 @@ fn whatever_comes_before_an_update_can_be_cut() {
             &format!("{update:?}"),
         );
     }
+}
+
+/// Within roundings of f16: a whole product adds its bias before it is rounded. What blocks add to a gradient is not rounded on the way.
+#[test]
+fn cut_layers_train_in_f16() {
+    let Some(gpu) = f16_gpu() else { return };
+    for widths in [&[100][..], &[130, 96]] {
+        let graph = training(widths, false, OPTIMIZERS[1].into());
+        let trained = |options: PlanOptions| {
+            let plan = Plan::new(graph.clone(), &Policy::raw(), options).unwrap();
+            let mut session = PlannedSession::new(gpu.clone(), vec![plan], 5).unwrap();
+            (0..4).for_each(|number| {
+                step(&mut session, 0, number, false);
+            });
+            state(&session)
+        };
+        let [cut, whole] = [limited(gpu.plan_options(), 20 << 10), gpu.plan_options()].map(trained);
+        assert_alike(&cut, &whole, 2e-3, &format!("{widths:?}"));
+    }
+}
+
+/// The host exchanges whole gradients; whoever is alone changes no bit.
+#[test]
+fn gradients_in_blocks_are_exchanged_as_wholes() {
+    let graph = training(&[130, 96], false, OPTIMIZERS[2].into());
+    let options = limited(gpu().plan_options(), 20 << 10);
+    let trained = |buckets: usize| {
+        let plan = Plan::new(graph.clone(), &Policy::raw(), PlanOptions { buckets, ..options.clone() }).unwrap();
+        assert!(most_bound(&plan) <= 20 << 10);
+        let mut session = PlannedSession::new(gpu(), vec![plan], 5).unwrap();
+        for number in 0..4 {
+            let x: Vec<f32> = Stream::new(3, number.into()).uniform().take(BATCH * INPUTS).collect();
+            let labels: Vec<u32> = (0..BATCH as u32).map(|n| (n + number) % CLASSES as u32).collect();
+            let control = Control::new(number, 1).learning_rate(0.05);
+            let control = session.executables()[0].control.encode(&control).unwrap();
+            let uploads: [&[u8]; 4] = [
+                bytemuck::cast_slice(&x),
+                bytemuck::cast_slice(&labels),
+                bytemuck::cast_slice(&[1.0f32; BATCH]),
+                bytemuck::cast_slice(&control),
+            ];
+            match buckets {
+                0 => session.step(0, &uploads).unwrap(),
+                _ => session.step_exchanging(0, &uploads, &mut Loopback).unwrap(),
+            };
+            session.finished().unwrap();
+        }
+        state(&session)
+    };
+    assert_eq!(trained(2), trained(0));
 }
 
 /// No other value has the bytes of a gradient of 32 MiB; whoever marks it as a metric, clips or exchanges it has it whole, as before.
