@@ -4,7 +4,9 @@ use super::nonzero::NonZero;
 use super::slices::slices;
 use frugal_tensor::codec::MARGIN;
 use frugal_tensor::codec::error_bounded::Target;
-use frugal_tensor::codec::{Codec, DataSized, ErrorBounded, F16, Float8, FrequencySplit, Stored, Uniform};
+use frugal_tensor::codec::{
+    Codec, DataSized, ErrorBounded, F16, Float8, FrequencySplit, Slices, Slicing, Stored, Uniform,
+};
 use frugal_tensor::ir::{AlongBatch, Element, Graph, Init, KernelSet, Part, Shape, Value, ValueId, verify};
 use frugal_tensor::ops::batch_norm::{BatchNorm, BatchNormState};
 use frugal_tensor::ops::conv2d::Conv2d;
@@ -321,6 +323,71 @@ fn steering_takes_slices_as_the_whole() {
             let words = session.finished().unwrap().pop().unwrap().words;
             let (whole, sums) = words.split_at(words.len() / 2);
             assert!(whole == sums && whole.iter().any(|&sum| sum != 0), "{name} on {set:?}");
+        }
+    }
+}
+
+/// What one step leaves across steps, with a bound of 0.02 and room for whatever the data are; and the plan.
+fn one_step(gpu: &Rc<Gpu>, set: KernelSet, middle: Middle, policy: &Policy) -> (Vec<(String, Vec<u32>)>, Plan) {
+    let plan = Plan::new(net(middle), policy, options(gpu, set)).unwrap();
+    let most = |(stored, size): (&Stored, &dyn DataSized)| (stored.kept, size.fixed_words() + size.most_words());
+    let plan = plan.resized(&plan.data_sized().map(most).collect::<Vec<_>>()).unwrap();
+    let mut session = PlannedSession::new(gpu.clone(), vec![plan.clone()], 4).unwrap();
+    for (_, size) in plan.data_sized() {
+        let mut record = [0; 12];
+        record[0] = 0.02f32.to_bits();
+        session.write_words(&plan.graph.value(size.report()).name, &record).unwrap();
+    }
+    let images: Vec<f32> = Stream::new(6, 2).uniform().take(BATCH * 128).map(|u| u - 0.4).collect();
+    let labels: Vec<u32> = (0..BATCH).map(|n| (n % CLASSES) as u32).collect();
+    let mask = [1.0f32; BATCH];
+    // Without a step along them: momentum is the gradients.
+    let control = [3, 11, 0, 0];
+    let inputs = [("images", (&images).into()), ("labels", (&labels).into()), ("mask", (&mask[..]).into())];
+    session.step_with(0, &[&inputs[..], &[(CONTROL, (&control).into())]].concat()).unwrap();
+    session.finished().unwrap();
+    let persistent = plan.graph.ids().filter(|(_, value)| value.is_persistent());
+    let values = persistent.map(|(id, value)| (value.name.clone(), session.read_value(0, id).unwrap())).collect();
+    (values, plan)
+}
+
+/// Gradients are those of the whole but for the order of sums: what is decoded is the same to the bit, and so are the reports.
+#[test]
+fn every_store_in_slices_makes_the_gradients_of_the_whole() {
+    let gpu = gpu();
+    let stores: [(&str, Policy); 5] = [
+        ("raw", Policy::raw()),
+        ("f16", Policy::with(F16)),
+        ("frequency split", Policy::with(FrequencySplit { block: 4, bits: 2, parity: false })),
+        // Whole groups of every value in a slice.
+        ("uniform", Policy::with(Uniform { bits: 2, group: 32 })),
+        ("error-bounded", Policy::with(ErrorBounded::default())),
+    ];
+    for (name, middle) in MIDDLES {
+        for ((store, policy), set) in stores.iter().flat_map(|store| SETS.map(|set| (store, set))) {
+            let what = format!("{name}, {store}, {set:?}");
+            let (whole, _) = one_step(&gpu, set, *middle, policy);
+            let slicing = Slicing { samples: 8, least_bytes: 0, twice: 0 };
+            let (sliced, plan) = one_step(&gpu, set, *middle, &policy.clone().slices(Slices::Exactly(slicing)));
+            let count = |name| plan.graph.nodes().iter().filter(|node| node.operator.name() == name).count();
+            let is_sliced = plan.graph.passes().iter().any(|record| record.pass == "slice_batch");
+            assert!(is_sliced, "{what}: nothing runs in slices");
+            // Samples of a tile and more are coded slice by slice.
+            let samples = plan.data_sized().map(|(stored, _)| plan.graph.shape(stored.source).elements() / BATCH);
+            let expected: usize = samples.map(|sample| if sample < 512 { 1 } else { 2 }).sum();
+            assert_eq!(count("error-bounded encode"), expected, "{what}");
+            for ((name, whole), (other, sliced)) in whole.iter().zip(&sliced) {
+                assert_eq!(name, other);
+                if name.ends_with(".record") {
+                    // What the coding says, without what gradients say.
+                    assert_eq!(whole[2..6], sliced[2..6], "{what}: {name}");
+                    continue;
+                }
+                let square = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>();
+                let pairs = || whole.iter().zip(sliced).map(|(&a, &b)| [a, b].map(|x| f64::from(f32::from_bits(x))));
+                let off = square(&mut pairs().map(|[a, b]| a - b)) / square(&mut pairs().map(|[a, _]| a)).max(1e-30);
+                assert!(off.sqrt() < 1e-5, "{what}: {name} is off by {:e}", off.sqrt());
+            }
         }
     }
 }
