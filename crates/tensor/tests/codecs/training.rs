@@ -367,7 +367,7 @@ fn every_store_in_slices_makes_the_gradients_of_the_whole() {
         for ((store, policy), set) in stores.iter().flat_map(|store| SETS.map(|set| (store, set))) {
             let what = format!("{name}, {store}, {set:?}");
             let (whole, _) = one_step(&gpu, set, *middle, policy);
-            let slicing = Slicing { samples: 8, least_bytes: 0, twice: 0 };
+            let slicing = Slicing { samples: 8, wide: 0, least_bytes: 0, twice: 0 };
             let (sliced, plan) = one_step(&gpu, set, *middle, &policy.clone().slices(Slices::Exactly(slicing)));
             let count = |name| plan.graph.nodes().iter().filter(|node| node.operator.name() == name).count();
             let is_sliced = plan.graph.passes().iter().any(|record| record.pass == "slice_batch");
