@@ -132,7 +132,11 @@ impl fmt::Display for PlanReport {
             let (kept, flying): (Vec<&Alive>, Vec<&Alive>) = moment.alive.iter().partition(|alive| alive.kept);
             let (shown, rest) = flying.split_at(flying.len().min(ALIVE));
             for alive in shown {
-                writeln!(f, "{:>15}  {}, {}", bytes(alive.bytes), alive.name, alive.form)?;
+                write!(f, "{:>15}  {}, {}", bytes(alive.bytes), alive.name, alive.form)?;
+                if alive.pieces > 1 {
+                    write!(f, ", in {} pieces", alive.pieces)?;
+                }
+                writeln!(f)?;
             }
             for (group, what) in [(&kept[..], "saved for the backward pass"), (rest, "smaller ones")] {
                 let sum = group.iter().map(|alive| alive.bytes).sum();
