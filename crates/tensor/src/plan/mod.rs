@@ -154,7 +154,7 @@ impl Plan {
     pub fn evaluation(&self, graph: Graph) -> Result<Self, PlanError> {
         // Both run over the same memory: it need not take less than this plan.
         let slices = match self.slices {
-            Slices::Off => Slices::Off,
+            given @ (Slices::Off | Slices::Count(_)) => given,
             _ => Slices::Within(self.lifetimes.alive().into_iter().max().unwrap_or(0)),
         };
         let policy = Policy::raw().slices(slices);

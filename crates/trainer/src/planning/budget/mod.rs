@@ -21,8 +21,11 @@ use crate::planning::Request;
 use frugal_model::{evaluation_step, training_step};
 use frugal_report::records::{Chosen, Single};
 use frugal_tensor::PlanOptions;
-use frugal_tensor::codec::Recompute;
-use search::{Search, best};
+use frugal_tensor::codec::{Recompute, Slices};
+use search::{Search, Trial, best};
+
+/// Slices along the batch that are tried where the config does not say how many.
+const SLICES: usize = 8;
 
 /// The request's store, or where that has a budget, one that says all forms.
 ///
@@ -50,8 +53,15 @@ pub fn choose(request: &Request, budget: u64, options: PlanOptions) -> Result<(S
     let mut found = Vec::new();
     let mut singles = Vec::new();
     let mut least = u64::MAX;
-    for &recompute in settings {
-        let bare = SavePolicy { default: CodecSpec::Raw, recompute, slices: store.slices, rules: store.rules.clone() };
+    // Slices come last: they take time, and what they buy is worth most where values are recomputed.
+    let whole = store.slices.unwrap_or(Slices::Off);
+    let mut settings: Vec<(Recompute, Slices)> = settings.iter().map(|&recompute| (recompute, whole)).collect();
+    if let (None, Some(&(recompute, _))) = (store.slices, settings.last()) {
+        settings.push((recompute, Slices::Count(SLICES)));
+    }
+    for (recompute, slices) in settings {
+        let rules = store.rules.clone();
+        let bare = SavePolicy { default: CodecSpec::Raw, recompute, slices: Some(slices), rules };
         let (search, mut trials) = Search::new(&step, &evaluation, options.clone(), bare, budget)?;
         singles.extend(trials.iter().filter_map(|trial| {
             let (store, error_over_noise) = (trial.single.clone()?, trial.variance.sqrt());
@@ -61,7 +71,8 @@ pub fn choose(request: &Request, budget: u64, options: PlanOptions) -> Result<(S
         least = trials.iter().map(|trial| trial.peak).fold(least, u64::min);
         if let Some(best) = best(&trials, budget) {
             let best = trials.swap_remove(best);
-            found.push((search.shares(&best), search.peak(&best)?, best));
+            let (store, peak) = search.settled(&best)?;
+            found.push((search.shares(&best), peak, Trial { store, ..best }));
         }
         // Nothing costs less than nothing.
         if found.iter().any(|(.., best)| best.cost == 0.0) {

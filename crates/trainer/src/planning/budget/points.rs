@@ -21,6 +21,9 @@ pub(super) const PASS: f64 = 1e-4;
 /// Passes that make an element again: a norm with its rectifier, and decoding.
 pub(super) const RECOMPUTE: f64 = 2.0;
 
+/// Passes that slices along the batch take: what is decoded is decoded again in the next stretch, and sums are a pass of their own.
+pub(super) const SLICED: f64 = 2.0;
+
 /// What one of the points up to this one does not take, none does: f16 takes what is held in f32, the next what is not.
 pub(super) const TAKES_ALL: usize = 2;
 

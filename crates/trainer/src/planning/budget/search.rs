@@ -1,12 +1,12 @@
 //! The search: plans of single stores, rounds that go on from the best of them, and single changes in the end.
 
 use super::moments::{Moments, Outline};
-use super::points::{PASS, Point, RECOMPUTE, TAKES_ALL, points};
+use super::points::{PASS, Point, RECOMPUTE, SLICED, TAKES_ALL, points};
 use super::sites::{Site, Sites};
 use crate::Error;
 use crate::config::{CodecSpec, SavePolicy, SaveRule};
 use frugal_report::records::Share;
-use frugal_tensor::codec::Stored;
+use frugal_tensor::codec::{Slices, Stored};
 use frugal_tensor::ir::{Graph, ValueId};
 use frugal_tensor::{Plan, PlanOptions};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,7 +86,10 @@ impl<'a> Search<'a> {
         let trial = |(point, (store, outline, peak)): (usize, (SavePolicy, Outline, u64))| {
             let takes = |site: &Site| if site.options.iter().any(|option| option.point == point) { point } else { 0 };
             let chosen = search.sites.iter().map(takes).collect();
-            let single = Some(store.to_string());
+            let single = Some(match store.slices {
+                Some(Slices::Count(count)) => format!("{store} in {count} slices"),
+                _ => store.to_string(),
+            });
             search.trial(chosen, single, store, outline, peak)
         };
         let trials = plans.into_iter().enumerate().map(trial).collect();
@@ -110,7 +113,8 @@ impl<'a> Search<'a> {
         let elements = |value: ValueId| self.step.shape(value).elements() as f64;
         let recomputed: f64 = outline.recomputed.iter().map(|&source| elements(source)).sum();
         let all: f64 = self.sites.iter().map(|site| elements(site.source)).sum::<f64>() + recomputed;
-        let cost = cost + PASS * RECOMPUTE * recomputed / all.max(1.0);
+        let recompute = PASS * RECOMPUTE * recomputed / all.max(1.0);
+        let cost = cost + recompute + if self.bare.slices == Some(Slices::Off) { 0.0 } else { PASS * SLICED };
         Trial { chosen, single, store, outline, peak, variance, cost }
     }
 
@@ -151,10 +155,13 @@ impl<'a> Search<'a> {
         Ok(Some(self.mixed(trial.chosen, self.options.rounds)?).filter(|trial| trial.peak <= budget))
     }
 
-    /// What a run allocates with a trial's store.
-    pub fn peak(&self, trial: &Trial) -> Result<u64, Error> {
+    /// A trial's store without the rules of the search that decide on no value, and what a run allocates with it.
+    pub fn settled(&self, trial: &Trial) -> Result<(SavePolicy, u64), Error> {
         let plan = Plan::new(self.step.clone(), &trial.store.policy(), self.options.clone())?;
-        Ok(Plan::allocated(&[&plan, &self.evaluation]))
+        let used = |index: usize| index < self.bare.rules.len() || plan.stored.iter().any(|s| s.rule == Some(index));
+        let rules = trial.store.rules.iter().enumerate().filter(|(index, _)| used(*index));
+        let rules = rules.map(|(_, rule)| rule.clone()).collect();
+        Ok((SavePolicy { rules, ..trial.store.clone() }, Plan::allocated(&[&plan, &self.evaluation])))
     }
 
     /// Goes on from single stores. If nothing keeps to the budget, the least is sought.
