@@ -9,7 +9,7 @@ use crate::state::weights::Named;
 use frugal_data::{Batch, Dataset};
 use frugal_model::{Net, StepShape, Training, gradient_step};
 use frugal_report::records::{GradientError, Prediction, RatePoint, StudiedStore};
-use frugal_tensor::codec::{Policy, Rule};
+use frugal_tensor::codec::{Policy, Rule, Slices};
 use frugal_tensor::ir::{Element, GradientAverage, Graph, Init, ParameterUpdate, Role, ValueId};
 use frugal_tensor::runtime::StepMetrics;
 use frugal_tensor::{Gpu, Plan, PlannedSession};
@@ -154,7 +154,9 @@ impl<'a> Study<'a> {
         let weights: Vec<(String, ValueId)> = gradients.iter().filter(|(name, _)| convolved(name)).cloned().collect();
         weights.iter().for_each(|(_, gradient)| graph.mark_metric(*gradient));
         // In f32, whatever the run computes in: what a store does to gradients is to be seen, and nothing else.
-        let plan = Plan::new(graph, policy, self.gpu.adapter().plan_options())?;
+        // The study reads values in the middle of a step, so they have to lie in memory in one: slices change only the order of sums.
+        let policy = policy.clone().slices(Slices::Off);
+        let plan = Plan::new(graph, &policy, self.gpu.adapter().plan_options())?;
         let session = PlannedSession::new(self.gpu.clone(), vec![plan], self.seed.into())?;
         let graph = &session.plans()[0].graph;
         for (_, value) in graph.ids().filter(|(_, value)| value.is_persistent()) {
