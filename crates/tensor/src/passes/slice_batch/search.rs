@@ -16,7 +16,7 @@ impl Longer {
     /// The estimate is of multiply-adds, bytes and nodes; on GPUs bytes weigh more than they cost where caches hold slices.
     fn of(set: KernelSet) -> Self {
         match set {
-            KernelSet::Registers | KernelSet::Naive => Self { usual: 1.06, most: 1.38 },
+            KernelSet::Registers | KernelSet::Naive => Self { usual: 1.05, most: 1.28 },
             KernelSet::Tiles => Self { usual: 1.35, most: 1.6 },
         }
     }
@@ -45,7 +45,7 @@ struct Speed {
 impl Speed {
     fn of(set: KernelSet) -> Self {
         match set {
-            KernelSet::Registers | KernelSet::Naive => Self { multiply_adds: 2.5e10, bytes: 8e9, nodes: 8e4 },
+            KernelSet::Registers | KernelSet::Naive => Self { multiply_adds: 3.5e10, bytes: 1.1e10, nodes: 2e4 },
             KernelSet::Tiles => Self { multiply_adds: 4e12, bytes: 3e11, nodes: 1.6e5 },
         }
     }
